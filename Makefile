@@ -1,0 +1,63 @@
+# Every target makes the environment it needs and reuses it later. Needs: Python 3.11, git, make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+TEST_VENV := .venv-test
+PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
+PACKAGES := dataset_builder lm_eval_tasks semsam tests
+
+.PHONY: demo test check format build environment test-environment browser test-vllm clean
+
+## demo: real scans -> benchmark -> a real model's scores and a gallery
+demo: $(VENV)/.ready
+	$(VENV)/bin/mis-ground demo
+
+## test: everything that CI runs
+test: check browser
+	$(TEST_VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+
+## check: format, lint, types
+check: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/ruff format --check $(PACKAGES)
+	$(TEST_VENV)/bin/ruff check $(PACKAGES)
+	$(TEST_VENV)/bin/mypy
+
+format: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/ruff format $(PACKAGES)
+	$(TEST_VENV)/bin/ruff check --fix $(PACKAGES)
+
+## build: the wheel and the source archive, in dist/
+build: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python -m build --outdir dist
+
+environment: $(VENV)/.ready
+test-environment: $(TEST_VENV)/.ready
+
+# The marker is written last: an interrupted install is begun anew.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Making the environment $(VENV) (once; some minutes) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install $(PIP_FLAGS) --editable '.[demo]'
+	@touch $@
+
+# torchvision is only for the tests of Qwen3-VL's processor; tests/environment/ says what its sitecustomize.py does.
+$(TEST_VENV)/.ready: pyproject.toml constraints.txt tests/environment/sitecustomize.py
+	@echo "Making the environment $(TEST_VENV) (once; some minutes) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@rm -rf $(TEST_VENV)
+	@$(PYTHON) -m venv $(TEST_VENV)
+	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --editable '.[demo,test]'
+	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --no-deps torchvision
+	@cp tests/environment/sitecustomize.py "$$($(TEST_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/"
+	@touch $@
+
+# The gallery is tested in a real browser.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing chromium for the page tests ..." \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
+	  || echo "No chromium here and no way to install it: the page tests will say so."
+
+clean:
+	rm -rf $(VENV) $(TEST_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,140 @@
+"""Errors a user can act on: each names what is wrong, the file, the value and the remedy."""
+
+from pathlib import Path
+
+
+class MISGroundError(Exception):
+    """Base of all errors that are a user's to mend; the command line prints them without a stack trace.
+
+    Args:
+        problem: one sentence that says what is wrong.
+        file: the file or folder concerned.
+        value: the offending value, as found.
+        remedy: what to do about it.
+    """
+
+    def __init__(
+        self, problem: str, *, file: str | Path | None = None, value: object = None, remedy: str = ""
+    ) -> None:
+        self.problem = problem
+        self.file = None if file is None else str(file)
+        self.value = value
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = self.problem
+        if self.file is not None:
+            text += f" [file: {self.file}]"
+        if self.value is not None:
+            text += f" [found: {self.value}]"
+        if self.remedy:
+            text += f" Remedy: {self.remedy}"
+        return text
+
+    def __reduce__(self):  # type: ignore[no-untyped-def]
+        # Exceptions with keyword-only arguments do not survive pickling between processes by themselves.
+        return _rebuild, (type(self), self.problem, self.file, self.value, self.remedy)
+
+
+def _rebuild(
+    kind: type[MISGroundError], problem: str, file: str | None, value: object, remedy: str
+) -> MISGroundError:
+    return kind(problem, file=file, value=value, remedy=remedy)
+
+
+class CaseError(MISGroundError):
+    """One case cannot be used. The build quarantines it and goes on; ``--strict`` stops.
+
+    ``reason`` is the short, stable name written to ``quarantine.jsonl``.
+    """
+
+    reason = "unusable"
+
+
+class UnreadableError(CaseError):
+    """The file is missing, truncated or not a NIfTI image."""
+
+    reason = "unreadable"
+
+
+class DimensionError(CaseError):
+    """The image is not a three-dimensional volume with at least one voxel along each axis."""
+
+    reason = "dimensions"
+
+
+class AffineError(CaseError):
+    """The affine is not finite, singular or sheared: voxel positions cannot be told."""
+
+    reason = "affine"
+
+
+class ObliqueError(CaseError):
+    """The slices are tilted by more than 30 degrees: planes have no name."""
+
+    reason = "oblique"
+
+
+class TransformConflictError(CaseError):
+    """sform and qform are both set and disagree by more than 1 mm at a corner."""
+
+    reason = "sform_qform_conflict"
+
+
+class ShapeMismatchError(CaseError):
+    """Image and labels have different shapes."""
+
+    reason = "shape_mismatch"
+
+
+class AffineMismatchError(CaseError):
+    """Image and labels have different affines."""
+
+    reason = "affine_mismatch"
+
+
+class VoxelValueError(CaseError):
+    """Voxel values are not finite, or a mask or label map holds values that it must not."""
+
+    reason = "voxel_values"
+
+
+class MissingLabelsError(CaseError):
+    """There is no label file or mask folder for the image."""
+
+    reason = "missing_labels"
+
+
+class UnknownLabelError(CaseError):
+    """The label map holds a value that its list of labels does not name."""
+
+    reason = "unknown_label"
+
+
+class EmptyLabelsError(CaseError):
+    """No structure is labelled in the volume."""
+
+    reason = "empty_labels"
+
+
+class SwappedSidesError(CaseError):
+    """A structure named left lies right of the midline, or the other way round."""
+
+    reason = "swapped_sides"
+
+
+class SourceError(MISGroundError):
+    """A source folder does not have the layout it should have, or a source name is unknown."""
+
+
+class FetchError(MISGroundError):
+    """Something could not be fetched, or what came is not what was asked for."""
+
+
+class BuildError(MISGroundError):
+    """The build cannot start or finish: settings, target folder, nothing to ask."""
+
+
+class DatasetNotFoundError(MISGroundError):
+    """No MIS-Ground data set was found where it was looked for."""

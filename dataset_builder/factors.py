@@ -1,0 +1,40 @@
+"""The factors of the benchmark: every column value that varies, and the names made of them.
+
+One place holds the legal values; everything else imports them from here.
+"""
+
+from typing import Literal, get_args
+
+Modality = Literal["ct", "mri"]
+Plane = Literal["axial", "coronal", "sagittal"]
+Terminology = Literal["anatomical", "directional", "relational"]
+Prompt = Literal["none", "label", "point", "box", "mask", "text_point", "text_box"]
+Register = Literal["clinical", "lay"]
+Convention = Literal["radiological", "ras"]
+Frame = Literal["patient", "image"]
+Input = Literal["slice", "stack", "blank"]
+Side = Literal["left", "right"]
+
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+PLANES: tuple[Plane, ...] = get_args(Plane)
+TERMINOLOGIES: tuple[Terminology, ...] = get_args(Terminology)
+PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
+REGISTERS: tuple[Register, ...] = get_args(Register)
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+FRAMES: tuple[Frame, ...] = get_args(Frame)
+INPUTS: tuple[Input, ...] = get_args(Input)
+
+DRAWN_PROMPTS: tuple[Prompt, ...] = ("label", "point", "box", "mask")
+"""Prompts whose marker is drawn into the picture."""
+TEXT_PROMPTS: tuple[Prompt, ...] = ("text_point", "text_box")
+"""Prompts that give pixel coordinates in the question; the picture stays clean."""
+
+
+def config_name(modality: Modality, plane: Plane) -> str:
+    """Name of the dataset config of one modality and plane, e.g. ``ct_axial``."""
+    return f"{modality}_{plane}"
+
+
+def split_name(terminology: Terminology, prompt: Prompt) -> str:
+    """Name of the split of one cell inside a config, e.g. ``directional_box``."""
+    return f"{terminology}_{prompt}"

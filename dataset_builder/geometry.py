@@ -1,0 +1,140 @@
+"""From voxel indices to pixels: the one place where left can become right.
+
+Conventions:
+
+* **RAS+ array**: the first index grows toward the patient's Right, the second toward Anterior, the third toward
+  Superior. Voxel centres lie at whole indices.
+* **In-plane indices** ``(u, v)``: the two array axes of a slice, in the order in which they stand in the array:
+  axial (R, A), coronal (R, S), sagittal (A, S).
+* **Pixels** ``(x, y)``: x grows to the right of the picture, y grows downward; pixel (i, j) covers
+  ``[i, i + 1) x [j, j + 1)``, so that its centre is (i + 0.5, j + 0.5).
+* **Shown**: ``ras`` is the array as stored (columns = first in-plane index, rows = second, growing right and down);
+  ``radiological`` is the same turned by 180 degrees, in every plane.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.factors import Convention, Plane
+
+PLANE_AXIS: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
+"""The array axis that runs through the slices of a plane."""
+IN_PLANE_AXES: dict[Plane, tuple[int, int]] = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
+"""The array axes of the in-plane indices (u, v)."""
+AXIS_DIRECTIONS: tuple[tuple[str, str], ...] = (
+    ("left", "right"),
+    ("posterior", "anterior"),
+    ("inferior", "superior"),
+)
+"""For each array axis, the patient direction of its low and of its high end."""
+
+Spacing2D = tuple[float, float]
+"""Voxel size (u, v) in mm."""
+
+
+def image_edges(plane: Plane, convention: Convention) -> dict[str, str]:
+    """Patient direction at each edge of the picture: keys ``left``, ``right``, ``top``, ``bottom``.
+
+    >>> image_edges("axial", "radiological")["left"]
+    'right'
+    """
+    first, second = IN_PLANE_AXES[plane]
+    low_u, high_u = AXIS_DIRECTIONS[first]
+    low_v, high_v = AXIS_DIRECTIONS[second]
+    if convention == "ras":
+        return {"left": low_u, "right": high_u, "top": low_v, "bottom": high_v}
+    return {"left": high_u, "right": low_u, "top": high_v, "bottom": low_v}
+
+
+def take_slice(volume: npt.NDArray, plane: Plane, index: int) -> npt.NDArray:
+    """One slice of a RAS+ array [I, J, K] as a view [u, v]."""
+    return np.moveaxis(volume, PLANE_AXIS[plane], 0)[index]
+
+
+@dataclass(frozen=True)
+class DisplayTransform:
+    """How a slice is shown: square pixels in mm, padded to a square, scaled to ``image_size``, turned by convention.
+
+    Args:
+        shape: (U, V) voxels of the slice.
+        spacing: (u, v) voxel size in mm.
+        convention: ``radiological`` or ``ras``.
+        image_size: side of the picture in pixels.
+    """
+
+    shape: tuple[int, int]
+    spacing: Spacing2D
+    convention: Convention
+    image_size: int
+
+    @cached_property
+    def pixel_mm(self) -> float:
+        """Side of a pixel in mm."""
+        return max(self.shape[0] * self.spacing[0], self.shape[1] * self.spacing[1]) / self.image_size
+
+    @cached_property
+    def _scale_and_offset(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """``xy = scale * uv + offset``; the transform is separable, so two numbers an axis say it all."""
+        extent = np.array(self.shape) * np.array(self.spacing) / self.pixel_mm
+        padding = (self.image_size - extent) / 2
+        scale = np.array(self.spacing) / self.pixel_mm
+        offset = padding + scale / 2
+        if self.convention == "radiological":
+            scale, offset = -scale, self.image_size - offset
+        return scale, offset
+
+    def to_pixels(self, uv: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Voxel indices [..., 2] (centres at whole numbers) to pixel coordinates [..., 2]."""
+        scale, offset = self._scale_and_offset
+        return np.asarray(uv, dtype=np.float64) * scale + offset
+
+    def to_voxels(self, xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Pixel coordinates [..., 2] to voxel indices [..., 2]; the inverse of :meth:`to_pixels`."""
+        scale, offset = self._scale_and_offset
+        return (np.asarray(xy, dtype=np.float64) - offset) / scale
+
+    def _nearest(self, axis: int) -> npt.NDArray[np.int64]:
+        """For each pixel column (axis 0) or row (axis 1) the voxel that its centre lies in, -1 in the padding."""
+        centres = np.arange(self.image_size) + 0.5
+        scale, offset = self._scale_and_offset
+        # Rounding halves to even would pick voxels unevenly where a pixel centre falls on a voxel border.
+        index = np.floor((centres - offset[axis]) / scale[axis] + 0.5).astype(np.int64)
+        return np.where((index >= 0) & (index < self.shape[axis]), index, -1)
+
+    def show_labels(self, labels: npt.NDArray) -> npt.NDArray:
+        """A label slice [U, V] as a picture [image_size, image_size] of the same type; padding is 0."""
+        columns, rows = self._nearest(0), self._nearest(1)
+        shown = labels[columns[None, :], rows[:, None]]
+        shown[(rows < 0)[:, None] | (columns < 0)[None, :]] = 0
+        return shown
+
+    def show_image(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A windowed slice uint8[U, V] as a picture uint8[image_size, image_size]; padding is black.
+
+        Linear between voxel centres; averaged over areas first where pixels are larger than voxels.
+        """
+        shown = np.ascontiguousarray(grey.T)  # rows = v, columns = u
+        scale, offset = self._scale_and_offset
+        smaller = np.abs(scale) < 1
+        size = np.where(smaller, np.maximum(1, np.round(np.array(self.shape) * np.abs(scale))), self.shape).astype(int)
+        if smaller.any():
+            shown = cv2.resize(shown, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+        factor = size / np.array(self.shape)  # resized voxels per voxel
+        # OpenCV counts pixel centres at whole numbers, hence the halves.
+        step = scale / factor
+        start = offset + scale * (0.5 / factor - 0.5) - 0.5
+        matrix = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
+        moved = cv2.warpAffine(
+            shown,
+            matrix,
+            (self.image_size, self.image_size),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        columns, rows = self._nearest(0), self._nearest(1)
+        moved[(rows < 0)[:, None] | (columns < 0)[None, :]] = 0
+        return np.asarray(moved, dtype=np.uint8)
