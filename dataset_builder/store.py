@@ -1,0 +1,135 @@
+"""The slice store: a folder with one Parquet file a volume, made once, from which every data set is derived.
+
+``STORE/<source>/<subject>.parquet`` holds the slices of a volume, ``.json`` beside it what they were made of. The note
+is written last, so that a volume counts as done only when all of it is; it is used again as long as the input files,
+the settings that decide the slices and this package's format are the same.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from dataset_builder.errors import BuildError
+from dataset_builder.settings import Settings, digest
+from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
+from dataset_builder.sources.base import Case, Source
+
+FORMAT = 1
+"""Moves whenever slices of the same volume can come out different."""
+
+
+@dataclass(frozen=True)
+class StoredVolume:
+    """One volume of a store: where its slices lie, and how it is named in the data set."""
+
+    source: str
+    subject: str
+    path: Path
+
+    @property
+    def identity(self) -> str:
+        """What names the volume and, with the seed, decides every random choice about it."""
+        return f"{self.source}/{self.subject}"
+
+    def load(self) -> list[SliceRecord]:
+        """The slices, in the order in which they were chosen."""
+        return load_slices(self.path)
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a text file so that it is either whole or as it was before, also when power goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def input_fingerprint(case: Case, settings: Settings) -> str:
+    """Changes whenever the case's files or the settings that decide its slices do."""
+    files = []
+    for path in case.paths:
+        status = path.stat() if path.exists() else None
+        members = sorted(path.iterdir()) if path.is_dir() else []
+        stamps = [(member.name, member.stat().st_size, member.stat().st_mtime_ns) for member in members]
+        files.append((path.name, status and (status.st_size, status.st_mtime_ns), stamps))
+    return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, files)
+
+
+def store_volume(source: Source, case: Case, settings: Settings, store: Path) -> StoredVolume:
+    """Cut a case's slices into the store, unless they are there already.
+
+    Raises:
+        CaseError: if the case cannot be used.
+    """
+    path = store / quote(case.source, safe="") / f"{quote(case.subject, safe='')}.parquet"
+    stored = StoredVolume(case.source, case.subject, path)
+    note_path = path.with_suffix(".json")
+    fingerprint = input_fingerprint(case, settings)
+    if path.exists() and _note(note_path).get("fingerprint") == fingerprint:
+        return stored
+    volume = source.read(case)
+    chosen = choose_slices(volume, settings.planes, settings.slices_per_volume, settings.seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    note_path.unlink(missing_ok=True)
+    save_slices([cut(volume, plane, index) for plane, index in chosen], path)
+    note = {
+        "source": case.source,
+        "subject": case.subject,
+        "fingerprint": fingerprint,
+        "slices": len(chosen),
+        "citation": source.citation,
+        "url": source.url,
+        "licence": case.licence,
+        "obliquity_deg": round(volume.obliquity_deg, 3),
+        "stored_axes": volume.stored_axes,
+        "overlap_voxels": volume.overlap_voxels,
+    }
+    write_atomically(note_path, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
+    return stored
+
+
+def _note(path: Path) -> dict[str, object]:
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def volume_notes(volumes: Sequence[StoredVolume]) -> Iterator[dict[str, object]]:
+    """What is noted of each volume: source, licence, citation, how it was stored."""
+    for volume in volumes:
+        yield _note(volume.path.with_suffix(".json"))
+
+
+def volumes_in(store: Path) -> list[StoredVolume]:
+    """Every finished volume of a store, sorted by source and subject.
+
+    Raises:
+        BuildError: if the folder holds none.
+    """
+    found = []
+    for note_path in store.glob("*/*.json"):
+        note = _note(note_path)
+        path = note_path.with_suffix(".parquet")
+        if {"source", "subject"} <= note.keys() and path.exists():
+            found.append(StoredVolume(str(note["source"]), str(note["subject"]), path))
+    if not found:
+        raise BuildError(
+            "The slice store holds no finished volume.",
+            file=store,
+            remedy="Fill it with: mis-ground build --source NAME[:DIR] --store DIR.",
+        )
+    return sorted(found, key=lambda volume: (volume.source, volume.subject))
