@@ -194,7 +194,8 @@ def ask(unit: Unit, record: SliceRecord, settings: Settings, structures: Mapping
         structures: the vocabulary.
     """
     fact = unit.fact
-    fact_id = digest(record.source, record.subject, record.plane, record.index, fact.kind, fact.axis, *fact.structures)
+    asked_about = ("/".join(names) for names in (fact.structures, fact.inverse_structures, fact.options))
+    fact_id = digest(record.source, record.subject, record.plane, record.index, fact.kind, fact.axis, *asked_about)
     pair_id = digest(fact_id, unit.prompt, unit.register, unit.convention, unit.frame)
     draw = random.Random(digest("options", settings.seed, pair_id))
     where = placements(record, unit.convention, settings.image_size)

@@ -1,0 +1,136 @@
+"""Every directional answer of the real sample, recomputed from the original files and their affines.
+
+Nothing of ``dataset_builder``'s geometry is used: nibabel brings the label file to RAS+, voxels go to world coordinates
+through the affine, and the meaning of the words is written out here.
+"""
+
+import ast
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from datasets import load_dataset
+
+from dataset_builder.builder import build
+from dataset_builder.settings import Settings
+from dataset_builder.sources import open_source
+
+AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
+# world axis (RAS+ mm) and the sign that A's position minus B's must have
+WORDS = {
+    "right": (0, 1),
+    "left": (0, -1),
+    "anterior": (1, 1),
+    "in front": (1, 1),
+    "posterior": (1, -1),
+    "behind": (1, -1),
+    "superior": (2, 1),
+    "toward the head": (2, 1),
+    "inferior": (2, -1),
+    "toward the feet": (2, -1),
+}
+# DESIGN.md section 2: world axis and sign of "further left in the image" and of "further up in the image"
+IMAGE = {
+    ("axial", "radiological"): ((0, 1), (1, 1)),
+    ("axial", "ras"): ((0, -1), (1, -1)),
+    ("coronal", "radiological"): ((0, 1), (2, 1)),
+    ("coronal", "ras"): ((0, -1), (2, -1)),
+    ("sagittal", "radiological"): ((1, 1), (2, 1)),
+    ("sagittal", "ras"): ((1, -1), (2, -1)),
+}
+FILES = {"ct": ("example_seg.nii.gz", "total"), "mri": ("example_seg_mr.nii.gz", "total_mr")}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory, sample_folder: Path):
+    out = tmp_path_factory.mktemp("sample") / "mis-ground"
+    settings = Settings(
+        slices_per_volume=9,
+        questions_per_volume=1500,
+        terminologies=("directional",),
+        prompts=("none", "box", "text_point"),
+        image_size=256,
+    )
+    build([open_source("sample")], out, settings)
+    data = load_dataset(str(out), split="test", cache_dir=str(out.parent / "cache"))
+    return data.remove_columns("images").to_list()
+
+
+@pytest.fixture(scope="module")
+def labels(sample_folder: Path):
+    """By modality: the label array in RAS+ as nibabel makes it, its affine, and value by name."""
+    tree = ast.parse((sample_folder / "map_to_binary.py").read_text())
+    assignment = next(
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "class_map"
+    )
+    maps = ast.literal_eval(assignment.value)
+    found = {}
+    for modality, (file, name) in FILES.items():
+        image = nib.as_closest_canonical(nib.load(sample_folder / file))
+        values = {structure: value for value, structure in maps[name].items()}
+        found[modality] = (np.asarray(image.dataobj), image.affine, values)
+    return found
+
+
+def centroid(labels, row, name) -> np.ndarray:
+    array, affine, values = labels[row["modality"]]
+    plane = np.zeros(array.shape, bool)
+    index = [slice(None)] * 3
+    index[AXIS[row["plane"]]] = row["slice_index"][0]
+    plane[tuple(index)] = array[tuple(index)] == values[name]
+    voxels = np.argwhere(plane)
+    assert len(voxels), f"{name} is not in slice {row['slice_index']} of {row['subject']}"
+    return (voxels @ affine[:3, :3].T + affine[:3, 3]).mean(axis=0)
+
+
+def test_there_are_many_rows_of_both_scans_in_every_plane(rows):
+    assert len(rows) > 1000
+    assert {(r["modality"], r["plane"]) for r in rows} == {(m, p) for m in FILES for p in AXIS}
+
+
+def test_every_cardinal_answer_in_the_patient_frame(rows, labels):
+    checked = set()
+    for row in rows:
+        if row["frame"] == "patient" and row["answer"] in WORDS:
+            a, b = (centroid(labels, row, name) for name in row["structures"])
+            axis, sign = WORDS[row["answer"]]
+            assert sign * (a - b)[axis] >= 7.99, row
+            checked.add(row["answer"])
+    assert checked == set(WORDS)
+
+
+def test_every_answer_in_the_image_frame(rows, labels):
+    checked = set()
+    for row in rows:
+        if row["frame"] == "image":
+            a, b = (centroid(labels, row, name) for name in row["structures"])
+            (left_axis, left_sign), (up_axis, up_sign) = IMAGE[row["plane"], row["convention"]]
+            gap = {"left": left_sign, "right": -left_sign}.get(row["answer"], 0) * (a - b)[left_axis]
+            gap += {"above": up_sign, "below": -up_sign}.get(row["answer"], 0) * (a - b)[up_axis]
+            assert gap >= 7.99, row
+            checked.add((row["answer"], row["plane"], row["convention"]))
+    assert len(checked) == 4 * 6
+
+
+def test_every_medial_and_lateral_answer(rows, labels):
+    """Against the mean position of the vertebrae, found here."""
+    checked = 0
+    for row in rows:
+        if row["relation"] not in ("medial", "lateral"):
+            continue
+        array, affine, values = labels[row["modality"]]
+        spine = [value for name, value in values.items() if name.startswith("vertebra")]
+        middle = (np.argwhere(np.isin(array, spine)) @ affine[:3, :3].T + affine[:3, 3]).mean(axis=0)[0]
+        a, b = (abs(centroid(labels, row, name)[0] - middle) for name in row["structures"])
+        assert (a < b) == (row["relation"] == "medial"), row
+        checked += 1
+    assert checked > 20
+
+
+def test_names_and_registers_agree(rows):
+    assert {row["relation"] for row in rows} <= {
+        *("right", "left", "anterior", "posterior", "superior", "inferior", "medial", "lateral", "proximal", "distal")
+    }

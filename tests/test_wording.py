@@ -1,0 +1,130 @@
+import string
+
+import pytest
+
+from dataset_builder.factors import CONVENTIONS, MODALITIES, PLANES, REGISTERS
+from dataset_builder.vocabulary import structures
+from dataset_builder.wording import (
+    context,
+    enumerate_words,
+    fill,
+    image_term,
+    marker_sentence,
+    opposites,
+    references,
+    relation_term,
+    with_article,
+    wording,
+)
+
+# DESIGN.md section 2, written out: patient direction at the left and top edge of the image.
+EDGES = {
+    ("axial", "radiological"): ("right", "anterior"),
+    ("axial", "ras"): ("left", "posterior"),
+    ("coronal", "radiological"): ("right", "superior"),
+    ("coronal", "ras"): ("left", "inferior"),
+    ("sagittal", "radiological"): ("anterior", "superior"),
+    ("sagittal", "ras"): ("posterior", "inferior"),
+}
+OPPOSITE = {
+    "right": "left",
+    "left": "right",
+    "anterior": "posterior",
+    "posterior": "anterior",
+    "superior": "inferior",
+    "inferior": "superior",
+}
+
+
+@pytest.mark.parametrize(("plane", "convention"), EDGES)
+def test_image_terms_follow_the_design(plane, convention):
+    left, top = EDGES[plane, convention]
+    assert image_term(left, plane, convention) == "left"
+    assert image_term(OPPOSITE[left], plane, convention) == "right"
+    assert image_term(top, plane, convention) == "above"
+    assert image_term(OPPOSITE[top], plane, convention) == "below"
+
+
+@pytest.mark.parametrize("register", REGISTERS)
+@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize(("plane", "convention"), EDGES)
+def test_context_states_modality_plane_and_the_edges(plane, convention, modality, register):
+    text = context(modality, plane, convention, register)
+    assert {"ct": "CT", "mri": "MRI"}[modality] in text
+    assert plane in text
+    words = {edge: wording()["edge"][edge][register] for edge in OPPOSITE}
+    left, top = EDGES[plane, convention]
+    assert f"the left edge of the image is {words[left]}, the top edge is {words[top]}." in text
+    assert ("RAS" in text) == (convention == "ras")
+    assert " a axial" not in text
+    assert " a MRI" not in text
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("CT", "a CT"),
+        ("MRI", "an MRI"),
+        ("MRI scan", "an MRI scan"),
+        ("axial", "an axial"),
+        ("coronal", "a coronal"),
+        ("CT scan", "a CT scan"),
+    ],
+)
+def test_article(word, expected):
+    assert with_article(word) == expected
+
+
+def test_enumeration():
+    assert enumerate_words(["A"]) == "A"
+    assert enumerate_words(["A", "B"]) == "A and B"
+    assert enumerate_words(["A", "B", "C"]) == "A, B and C"
+
+
+def test_opposites_are_mutual_and_every_term_has_one():
+    assert all(opposites()[other] == term for term, other in opposites().items())
+    assert set(opposites()) == set(wording()["terms"])
+
+
+@pytest.mark.parametrize("register", REGISTERS)
+def test_a_term_and_its_opposite_never_read_the_same(register):
+    for term, other in opposites().items():
+        assert relation_term(term, register) != relation_term(other, register)
+
+
+@pytest.mark.parametrize("key", list(wording()["questions"]))
+@pytest.mark.parametrize("register", REGISTERS)
+def test_every_template_can_be_filled_and_ends_as_a_question(key, register):
+    template = wording()["questions"][key][register]
+    fields = {name for _, name, _, _ in string.Formatter().parse(template) if name}
+    assert fields <= {"a", "b", "c", "is_a", "does_a", "o1", "o2"}
+    text = fill(template, [("the liver", False), ("the spleen", False), ("the aorta", False)], ["larger", "smaller"])
+    assert text.endswith("?")
+    assert "{" not in text
+
+
+def test_plural_structures_take_a_plural_verb():
+    words = structures()
+    plural = next(s for s in words.values() if s.plural)
+    refs = references("none", [plural, words["liver"]], "clinical")
+    assert fill("{is_a} near {b}?", refs, ["x", "y"]) == f"are the {plural.clinical} near the liver?"
+    assert fill("{is_a} near {b}?", refs[::-1], ["x", "y"]) == f"is the liver near the {plural.clinical}?"
+
+
+def test_a_marked_structure_is_never_named():
+    liver = structures()["liver"]
+    for prompt in ("label", "point", "box", "mask", "text_point", "text_box"):
+        assert all("liver" not in ref for ref, _ in references(prompt, [liver, liver], "lay"))
+
+
+def test_coordinates_are_stated_in_full():
+    text = marker_sentence("text_box", "AB", [(1, 2, 3, 4), (5, 6, 7, 8)], [(2, 3), (6, 7)], 512)
+    assert "512 x 512" in text
+    assert "Structure A lies in the box from (1, 2) to (3, 4)." in text
+    assert "Structure B lies in the box from (5, 6) to (7, 8)." in text
+    text = marker_sentence("text_point", "A", [(1, 2, 3, 4)], [(2, 3)], 512)
+    assert "Structure A is at pixel (2, 3)." in text
+
+
+def test_context_is_there_for_every_plane_and_convention():
+    assert set(EDGES) == {(plane, convention) for plane in PLANES for convention in CONVENTIONS}
