@@ -13,9 +13,7 @@ class MISGroundError(Exception):
         remedy: what to do about it.
     """
 
-    def __init__(
-        self, problem: str, *, file: str | Path | None = None, value: object = None, remedy: str = ""
-    ) -> None:
+    def __init__(self, problem: str, *, file: str | Path | None = None, value: object = None, remedy: str = "") -> None:
         self.problem = problem
         self.file = None if file is None else str(file)
         self.value = value
@@ -37,9 +35,7 @@ class MISGroundError(Exception):
         return _rebuild, (type(self), self.problem, self.file, self.value, self.remedy)
 
 
-def _rebuild(
-    kind: type[MISGroundError], problem: str, file: str | None, value: object, remedy: str
-) -> MISGroundError:
+def _rebuild(kind: type[MISGroundError], problem: str, file: str | None, value: object, remedy: str) -> MISGroundError:
     return kind(problem, file=file, value=value, remedy=remedy)
 
 

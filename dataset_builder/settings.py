@@ -85,4 +85,4 @@ class Settings:
 
 def digest(*parts: object) -> str:
     """Sixteen hexadecimal digits that identify the parts; the same in every process and on every machine."""
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()[:16]

@@ -41,5 +41,4 @@ def test_a_digest_is_the_same_in_every_process():
 
 @given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
 def test_different_parts_give_different_digests(one, other):
-    if one != other and "\x1f" not in "".join(one + other):
-        assert digest(*one) != digest(*other)
+    assert (digest(*one) == digest(*other)) == (one == other)
