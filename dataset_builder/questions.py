@@ -206,7 +206,7 @@ def ask(unit: Unit, record: SliceRecord, settings: Settings, structures: Mapping
     draw.shuffle(options)
     # All members share one window, or it would tell which of a pair's structures is asked about.
     named = {name for names, _ in members for name in names} | set(fact.options)
-    window = choose_window(record, sorted(named))
+    window = choose_window(record, sorted(named), structures)
     return [
         _question(
             unit, record, settings, structures, where, names, relation, tuple(options), window, pair_id, fact_id, i
