@@ -1,7 +1,6 @@
 """What a build is asked to make: one frozen value that, with the volumes and the seed, decides every byte."""
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ from dataset_builder.factors import (
     Terminology,
 )
 from dataset_builder.facts import Fairness
+from dataset_builder.seeding import digest
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 4096
 
@@ -81,8 +81,3 @@ class Settings:
     def slice_fingerprint(self) -> str:
         """As :meth:`fingerprint`, of the settings that decide which slices are cut."""
         return digest("slices", self.seed, self.planes, self.slices_per_volume, self.fairness.min_area_mm2)
-
-
-def digest(*parts: object) -> str:
-    """Sixteen hexadecimal digits that identify the parts; the same in every process and on every machine."""
-    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()[:16]
