@@ -66,7 +66,7 @@ class Strokes:
             line=max(1, round(2 * unit)),
             rim=max(1, round(1.2 * unit)),
             dot=max(2, round(5 * unit)),
-            tip=max(2, round(3 * unit)),
+            tip=max(2, round(4 * unit)),
             gap=max(2, round(3 * unit)),
             letter=(fill.shape[1], fill.shape[0]),
         )
@@ -177,7 +177,7 @@ def _near(
         return _around_box(mark.box, strokes)
     width, height = strokes.letter
     first = {
-        "label": strokes.tip + 3 * strokes.gap,
+        "label": strokes.tip + 5 * strokes.gap,
         "point": strokes.dot + strokes.rim + strokes.gap,
         "mask": strokes.gap,
     }[prompt] + height / 2

@@ -235,12 +235,11 @@ def _fixed(point: tuple[float, float]) -> tuple[int, int]:
 def _draw_leaders(
     shown: npt.NDArray[np.uint8], marks: Sequence[Mark], letters: Sequence[Rectangle], strokes: Strokes
 ) -> None:
-    width = max(1, strokes.line - 1)
     for extra, colours in ((2 * strokes.rim, None), (0, LETTER_COLOURS)):
         for letter, mark, rectangle in zip(LETTERS, marks, letters, strict=False):
             start, end = leader(rectangle, mark.point)
             colour = colours[letter] if colours else DARK
-            cv2.line(shown, _fixed(start), _fixed(end), colour, width + extra, cv2.LINE_AA, _SHIFT)
+            cv2.line(shown, _fixed(start), _fixed(end), colour, strokes.line + extra, cv2.LINE_AA, _SHIFT)
 
 
 def _draw_dots(shown: npt.NDArray[np.uint8], marks: Sequence[Mark], radius: int, rim: int) -> None:
