@@ -100,7 +100,7 @@ def glyph(letter: str, image_size: int) -> tuple[npt.NDArray[np.float32], npt.ND
     reach = 2 * outline * fine - fine + 1
     around = cv2.dilate(canvas, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     small = [
-        cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
         for part in (canvas, around)
     ]
     for part in small:
@@ -237,14 +237,14 @@ def _rectangles(x: npt.NDArray, y: npt.NDArray, strokes: Strokes) -> npt.NDArray
 
 
 def _inside(rectangles: npt.NDArray[np.int64], image_size: int) -> npt.NDArray[np.bool_]:
-    return (rectangles[:, :2] >= 0).all(axis=1) & (rectangles[:, 2:] <= image_size).all(axis=1)
+    return np.all((rectangles >= 0) & (rectangles <= image_size), axis=1)
 
 
 def _contains(
     rectangles: npt.NDArray[np.int64], points: npt.NDArray[np.float64], clearance: float
 ) -> npt.NDArray[np.bool_]:
     """Whether any point lies in a rectangle or nearer to it than the clearance [N]."""
-    return (_distance(rectangles, points) < clearance).any(axis=1)
+    return np.any(_distance(rectangles, points) < clearance, axis=1)
 
 
 def _distance(rectangles: npt.NDArray[np.int64], points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -255,7 +255,7 @@ def _distance(rectangles: npt.NDArray[np.int64], points: npt.NDArray[np.float64]
 
 def _overlaps(rectangles: npt.NDArray[np.int64], other: Rectangle, margin: int) -> npt.NDArray[np.bool_]:
     low, high = np.array(other[:2]) - margin, np.array(other[2:]) + margin
-    return ((rectangles[:, :2] < high) & (rectangles[:, 2:] > low)).all(axis=1)
+    return np.all((rectangles[:, :2] < high) & (rectangles[:, 2:] > low), axis=1)
 
 
 def _box_mask(mark: Mark) -> npt.NDArray[np.uint8]:
@@ -267,7 +267,8 @@ def _box_mask(mark: Mark) -> npt.NDArray[np.uint8]:
 
 def _area_sums(mask: npt.NDArray) -> npt.NDArray[np.int32]:
     """Summed area table [S + 1, S + 1] of where a mask is not 0."""
-    return cv2.integral(np.ascontiguousarray(mask != 0).view(np.uint8), sdepth=cv2.CV_32S)
+    present = np.ascontiguousarray(mask != 0).view(np.uint8)
+    return np.asarray(cv2.integral(present, sdepth=cv2.CV_32S), dtype=np.int32)
 
 
 def _sum_in(sums: npt.NDArray[np.int32], rectangles: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:

@@ -133,7 +133,7 @@ def draw(
         if name not in where:
             raise ValueError(f"{name} is not visible in this slice; visible are: {', '.join(sorted(where))}")
         marks.append(Mark(where[name].box, where[name].point, labels == values[name]))
-    return draw_markers(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), prompt, marks)
+    return draw_markers(np.repeat(grey[..., None], 3, axis=2), prompt, marks)
 
 
 def draw_markers(picture: npt.NDArray[np.uint8], prompt: Prompt, marks: Sequence[Mark]) -> npt.NDArray[np.uint8]:
