@@ -1,0 +1,80 @@
+"""The harness's own command line with MIS-Ground's tasks and models registered: ``mis-ground eval ARGS``."""
+
+import filecmp
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataset_builder.errors import DatasetNotFoundError, MISGroundError
+
+TASKS = Path(__file__).parent / "mis_ground"
+"""The task files."""
+
+MODEL_MODULES = ("lm_eval_tasks.baselines", "semsam.harness")
+"""Modules that register models when they are imported."""
+
+
+def register_models() -> None:
+    """Make ``mis-ground-constant``, ``mis-semsam`` and ``mis-semsam-text`` known to the harness."""
+    for module in MODEL_MODULES:
+        importlib.import_module(module)
+
+
+def tasks_are_installed() -> bool:
+    """Whether the installed harness holds these very task files.
+
+    The wheel puts them there; in a source checkout there may be none, or those of an earlier install.
+    """
+    harness = importlib.util.find_spec("lm_eval")
+    if harness is None or harness.origin is None:
+        return False
+    installed = Path(harness.origin).parent / "tasks" / TASKS.name
+    names = [path.name for path in TASKS.iterdir() if path.is_file()]
+    _, different, missing = filecmp.cmpfiles(TASKS, installed, names, shallow=False)
+    return not different and not missing
+
+
+def harness_arguments(arguments: Sequence[str]) -> list[str]:
+    """The harness's arguments, with the folder of the task files where it has none of its own.
+
+    Raises:
+        MISGroundError: if the harness would need two folders of tasks.
+    """
+    if not arguments or {"-h", "--help"} & set(arguments) or tasks_are_installed():
+        return list(arguments)
+    if any(argument.split("=", 1)[0] == "--include_path" for argument in arguments):
+        raise MISGroundError(
+            "The harness takes one --include_path, and MIS-Ground's tasks need it here.",
+            remedy="Install the package (pip install .): then the tasks are the harness's own.",
+        )
+    return [*arguments, "--include_path", str(TASKS)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the harness's command line.
+
+    Args:
+        arguments: what ``lm_eval`` takes, without the program's name.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        DatasetNotFoundError: if there is no data set to evaluate on.
+    """
+    given = harness_arguments(arguments)
+    register_models()
+    from lm_eval.__main__ import cli_evaluate
+
+    before, sys.argv = sys.argv, ["mis-ground eval", *given]
+    try:
+        cli_evaluate()
+    except FileNotFoundError as error:
+        if "MIS-Ground data set" in str(error):
+            raise DatasetNotFoundError(str(error)) from error
+        raise
+    finally:
+        sys.argv = before
+    return 0

@@ -1,0 +1,24 @@
+"""Lets torchvision be imported beside a CPU torch where the index offers only torchvision builds for CUDA.
+
+`make` copies it into the site-packages of the TEST environment, which has torchvision installed with --no-deps. On the
+first import of torchvision it defines the two operator schemas that torchvision's compiled part would have registered;
+without them, an installed torchvision that cannot load that part breaks every import of a transformers model.
+"""
+
+import importlib.abc
+import sys
+
+
+class _DefineSchemas(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "torchvision":
+            sys.meta_path.remove(self)
+            import torch
+
+            library = torch.library.Library("torchvision", "DEF")
+            for operator in ("nms", "qnms"):
+                library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            torch._torchvision_schemas = library  # keep it alive
+
+
+sys.meta_path.insert(0, _DefineSchemas())
