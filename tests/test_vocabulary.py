@@ -403,9 +403,9 @@ def test_a_users_file_adds_and_overrides(tmp_path):
     assert mine["sacrum"].lay == "sacral bone"
     assert mine["sacrum"].tissue == "bone"
     assert mine["sacrum"].midline_reference
-    assert find("left ovary", path) is mine["gonad_left"]
+    assert find("left ovary", mine) is mine["gonad_left"]
     assert find("left ovary") is None
-    assert not confusable("gonad_left", "uterus", path)
+    assert not confusable("gonad_left", "uterus", mine)
     assert ALL["sacrum"].lay == structures()["sacrum"].lay == "base of the spine"
 
 

@@ -79,17 +79,23 @@ def structures(extra: Path | None = None) -> Mapping[str, Structure]:
     return _load(*_identity(extra))
 
 
-def find(name: str, extra: Path | None = None) -> Structure | None:
+def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Structure | None:
     """The structure of that canonical name, or else of that alias; ``None`` if there is none.
 
     Case, spaces and hyphens do not matter: ``"Left Kidney"`` is found as ``left_kidney``, an alias of ``kidney_left``.
+
+    Args:
+        name: as a data set spells it.
+        vocabulary: structures by canonical name; the package's own if not given.
     """
-    identity = _identity(extra)
-    known = _load(*identity)
-    return known.get(name) or known.get(_index(*identity).get(normalise(name), ""))
+    known = structures() if vocabulary is None else vocabulary
+    if name in known:
+        return known[name]
+    spellings = _packaged_spellings() if vocabulary is None else _spellings(vocabulary)
+    return known.get(spellings.get(normalise(name), ""))
 
 
-def confusable(a: str, b: str, extra: Path | None = None) -> bool:
+def confusable(a: str, b: str, vocabulary: Mapping[str, Structure] | None = None) -> bool:
     """Whether two structures must not be options of one question.
 
     They must not if one's wording holds the other's as whole words in either register, since an answer read from free
@@ -97,12 +103,12 @@ def confusable(a: str, b: str, extra: Path | None = None) -> bool:
 
     Args:
         a, b: canonical names.
-        extra: as for :func:`structures`.
+        vocabulary: structures by canonical name; the package's own if not given.
 
     Raises:
         KeyError: if a name is unknown.
     """
-    known = structures(extra)
+    known = structures() if vocabulary is None else vocabulary
     if a in _wholes(b, known) or b in _wholes(a, known):
         return True
     for register in REGISTERS:
@@ -221,14 +227,14 @@ def _load(extra: Path | None, _modified: int) -> Mapping[str, Structure]:
     return MappingProxyType(known)
 
 
-@cache
-def _index(extra: Path | None, modified: int) -> Mapping[str, str]:
+def _spellings(known: Mapping[str, Structure]) -> dict[str, str]:
     """Canonical name by normalised name or alias."""
-    return {
-        normalise(spelling): name
-        for name, structure in _load(extra, modified).items()
-        for spelling in (name, *structure.aliases)
-    }
+    return {normalise(spelling): name for name, row in known.items() for spelling in (name, *row.aliases)}
+
+
+@cache
+def _packaged_spellings() -> dict[str, str]:
+    return _spellings(structures())
 
 
 @cache
