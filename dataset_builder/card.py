@@ -1,5 +1,6 @@
 """The data set's card: ``dataset_card.md`` filled in with what a build holds."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -36,8 +37,24 @@ def template_path() -> Path:
     return inside if inside.exists() else Path(__file__).parent.parent / "dataset_card.md"
 
 
-def configs_of(rows: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
-    """The card's ``configs``: ``all`` reads every file, each modality and plane has a split per cell."""
+def content_digest(folder: Path) -> str:
+    """What the data files hold, as sixteen hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.parquet")):
+        with path.open("rb") as file:
+            digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def configs_of(rows: Mapping[tuple[str, str], int], content: str = "") -> list[dict[str, Any]]:
+    """The card's ``configs``: ``all`` reads every file, each modality and plane has a split per cell.
+
+    Args:
+        rows: number of rows by (config, split).
+        content: digest of the data files. ``load_dataset`` keeps a local folder in its cache under the folder's name
+            and a hash of ``configs`` alone; without the digest it would show an earlier build of the same name.
+    """
     configs: list[dict[str, Any]] = [
         {"config_name": "all", "default": True, "data_files": [{"split": "test", "path": "data/*/*.parquet"}]}
     ]
@@ -49,7 +66,7 @@ def configs_of(rows: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
         ]
         configs.append({"config_name": config, "data_files": files})
     configs.append({"config_name": "slices", "data_files": [{"split": "test", "path": "slices/test.parquet"}]})
-    return configs
+    return [config | {"description": f"content {content}"} for config in configs]
 
 
 def write_card(
@@ -64,7 +81,7 @@ def write_card(
     """Write ``README.md`` into a data set folder.
 
     Args:
-        folder: the data set.
+        folder: the data set, its data files already there.
         settings: of the build.
         rows: number of rows by (config, split).
         slices: number of slices.
@@ -82,7 +99,7 @@ def write_card(
         task_categories=["visual-question-answering", "image-text-to-text"],
         tags=["medical", "radiology", "ct", "mri", "spatial-reasoning", "benchmark", "mis-ground"],
         size_categories=next((name for limit, name in SIZE_CATEGORIES if total < limit), "n>1M"),
-        configs=configs_of(rows),
+        configs=configs_of(rows, content_digest(folder)),
     )
     first_config, first_split = next(iter(rows))
     card = DatasetCard.from_template(

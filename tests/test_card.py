@@ -64,3 +64,24 @@ def test_datasets_reads_the_configs(tmp_path):
     pq.write_table(pa.table({"id": ["1"]}), tmp_path / "slices" / "test.parquet")
     assert load_dataset_builder(str(tmp_path)).config.name == "all"
     assert load_dataset_builder(str(tmp_path), "mri_coronal").config.name == "mri_coronal"
+
+
+def test_load_dataset_never_shows_an_earlier_build_of_the_same_name(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import load_dataset
+
+    def build(folder, ids):
+        path = folder / "data" / "ct_axial" / "directional_box.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": ids}), path)
+        write_card(folder, Settings(), {("ct_axial", "directional_box"): len(ids)}, 5, VOLUMES)
+
+    places = {tmp_path / "here" / "ground": ["a"], tmp_path / "there" / "ground": ["b"]}
+    for folder, ids in places.items():
+        build(folder, ids)
+    for folder, ids in [*places.items(), *places.items()]:
+        assert load_dataset(str(folder), split="test", cache_dir=str(tmp_path / "cache"))["id"] == ids
+        assert load_dataset(str(folder), "ct_axial", cache_dir=str(tmp_path / "cache"))["directional_box"]["id"] == ids
+    build(folder, ["c"])
+    assert load_dataset(str(folder), split="test", cache_dir=str(tmp_path / "cache"))["id"] == ["c"]
