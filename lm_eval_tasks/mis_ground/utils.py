@@ -79,7 +79,8 @@ class Rows:
     def __init__(self, place: str) -> None:
         self.place = place
         try:
-            data = datasets.load_dataset(place, "all", split="test")
+            # With data_files the cache knows a rebuilt folder from its forerunner; by config name alone it may not.
+            data = datasets.load_dataset(place, data_files={"test": "data/**/*.parquet"}, split="test")
         except Exception as error:
             raise FileNotFoundError(
                 f"No MIS-Ground data set could be read from {place!r} ({type(error).__name__}: {error}). "

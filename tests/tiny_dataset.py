@@ -1,0 +1,101 @@
+"""A data set folder written by hand in the published layout: some rows a cell, noise for pictures."""
+
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES
+
+TEXTS, TEXT_LISTS = datasets.Value("string"), datasets.List(datasets.Value("string"))
+NUMBER, NUMBERS = datasets.Value("int32"), datasets.List(datasets.List(datasets.Value("int32")))
+FEATURES = datasets.Features(
+    dict.fromkeys(["id", "question", "answer", "pair_id", "fact_id"], TEXTS)
+    | dict.fromkeys(["modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input"], TEXTS)
+    | dict.fromkeys(["relation", "source", "subject", "window", "licence", "version"], TEXTS)
+    | dict.fromkeys(["options", "structures"], TEXT_LISTS)
+    | dict.fromkeys(["boxes", "points"], NUMBERS)
+    | dict.fromkeys(["pixel_mm", "margin_mm"], datasets.Value("float32"))
+    | {"answer_index": NUMBER, "slice_index": datasets.List(NUMBER), "images": datasets.List(datasets.Image())}
+)
+
+CARD = """\
+---
+configs:
+- config_name: all
+  default: true
+  data_files:
+  - split: test
+    path: data/*/*.parquet
+---
+"""
+
+
+def noise(seed: int, coloured: bool, size: int = 64) -> bytes:
+    """An encoded picture like no other."""
+    shape = (size, size, 3) if coloured else (size, size)
+    stream = BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
+    """The row of a cell: number 2n and 2n + 1 are a pair."""
+    modality, plane, terminology, prompt = cell
+    name = "-".join((*cell, str(number // 2)))
+    single = (terminology, prompt) == ("anatomical", "none")
+    options = ["right", "left"]
+    return {
+        "id": f"{name}-{number % 2}",
+        "images": [{"bytes": noise(number, prompt in DRAWN_PROMPTS), "path": None}],
+        "question": "This is a slice. Is structure A to the right or to the left of structure B?\nOptions: right; left",
+        "options": options,
+        "answer": options[number % 2],
+        "answer_index": number % 2,
+        "modality": modality,
+        "plane": plane,
+        "terminology": terminology,
+        "prompt": prompt,
+        "register": "clinical",
+        "convention": "radiological",
+        "frame": "patient",
+        "input": "slice",
+        "relation": options[number % 2],
+        "structures": ["liver", "spleen"],
+        "boxes": [[1, 2, 10, 20], [30, 5, 40, 9]],
+        "points": [[5, 10], [35, 7]],
+        "pair_id": "" if single else name,
+        "fact_id": name,
+        "source": "hand",
+        "subject": "0",
+        "slice_index": [number],
+        "pixel_mm": 1.0,
+        "window": "soft tissue W400 L40",
+        "margin_mm": 20.0,
+        "licence": "none",
+        "version": "1.0.0",
+    }
+
+
+def write_dataset(
+    folder: Path,
+    rows_per_cell: int = 4,
+    modalities: Iterable[str] = MODALITIES,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: row,
+) -> Path:
+    """Write the data set; ``change`` may alter each row."""
+    for cell in product(modalities, PLANES, TERMINOLOGIES, PROMPTS):
+        path = folder / "data" / f"{cell[0]}_{cell[1]}" / f"{cell[2]}_{cell[3]}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [change(row(cell, number)) for number in range(rows_per_cell)]
+        table = datasets.Dataset.from_list(rows, features=FEATURES)
+        pq.write_table(table.data.table, path)
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    return folder
