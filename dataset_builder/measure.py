@@ -74,10 +74,10 @@ def measure(labels: npt.NDArray, spacing: Spacing2D, values: Sequence[int]) -> M
         values: label values, each of which must occur.
     """
     step = np.asarray(spacing, np.float64)
-    count = int(labels.max(initial=0)) + 1
+    rows = np.asarray(values, np.int64)
+    count = max(int(labels.max(initial=0)), int(rows.max(initial=0))) + 1
     at = np.nonzero(labels)
     found = labels[at].astype(np.int64)
-    rows = np.asarray(values, np.int64)
     profile = tuple(
         np.bincount(found * size + at[axis], minlength=count * size).reshape(count, size)[rows]
         for axis, size in enumerate(labels.shape)

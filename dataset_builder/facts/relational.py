@@ -33,7 +33,7 @@ def adjacency(scene: Scene) -> Iterator[Fact]:
 
 
 def same_side(scene: Scene) -> Iterator[Fact]:
-    """A lies on the same side of the midline as B and opposite to C."""
+    """A lies on the same side of the midline as B and opposite to C; none of them is a midline structure."""
     in_plane = IN_PLANE_AXES[scene.record.plane]
     middle = scene.record.midline_mm
     if R_AXIS not in in_plane or scene.record.side is not None or middle is None:
@@ -41,7 +41,8 @@ def same_side(scene: Scene) -> Iterator[Fact]:
     across = scene.along(in_plane.index(R_AXIS))
     off = np.abs(across.centroid - middle)
     on_side = np.zeros(len(scene.visible))
-    for sign, _, group in sides(scene, across, range(len(scene.visible))):
+    not_midline = [i for i, structure in enumerate(scene.visible) if not structure.midline]
+    for sign, _, group in sides(scene, across, not_midline):
         on_side[group] = sign
     on_side[off < scene.fairness.min_gap_mm - ROUNDING_MM] = 0
     product = on_side[:, None] * on_side[None, :]
@@ -71,10 +72,10 @@ def _matched(scene: Scene, kind: Kind, yes: tuple[str, Truth], no: tuple[str, Tr
 
 def _drawn(scene: Scene, purpose: str, holds: Truth) -> list[tuple[int, ...]]:
     """The places where an array is true, in order; if too many, as many as the seed draws."""
-    places = [tuple(int(i) for i in place) for place in np.argwhere(holds)]
+    places = np.argwhere(holds)
     if len(places) > scene.fairness.max_facts:
-        places = sorted(scene.random(purpose).sample(places, scene.fairness.max_facts))
-    return places
+        places = places[sorted(scene.random(purpose).sample(range(len(places)), scene.fairness.max_facts))]
+    return [tuple(int(i) for i in place) for place in places]
 
 
 def between(scene: Scene) -> Iterator[Fact]:
