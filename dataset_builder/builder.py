@@ -164,7 +164,8 @@ def build(
         slices_folder = store.absolute() if store else work / "store"
         quarantined: list[Quarantined] = []
         if sources:
-            volumes = _fill_store(sources, slices_folder, settings, num_proc, strict, progress, quarantined)
+            read = partial(_store_case, settings=settings, store=slices_folder, vocabulary=vocabulary, strict=strict)
+            volumes = _fill_store(sources, read, num_proc, progress, quarantined)
         else:
             volumes = volumes_in(slices_folder)
         parts = work / "parts"
@@ -271,10 +272,8 @@ def _each(function: Callable[[T], R], items: Sequence[T], num_proc: int, stage: 
 
 def _fill_store(
     sources: Sequence[Source],
-    store: Path,
-    settings: Settings,
+    read: Callable[[tuple[Source, Case]], "StoredVolume | Quarantined"],
     num_proc: int,
-    strict: bool,
     progress: Progress,
     quarantined: list[Quarantined],
 ) -> list[StoredVolume]:
@@ -291,7 +290,6 @@ def _fill_store(
         seen.add((case.source, case.subject))
     cases.sort(key=lambda item: (item[1].source, item[1].subject))
     volumes = []
-    read = partial(_store_case, settings=settings, store=store, strict=strict)
     for result in _each(read, cases, num_proc, "volumes", progress):
         if isinstance(result, Quarantined):
             quarantined.append(result)
@@ -300,10 +298,12 @@ def _fill_store(
     return volumes
 
 
-def _store_case(item: tuple[Source, Case], settings: Settings, store: Path, strict: bool) -> StoredVolume | Quarantined:
+def _store_case(
+    item: tuple[Source, Case], settings: Settings, store: Path, vocabulary: Path | None, strict: bool
+) -> StoredVolume | Quarantined:
     source, case = item
     try:
-        return store_volume(source, case, settings, store)
+        return store_volume(source, case, settings, store, vocabulary)
     except MISGroundError as error:
         if strict or not isinstance(error, CaseError):
             raise

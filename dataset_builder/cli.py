@@ -140,7 +140,7 @@ def build_command(
         questions_per_volume=None if questions_per_volume == "all" else int(questions_per_volume),
         image_size=image_size,
     )
-    sources = [open_source(spec) for spec in source]
+    sources = [open_source(spec, vocabulary) for spec in source]
     with progress_bars() as progress:
         summary = build(
             sources,

@@ -117,7 +117,7 @@ class DisplayTransform:
 
         Linear between voxel centres; averaged over areas first where pixels are larger than voxels.
         """
-        shown = np.ascontiguousarray(grey.T)  # rows = v, columns = u
+        shown: npt.NDArray = np.ascontiguousarray(grey.T)  # rows = v, columns = u
         scale, offset = self._scale_and_offset
         smaller = np.abs(scale) < 1
         size = np.where(smaller, np.maximum(1, np.round(np.array(self.shape) * np.abs(scale))), self.shape).astype(int)

@@ -60,7 +60,7 @@ def volume_rows(volume: StoredVolume, settings: Settings, vocabulary: Path | Non
     """
     records = volume.load()
     words = structures(vocabulary)
-    facts = [find_facts(record, settings.fairness, settings.seed) for record in records]
+    facts = [find_facts(record, settings.fairness, settings.seed, words) for record in records]
     pictures: dict[tuple[object, ...], bytes] = {}
     for unit in choose([record.plane for record in records], facts, settings, volume.identity):
         record = records[unit.record]

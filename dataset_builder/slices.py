@@ -32,7 +32,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import datasets
@@ -45,10 +45,9 @@ from dataset_builder.factors import PLANES, Modality, Plane, Side
 from dataset_builder.geometry import IN_PLANE_AXES, PLANE_AXIS, Spacing2D, take_slice
 from dataset_builder.remembering import remembered
 from dataset_builder.seeding import digest
-from dataset_builder.vocabulary import Structure, structures
-
-if TYPE_CHECKING:
-    from dataset_builder.volume import Volume
+from dataset_builder.sides import label_profiles, midline
+from dataset_builder.vocabulary import Structure
+from dataset_builder.volume import Volume
 
 VISIBLE_MM2 = 100.0
 """A structure is visible in a slice from this area on."""
@@ -129,26 +128,8 @@ class SliceRecord:
         return self.labels.shape[0], self.labels.shape[1]
 
 
-@remembered
-def _profiles(volume: "Volume") -> tuple[npt.NDArray[np.int64], ...]:
-    """For each array axis the voxels of each label in each slice across it: three arrays [values, size of the axis]."""
-    labels = volume.labels
-    values = int(labels.max(initial=0)) + 1
-    profiles = tuple(np.zeros((values, size), np.int64) for size in labels.shape)
-    # Slab by slab in the order in which the array lies in memory: one pass, no large temporary arrays.
-    outer, middle, inner = sorted(range(3), key=lambda axis: -abs(labels.strides[axis]))
-    for index, slab in enumerate(labels.transpose(outer, middle, inner)):
-        rows, columns = np.nonzero(slab)
-        found = slab[rows, columns].astype(np.int64)
-        profiles[outer][:, index] += np.bincount(found, minlength=values)
-        for axis, where in ((middle, rows), (inner, columns)):
-            size = labels.shape[axis]
-            profiles[axis][:] += np.bincount(found * size + where, minlength=values * size).reshape(values, size)
-    return profiles
-
-
 def choose_slices(
-    volume: "Volume", planes: Sequence[Plane], count: int, seed: int, min_area_mm2: float = VISIBLE_MM2
+    volume: Volume, planes: Sequence[Plane], count: int, seed: int, min_area_mm2: float = VISIBLE_MM2
 ) -> list[tuple[Plane, int]]:
     """Slices rich in visible structures and spread out: the same for the same labels, planes, count and seed.
 
@@ -161,12 +142,12 @@ def choose_slices(
         (plane, index) sorted by plane, then index.
     """
     draw = random.Random(digest("slices", seed, volume.source, volume.subject))
-    known = [value for value in volume.names if 0 < value < len(_profiles(volume)[0])]
+    known = [value for value in volume.names if 0 < value < len(label_profiles(volume)[0])]
     candidates: dict[Plane, npt.NDArray[np.int64]] = {}
     visible: dict[Plane, npt.NDArray[np.int64]] = {}
     for plane in (plane for plane in PLANES if plane in planes):
         first, second = IN_PLANE_AXES[plane]
-        area = _profiles(volume)[PLANE_AXIS[plane]][known] * (volume.spacing[first] * volume.spacing[second])
+        area = label_profiles(volume)[PLANE_AXIS[plane]][known] * (volume.spacing[first] * volume.spacing[second])
         visible[plane] = (area >= min_area_mm2).sum(axis=0)
         candidates[plane] = np.flatnonzero(visible[plane] >= MIN_STRUCTURES)
     wanted = dict.fromkeys(candidates, 0)
@@ -205,58 +186,14 @@ def _spread_out(
 
 
 @remembered
-def _intensity_range(volume: "Volume") -> tuple[float, float]:
+def _intensity_range(volume: Volume) -> tuple[float, float]:
     """The percentiles of the volume's values, from a regular subset of some million voxels."""
     step = max(1, int(np.ceil((volume.image.size / _INTENSITY_SAMPLES) ** (1 / 3))))
     low, high = np.percentile(volume.image[::step, ::step, ::step], INTENSITY_PERCENTILES)
     return float(low), float(high)
 
 
-def _weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
-    """The value with half of the weight on either side; the mean of two where the halves meet between them."""
-    order = np.argsort(values, kind="stable")
-    ordered, share = np.asarray(values)[order], np.cumsum(np.asarray(weights, float)[order])
-    half = share[-1] / 2
-    first = int(np.searchsorted(share, half * (1 - 1e-12)))
-    second = int(np.searchsorted(share, half * (1 + 1e-12)))
-    return float(ordered[first] + ordered[min(second, len(ordered) - 1)]) / 2
-
-
-def midline(volume: "Volume", vocabulary: Mapping[str, Structure] | None = None) -> float | None:
-    """Position of the body's midline along the R axis: index * spacing, in mm from the array's left end.
-
-    It is the median, weighted by volume, of the centroids of the structures that mark it (vertebrae, sternum, brain);
-    without any of these, of the points midway between twins (the kidneys, the femurs).
-
-    Args:
-        vocabulary: structures by canonical name; the package's own if not given.
-
-    Returns:
-        ``None`` if there is nothing to tell it from, and for volumes of one limb.
-    """
-    if volume.side is not None:
-        return None
-    words = structures() if vocabulary is None else vocabulary
-    profile = _profiles(volume)[0]
-    where = np.arange(profile.shape[1])
-    found: dict[str, tuple[float, float]] = {}  # name -> centroid, voxels
-    for value, name in volume.names.items():
-        voxels = float(profile[value].sum()) if 0 < value < len(profile) else 0.0
-        if voxels and name in words:
-            found[name] = float(profile[value] @ where) / voxels, voxels
-    marks = [found[name] for name in found if words[name].midline_reference]
-    if not marks:
-        for name, (centroid, voxels) in found.items():
-            twin = words[name].pair
-            if twin in found and name < str(twin):
-                other, of_other = found[str(twin)]
-                marks.append(((centroid + other) / 2, min(voxels, of_other)))
-    if not marks:
-        return None
-    return _weighted_median([at for at, _ in marks], [weight for _, weight in marks]) * float(volume.spacing[0])
-
-
-def cut(volume: "Volume", plane: Plane, index: int, vocabulary: Mapping[str, Structure] | None = None) -> SliceRecord:
+def cut(volume: Volume, plane: Plane, index: int, vocabulary: Mapping[str, Structure] | None = None) -> SliceRecord:
     """One slice with what later steps need of its volume; its arrays are copies, so that the volume can go."""
     first, second = IN_PLANE_AXES[plane]
     spacing = [float(step) for step in volume.spacing]

@@ -15,8 +15,10 @@ from urllib.parse import quote
 
 from dataset_builder.errors import BuildError
 from dataset_builder.settings import Settings, digest
+from dataset_builder.sides import check_sides
 from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.vocabulary import structures
 
 FORMAT = 1
 """Moves whenever slices of the same volume can come out different."""
@@ -56,19 +58,25 @@ def write_atomically(path: Path, content: str) -> None:
         raise
 
 
-def input_fingerprint(case: Case, settings: Settings) -> str:
-    """Changes whenever the case's files or the settings that decide its slices do."""
+def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None) -> str:
+    """Changes whenever the case's files, the settings that decide its slices or the user's own structures do."""
     files = []
     for path in case.paths:
         status = path.stat() if path.exists() else None
         members = sorted(path.iterdir()) if path.is_dir() else []
         stamps = [(member.name, member.stat().st_size, member.stat().st_mtime_ns) for member in members]
         files.append((path.name, status and (status.st_size, status.st_mtime_ns), stamps))
-    return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, files)
+    own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
+    return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, own, files)
 
 
-def store_volume(source: Source, case: Case, settings: Settings, store: Path) -> StoredVolume:
+def store_volume(
+    source: Source, case: Case, settings: Settings, store: Path, vocabulary: Path | None = None
+) -> StoredVolume:
     """Cut a case's slices into the store, unless they are there already.
+
+    Args:
+        vocabulary: the user's own structures beside the package's, if any.
 
     Raises:
         CaseError: if the case cannot be used.
@@ -76,14 +84,16 @@ def store_volume(source: Source, case: Case, settings: Settings, store: Path) ->
     path = store / quote(case.source, safe="") / f"{quote(case.subject, safe='')}.parquet"
     stored = StoredVolume(case.source, case.subject, path)
     note_path = path.with_suffix(".json")
-    fingerprint = input_fingerprint(case, settings)
+    fingerprint = input_fingerprint(case, settings, vocabulary)
     if path.exists() and _note(note_path).get("fingerprint") == fingerprint:
         return stored
     volume = source.read(case)
+    words = structures(vocabulary)
+    check_sides(volume, words)
     chosen = choose_slices(volume, settings.planes, settings.slices_per_volume, settings.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     note_path.unlink(missing_ok=True)
-    save_slices([cut(volume, plane, index) for plane, index in chosen], path)
+    save_slices([cut(volume, plane, index, words) for plane, index in chosen], path)
     note = {
         "source": case.source,
         "subject": case.subject,
