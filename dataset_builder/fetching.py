@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ _OFFLINE = (
 
 
 def cache_folder() -> Path:
-    """Where everything that is fetched is kept: ``MIS_GROUND_CACHE``, else the user's cache folder; it may not exist."""
+    """Where all that is fetched is kept: ``MIS_GROUND_CACHE``, else the user's cache folder; it may not exist."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -268,7 +269,7 @@ def _pip_error(requirement: str, said: str) -> FetchError:
     broken = [line.partition("connection broken by ")[2] for line in lines if "Retrying (" in line]
     if broken:
         problem = f"The package index is out of reach; {requirement} could not be fetched."
-        return FetchError(problem, value=f"{broken[-1][:250]} {text}", remedy=_OFFLINE)
+        return FetchError(problem, value=re.sub(r"<[^>]*>:? ?", "", broken[-1])[:400], remedy=_OFFLINE)
     return FetchError(f"pip could not fetch {requirement}.", value=text, remedy=_OFFLINE)
 
 
