@@ -36,7 +36,7 @@ MAX_CONFLICT_MM = 1.0
 """sform and qform are in conflict if they put a corner of the volume farther apart than this."""
 
 SLAB_BYTES = 8 << 20
-_COMPRESSION = {".gz": 1100, ".bz2": 100_000, ".zst": 100_000}
+_COMPRESSION = {".gz": 1100, ".mgz": 1100, ".bz2": 100_000, ".zst": 100_000}
 """The most that a byte of a compressed file can stand for; deflate's limit is 1032."""
 
 _UNREADABLE = (
@@ -215,9 +215,8 @@ def _check_voxels(image: Any, path: Path) -> None:
             "The scale of the values is not finite.", file=path, value=f"slope {proxy.slope}, intercept {proxy.inter}"
         )
     data_file = Path(image.file_map["image"].filename)
-    promised = math.prod(image.shape) * stored.itemsize
-    held = data_file.stat().st_size * _COMPRESSION.get(data_file.suffix.lower(), 1)
-    if promised > held:
+    promised = proxy.offset + math.prod(image.shape) * stored.itemsize
+    if promised > data_file.stat().st_size * _COMPRESSION.get(data_file.suffix.lower(), 1):
         raise UnreadableError(
             "The header promises more voxels than the file can hold.",
             file=path,
