@@ -132,11 +132,7 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
     cells = [(*key, prompt) for key in series for prompt in settings.prompts]
     random.Random(digest("cells", settings.seed, identity)).shuffle(cells)
     streams = {
-        (plane, terminology, prompt): (
-            Unit(record, fact, prompt, *variant)
-            for record, fact, variant in series[plane, terminology]
-            if fits(fact, prompt)
-        )
+        (plane, terminology, prompt): _stream(series[plane, terminology], prompt)
         for plane, terminology, prompt in cells
     }
     chosen: list[Unit] = []
@@ -150,6 +146,11 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
                 chosen.append(unit)
                 room -= unit.size
     return chosen
+
+
+def _stream(series: Sequence[tuple[int, Fact, tuple[Register, Convention, Frame]]], prompt: Prompt) -> Iterator[Unit]:
+    """The units of one cell, in the order of its series."""
+    return (Unit(record, fact, prompt, *variant) for record, fact, variant in series if fits(fact, prompt))
 
 
 def _series(
