@@ -106,7 +106,7 @@ def test_a_twin_alone_says_nothing():
 def test_several_twins_are_weighed_by_the_smaller_of_the_two():
     # Kidneys: centre 25, weight 3 columns; femurs: centre 30, weight 5; hips: centre 31, weight 1.
     volume = drawn(
-        kidney_left=(5, 8), kidney_right=(40, 49), femur_left=(10, 15), femur_right=(46, 51),
+        kidney_left=(5, 14), kidney_right=(40, 43), femur_left=(10, 15), femur_right=(46, 51),
         hip_left=(18, 21), hip_right=(43, 44),
     )  # fmt: skip
     assert midline(volume) == (12 + 48) / 2 * MM

@@ -94,14 +94,21 @@ def test_slices_of_a_plane_are_spread_out(seed):
     assert np.diff(indices).min() > 7
 
 
-def test_a_richer_slice_is_preferred():
-    rows = [(1, (0, 0, 0), (10, 24, 60)), (2, (12, 0, 0), (24, 24, 60))]
-    rich = [(value, (3 * value - 9, 2, 40), (3 * value - 6, 22, 46)) for value in (3, 4, 5, 6, 9)]
-    volume = volume_of(blocks(rows=rows + rich))
-    assert {len(visible(volume, "axial", index)) for index in range(40)} == {2}
+@pytest.mark.parametrize("everywhere", [2, 4])
+def test_richer_slices_are_preferred(everywhere):
+    """All slices show two (or four) structures, those from 40 to 45 seven."""
+    along = [(value, (3 * value, 2, 0), (3 * value + 2, 22, 60)) for value in (1, 2, 3, 4)[:everywhere]]
+    rich = [(value, (3 * value, 2, 40), (3 * value + 2, 22, 46)) for value in (1, 2, 3, 4, 5, 6, 7)[everywhere:]]
+    volume = volume_of(blocks((30, 24, 60), along + rich), names=NAMES | {7: "stomach"})
+    shown = [len(visible(volume, "axial", index)) for index in range(60)]
+    assert shown == [everywhere] * 40 + [7] * 6 + [everywhere] * 14
     for seed in range(8):
         (one,) = choose_slices(volume, ["axial"], 1, seed)
         assert 40 <= one[1] < 46
+        # Less than half as rich is not rich, however far apart.
+        first, second = (index for _, index in choose_slices(volume, ["axial"], 2, seed))
+        assert 40 <= second < 46
+        assert (40 <= first < 46) == (everywhere == 2)
 
 
 def test_the_choice_is_a_function_of_labels_identity_and_seed():
@@ -302,6 +309,14 @@ def test_other_values_come_back_to_half_a_step(tmp_path_factory, values, dtype):
     rounding = 0.5 * (row["slope"] != 1) if dtype == np.int32 else np.spacing(np.abs(image).max()).astype(float)
     off = np.abs(found.image.astype(np.float64) - image)
     assert off.max() <= limit + rounding
+
+
+def test_whole_numbers_that_do_not_fit_are_rounded_not_cut(tmp_path):
+    image = np.arange(98_304, dtype=np.int32).reshape(256, 384)  # steps of 1.5
+    (found,) = kept(tmp_path, record_of(image))
+    off = found.image - image
+    assert np.abs(off).max() == 1
+    assert abs(off.mean()) < 0.01
 
 
 @pytest.mark.parametrize(("dtype", "highest"), [(np.uint8, 255), (np.uint16, 65535)])
