@@ -46,7 +46,7 @@ def compare(one: Sheet, other: Sheet) -> Json:
     for number, group in enumerate(groups):
         members[number, group.rows] = True
     bounds = bootstrap_means(differences, first.volumes, members)
-    found = []
+    found: list[Json] = []
     for group, (low, high) in zip(groups, bounds, strict=True):
         rows = group.rows
         lost, won, p = mcnemar(first.right[rows], second[rows])
