@@ -15,7 +15,7 @@ from torch import Tensor
 
 from semsam.content import content_tokens
 from semsam.errors import EmbeddingError, SettingsError, TablesError
-from semsam.selection import BLOCK, top_k
+from semsam.selection import block_width, top_k
 from semsam.settings import Guard, Settings
 
 if TYPE_CHECKING:
@@ -184,10 +184,11 @@ def _plan(count: int, hidden: int, k: int, memory: int) -> _Plan:
     If half of the memory holds all unit vectors, they are kept; else they are made anew for each block of columns.
     """
     vector = _FLOAT32 * hidden
-    columns = count if count * vector <= memory // 2 else max(BLOCK, memory // 4 // (3 * vector))
+    columns = count if count * vector <= memory // 2 else max(64, memory // 4 // (3 * vector))
     held = min(columns, count) * vector * (1 if columns >= count else 3)
     # A row of similarities; in the top-k, the blocks' maxima with their keys, then k blocks with columns and keys.
-    row = count * _FLOAT32 + count // BLOCK * 40 + k * BLOCK * 40 + 3 * vector
+    block = block_width(count, k)
+    row = count * _FLOAT32 + (count // block + k * block) * 40 + 3 * vector
     rows = max(1, min(_MOST_ROWS, count, (memory - held) // row))
     return _Plan(rows, columns, held + rows * row)
 

@@ -6,10 +6,11 @@ embedding::
 
     score(c) = sum over k of  w[c, k] * p(ids[c, k])          p: the softmax over the full vocabulary
 
-Nothing here waits for the device, loops over rows or sorts the vocabulary. Beside its result, a call needs a few
-megabytes whatever the size of the batch.
+Nothing here waits for the device, loops over rows or sorts the vocabulary. A call needs the memory of one float32 copy
+of the logits, its result included.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -26,10 +27,8 @@ from semsam.settings import Mode, Settings
 if TYPE_CHECKING:
     from semsam.neighbours import NeighbourTables
 
-# Logits are exponentiated in pieces of so many elements, which stay in a CPU's cache.
-PIECE = 1 << 20
-# A candidate is at least this (log) probable beside the most probable one: its score is then a normal float32.
-_LEAST_LOG_RATIO = -80.0
+# So that a sum of nothing is -inf, and not NaN.
+_LOWEST = torch.finfo(torch.float32).min
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class RowSettings:
 
     Args:
         most: the largest ``top_m`` of all rows.
+        widest: the largest ``k`` of all rows.
         top_m: int64[B, 1].
         top_p: float32[B, 1]; infinite where all probability is asked for.
         k: int64[B, 1, 1].
@@ -46,6 +46,7 @@ class RowSettings:
     """
 
     most: int
+    widest: int
     top_m: Tensor
     top_p: Tensor
     k: Tensor
@@ -63,6 +64,7 @@ class RowSettings:
 
         return cls(
             most=max((row.top_m for row in rows), default=1),
+            widest=max((row.k for row in rows), default=1),
             top_m=column([row.top_m for row in rows], torch.int64, 1),
             top_p=column([_threshold(row.top_p) for row in rows], torch.float32, 1),
             k=column([row.k for row in rows], torch.int64, 1, 1),
@@ -73,7 +75,7 @@ class RowSettings:
     def take(self, index: Tensor) -> Self:
         """The rows named by int64[N] ``index``, on its device and without waiting for it."""
         names = ("top_m", "top_p", "k", "strength", "sample")
-        return type(self)(most=self.most, **{name: getattr(self, name).index_select(0, index) for name in names})
+        return dataclasses.replace(self, **{name: getattr(self, name).index_select(0, index) for name in names})
 
 
 @torch.no_grad()
@@ -103,23 +105,29 @@ def rescore(
         SettingsError: if a setting is not legal.
         TablesError: if the tables are of another vocabulary or device, or have fewer than ``k`` neighbours.
     """
-    width = tables.ids.shape[1]
-    settings = _checked(width if k is None else k, top_m, top_p, mode, strength)
+    settings = _checked(tables.k if k is None else k, top_m, top_p, mode, strength)
+    _check_fit(logits, tables, settings.k)
     if settings.strength == 0:
         return logits
     return _rescore(
         logits,
-        tables if settings.k == width else tables.first(settings.k),
+        tables,
         most=settings.top_m,
         threshold=_threshold(settings.top_p),
         strength=None if settings.strength == 1 else settings.strength,
         sample=settings.mode == "sample",
+        k=settings.k,
     )
 
 
 @torch.no_grad()
 def rescore_rows(logits: Tensor, tables: "NeighbourTables", rows: RowSettings) -> Tensor:
-    """As :func:`rescore`, each row with settings of its own."""
+    """As :func:`rescore`, each row with settings of its own.
+
+    Raises:
+        TablesError: if the tables are of another vocabulary or device, or have fewer neighbours than a row asks for.
+    """
+    _check_fit(logits, tables, rows.widest)
     return _rescore(
         logits,
         tables,
@@ -128,7 +136,7 @@ def rescore_rows(logits: Tensor, tables: "NeighbourTables", rows: RowSettings) -
         strength=rows.strength,
         sample=rows.sample,
         top_m=rows.top_m,
-        k=rows.k,
+        row_k=rows.k,
     )
 
 
@@ -139,48 +147,52 @@ def _rescore(
     threshold: float | Tensor,
     strength: float | Tensor | None,
     sample: bool | Tensor,
+    k: int | None = None,
     top_m: Tensor | None = None,
-    k: Tensor | None = None,
+    row_k: Tensor | None = None,
 ) -> Tensor:
-    _check_fit(logits, tables)
-    batch, K = len(logits), tables.ids.shape[1]
+    full = _softmax(logits)
     ids = top_k(logits, most)  # [B, M]
-    own = logits.gather(1, ids).float()  # [B, M], descending
-    largest = own[:, :1]
-    log_total = _log_sum_exp(logits, largest)  # [B, 1]
+    own = logits.gather(1, ids).float()
+    probability = full.gather(1, ids)
+    log_total = own[:, :1] - probability[:, :1].log()  # [B, 1]
 
-    probability = (own - log_total).exp_()
     before = probability.cumsum(-1) - probability
-    candidate = (before < threshold) & (own > largest + _LEAST_LOG_RATIO)
+    candidate = (before < threshold) & (own > -torch.inf)
     if top_m is not None:
         candidate &= torch.arange(ids.shape[1], device=ids.device) < top_m
-    defers = (candidate & ~tables.content[ids]).any(-1, keepdim=True)  # [B, 1]
 
-    # log(score) = own logit + log(sum of w * p / own p) - log total: with one neighbour the sum is exactly 1, so that
-    # the scores have the very order of the logits.
-    neighbours = torch.nn.functional.embedding(ids, tables.ids)  # [B, M, K]
-    weights = torch.nn.functional.embedding(ids, tables.weights)
-    if strength is not None or k is not None:
-        weights = _reduced(weights, strength, k)
-    near = logits.gather(1, neighbours.view(batch, -1).long()).float().view(batch, -1, K)
-    score = own + (near - own.unsqueeze(-1)).exp_().mul_(weights).sum(-1).log_()
+    # log(score) = log(sum of exp(logit + log w)) - log total. The sum is taken beside its largest term, so that with
+    # one neighbour it is exactly the token's own logit: the scores have the very order of the logits.
+    neighbours = torch.nn.functional.embedding(ids, tables.ids[:, :k])  # [B, M, K]
+    weights = torch.nn.functional.embedding(ids, tables.weights[:, :k])
+    if strength is not None or row_k is not None:
+        weights = _reduced(weights, strength, row_k)
+    terms = weights.log_().add_(logits.gather(1, neighbours.flatten(1).long()).view_as(weights))
+    largest = terms.amax(-1, keepdim=True).clamp_min_(_LOWEST)
+    score = terms.sub_(largest).exp_().sum(-1).log_().add_(largest.squeeze(-1))
     score = torch.where(candidate, score, -torch.inf)
     best = score.amax(-1, keepdim=True)
-    rescored = (best > -torch.inf) & ~defers
+
+    # Of bools, a > b is a and not b.
+    rescored = (best > -torch.inf) > (candidate > tables.content.take(ids)).any(-1, keepdim=True)  # [B, 1]
     if isinstance(strength, Tensor):
         rescored &= strength.squeeze(-1) > 0
-
-    values = _values(score, best, log_total, candidate, sample, logits.dtype)
-    # Adding -0.0 leaves every bit as it is.
+    # Adding -0.0 leaves every bit as it is. A float32 result takes the place of the softmax.
     blank = torch.where(rescored, -torch.inf, -0.0).to(logits.dtype)
-    return (logits + blank).scatter_(1, ids, torch.where(rescored, values, own.to(logits.dtype)))
+    values = torch.where(rescored, _values(score, best, log_total, candidate, sample, blank), own.to(logits.dtype))
+    if full.dtype == logits.dtype:
+        return torch.add(logits, blank, out=full).scatter_(1, ids, values)
+    del full
+    return torch.where(rescored, -torch.inf, logits).scatter_(1, ids, values)
 
 
-def _log_sum_exp(logits: Tensor, largest: Tensor) -> Tensor:
-    """float32[B, 1]; ``largest`` float32[B, 1] are the rows' maxima."""
-    columns = max(1, PIECE // max(1, len(logits)))
-    sums = [(piece - largest).exp_().sum(-1, keepdim=True) for piece in logits.split(columns, dim=-1)]
-    return largest + functools.reduce(torch.add, sums).log_()
+def _softmax(logits: Tensor) -> Tensor:
+    """float32[B, V]; takes the memory of its result and no more."""
+    if logits.dtype == torch.float32:
+        return torch.softmax(logits, -1)
+    full = logits.float().sub_(logits.amax(-1, keepdim=True)).exp_()
+    return full.div_(full.sum(-1, keepdim=True))
 
 
 def _reduced(weights: Tensor, strength: float | Tensor | None, k: Tensor | None) -> Tensor:
@@ -192,21 +204,22 @@ def _reduced(weights: Tensor, strength: float | Tensor | None, k: Tensor | None)
 
 
 def _values(
-    score: Tensor, best: Tensor, log_total: Tensor, candidate: Tensor, sample: bool | Tensor, dtype: torch.dtype
+    score: Tensor, best: Tensor, log_total: Tensor, candidate: Tensor, sample: bool | Tensor, blank: Tensor
 ) -> Tensor:
     """What a re-scored row holds at its candidates, in the type of its logits.
 
     Subtracting and rounding can make a lesser score equal to the best; it is then lowered by one step, so that an
     argmax over the row takes the best score in any type. Equal scores stay equal: the engine breaks the tie.
+    ``blank`` [B, 1] has that type, and is -inf in re-scored rows.
     """
     values, top = score - log_total, best - log_total
     if isinstance(sample, Tensor):
         values, top = torch.where(sample, values.exp(), values), torch.where(sample, top.exp(), top)
     elif sample:
         values, top = values.exp_(), top.exp_()
-    top = top.to(dtype)
-    below = torch.nextafter(top, top.new_full((), -torch.inf))
-    values = torch.where(score < best, torch.minimum(values.to(dtype), below), top)
+    top = top.to(blank.dtype)
+    below = torch.nextafter(top, blank)
+    values = torch.where(score < best, torch.minimum(values.to(blank.dtype), below), top)
     return values if sample is False else torch.where(candidate, values, -torch.inf)
 
 
@@ -215,12 +228,19 @@ def _threshold(top_p: float) -> float:
     return top_p if top_p < 1 else math.inf
 
 
-@functools.lru_cache
+@functools.lru_cache(typed=True)
 def _checked(k: int, top_m: int, top_p: float, mode: Mode, strength: float) -> Settings:
     return Settings(k=k, top_m=top_m, top_p=top_p, mode=mode, strength=strength)
 
 
-def _check_fit(logits: Tensor, tables: "NeighbourTables") -> None:
+def _check_fit(logits: Tensor, tables: "NeighbourTables", k: int) -> None:
+    if k > tables.k:
+        raise TablesError(
+            f"The neighbour tables have {tables.k} neighbours of each token; {k} are asked for.",
+            remedy=f"build them with k={k}.",
+        )
+    if logits.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+        raise TablesError("Logits are float16, bfloat16 or float32.", value=logits.dtype)
     if logits.dim() != 2 or logits.shape[1] != len(tables.ids):
         raise TablesError(
             f"The neighbour tables are of a vocabulary of {len(tables.ids)} tokens; the logits are of another.",
