@@ -13,6 +13,8 @@ Register = Literal["clinical", "lay"]
 Convention = Literal["radiological", "ras"]
 Frame = Literal["patient", "image"]
 Input = Literal["slice", "stack", "blank"]
+View = Literal["plain", "mirrored", "rotated90", "rotated180"]
+StackOrder = Literal["ascending", "descending", "unstated"]
 Side = Literal["left", "right"]
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
@@ -23,6 +25,10 @@ REGISTERS: tuple[Register, ...] = get_args(Register)
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
 INPUTS: tuple[Input, ...] = get_args(Input)
+VIEWS: tuple[View, ...] = get_args(View)
+"""How the shown slice is turned after that: not at all, mirrored left to right, turned clockwise by 90 or 180 degrees."""
+STACK_ORDERS: tuple[StackOrder, ...] = get_args(StackOrder)
+"""How the images of a stack follow each other along the patient's axis, if the question says it."""
 
 DRAWN_PROMPTS: tuple[Prompt, ...] = ("label", "point", "box", "mask")
 """Prompts whose marker is drawn into the picture."""
