@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 TEST_VENV := .venv-test
+VLLM_VENV := .venv-vllm
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := dataset_builder lm_eval_tasks semsam tests
 
@@ -59,5 +60,15 @@ browser:
 	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 	  || echo "No chromium here and no way to install it: the page tests will say so."
 
+## test-vllm: the tests that need vLLM, on its CPU build (first makes an environment for it: about 5 minutes, 5 GB)
+test-vllm: $(VLLM_VENV)/.ready
+	$(VLLM_VENV)/bin/python -m pytest tests/vllm_engine
+
+$(VLLM_VENV)/.ready: pyproject.toml $(wildcard tests/environment/*)
+	@echo "Making the environment $(VLLM_VENV) (once; some minutes) ..."
+	@rm -rf $(VLLM_VENV)
+	@PYTHON=$(PYTHON) tests/environment/vllm_environment.sh $(VLLM_VENV)
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(TEST_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

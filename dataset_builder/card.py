@@ -17,7 +17,10 @@ from dataset_builder.factors import (
     PLANES,
     PROMPTS,
     REGISTERS,
+    STACK_ORDERS,
     TERMINOLOGIES,
+    TEST,
+    VIEWS,
 )
 from dataset_builder.rows import VERSION
 from dataset_builder.settings import Settings
@@ -152,6 +155,8 @@ def _counts_table(rows: Mapping[tuple[str, str], int]) -> str:
 
 
 def _split_order(split: str) -> tuple[int, int]:
+    if split == TEST:
+        return len(TERMINOLOGIES), 0
     terminology, prompt = split.split("_", 1)
     return [*TERMINOLOGIES].index(terminology), [*PROMPTS].index(prompt)  # type: ignore[arg-type]
 
@@ -166,6 +171,8 @@ def _factor_table() -> str:
         "convention": CONVENTIONS,
         "frame": FRAMES,
         "input": INPUTS,
+        "view": VIEWS,
+        "stack_order": STACK_ORDERS,
     }
     return "\n".join(f"| `{name}` | {', '.join(f'`{v}`' for v in values)} |" for name, values in factors.items())
 

@@ -36,6 +36,24 @@ TEXT_PROMPTS: tuple[Prompt, ...] = ("text_point", "text_box")
 """Prompts that give pixel coordinates in the question; the picture stays clean."""
 
 
+TEST = "test"
+"""The split of configs that are not split by cell."""
+
+INPUT_CONFIGS = ("stack", "blank", "view")
+"""Configs beside those of a modality and plane: questions across slices, and the controls derived from slices."""
+
+
+def cell_of(
+    modality: Modality, plane: Plane, terminology: Terminology, prompt: Prompt, input: Input, view: View
+) -> tuple[str, str]:
+    """Config and split that a row belongs to, beside ``all``."""
+    if input != "slice":
+        return input, TEST
+    if view != "plain":
+        return "view", TEST
+    return config_name(modality, plane), split_name(terminology, prompt)
+
+
 def config_name(modality: Modality, plane: Plane) -> str:
     """Name of the dataset config of one modality and plane, e.g. ``ct_axial``."""
     return f"{modality}_{plane}"

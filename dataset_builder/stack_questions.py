@@ -9,7 +9,7 @@ import numpy as np
 from dataset_builder.facts import Fact, Placement, placements
 from dataset_builder.geometry import AXIS_DIRECTIONS, PLANE_AXIS
 from dataset_builder.questions import Names, Question, choose_template, join, members_of
-from dataset_builder.render import Window, choose_window
+from dataset_builder.render import choose_window
 from dataset_builder.settings import Settings, digest
 from dataset_builder.slices import SliceRecord
 from dataset_builder.units import Unit

@@ -107,11 +107,11 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
         series = _series(found, lambda fact: (settings.registers, settings.conventions, frames_of(fact)), draw)
         cells += [(series, prompt) for prompt in settings.prompts]
     random.Random(digest("cells", settings.seed, identity)).shuffle(cells)
-    streams = [
-        (Unit(record, fact, prompt, *variant) for record, fact, variant in series if fits(fact, prompt))
-        for series, prompt in cells
-    ]
-    return _take_turns(streams, settings.questions_per_volume)
+    return _take_turns([_stream(series, prompt) for series, prompt in cells], settings.questions_per_volume)
+
+
+def _stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
+    return (Unit(record, fact, prompt, *variant) for record, fact, variant in series if fits(fact, prompt))
 
 
 def stack_orders_of(fact: Fact, plane: Plane) -> tuple[StackOrder, ...]:
@@ -145,18 +145,16 @@ def choose_of_stacks(
             series = [(record, fact, variant) for record, fact in found for variant in product(*axes(fact))]
         else:
             series = _series(found, axes, random.Random(digest("stack series", settings.seed, identity, plane)))
-        streams += [
-            (
-                Unit(record, fact, prompt, register, convention, "patient", "stack", stack_order=order)
-                for record, fact, (register, convention, order) in series
-            )
-            for prompt in prompts
-        ]
+        streams += [_stack_stream(series, prompt) for prompt in prompts]
     random.Random(digest("stack cells", settings.seed, identity)).shuffle(streams)
     return _take_turns(streams, settings.stack_questions_per_volume)
 
 
-Variant = tuple[object, ...]
+def _stack_stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
+    return (
+        Unit(record, fact, prompt, register, convention, "patient", "stack", stack_order=order)
+        for record, fact, (register, convention, order) in series
+    )
 
 
 def _series(

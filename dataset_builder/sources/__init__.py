@@ -1,0 +1,107 @@
+"""Sources of labelled volumes, an adapter a module; ``open_source`` makes one from what ``--source`` was given."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dataset_builder.errors import SourceError
+from dataset_builder.sources.base import Source
+
+KNOWN = (
+    "sample",
+    "phantom[:N]",
+    "totalsegmentator:DIR",
+    "totalsegmentator_mri:DIR",
+    "nnunet:DIR",
+)
+
+
+def open_source(spec: str, vocabulary: Path | None = None) -> Source:
+    """The source of that name.
+
+    Args:
+        spec: ``NAME``, or ``NAME:DIR`` for one that reads a folder, or ``phantom:N``.
+        vocabulary: a user's own structures; a source whose labels have names looks them up there too.
+
+    Raises:
+        SourceError: if there is no such source, or its folder is missing, needless, not there or not laid out as it
+            should be.
+        BuildError: if the vocabulary file is wrong.
+    """
+    name, colon, argument = spec.partition(":")
+    adapter = _ADAPTERS.get(name)
+    if adapter is None:
+        raise SourceError("There is no such source.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")
+    return adapter(argument if colon else None, vocabulary)
+
+
+def _sample(argument: str | None, vocabulary: Path | None) -> Source:
+    from dataset_builder.sources.sample import Sample
+
+    if argument is not None:
+        raise SourceError(
+            "The sample is fetched into the cache folder; it takes no folder.",
+            value=f"sample:{argument}",
+            remedy="Write --source sample.",
+        )
+    return Sample()
+
+
+def _phantom(argument: str | None, vocabulary: Path | None) -> Source:
+    from dataset_builder.sources.phantom import DEFAULT_COUNT, Phantoms
+
+    if argument is None:
+        return Phantoms(DEFAULT_COUNT)
+    if not argument.isascii() or not argument.isdecimal() or int(argument) < 1:
+        raise SourceError(
+            "The phantom source takes a number of bodies.",
+            value=f"phantom:{argument}",
+            remedy="Write a whole number from 1, such as --source phantom:8.",
+        )
+    return Phantoms(int(argument))
+
+
+def _totalsegmentator(argument: str | None, vocabulary: Path | None) -> Source:
+    from dataset_builder.sources.totalsegmentator import open_ct
+
+    return open_ct(_folder("totalsegmentator", argument), vocabulary)
+
+
+def _totalsegmentator_mri(argument: str | None, vocabulary: Path | None) -> Source:
+    from dataset_builder.sources.totalsegmentator_mri import open_mri
+
+    return open_mri(_folder("totalsegmentator_mri", argument), vocabulary)
+
+
+def _nnunet(argument: str | None, vocabulary: Path | None) -> Source:
+    from dataset_builder.sources.nnunet import open_nnunet
+
+    return open_nnunet(_folder("nnunet", argument), vocabulary)
+
+
+def _folder(name: str, argument: str | None) -> Path:
+    if not argument:
+        raise SourceError(
+            f"The source '{name}' needs a folder.",
+            value=name,
+            remedy=f"Write --source {name}:DIR, with the data's folder.",
+        )
+    folder = Path(argument).expanduser()
+    if not folder.exists():
+        raise SourceError(f"The folder of the source '{name}' is not there.", file=folder, remedy="Check the path.")
+    if not folder.is_dir():
+        raise SourceError(
+            f"The source '{name}' reads a folder, and this is none.",
+            file=folder,
+            remedy="Unpack it, and give the folder.",
+        )
+    return folder
+
+
+# Adapters are imported when asked for: a source does not pay for what another one needs.
+_ADAPTERS: dict[str, Callable[[str | None, Path | None], Source]] = {
+    "sample": _sample,
+    "phantom": _phantom,
+    "totalsegmentator": _totalsegmentator,
+    "totalsegmentator_mri": _totalsegmentator_mri,
+    "nnunet": _nnunet,
+}

@@ -1,0 +1,286 @@
+"""What an nnU-Net ``dataset.json`` says about its scans, checked key by key.
+
+channel_names  or ``modality`` in older files. One channel is read: the first whose name says CT or MR, the latter
+               also by sequence (T1, T2w, FLAIR, DESS ...).
+labels         whole number by name, or name by number as in the Medical Segmentation Decathlon. Names are looked up in
+               the vocabulary. What is called background or ignore is nothing.
+file_ending    .nii.gz (default) or .nii
+licence, reference, url   optional; ``license`` and ``citation`` will do
+sides          optional, side by case, for scans of one limb: ``{"CASE": "left"}``
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from dataset_builder.errors import SourceError
+from dataset_builder.factors import Modality, Side
+from dataset_builder.vocabulary import REGIONS, Structure, find, normalise
+
+ENDINGS = (".nii.gz", ".nii")
+NOTHING = frozenset({"background", "ignore", "ignored", "unlabeled", "unlabelled", "void"})
+"""Labels of these names, normalised, are no structures."""
+
+_CT = frozenset({"ct", "cta", "cect", "ncct", "cbct"})
+_MR = frozenset(
+    {"mr", "mri", "dess", "flair", "dwi", "adc", "swi", "stir", "tse", "fse", "spgr", "dixon", "vibe", "bssfp"}
+)
+_MR_WEIGHTING = re.compile(r"t1|t2|t1(w|c|ce|n|gd|wi|ce?w)|t2(w|f|fs|wi|star)|pd(w|fs|wi)?")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``dataset.json`` says.
+
+    Args:
+        modality: of the channel that is read.
+        channel: its number.
+        channels: how many there are.
+        ending: of all image files.
+        names: label value -> canonical structure name.
+        nothing: label values that count as 0.
+        sides: side by case, of limbs.
+        licence: ``unknown`` if the file does not say.
+        citation, url: empty if the file does not say.
+    """
+
+    modality: Modality
+    channel: int
+    channels: int
+    ending: str
+    names: Mapping[int, str]
+    nothing: tuple[int, ...]
+    sides: Mapping[str, Side]
+    licence: str
+    citation: str
+    url: str
+
+
+def read_description(file: Path, words: Mapping[str, Structure]) -> Description:
+    """Read ``dataset.json``.
+
+    Args:
+        file: its path.
+        words: structures by canonical name.
+
+    Raises:
+        SourceError: names what is wrong and how to write it; for unknown labels, the vocabulary rows to add.
+    """
+    if not file.is_file():
+        raise SourceError(
+            "There is no dataset.json in this folder.",
+            file=file.parent,
+            remedy='Write one: {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "file_ending": '
+            '".nii.gz"}.',
+        )
+    try:
+        table = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            "dataset.json cannot be read as JSON.", file=file, value=str(error), remedy="Mend the file."
+        ) from error
+    if not isinstance(table, dict):
+        raise SourceError("dataset.json is not a table.", file=file, value=type(table).__name__)
+    channel, modality, channels = _channel(table, file)
+    names, nothing = _labels(table, file, words)
+    return Description(
+        modality=modality,
+        channel=channel,
+        channels=channels,
+        ending=_ending(table, file),
+        names=names,
+        nothing=nothing,
+        sides=_sides(table, file),
+        licence=_text(table, "licence", "license") or "unknown",
+        citation=_text(table, "citation", "reference"),
+        url=_text(table, "url"),
+    )
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON without its trap: a key given twice is an error, not the last one's win."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"'{next(key for key in keys if keys.count(key) > 1)}' is given twice")
+    return table
+
+
+def modality_of(channel: str) -> Modality | None:
+    """What a channel's name says, if it says it.
+
+    >>> modality_of("T2-weighted")
+    'mri'
+    """
+    words = re.findall(r"[a-z0-9]+", channel.lower())
+    if any(word in _CT for word in words) or words[:2] == ["computed", "tomography"]:
+        return "ct"
+    if any(word in _MR or _MR_WEIGHTING.fullmatch(word) for word in words) or words[:2] == ["magnetic", "resonance"]:
+        return "mri"
+    return None
+
+
+def _channel(table: Mapping[str, Any], file: Path) -> tuple[int, Modality, int]:
+    """Number and modality of the channel to read, and how many there are."""
+    key = "channel_names" if "channel_names" in table else "modality"
+    channels = table.get(key)
+    remedy = 'Write "channel_names": {"0": "CT"} or {"0": "MRI"}; sequences such as T1, T2w, FLAIR or DESS will do.'
+    if not isinstance(channels, dict) or not channels:
+        raise SourceError("dataset.json does not say what the channels are.", file=file, value=channels, remedy=remedy)
+    for number, name in channels.items():
+        if not str(number).isdecimal() or not isinstance(name, str):
+            raise SourceError(
+                f"{key} in dataset.json is not a table of names by number.",
+                file=file,
+                value=json.dumps({number: name}),
+                remedy=remedy,
+            )
+    for number, name in sorted(channels.items(), key=lambda item: int(item[0])):
+        modality = modality_of(name)
+        if modality:
+            return int(number), modality, len(channels)
+    raise SourceError(
+        "No channel in dataset.json is called CT or MR.", file=file, value=json.dumps(channels), remedy=remedy
+    )
+
+
+def _ending(table: Mapping[str, Any], file: Path) -> str:
+    ending = table.get("file_ending", ENDINGS[0])
+    if ending not in ENDINGS:
+        raise SourceError(
+            "Only NIfTI files are read.",
+            file=file,
+            value=f"file_ending {ending}",
+            remedy=f"Convert the files; file_ending is one of {', '.join(ENDINGS)}.",
+        )
+    return str(ending)
+
+
+def _sides(table: Mapping[str, Any], file: Path) -> dict[str, Side]:
+    sides = table.get("sides", {})
+    legal = get_args(Side)
+    wrong = [case for case, side in sides.items() if side not in legal] if isinstance(sides, dict) else ["sides"]
+    if wrong:
+        raise SourceError(
+            "sides in dataset.json is not a table of left or right by case.",
+            file=file,
+            value=wrong[0],
+            remedy='Write "sides": {"CASE": "left"}; leave out cases that show more than one limb.',
+        )
+    return sides
+
+
+def _text(table: Mapping[str, Any], *keys: str) -> str:
+    """The first of these keys that has a text; ends of lines become spaces."""
+    texts = (" ".join(table[key].split()) for key in keys if isinstance(table.get(key), str))
+    return next((text for text in texts if text), "")
+
+
+def _labels(
+    table: Mapping[str, Any], file: Path, words: Mapping[str, Structure]
+) -> tuple[dict[int, str], tuple[int, ...]]:
+    """Canonical name by label value, and the values that are nothing."""
+    names: dict[int, str] = {}
+    spelled: dict[str, str] = {}
+    nothing: list[int] = []
+    unknown: list[str] = []
+    seen: dict[int, str] = {}
+    for name, value in _label_values(table, file):
+        if value in seen:
+            raise SourceError(
+                "Two labels in dataset.json have the same value.",
+                file=file,
+                value=f"{seen[value]} and {name}: {value}",
+                remedy="Give each structure a value of its own.",
+            )
+        seen[value] = name
+        if normalise(name) in NOTHING:
+            nothing += [value] if value else []
+            continue
+        if value == 0:
+            raise SourceError(
+                "0 is the value of the background, not of a structure.",
+                file=file,
+                value=name,
+                remedy="Number the structures from 1, in dataset.json and in the label files.",
+            )
+        structure = find(name, words)
+        if structure is None:
+            unknown.append(name)
+        elif structure.name in spelled:
+            raise SourceError(
+                f"Two labels in dataset.json are the same structure, {structure.name}.",
+                file=file,
+                value=f"{spelled[structure.name]} and {name}",
+                remedy="Merge them in the label files, or describe one as a structure of its own with --vocabulary.",
+            )
+        else:
+            spelled[structure.name] = name
+            names[value] = structure.name
+    if unknown:
+        raise _unknown_labels(unknown, file)
+    if not names:
+        raise SourceError(
+            "dataset.json lists no structure.",
+            file=file,
+            value=json.dumps(table["labels"]),
+            remedy='Write "labels": {"background": 0, "liver": 1, "spleen": 2}.',
+        )
+    return names, tuple(nothing)
+
+
+def _label_values(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, int]]:
+    """Each label's name and value, from either form."""
+    labels = table.get("labels")
+    remedy = 'Write "labels": {"background": 0, "liver": 1, "spleen": 2}.'
+    if not isinstance(labels, dict):
+        raise SourceError("dataset.json does not say what the labels are.", file=file, value=labels, remedy=remedy)
+    older = bool(labels) and all(key.isdecimal() and isinstance(value, str) for key, value in labels.items())
+    for key, value in labels.items():
+        if older:
+            yield value, int(key)
+        elif isinstance(value, list):
+            raise SourceError(
+                "A label in dataset.json is a region made of several values; a voxel must be of one structure.",
+                file=file,
+                value=json.dumps({key: value}),
+                remedy="List each value once, with the name of its own structure, not as regions.",
+            )
+        elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise SourceError(
+                "A label in dataset.json has no whole number.", file=file, value=json.dumps({key: value}), remedy=remedy
+            )
+        else:
+            yield key, value
+
+
+def _unknown_labels(unknown: list[str], file: Path) -> SourceError:
+    rows = "\n".join(vocabulary_row(name) for name in unknown)
+    return SourceError(
+        "The vocabulary lacks labels of dataset.json.",
+        file=file,
+        value=", ".join(unknown),
+        remedy="If a label is a known structure under another name, rename it in dataset.json. Else write a YAML file "
+        "with these rows, their wording mended and REGION filled in, and give it with --vocabulary FILE:\n"
+        f"{rows}\nREGION is one of: {', '.join(REGIONS)}.",
+    )
+
+
+def vocabulary_row(label: str) -> str:
+    """A row for a user's vocabulary file under which that label will be found.
+
+    >>> vocabulary_row("Plica Left")
+    'plica_left: {clinical: plica left, lay: plica left, side: left, region: REGION}'
+    """
+    name = re.sub(r"\W", "", normalise(label), flags=re.ASCII).strip("_") or "structure"
+    name = name if name[0].isalpha() else f"structure_{name}"
+    wording = name.replace("_", " ")
+    sides = [side for side in get_args(Side) if side in wording.split()]
+    fields = [f"clinical: {wording}", f"lay: {wording}"]
+    fields += [f"side: {sides[0]}"] if len(sides) == 1 else []
+    fields += ["region: REGION"]
+    fields += [f"aliases: [{json.dumps(label, ensure_ascii=False)}]"] if normalise(name) != normalise(label) else []
+    return f"{name}: {{{', '.join(fields)}}}"

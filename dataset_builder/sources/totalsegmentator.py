@@ -1,0 +1,170 @@
+"""TotalSegmentator's public CT data, versions 1 and 2: a folder a subject, a mask a structure.
+
+::
+
+    meta.csv                                 separated by ";", a row a subject (may be absent)
+    s0000/ct.nii.gz
+    s0000/segmentations/kidney_left.nii.gz   0 and 1; many are empty
+
+A mask means what its file name says, never what place it has in a list: the versions number their structures
+differently. Masks overlap in every subject. They are laid on top of each other sorted by name, but a part after the
+whole that it is part of (``part_of`` in the vocabulary), and the last one has the voxel.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_builder.errors import CaseError, MissingLabelsError, SourceError, UnknownLabelError
+from dataset_builder.factors import Modality
+from dataset_builder.sources.base import Case
+from dataset_builder.vocabulary import Structure, find, structures
+from dataset_builder.volume import Volume, read_masks
+
+SEGMENTATIONS = "segmentations"
+ENDINGS = (".nii.gz", ".nii")
+
+
+@dataclass(frozen=True)
+class MaskFolders:
+    """A folder a subject with an image and a folder of masks; what its own kinds differ in are the fields.
+
+    Args:
+        folder: of the whole data set.
+        vocabulary: a user's own structures, if any.
+        image: name of the image in a subject's folder.
+    """
+
+    folder: Path
+    vocabulary: Path | None
+    name: str
+    modality: Modality
+    image: str
+    licence: str
+    citation: str
+    url: str
+
+    def cases(self) -> Iterator[Case]:
+        """The subjects of ``meta.csv`` and those that have a folder, by name.
+
+        A subject of ``meta.csv`` whose folder is not there is a case too: reading it says what is missing.
+        """
+        subjects = {path.parent.name for path in self.folder.glob(f"[!.]*/{self.image}")}
+        subjects |= {path.parent.name for path in self.folder.glob(f"[!.]*/{SEGMENTATIONS}") if path.is_dir()}
+        if not subjects:
+            raise SourceError(
+                "There is no subject in this folder.",
+                file=self.folder,
+                remedy=f"Give the folder that holds s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on; unpack the "
+                "archive, if you have not.",
+            )
+        for subject in sorted(subjects | set(listed_subjects(self.folder / "meta.csv"))):
+            paths = (self.folder / subject / self.image, self.folder / subject / SEGMENTATIONS)
+            yield Case(self.name, subject, self.modality, self.licence, paths)
+
+    def read(self, case: Case) -> Volume:
+        """A subject with all its masks, the empty ones included: their structures are known to be absent."""
+        image, folder = case.paths
+        masks = named_masks(folder, structures(self.vocabulary))
+        return read_masks(
+            image,
+            masks,
+            source=case.source,
+            subject=case.subject,
+            modality=case.modality,
+            licence=case.licence,
+            side=case.side,
+        )
+
+
+def open_ct(folder: Path, vocabulary: Path | None = None) -> MaskFolders:
+    """The source ``totalsegmentator``."""
+    return MaskFolders(
+        folder,
+        vocabulary,
+        name="totalsegmentator",
+        modality="ct",
+        image="ct.nii.gz",
+        licence="CC-BY-4.0",
+        citation=(
+            "Wasserthal et al., TotalSegmentator: Robust Segmentation of 104 Anatomic Structures in CT Images, "
+            "Radiology: Artificial Intelligence 2023"
+        ),
+        url="https://doi.org/10.5281/zenodo.10047292",
+    )
+
+
+def listed_subjects(table: Path) -> list[str]:
+    """The subjects that ``meta.csv`` lists; none if there is no such file.
+
+    Raises:
+        SourceError: if it cannot be read, or is not separated by ";" with a column ``image_id``.
+    """
+    if not table.exists():
+        return []
+    remedy = "Restore it from the archive, or remove it: then every folder with an image counts."
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, delimiter=";")
+            header = list(rows.fieldnames or ())
+            if "image_id" not in header:
+                raise SourceError(
+                    'The list of subjects is not separated by ";" with a column image_id.',
+                    file=table,
+                    value=", ".join(header),
+                    remedy=remedy,
+                )
+            subjects = [(row["image_id"] or "").strip() for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(
+            "The list of subjects cannot be read.", file=table, value=str(error), remedy=remedy
+        ) from error
+    for subject in subjects:
+        if subject and (Path(subject).name != subject or subject == ".."):
+            raise SourceError("A subject is not the name of a folder.", file=table, value=subject, remedy=remedy)
+    return [subject for subject in subjects if subject]
+
+
+def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]:
+    """The masks of a folder by canonical structure name, in the order in which they are laid on top of each other.
+
+    Other files than NIfTI ones are passed over, and hidden ones.
+
+    Raises:
+        MissingLabelsError: if the folder is not there or holds no mask.
+        UnknownLabelError: if the vocabulary lacks a mask's name.
+        CaseError: if two masks are of the same structure.
+    """
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in files if path.name.endswith(ENDINGS) and not path.name.startswith(".")]
+    if not files:
+        problem = "The folder of masks is empty." if folder.is_dir() else "There is no folder of masks for the image."
+        raise MissingLabelsError(problem, file=folder, remedy="Add the masks, or remove the subject.")
+    masks: dict[str, Path] = {}
+    for path in files:
+        name = path.name.removesuffix(".gz").removesuffix(".nii")
+        structure = find(name, words)
+        if structure is None:
+            raise UnknownLabelError(
+                "The vocabulary has no structure of this mask's name.",
+                file=path,
+                value=name,
+                remedy=f"Describe it in a YAML file, given with --vocabulary: {name}: {{clinical: ..., lay: ..., "
+                "region: ...}. Or move the mask out of the folder.",
+            )
+        if structure.name in masks:
+            raise CaseError(
+                f"Two masks are of the same structure, {structure.name}.",
+                file=path,
+                value=f"{masks[structure.name].name} and {path.name}",
+                remedy="Keep one of them.",
+            )
+        masks[structure.name] = path
+    return dict(sorted(masks.items(), key=lambda item: (_depth(item[0], words), item[0])))
+
+
+def _depth(name: str, words: Mapping[str, Structure]) -> int:
+    """How many wholes the structure is part of, one within the other."""
+    whole = words[name].part_of
+    return 0 if whole is None else 1 + _depth(whole, words)

@@ -1,0 +1,20 @@
+"""Fixtures of all tests: nothing asks the Hub, nothing is left in the user's caches but what was fetched."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Set before any test imports `datasets` or `huggingface_hub`, which read them once; child processes inherit them.
+_CACHE = tempfile.TemporaryDirectory(prefix="mis-ground-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_CACHE"] = _CACHE.name
+
+
+@pytest.fixture(scope="session")
+def sample_folder() -> Path:
+    """The real scans; a test that needs them fails if they cannot be had."""
+    from dataset_builder.sources.sample import fetch_sample
+
+    return fetch_sample()
