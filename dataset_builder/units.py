@@ -120,7 +120,8 @@ def stack_orders_of(fact: Fact, plane: Plane) -> tuple[StackOrder, ...]:
     What a sagittal stack runs along, from left to right or back, no picture tells for certain. Questions that only count
     images do not turn on the order.
     """
-    return STACK_ORDERS if plane != "sagittal" or fact.axis is None else STACK_ORDERS[:2]
+    turns_on_order = fact.kind in ("direction", "order")
+    return STACK_ORDERS[:2] if plane == "sagittal" and turns_on_order else STACK_ORDERS
 
 
 def choose_of_stacks(
@@ -174,13 +175,15 @@ def _series(
     for record, fact in ordered:
         axes = axes_of(fact)
         first = tuple(draw.choice(values) for values in axes)
-        series.append((record, fact, first))
-        for position, values in enumerate(axes):
-            series += [
-                (record, fact, (*first[:position], other, *first[position + 1 :]))
-                for other in values
-                if other != first[position]
-            ]
+        others = [
+            (*first[:position], other, *first[position + 1 :])
+            for position, values in enumerate(axes)
+            for other in values
+            if other != first[position]
+        ]
+        # Where a small sample ends, no factor must always be the one that is cut off.
+        draw.shuffle(others)
+        series += [(record, fact, variant) for variant in (first, *others)]
     return series
 
 

@@ -153,6 +153,7 @@ def fill(
         **names,
         is_a=f"{'are' if plural else 'is'} {first}",
         does_a=f"{'do' if plural else 'does'} {first}",
+        a_is=f"{first} {'are' if plural else 'is'}",
         o1=options[0],
         o2=options[1],
         **(words or {}),

@@ -13,16 +13,20 @@ from PIL import Image
 
 from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES
 
+FACTORS = [
+    *("modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input", "view", "stack_order"),
+]
 TEXTS, TEXT_LISTS = datasets.Value("string"), datasets.List(datasets.Value("string"))
 NUMBER, NUMBERS = datasets.Value("int32"), datasets.List(datasets.List(datasets.Value("int32")))
 FEATURES = datasets.Features(
-    dict.fromkeys(["id", "question", "answer", "pair_id", "fact_id"], TEXTS)
-    | dict.fromkeys(["modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input"], TEXTS)
+    dict.fromkeys(["id", "question", "answer", "prior_answer", "pair_id", "fact_id", "template"], TEXTS)
+    | dict.fromkeys(FACTORS, TEXTS)
     | dict.fromkeys(["relation", "source", "subject", "window", "licence", "version"], TEXTS)
     | dict.fromkeys(["options", "structures"], TEXT_LISTS)
     | dict.fromkeys(["boxes", "points"], NUMBERS)
     | dict.fromkeys(["pixel_mm", "margin_mm"], datasets.Value("float32"))
-    | {"answer_index": NUMBER, "slice_index": datasets.List(NUMBER), "images": datasets.List(datasets.Image())}
+    | {"answer_index": NUMBER, "slice_index": datasets.List(NUMBER), "box_images": datasets.List(NUMBER)}
+    | {"images": datasets.List(datasets.Image())}
 )
 
 CARD = """\
@@ -67,6 +71,11 @@ def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
         "convention": "radiological",
         "frame": "patient",
         "input": "slice",
+        "view": "plain",
+        "stack_order": None,
+        "template": "right_left.0",
+        "prior_answer": options[number % 2],
+        "box_images": [0, 0],
         "relation": options[number % 2],
         "structures": ["liver", "spleen"],
         "boxes": [[1, 2, 10, 20], [30, 5, 40, 9]],
