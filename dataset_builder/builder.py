@@ -193,7 +193,8 @@ def build(
         lines = [json.dumps(asdict(case), ensure_ascii=False) + "\n" for case in quarantined]
         write_atomically(target / "quarantine.jsonl", "".join(lines))
         notes = list(volume_notes(volumes))
-        write_card(target, settings, rows, slices, notes, names, len(quarantined))
+        own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
+        write_card(target, settings, rows, slices, notes, names, len(quarantined), own)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         _put_in_place(target, out)
         shutil.rmtree(work, ignore_errors=True)

@@ -1,14 +1,23 @@
-"""The data set's card: ``dataset_card.md`` filled in with what a build holds."""
+"""The data set's card: ``dataset_card.md`` filled in with what the record of a folder says.
 
-import hashlib
+The parts of the text that a record decides stand between ``<!-- mis-ground:NAME -->`` marks. A card that its owner has
+edited keeps the owner's words when more is pushed: only the marked parts and the lists of the metadata are renewed.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib import metadata
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import datasets
+from datasets.info import DatasetInfosDict
+from datasets.splits import SplitDict, SplitInfo
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from dataset_builder.croissant import CROISSANT_NAME, croissant_text
+from dataset_builder.describe import content_version, describe_build, file_hashes
 from dataset_builder.factors import (
     CONVENTIONS,
     FRAMES,
@@ -19,18 +28,17 @@ from dataset_builder.factors import (
     REGISTERS,
     STACK_ORDERS,
     TERMINOLOGIES,
-    TEST,
     VIEWS,
 )
-from dataset_builder.rows import VERSION
+from dataset_builder.licences import licence, most_restrictive
+from dataset_builder.record import RECORD_NAME, SLICES, Key, Record, record_to_text
 from dataset_builder.settings import Settings
 
-HUB_LICENCES = {
-    "apache-2.0": "apache-2.0",
-    "cc-by-4.0": "cc-by-4.0",
-    "cc-by-nc-4.0": "cc-by-nc-4.0",
-    "cc0-1.0": "cc0-1.0",
-}
+CARD_NAME = "README.md"
+
+ALL_FILES = "data/*/*.parquet"
+"""What the config ``all`` reads: every question but those of a user's own configs."""
+
 SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -40,48 +48,17 @@ def template_path() -> Path:
     return inside if inside.exists() else Path(__file__).parent.parent / "dataset_card.md"
 
 
-def content_digest(folder: Path) -> str:
-    """What the data files hold, as sixteen hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.parquet")):
-        with path.open("rb") as file:
-            digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
-
-
-def configs_of(rows: Mapping[tuple[str, str], int], content: str = "") -> list[dict[str, Any]]:
-    """The card's ``configs``: ``all`` reads every file, each modality and plane has a split per cell.
-
-    Args:
-        rows: number of rows by (config, split).
-        content: digest of the data files. ``load_dataset`` keeps a local folder in its cache under the folder's name
-            and a hash of ``configs`` alone; without the digest it would show an earlier build of the same name.
-    """
-    configs: list[dict[str, Any]] = [
-        {"config_name": "all", "default": True, "data_files": [{"split": "test", "path": "data/*/*.parquet"}]}
-    ]
-    for config in dict.fromkeys(config for config, _ in rows):
-        files = [
-            {"split": split, "path": f"data/{config}/{split}.parquet"}
-            for of_config, split in rows
-            if of_config == config
-        ]
-        configs.append({"config_name": config, "data_files": files})
-    configs.append({"config_name": "slices", "data_files": [{"split": "test", "path": "slices/test.parquet"}]})
-    return [config | {"description": f"content {content}"} for config in configs]
-
-
 def write_card(
     folder: Path,
     settings: Settings,
-    rows: Mapping[tuple[str, str], int],
+    rows: Mapping[Key, int],
     slices: int,
     volumes: Sequence[Mapping[str, Any]],
     structures: Sequence[str] = (),
     quarantined: int = 0,
+    vocabulary: str = "",
 ) -> Path:
-    """Write ``README.md`` into a data set folder.
+    """Write card, record, Croissant file and example pictures into a data set folder.
 
     Args:
         folder: the data set, its data files already there.
@@ -91,74 +68,192 @@ def write_card(
         volumes: the store's note of each volume (source, licence, citation, url).
         structures: canonical names that are asked about.
         quarantined: number of cases that could not be used.
+        vocabulary: text of the user's own structures, if any.
     """
-    total = sum(rows.values())
-    licences = sorted({str(volume.get("licence", "")) for volume in volumes})
-    known = sorted({HUB_LICENCES.get(licence.lower(), "other") for licence in licences})
-    data = DatasetCardData(
-        pretty_name="MIS-Ground",
-        language="en",
-        license=known[0] if len(known) == 1 else known,
-        task_categories=["visual-question-answering", "image-text-to-text"],
-        tags=["medical", "radiology", "ct", "mri", "spatial-reasoning", "benchmark", "mis-ground"],
-        size_categories=next((name for limit, name in SIZE_CATEGORIES if total < limit), "n>1M"),
-        configs=configs_of(rows, content_digest(folder)),
-    )
-    first_config, first_split = next(iter(rows))
-    card = DatasetCard.from_template(
-        data,
-        template_path=str(template_path()),
-        package_version=_package_version(),
-        data_version=VERSION,
-        seed=settings.seed,
-        total_rows=total,
-        slices=slices,
-        volumes=len(volumes),
-        example_config=first_config,
-        example_split=first_split,
-        counts_table=_counts_table(rows),
-        factor_table=_factor_table(),
-        image_size=settings.image_size,
-        min_gap_mm=f"{settings.fairness.min_gap_mm:g}",
-        min_area_mm2=f"{settings.fairness.min_area_mm2:g}",
-        structures_text=f"{len(structures)} structures are asked about: {', '.join(structures)}." if structures else "",
-        sources_table=_sources_table(volumes),
-        quarantined=quarantined,
-        limits_text="One slice at a time; relations across slices and blank-canvas controls are not in this version.",
-    )
-    path = folder / "README.md"
-    path.write_text(str(card), encoding="utf-8")
+    splits = {key: [f"data/{key[0]}/{key[1]}.parquet"] for key in rows}
+    if slices:
+        splits[SLICES] = ["slices/test.parquet"]
+    build = describe_build(folder, splits, settings, volumes, structures, slices, quarantined, vocabulary)
+    hashes = file_hashes(folder)
+    record = Record((build,), content_version(hashes))
+    (folder / RECORD_NAME).write_text(record_to_text(record), encoding="utf-8")
+    (folder / CROISSANT_NAME).write_text(croissant_text(record, hashes), encoding="utf-8")
+    path = folder / CARD_NAME
+    path.write_text(str(make_card(record)), encoding="utf-8")
     return path
 
 
-def _package_version() -> str:
-    try:
-        return metadata.version("mis-ground")
-    except metadata.PackageNotFoundError:
-        return "(source checkout)"
+def make_card(record: Record, place: str = "mis-ground") -> DatasetCard:
+    """The card of a data set.
+
+    Args:
+        record: what it holds.
+        place: how ``load_dataset`` calls it: a folder, or the name of a repository.
+    """
+    return DatasetCard.from_template(
+        card_data(record),
+        template_path=str(template_path()),
+        factor_table=_factor_table(),
+        **parts(record, place),
+    )
 
 
-def _table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    body = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in body)
+def card_data(record: Record) -> DatasetCardData:
+    """The metadata of the card."""
+    questions = sum(note.rows for note in record.questions.values())
+    governing = most_restrictive(source.licence for source in record.sources)
+    data = DatasetCardData(
+        pretty_name="MIS-Ground",
+        language="en",
+        license=governing.hub,
+        task_categories=["visual-question-answering", "image-text-to-text"],
+        tags=["medical", "radiology", "ct", "mri", "spatial-reasoning", "benchmark", "mis-ground", "croissant"],
+        size_categories=next((name for limit, name in SIZE_CATEGORIES if questions < limit), "n>1M"),
+        configs=configs_of(record),
+    )
+    if governing.hub == "other":
+        data["license_name"] = re.sub(r"[^a-z0-9]+", "-", governing.name.lower()).strip("-")
+    DatasetInfosDict(_infos(record)).to_dataset_card_data(data)
+    return data
 
 
-def _counts_table(rows: Mapping[tuple[str, str], int]) -> str:
+def configs_of(record: Record) -> list[dict[str, Any]]:
+    """The card's ``configs``: ``all`` reads every file of questions, each other config has the splits of the record.
+
+    Each says the version of the content: ``load_dataset`` keeps a local folder in its cache under the folder's name and
+    a hash of ``configs`` alone, and would show an earlier build of the same name without it.
+    """
+    files: dict[str, dict[str, tuple[str, ...]]] = {}
+    for (config, split), note in record.splits.items():
+        files.setdefault(config, {})[split] = note.files
+    configs: list[dict[str, Any]] = []
+    if _all_of(record):
+        configs.append({"config_name": "all", "data_files": [{"split": "test", "path": ALL_FILES}]})
+    # The slices come last: they are for those who make questions, not for those who answer them.
+    for config in sorted(files, key=lambda name: name == SLICES[0]):
+        data_files = [
+            {"split": split, "path": paths[0] if len(paths) == 1 else list(paths)}
+            for split, paths in files[config].items()
+        ]
+        configs.append({"config_name": config, "data_files": data_files})
+    configs[0]["default"] = True
+    return [config | {"description": f"content {record.content}"} for config in configs]
+
+
+def _all_of(record: Record) -> list[Key]:
+    """The splits that the config ``all`` holds."""
+    return [key for key, note in record.questions.items() if all(fnmatch(file, ALL_FILES) for file in note.files)]
+
+
+def _infos(record: Record) -> dict[str, datasets.DatasetInfo]:
+    """Features and sizes of each config; ``load_dataset`` refuses a data set whose rows are not as many."""
+    members: dict[str, dict[str, list[Key]]] = {}
+    if everything := _all_of(record):
+        members["all"] = {"test": everything}
+    for key in record.splits:
+        members.setdefault(key[0], {})[key[1]] = [key]
+    infos = {}
+    for config, splits in members.items():
+        notes = {split: [record.splits[key] for key in keys] for split, keys in splits.items()}
+        sizes = {split: sum(note.memory_bytes for note in found) for split, found in notes.items()}
+        split_infos = SplitDict()
+        for split, found in notes.items():
+            split_infos.add(SplitInfo(split, num_bytes=sizes[split], num_examples=sum(note.rows for note in found)))
+        last = next(reversed(splits.values()))[-1]
+        infos[config] = datasets.DatasetInfo(
+            features=datasets.Features.from_dict(record.build_of(last).features_of(last)),
+            splits=split_infos,
+            download_size=sum(note.file_bytes for found in notes.values() for note in found),
+            dataset_size=sum(sizes.values()),
+        )
+    return infos
+
+
+def parts(record: Record, place: str) -> dict[str, str]:
+    """The marked parts of the text, by name."""
+    return {
+        "summary": _summary(record),
+        "use": _use(record, place),
+        "counts": _counts(record),
+        "examples": _examples(record),
+        "making": _making(record),
+        "sources": _sources(record),
+        "limits": _limits(record),
+    }
+
+
+def _summary(record: Record) -> str:
+    questions = sum(note.rows for note in record.questions.values())
+    volumes = sum(source.volumes for source in record.sources)
+    slices = sum(build.slices for build in record.builds)
+    versions = " and ".join(sorted({build.version for build in record.builds}))
+    return (
+        "Questions about where anatomy lies in labelled CT and MRI slices, varied one factor at a time, to show where "
+        "vision-language\nmodels lose their bearings. "
+        f"{questions:,} questions about {slices:,} slices of {volumes:,} volumes; data version {versions}, content "
+        f"`{record.content}`." + ("" if all(build.pictures for build in record.builds) else f"\n\n{_RECIPE}")
+    )
+
+
+_RECIPE = """\
+> **This is a recipe: the pictures are left out**, since a licence does not let them be passed on. Whoever has the scans
+> makes the data set from it, and every picture is checked: `mis-ground rebuild PLACE --source NAME:DIR`."""
+
+
+def _use(record: Record, place: str) -> str:
+    config, split = next(iter(record.questions))
+    lines = ["```python", "from datasets import load_dataset", ""]
+    if _all_of(record):
+        lines.append(f'test = load_dataset("{place}", split="test")')
+    lines.append(f'cell = load_dataset("{place}", "{config}", split="{split}")')
+    if SLICES in record.splits:
+        lines.append(f'slices = load_dataset("{place}", "slices", split="test")  # grey images, label maps, geometry')
+    score = f"MIS_GROUND_DATASET={place} lm_eval --model hf-multimodal --model_args pretrained=MODEL"
+    lines += [
+        "```",
+        "",
+        "Score a model with lm-evaluation-harness:",
+        "",
+        "```bash",
+        f"{score} --apply_chat_template --tasks 'mis_ground_*'",
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def _counts(record: Record) -> str:
+    cells = {key: note.rows for key, note in record.questions.items() if _is_cell(key)}
+    others = {key: note.rows for key, note in record.splits.items() if key not in cells}
+    text = []
+    if cells:
+        text.append(_cells_table(cells))
+    if others:
+        text.append(table(["config", "split", "rows"], [[f"`{c}`", f"`{s}`", n] for (c, s), n in others.items()]))
+    if _all_of(record):
+        text.append("`all` (default) holds every question of the folder `data`, split `test`.")
+    if SLICES in record.splits:
+        text.append("`slices` is the slice store, from which other questions can be made without the scans.")
+    names = record.structures
+    if names:
+        text.append(f"{len(names)} structures are asked about: {', '.join(names)}.")
+    return "\n\n".join(text)
+
+
+def _is_cell(key: Key) -> bool:
+    terminology, _, prompt = key[1].partition("_")
+    return terminology in TERMINOLOGIES and prompt in PROMPTS
+
+
+def _cells_table(rows: Mapping[Key, int]) -> str:
     configs = list(dict.fromkeys(config for config, _ in rows))
-    splits = list(dict.fromkeys(split for _, split in sorted(rows, key=lambda cell: _split_order(cell[1]))))
+    order = [f"{terminology}_{prompt}" for terminology in TERMINOLOGIES for prompt in PROMPTS]
+    splits = [split for split in order if any((config, split) in rows for config in configs)]
     lines: list[list[object]] = [[f"`{split}`", *(rows.get((c, split), 0) for c in configs)] for split in splits]
     totals = Counter(dict.fromkeys(configs, 0))
     for (config, _), count in rows.items():
         totals[config] += count
     lines.append(["**all**", *(totals[config] for config in configs)])
-    return _table(["split", *(f"`{config}`" for config in configs)], lines)
-
-
-def _split_order(split: str) -> tuple[int, int]:
-    if split == TEST:
-        return len(TERMINOLOGIES), 0
-    terminology, prompt = split.split("_", 1)
-    return [*TERMINOLOGIES].index(terminology), [*PROMPTS].index(prompt)  # type: ignore[arg-type]
+    return table(["split", *(f"`{config}`" for config in configs)], lines)
 
 
 def _factor_table() -> str:
@@ -177,7 +272,131 @@ def _factor_table() -> str:
     return "\n".join(f"| `{name}` | {', '.join(f'`{v}`' for v in values)} |" for name, values in factors.items())
 
 
-def _sources_table(volumes: Sequence[Mapping[str, Any]]) -> str:
-    count = Counter((v.get("source"), v.get("licence"), v.get("citation"), v.get("url")) for v in volumes)
-    lines = [[f"`{s}`", n, licence, citation, url] for (s, licence, citation, url), n in sorted(count.items(), key=str)]
-    return _table(["source", "volumes", "licence", "citation", "where"], lines)
+def _examples(record: Record) -> str:
+    if not record.examples:
+        return "None are shown: the pictures are not passed on."
+    texts = []
+    for example in record.examples:
+        question = "\n".join(f"> {line}" for line in example.question.splitlines())
+        credit = f"{example.source}, {licence(example.licence).name}"
+        texts.append(
+            f"**`prompt`: `{example.prompt}`**\n\n![{example.alt}]({example.picture})\n\n{question}\n\n"
+            f"Answer: **{example.answer}** <sub>({credit})</sub>"
+        )
+    return "\n\n".join(texts)
+
+
+def _making(record: Record) -> str:
+    lines = []
+    for number, build in enumerate(record.builds, 1):
+        settings, fairness = build.settings, build.settings.get("fairness", {})
+        rows = sum(note.rows for key, note in build.splits.items() if key in record.questions)
+        lines.append(
+            [
+                number,
+                build.package,
+                settings.get("seed"),
+                rows,
+                f"{settings.get('image_size')} px",
+                f"{fairness.get('min_gap_mm'):g} mm",
+                f"{fairness.get('min_area_mm2'):g} mm²",
+            ]
+        )
+    header = ["build", "MIS-Ground", "seed", "questions", "pictures", "centroids apart at least", "visible from"]
+    return (
+        table(header, lines) + "\n\nAlong the asked axis the middle halves of the two structures do not overlap. "
+        f"`{RECORD_NAME}` has all settings."
+    )
+
+
+def _sources(record: Record) -> str:
+    lines = []
+    for source in record.sources:
+        known = licence(source.licence)
+        name = f"[{known.name}]({known.url})" if known.url else known.name
+        lines.append([f"`{source.name}`", source.volumes, name, source.citation, source.url])
+    governing = most_restrictive(source.licence for source in record.sources)
+    text = f"The most restrictive licence holds for the whole: **{governing.name}**. Each row states its own."
+    if not governing.commercial and governing.share:
+        text += " It forbids commercial use."
+    return table(["source", "volumes", "licence", "citation", "where"], lines) + f"\n\n{text}"
+
+
+def _limits(record: Record) -> str:
+    text = []
+    quarantined = sum(build.quarantined for build in record.builds)
+    text.append(f"- {quarantined} case(s) could not be used; `quarantine.jsonl` says which and why.")
+    lines = []
+    for number, build in enumerate(record.builds, 1):
+        for found in build.fairness:
+            shares = [f"{100 * share:.1f} %" for share in (found.chance, found.constant, found.first)]
+            lines.append([number, found.terminology, found.questions, *shares, found.pairs])
+    if lines:
+        text.append("- What can be had without looking, measured on the rows of each build:")
+        header = ["build", "terminology", "questions", "chance", "one word for a split", "first option", "with inverse"]
+        text.append("\n" + table(header, lines))
+    return "\n".join(text)
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; numbers get thousands separators."""
+    body: list[Sequence[object]] = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in body)
+
+
+def _cell(value: object) -> str:
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+
+
+# ------------------------------------------------------------------------------------------------ a card that is there
+
+
+def merge_card(written: str, card: DatasetCard, record: Record, place: str) -> str:
+    """A card that its owner may have edited, brought up to date.
+
+    The owner's text and metadata stay. Renewed are the marked parts, the configs and sizes of the record's splits, and
+    what the sources decide (licence, size category). Configs that are not MIS-Ground's stay as they are.
+
+    Args:
+        written: the card as it is.
+        card: the card of the whole data set, as :func:`make_card` makes it.
+        record: of the whole data set.
+        place: how ``load_dataset`` calls it.
+    """
+    old = DatasetCard(written, ignore_metadata_errors=True)
+    before, now = old.data.to_dict(), card.data.to_dict()
+    merged = before | now
+    for name in ("configs", "dataset_info"):
+        merged[name] = _merge_named(_listed(before.get(name)), _listed(now.get(name)))
+    for name in ("tags", "task_categories", "language"):
+        merged[name] = _union(before.get(name), now.get(name))
+    merged["pretty_name"] = before.get("pretty_name") or now["pretty_name"]
+    if merged["license"] != "other":
+        merged.pop("license_name", None)
+    old.data = DatasetCardData(**merged)
+    text = str(old)
+    for name, part in parts(record, place).items():
+        pattern = rf"(<!-- mis-ground:{name} -->\n).*?(\n<!-- /mis-ground:{name} -->)"
+        text = re.sub(pattern, lambda found, part=part: found[1] + part + found[2], text, flags=re.DOTALL)  # type: ignore[misc]
+    return text
+
+
+def _listed(value: Any) -> list[dict[str, Any]]:
+    if not value:
+        return []
+    return [{"config_name": "default"} | value] if isinstance(value, dict) else list(value)
+
+
+def _merge_named(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries by config name: those of now, then the others of before, which are nobody's default any more."""
+    names = {entry["config_name"] for entry in now}
+    others = [
+        {k: v for k, v in entry.items() if k != "default"} for entry in before if entry["config_name"] not in names
+    ]
+    return now + others
+
+
+def _union(before: Any, now: Any) -> list[str]:
+    values = [*([before] if isinstance(before, str) else before or []), *([now] if isinstance(now, str) else now or [])]
+    return list(dict.fromkeys(values))

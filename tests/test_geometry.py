@@ -175,7 +175,7 @@ def test_millimetres_are_the_same_in_both_directions(transform, one, other):
     np.testing.assert_allclose(sign * in_pixels, in_voxels, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TRANSFORMS)
 def test_labels_are_those_of_the_voxel_under_each_pixels_centre(transform):
     labels = np.arange(1, np.prod(transform.shape) + 1, dtype=np.uint16).reshape(transform.shape)
@@ -191,7 +191,7 @@ def test_labels_are_those_of_the_voxel_under_each_pixels_centre(transform):
     np.testing.assert_array_equal(shown[clear], wanted[clear])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TRANSFORMS, st.data())
 def test_a_shown_box_is_the_voxels_box_to_the_nearest_pixel(transform, data):
     u, v = (sorted(data.draw(st.lists(st.integers(0, size - 1), min_size=2, max_size=2))) for size in transform.shape)
@@ -206,7 +206,7 @@ def test_a_shown_box_is_the_voxels_box_to_the_nearest_pixel(transform, data):
     np.testing.assert_allclose(found, edges, atol=0.5 + 1e-9)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TRANSFORMS, st.integers(0, 255))
 def test_an_image_covers_what_the_labels_cover(transform, grey):
     shown = transform.show_image(np.full(transform.shape, grey, np.uint8))
@@ -220,7 +220,7 @@ def centre_of(picture):
     return np.array([(x * picture).sum(), (y * picture).sum()]) / picture.sum()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.tuples(st.integers(30, 90), st.integers(30, 90)),
     st.tuples(st.floats(0.5, 2.0), st.floats(0.5, 2.0)),

@@ -153,8 +153,8 @@ class Canvas:
     def _range(self, shape: Shape, displacement: Sequence[tuple[float, float]]) -> Box | None:
         slices = []
         for axis, low, high, (least, most) in zip(self._axes, shape.low, shape.high, displacement, strict=True):
-            start = int(np.searchsorted(axis, low - most, side="left"))
-            stop = int(np.searchsorted(axis, high - least, side="right"))
+            start = int(axis.searchsorted(low - most, side="left"))
+            stop = int(axis.searchsorted(high - least, side="right"))
             if start >= stop:
                 return None
             slices.append(slice(start, stop))

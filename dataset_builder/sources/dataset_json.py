@@ -18,7 +18,8 @@ from typing import Any, get_args
 
 from dataset_builder.errors import SourceError
 from dataset_builder.factors import Modality, Side
-from dataset_builder.vocabulary import REGIONS, Structure, find, normalise
+from dataset_builder.sources.unknown import how_to_add
+from dataset_builder.vocabulary import Structure, find, normalise
 
 ENDINGS = (".nii.gz", ".nii")
 NOTHING = frozenset({"background", "ignore", "ignored", "unlabeled", "unlabelled", "void"})
@@ -221,7 +222,12 @@ def _labels(
             spelled[structure.name] = name
             names[value] = structure.name
     if unknown:
-        raise _unknown_labels(unknown, file)
+        raise SourceError(
+            "The vocabulary lacks labels of dataset.json.",
+            file=file,
+            value=", ".join(unknown),
+            remedy=f"Rename those that are known under another name. {how_to_add(unknown, words)}",
+        )
     if not names:
         raise SourceError(
             "dataset.json lists no structure.",
@@ -255,32 +261,3 @@ def _label_values(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, i
             )
         else:
             yield key, value
-
-
-def _unknown_labels(unknown: list[str], file: Path) -> SourceError:
-    rows = "\n".join(vocabulary_row(name) for name in unknown)
-    return SourceError(
-        "The vocabulary lacks labels of dataset.json.",
-        file=file,
-        value=", ".join(unknown),
-        remedy="If a label is a known structure under another name, rename it in dataset.json. Else write a YAML file "
-        "with these rows, their wording mended and REGION filled in, and give it with --vocabulary FILE:\n"
-        f"{rows}\nREGION is one of: {', '.join(REGIONS)}.",
-    )
-
-
-def vocabulary_row(label: str) -> str:
-    """A row for a user's vocabulary file under which that label will be found.
-
-    >>> vocabulary_row("Plica Left")
-    'plica_left: {clinical: plica left, lay: plica left, side: left, region: REGION}'
-    """
-    name = re.sub(r"\W", "", normalise(label), flags=re.ASCII).strip("_") or "structure"
-    name = name if name[0].isalpha() else f"structure_{name}"
-    wording = name.replace("_", " ")
-    sides = [side for side in get_args(Side) if side in wording.split()]
-    fields = [f"clinical: {wording}", f"lay: {wording}"]
-    fields += [f"side: {sides[0]}"] if len(sides) == 1 else []
-    fields += ["region: REGION"]
-    fields += [f"aliases: [{json.dumps(label, ensure_ascii=False)}]"] if normalise(name) != normalise(label) else []
-    return f"{name}: {{{', '.join(fields)}}}"

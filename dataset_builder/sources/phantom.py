@@ -77,7 +77,7 @@ def make_body(number: int) -> Phantom:
         in_plane, between = draw.uniform(1.0, 1.2), draw.uniform(1.2, 1.5)
         body = knee(number, _SIDE[kind], spacing=(between, in_plane, in_plane))  # knees are scanned sagittally
     else:
-        in_plane, between = draw.uniform(2.8, 3.2), draw.uniform(3.0, 3.6)
+        in_plane, between = draw.uniform(3.0, 3.4), draw.uniform(3.0, 3.8)
         body = torso(number, _MODALITY[kind], spacing=(in_plane, in_plane, between))
     orientation = draw.choice(ORIENTATIONS)
     tilt = [draw.uniform(-MAX_TILT_DEG, MAX_TILT_DEG) / 3**0.5 for _ in range(3)]

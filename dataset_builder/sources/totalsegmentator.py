@@ -19,6 +19,7 @@ from pathlib import Path
 from dataset_builder.errors import CaseError, MissingLabelsError, SourceError, UnknownLabelError
 from dataset_builder.factors import Modality
 from dataset_builder.sources.base import Case
+from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, structures
 from dataset_builder.volume import Volume, read_masks
 
@@ -142,17 +143,13 @@ def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]
         problem = "The folder of masks is empty." if folder.is_dir() else "There is no folder of masks for the image."
         raise MissingLabelsError(problem, file=folder, remedy="Add the masks, or remove the subject.")
     masks: dict[str, Path] = {}
+    unknown: dict[str, Path] = {}
     for path in files:
         name = path.name.removesuffix(".gz").removesuffix(".nii")
         structure = find(name, words)
         if structure is None:
-            raise UnknownLabelError(
-                "The vocabulary has no structure of this mask's name.",
-                file=path,
-                value=name,
-                remedy=f"Describe it in a YAML file, given with --vocabulary: {name}: {{clinical: ..., lay: ..., "
-                "region: ...}. Or move the mask out of the folder.",
-            )
+            unknown[name] = path
+            continue
         if structure.name in masks:
             raise CaseError(
                 f"Two masks are of the same structure, {structure.name}.",
@@ -161,6 +158,13 @@ def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]
                 remedy="Keep one of them.",
             )
         masks[structure.name] = path
+    if unknown:
+        raise UnknownLabelError(
+            "The vocabulary lacks a structure of a mask's name.",
+            file=next(iter(unknown.values())),
+            value=", ".join(unknown),
+            remedy=f"Move such masks out of the folder, or describe them. {how_to_add(unknown, words)}",
+        )
     return dict(sorted(masks.items(), key=lambda item: (_depth(item[0], words), item[0])))
 
 

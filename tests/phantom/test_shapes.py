@@ -44,7 +44,7 @@ def test_a_balls_distance_is_the_way_to_its_surface():
     np.testing.assert_allclose(distance(sphere((5, -3, 8), 20), CLOUD)[away], wanted[away], rtol=1e-4, atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PLACE, SIZES, st.none() | DIRECTION)
 def test_an_ellipsoids_axes_end_on_its_surface(centre, radii, toward):
     shape = ellipsoid(centre, radii, toward)
@@ -83,7 +83,7 @@ def test_a_half_spaces_distance_is_signed_against_its_normal():
     np.testing.assert_allclose(distance(shape, [[0, 7], [3, 3], [4, 15]]), [-6, 5])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(PLACE, PLACE, st.floats(2, 9), st.floats(2, 9))
 def test_a_tube_is_where_balls_along_its_path_are(start, end, first, last):
     (shape,) = tube([start, end], (first, last))

@@ -40,12 +40,12 @@ def skin_of(body: Individual) -> Column:
 
 def paint_couch(canvas: Canvas, skin: Column) -> None:
     """Paint the couch that the body lies on."""
-    back = min(y - depth for _, y, _, depth in skin.knots) - 5
+    back = min(y - depth for _, y, _, depth in skin.knots) - 8
 
     def distance(x: Coordinates, y: Coordinates, z: Coordinates) -> npt.NDArray[np.float32]:
         del z
         top = np.float32(back) + x * x * np.float32(1 / 1500)
-        return np.abs(y - top) - np.float32(1.6)
+        return np.abs(y - top) - np.float32(2.8)
 
     canvas.paint(Shape((-WIDTH, back - 5, LOWEST - 60), (WIDTH, back + 40, HIGHEST + 60), distance), "couch")
 

@@ -1,0 +1,173 @@
+"""What a finished data set folder holds, read from its files: the note of the build, and pictures for the card."""
+
+import dataclasses
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.parquet as pq
+
+from dataset_builder.factors import PROMPTS, TERMINOLOGIES
+from dataset_builder.record import BuildNote, Example, Fairness, Key, SourceNote, SplitNote
+from dataset_builder.rows import VERSION
+from dataset_builder.settings import Settings
+
+EXAMPLES = "examples"
+"""Folder of the card's pictures."""
+
+_ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id"]
+
+
+def package_version() -> str:
+    """Version of this package."""
+    try:
+        return metadata.version("mis-ground")
+    except metadata.PackageNotFoundError:
+        return "(source checkout)"
+
+
+def describe_build(
+    folder: Path,
+    splits: Mapping[Key, Sequence[str]],
+    settings: Settings,
+    volumes: Sequence[Mapping[str, Any]],
+    structures: Sequence[str],
+    slices: int,
+    quarantined: int,
+    vocabulary: str = "",
+) -> BuildNote:
+    """The note of a build whose data files are all there; writes the examples' pictures into the folder.
+
+    Args:
+        folder: the data set.
+        splits: files of each split, as paths in the folder; ``("slices", "test")`` is the slice store.
+        settings: of the build.
+        volumes: the store's note of each volume (source, licence, citation, url).
+        structures: canonical names that are asked about.
+        slices: number of slices.
+        quarantined: number of cases that could not be used.
+        vocabulary: text of the user's own structures.
+    """
+    questions = [folder / file for key, files in splits.items() if key[0] != "slices" for file in files]
+    features = {"rows": _features(questions[0])}
+    for key, files in splits.items():
+        if key[0] == "slices":
+            features["slices"] = _features(folder / files[0])
+    return BuildNote(
+        package=package_version(),
+        version=VERSION,
+        settings=dataclasses.asdict(settings),
+        vocabulary=vocabulary,
+        sources=tuple(_sources(volumes)),
+        structures=tuple(structures),
+        slices=slices,
+        quarantined=quarantined,
+        features=features,
+        splits={key: note_split(folder, files) for key, files in splits.items()},
+        examples=tuple(_write_examples(folder, questions)),
+        fairness=tuple(_fairness(questions)),
+    )
+
+
+def note_split(folder: Path, files: Sequence[str]) -> SplitNote:
+    """Rows and sizes of a split's files."""
+    paths = [folder / file for file in files]
+    rows = sum(pq.read_metadata(path).num_rows for path in paths)
+    memory = sum(batch.nbytes for path in paths for batch in pq.ParquetFile(path).iter_batches(batch_size=256))
+    return SplitNote(rows, sum(path.stat().st_size for path in paths), memory, tuple(files))
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of each data file, by its path in the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*.parquet")):
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def content_version(hashes: Mapping[str, str]) -> str:
+    """What data files hold, as sixteen hexadecimal digits: the same for the same files wherever they are.
+
+    Args:
+        hashes: path -> sha256 in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for path, sha256 in sorted(hashes.items()):
+        digest.update(f"{path}\n".encode())
+        digest.update(bytes.fromhex(sha256))
+    return digest.hexdigest()[:16]
+
+
+def _features(path: Path) -> dict[str, Any]:
+    return datasets.Features.from_arrow_schema(pq.read_schema(path)).to_dict()
+
+
+def _sources(volumes: Sequence[Mapping[str, Any]]) -> Iterator[SourceNote]:
+    count = Counter(tuple(str(v.get(name) or "") for name in ("source", "licence", "citation", "url")) for v in volumes)
+    for (name, licence, citation, url), number in sorted(count.items()):
+        yield SourceNote(name, licence, citation, url, number)
+
+
+def _fairness(paths: Sequence[Path]) -> Iterator[Fairness]:
+    """How often one would be right without looking; the best constant answer is chosen anew for each file."""
+    count: dict[str, Counter[str]] = defaultdict(Counter)
+    chance: dict[str, float] = defaultdict(float)
+    for path in paths:
+        answers: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in pq.read_table(path, columns=_ANSWERS).to_pylist():
+            of = count[row["terminology"]]
+            of["questions"] += 1
+            of["first"] += row["answer_index"] == 0
+            of["pairs"] += bool(row["pair_id"])
+            chance[row["terminology"]] += 1 / len(row["options"])
+            answers[row["terminology"]][row["answer"]] += 1
+        for terminology, words in answers.items():
+            count[terminology]["constant"] += max(words.values())
+    for terminology in TERMINOLOGIES:
+        if found := count.get(terminology):
+            total = found["questions"]
+            yield Fairness(
+                terminology,
+                questions=total,
+                chance=round(chance[terminology] / total, 4),
+                constant=round(found["constant"] / total, 4),
+                first=round(found["first"] / total, 4),
+                pairs=found["pairs"],
+            )
+
+
+def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
+    """The first question of each prompt, one where A lies from B if there is one, with its picture beside the card."""
+    best: dict[str, tuple[int, Path, int]] = {}
+    for path in paths:
+        table = pq.read_table(path, columns=["prompt", "terminology", "register", "input"]).to_pylist()
+        for number, row in enumerate(table):
+            liked = (row["terminology"] == "directional") + (row["register"] == "clinical") + (row["input"] == "slice")
+            if row["prompt"] not in best or liked > best[row["prompt"]][0]:
+                best[row["prompt"]] = (liked, path, number)
+    for prompt in PROMPTS:
+        if prompt in best:
+            _, path, number = best[prompt]
+            row = _row(path, number)
+            picture = f"{EXAMPLES}/{prompt}.png"
+            (folder / EXAMPLES).mkdir(exist_ok=True)
+            (folder / picture).write_bytes(row["images"][0]["bytes"])
+            marked = "unmarked" if prompt in ("none", "text_point", "text_box") else f"marked by {prompt}"
+            alt = f"{row['plane']} {row['modality'].upper()} slice, {marked}"
+            texts = (row["question"], tuple(row["options"]), row["answer"], row["source"], row["licence"])
+            yield Example(prompt, *texts, picture=picture, alt=alt)
+
+
+def _row(path: Path, number: int) -> dict[str, Any]:
+    """One row, without reading more than its row group."""
+    file = pq.ParquetFile(path)
+    for group in range(file.num_row_groups):
+        if number < file.metadata.row_group(group).num_rows:
+            return dict(file.read_row_group(group).slice(number, 1).to_pylist()[0])
+        number -= file.metadata.row_group(group).num_rows
+    raise IndexError(number)

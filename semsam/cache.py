@@ -1,0 +1,132 @@
+"""Neighbour tables kept as safetensors files, each under the fingerprint of all that decides it."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from semsam.neighbours import NeighbourTables
+from semsam.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "MIS_GROUND_CACHE"
+# Raised whenever the same embedding and settings would give other tables.
+_VERSION = 1
+_ROWS = 4096
+
+
+def folder() -> Path:
+    """Where tables are kept: under ``MIS_GROUND_CACHE``, else the user's cache folder; it may not exist."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute() / "semsam"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mis-ground", appauthor=False) / "semsam"
+
+
+def fingerprint(embedding: Tensor, content: Tensor, apart: Tensor | None) -> str:
+    """Hash of all that decides the tables but K: the embedding, and what tokenizer, config and guard make of it.
+
+    Args:
+        embedding: float[V, H].
+        content: bool[V].
+        apart: int64[N, 2], or None.
+    """
+    parts = hashlib.sha256(json.dumps([_VERSION, str(embedding.dtype), list(embedding.shape)]).encode())
+    for rows in embedding.split(_ROWS):
+        parts.update(_bytes(rows))
+    parts.update(_bytes(content))
+    if apart is not None:
+        parts.update(_bytes(apart))
+    return parts.hexdigest()
+
+
+def find(fingerprint: str, settings: Settings) -> NeighbourTables | None:
+    """The tables from the cache, or ``None``; a file that is damaged or not what its name says is never used."""
+    for path in _of(fingerprint):
+        k = int(path.stem.rpartition("-k")[2])
+        if k < settings.k:
+            continue
+        try:
+            return load(path, fingerprint).first(settings.k)
+        except (OSError, ValueError) as error:
+            log.warning("Kept neighbour tables are not used, and will be made anew: %s: %s", path, error)
+    return None
+
+
+def keep(tables: NeighbourTables) -> None:
+    """Put the tables into the cache; where that is not possible, say so and go on."""
+    path = folder() / f"{tables.fingerprint[:32]}-k{tables.k}.safetensors"
+    try:
+        save(tables, path)
+    except OSError as error:
+        log.warning("The neighbour tables cannot be kept, and will be made anew next time: %s", error)
+
+
+def save(tables: NeighbourTables, path: Path) -> None:
+    """Write the tables to a file that is there whole or not at all."""
+    from safetensors.torch import save as serialised
+
+    tensors = {name: getattr(tables, name).cpu().contiguous() for name in ("ids", "weights", "content")}
+    notes = {"fingerprint": tables.fingerprint, "guard": tables.guard, "digest": _digest(tensors.values())}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(serialised(tensors, metadata=notes))
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path, fingerprint: str | None = None) -> NeighbourTables:
+    """Read tables, on the CPU.
+
+    Args:
+        path: the file.
+        fingerprint: which tables these must be.
+
+    Raises:
+        ValueError: if the file is damaged or holds other tables.
+        OSError: if it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            notes = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in ("ids", "weights", "content")}
+    except SafetensorError as error:
+        raise ValueError(f"the file is damaged ({error})") from error
+    if notes.get("digest") != _digest(tensors.values()):
+        raise ValueError("the file is damaged (its digest differs)")
+    if fingerprint is not None and notes.get("fingerprint") != fingerprint:
+        raise ValueError("the file holds other tables")
+    return NeighbourTables(**tensors, guard=notes["guard"], fingerprint=notes["fingerprint"])
+
+
+def _of(fingerprint: str) -> list[Path]:
+    """The files of a fingerprint, those with the fewest neighbours first."""
+    found = folder().glob(f"{fingerprint[:32]}-k*.safetensors")
+    numbered = [path for path in found if path.stem.rpartition("-k")[2].isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.stem.rpartition("-k")[2]))
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()

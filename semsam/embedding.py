@@ -1,0 +1,205 @@
+"""A model's input embedding, tokenizer and config: from a loaded model, or from its files without loading the model."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semsam.errors import EmbeddingError
+
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+# The last parts of the embedding's name, as the model families call it.
+_NAMES = (
+    *("embed_tokens.weight", "tok_embeddings.weight", "word_embeddings.weight", "wte.weight", "embed_in.weight"),
+    *("word_embedding.weight", "token_embedding.weight", "embedding.weight", "shared.weight", "embeddings.weight"),
+)
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What neighbour tables are made from."""
+
+    embedding: Tensor
+    tokenizer: Any
+    config: Any
+
+
+def load(model_or_folder: Any, tokenizer: Any = None) -> Source:
+    """Embedding, tokenizer and config of a loaded model, a model's folder, or a model on the Hub.
+
+    Raises:
+        EmbeddingError: if there is no embedding to be had, or it is quantised or not loaded.
+    """
+    if isinstance(model_or_folder, str | Path):
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(model_or_folder)
+        embedding = read(model_or_folder, config)
+        name = str(model_or_folder)
+    else:
+        config = getattr(model_or_folder, "config", None)
+        embedding = of_model(model_or_folder)
+        name = getattr(model_or_folder, "name_or_path", "")
+    if tokenizer is None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    return Source(embedding, tokenizer, config)
+
+
+def of_model(model: Any) -> Tensor:
+    """float[V, H], the weight of a loaded model's token embedding (not a copy).
+
+    Raises:
+        EmbeddingError: if the model has none, or it is quantised or not in memory.
+    """
+    try:
+        layer = model.get_input_embeddings()
+    except (AttributeError, NotImplementedError):
+        layer = None
+    weight = getattr(layer, "weight", None)
+    kind = type(model).__name__
+    if not isinstance(weight, Tensor):
+        raise EmbeddingError(
+            "The model has no token embedding.", value=kind, remedy="use a model that generates text from token ids."
+        )
+    if weight.device.type == "meta":
+        raise EmbeddingError(
+            "The model's embedding is not in memory (it is offloaded).",
+            value=kind,
+            remedy="give the model's folder instead: of its files only the embedding is read.",
+        )
+    return _checked(weight.detach(), kind)
+
+
+def read(folder: str | Path, config: Any = None) -> Tensor:
+    """float[V, H], the token embedding read from a model's safetensors files; nothing else is read.
+
+    Args:
+        folder: a folder, or the name of a model on the Hub, of which only the file with the embedding is fetched.
+        config: the model's config; its ``vocab_size`` tells the text embedding from others.
+
+    Raises:
+        EmbeddingError: if there are no such files, they are damaged, or hold no or several token embeddings.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    files = _files(folder)
+    try:
+        names = _names(files)
+        name = _choose(names, config, folder)
+        with safe_open(names[name], framework="pt") as file:
+            return _checked(file.get_tensor(name), f"{name} of {folder}")
+    except (SafetensorError, json.JSONDecodeError, FileNotFoundError) as error:
+        raise EmbeddingError(
+            "The model's safetensors files cannot be read.", value=f"{folder}: {error}", remedy="fetch them again."
+        ) from error
+
+
+def _choose(names: dict[str, Path], config: Any, folder: str | Path) -> str:
+    """The name of the token embedding among those of all tensors."""
+    from safetensors import safe_open
+
+    for suffix in _NAMES:
+        found = sorted(name for name in names if name == suffix or name.endswith("." + suffix))
+        rows = _vocabulary_size(config)
+        if len(found) > 1 and rows is not None:
+            shapes = {}
+            for name in found:
+                with safe_open(names[name], framework="pt") as file:
+                    shapes[name] = file.get_slice(name).get_shape()
+            found = [name for name in found if len(shapes[name]) == 2 and shapes[name][0] == rows]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise EmbeddingError(
+                "The model's files hold several token embeddings.",
+                value=", ".join(found),
+                remedy="load the model and give it instead of its folder.",
+            )
+    raise EmbeddingError(
+        "The model's files hold no token embedding by a known name.",
+        value=str(folder),
+        remedy="load the model and give it instead of its folder.",
+    )
+
+
+def _vocabulary_size(config: Any) -> int | None:
+    if config is None:
+        return None
+    size = getattr(config.get_text_config(), "vocab_size", None)
+    return size if isinstance(size, int) else None
+
+
+def _names(files: "_Files") -> dict[str, Path]:
+    """Name of each tensor -> the file that holds it; only files that may hold the embedding are fetched."""
+    from safetensors import safe_open
+
+    if files.index is None:
+        single = files.get(_SINGLE)
+        with safe_open(single, framework="pt") as file:
+            return dict.fromkeys(file.keys(), single)
+    shard_of: dict[str, str] = json.loads(files.index.read_text())["weight_map"]
+    wanted = {name: shard for name, shard in shard_of.items() if name.endswith(_NAMES)}
+    return {name: files.get(shard) for name, shard in wanted.items()}
+
+
+@dataclass(frozen=True)
+class _Files:
+    """A model's safetensors files: in a folder, or on the Hub, from where they come one by one."""
+
+    place: str | Path
+    index: Path | None
+
+    def get(self, name: str) -> Path:
+        """The file's path.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        folder = Path(self.place)
+        if folder.is_dir():
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{name} is missing")
+            return folder / name
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(str(self.place), name))
+
+
+def _files(place: str | Path) -> _Files:
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    remedy = "give a model's folder with safetensors files, or load the model and give it."
+    try:
+        try:
+            return _Files(place, _Files(place, None).get(_INDEX))
+        except (FileNotFoundError, EntryNotFoundError):
+            files = _Files(place, None)
+            files.get(_SINGLE)
+            return files
+    except (
+        FileNotFoundError,
+        EntryNotFoundError,
+        LocalEntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        OSError,
+    ) as error:
+        raise EmbeddingError(
+            "There are no safetensors files of a model.", value=f"{place}: {error}", remedy=remedy
+        ) from error
+
+
+def _checked(weight: Tensor, place: str) -> Tensor:
+    if weight.dim() != 2 or weight.dtype not in _FLOATS:
+        raise EmbeddingError(
+            "The token embedding is quantised, or no matrix.",
+            value=f"{place}: {weight.dtype}{list(weight.shape)}",
+            remedy="build the tables from the unquantised model's files; they serve the quantised model as well.",
+        )
+    return weight

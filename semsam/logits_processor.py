@@ -1,0 +1,48 @@
+"""MIS-SemSam as a ``transformers`` logits processor."""
+
+import torch
+from transformers import LogitsProcessor
+
+from semsam.errors import TablesError
+from semsam.neighbours import NeighbourTables
+from semsam.rescoring import rescore
+from semsam.settings import Settings
+
+
+class SemanticSamplingLogitsProcessor(LogitsProcessor):
+    """Re-scores each step's logits by the probability of each candidate's neighbourhood.
+
+    ``generate`` runs a user's processors after its own penalties and before temperature, top-k and top-p, also when it
+    decodes greedily; this one chooses its candidates itself. In mode ``sample``, call ``generate`` with
+    ``do_sample=True, top_k=0`` and no temperature, which would act on the scores once more.
+
+    Args:
+        tables: the model's neighbourhoods, see :func:`semsam.neighbours.for_model`.
+        settings: their ``k`` may be less than the tables', not more.
+
+    Raises:
+        TablesError: if the tables do not fit the settings.
+    """
+
+    def __init__(self, tables: NeighbourTables, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        if tables.guard != self.settings.guard:
+            raise TablesError(
+                f"The settings ask for guard={self.settings.guard}; the neighbour tables were built with another.",
+                value=f"guard={tables.guard}",
+                remedy="build the tables with the same settings (semsam.neighbours.for_model).",
+            )
+        self.tables = tables.first(self.settings.k)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+        """Re-scored float[batch, vocabulary]; see :func:`semsam.rescoring.rescore`."""
+        settings = self.settings
+        self.tables = self.tables.to(scores.device)
+        return rescore(
+            scores,
+            self.tables,
+            settings.top_m,
+            settings.top_p,
+            mode=settings.mode,
+            strength=settings.strength,
+        )

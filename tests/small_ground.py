@@ -1,0 +1,71 @@
+"""Whole data set folders, small and made by hand, for the tests of what comes after a build."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.parquet as pq
+from tiny_dataset import FEATURES, noise, row
+
+from dataset_builder.card import write_card
+from dataset_builder.settings import Settings
+
+CELLS = (
+    ("ct", "axial", "directional", "box"),
+    ("ct", "axial", "directional", "none"),
+    ("ct", "coronal", "relational", "mask"),
+    ("mri", "axial", "anatomical", "label"),
+)
+SLICE_FEATURES = datasets.Features(
+    dict.fromkeys(["source", "subject", "licence"], datasets.Value("string")) | {"image": datasets.Image()}
+)
+
+
+def write_ground(
+    folder: Path,
+    cells: Sequence[tuple[str, str, str, str]] = CELLS,
+    *,
+    rows: int = 4,
+    source: str = "sample",
+    licence: str = "Apache-2.0",
+    subject: str = "one",
+    first: int = 0,
+    size: int = 64,
+    seed: int = 0,
+    slices: bool = True,
+) -> Path:
+    """Write a data set folder.
+
+    Args:
+        rows: of each cell.
+        source, licence, subject: of every row.
+        first: number of the first row; other numbers are other questions with other pictures.
+        size: side of the pictures.
+        seed: said to be the build's.
+        slices: whether there is a slice store.
+    """
+    count = {}
+    for cell in cells:
+        path = folder / "data" / f"{cell[0]}_{cell[1]}" / f"{cell[2]}_{cell[3]}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = [_row(cell, number, source, licence, subject, size) for number in range(first, first + rows)]
+        pq.write_table(datasets.Dataset.from_list(made, features=FEATURES).data.table, path, write_page_index=True)
+        count[path.parent.name, path.stem] = rows
+    if slices:
+        (folder / "slices").mkdir()
+        image = {"bytes": noise(first + 1000, False), "path": None}
+        one = {"source": source, "subject": subject, "licence": licence, "image": image}
+        table = datasets.Dataset.from_list([one], features=SLICE_FEATURES).data.table
+        pq.write_table(table, folder / "slices" / "test.parquet", write_page_index=True)
+    (folder / "quarantine.jsonl").write_text("", encoding="utf-8")
+    volume = {"source": source, "subject": subject, "licence": licence, "citation": f"Makers of {source}", "url": ""}
+    write_card(folder, Settings(seed=seed), count, int(slices), [volume], ["liver", "spleen"])
+    return folder
+
+
+def _row(cell: tuple[str, str, str, str], number: int, *rest: Any) -> dict[str, Any]:
+    source, licence, subject, size = rest
+    made = row(cell, number) | {"source": source, "licence": licence, "subject": subject}
+    made["images"] = [{"bytes": noise(number, cell[3] in ("box", "mask", "label"), size), "path": None}]
+    return made
