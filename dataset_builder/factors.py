@@ -26,7 +26,7 @@ CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
 INPUTS: tuple[Input, ...] = get_args(Input)
 VIEWS: tuple[View, ...] = get_args(View)
-"""How the shown slice is turned after that: not at all, mirrored left to right, turned clockwise by 90 or 180 degrees."""
+"""How the shown slice is turned after that: not, mirrored left to right, turned clockwise by 90 or 180 degrees."""
 STACK_ORDERS: tuple[StackOrder, ...] = get_args(StackOrder)
 """How the images of a stack follow each other along the patient's axis, if the question says it."""
 

@@ -70,7 +70,7 @@ def take_slice(volume: npt.NDArray, plane: Plane, index: int) -> npt.NDArray:
 
 @dataclass(frozen=True)
 class DisplayTransform:
-    """How a slice is shown: square pixels in mm, padded to a square, scaled to ``image_size``, turned by convention, view.
+    """How a slice is shown: square pixels in mm, padded to a square, scaled to ``image_size``, turned.
 
     Args:
         shape: (U, V) voxels of the slice.

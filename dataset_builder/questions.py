@@ -45,8 +45,9 @@ class Question:
 
     ``boxes`` are ``(x0, y0, x1, y1)`` half-open and ``points`` ``(x, y)``, in pixels of the picture, in the order of
     ``structures``; ``box_images`` says in which of the row's pictures each lies. ``window`` is how grey values were
-    mapped. ``prior_answer`` is what anatomy says without the picture: of a right-left question in the frame of a mirrored
-    picture, say, the answer that the picture as radiologists show it would have; empty where anatomy has no answer.
+    mapped. ``prior_answer`` is what anatomy says without the picture: of a right-left question in the frame of a
+    mirrored picture, say, the answer that the picture as radiologists show it would have; empty where anatomy has no
+    answer.
     """
 
     id: str
@@ -110,7 +111,7 @@ def members_of(fact: Fact) -> list[tuple[tuple[str, ...], str]]:
 
 
 def choose_template(key: str, register: Register, fact_id: str, seed: int) -> tuple[str, str]:
-    """One of a question's wordings, the same for all rows of a fact: (its name for the column ``template``, its text)."""
+    """One of a question's wordings, the same for all rows of a fact: (name for the column ``template``, text)."""
     templates = wording()["questions"][key][register]
     number = random.Random(digest("template", seed, fact_id)).randrange(len(templates))
     return f"{key}.{number}", templates[number]
@@ -191,9 +192,7 @@ def _options(unit: Unit, plane: Plane, structures: Mapping[str, Structure]) -> l
     return sorted(_term(unit, plane, relation) for relation in (fact.relation, opposites()[fact.relation]))
 
 
-def _answer(
-    unit: Unit, plane: Plane, names: Sequence[str], relation: str, structures: Mapping[str, Structure]
-) -> str:
+def _answer(unit: Unit, plane: Plane, names: Sequence[str], relation: str, structures: Mapping[str, Structure]) -> str:
     if unit.fact.terminology == "anatomical":
         return structure_name(structures[names[0]], unit.register)
     return _term(unit, plane, relation)

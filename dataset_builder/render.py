@@ -187,9 +187,7 @@ def draw_markers(
 Lettered = Sequence[tuple[str, Mark]]
 
 
-def _draw_masks(
-    shown: npt.NDArray[np.uint8], marks: Lettered, strokes: Strokes, lines: npt.NDArray[np.uint8]
-) -> None:
+def _draw_masks(shown: npt.NDArray[np.uint8], marks: Lettered, strokes: Strokes, lines: npt.NDArray[np.uint8]) -> None:
     for letter, mark in marks:
         x0, y0, x1, y1 = mark.box
         area, mask = shown[y0:y1, x0:x1], mark.mask[y0:y1, x0:x1]
@@ -205,9 +203,7 @@ def _draw_masks(
         lines[y0:y1, x0:x1][contour] = 1
 
 
-def _draw_boxes(
-    shown: npt.NDArray[np.uint8], marks: Lettered, strokes: Strokes, lines: npt.NDArray[np.uint8]
-) -> None:
+def _draw_boxes(shown: npt.NDArray[np.uint8], marks: Lettered, strokes: Strokes, lines: npt.NDArray[np.uint8]) -> None:
     for _, mark in marks:
         _frame(shown, mark.box, strokes.line, strokes.line + strokes.rim, DARK)
     own = np.zeros((len(marks), *lines.shape), np.uint8)

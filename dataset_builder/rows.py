@@ -113,9 +113,7 @@ class _Pictures:
         key = (id(record), convention, view, prompt, blank, tuple(names), tuple(letters), str(window))
         if key not in self._known:
             size = self._settings.image_size
-            picture = draw(
-                record, convention, prompt, names, window, size, view=view, blank=blank, letters=letters
-            )
+            picture = draw(record, convention, prompt, names, window, size, view=view, blank=blank, letters=letters)
             self._known[key] = encode_png(picture)
         return self._known[key]
 

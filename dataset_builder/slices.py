@@ -21,7 +21,7 @@ spacing_mm                voxel size along columns and rows
 thickness_mm              distance between slices
 affine                    4 x 4, index in the RAS+ array -> world mm
 volume_shape              of the RAS+ array
-stack                     name of the stack that the slice is one of, else empty; a stack's slices stand in ascending order
+stack                     name of the stack that the slice is one of, else empty; its slices stand in ascending order
 through_mm                of each structure in the volume: 25th percentile, mean and 75th percentile of its voxels'
                           positions along the plane's axis, index * spacing
 midline_mm                position of the body's midline along the R axis, from the array's left end; null if unknown
@@ -111,8 +111,8 @@ class SliceRecord:
         volume_shape: of the RAS+ volume.
         midline_mm: the body's midline along the R axis, index * spacing; ``None`` if unknown or a limb.
         intensity_range: 0.5th and 99.5th percentile of the volume's values.
-        through_mm: label value -> (25th percentile, mean, 75th percentile) of the structure's voxels in the volume along
-            the plane's axis, index * spacing.
+        through_mm: label value -> (25th percentile, mean, 75th percentile) of the structure's voxels in the volume
+            along the plane's axis, index * spacing.
         stack: name of the stack that the slice is one of; empty for a slice that is asked about by itself.
     """
 
@@ -239,7 +239,9 @@ def _through(volume: Volume, plane: Plane) -> dict[int, tuple[float, float, floa
     """Where each labelled structure lies along a plane's axis: quartile, mean, quartile in mm."""
     axis = PLANE_AXIS[plane]
     profile, step = label_profiles(volume)[axis], volume.spacing[axis]
-    found = np.array([value for value in sorted(volume.names) if 0 < value < len(profile) and profile[value].any()], int)
+    found = np.array(
+        [value for value in sorted(volume.names) if 0 < value < len(profile) and profile[value].any()], int
+    )
     if not len(found):
         return {}
     low, high = (percentile(profile[found], share) * step for share in QUARTILES)

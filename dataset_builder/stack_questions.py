@@ -114,9 +114,7 @@ def marked_in(record: SliceRecord, names: Sequence[str]) -> tuple[list[str], lis
     )
 
 
-def _largest(
-    name: str, shown: Sequence[SliceRecord], unit: Unit, settings: Settings
-) -> tuple[int, Placement]:
+def _largest(name: str, shown: Sequence[SliceRecord], unit: Unit, settings: Settings) -> tuple[int, Placement]:
     """The image in which a structure is largest, counted from 0 as shown, and where it is in it."""
     value = next(value for value, of_value in shown[0].names.items() if of_value == name)
     image = int(np.argmax([np.count_nonzero(record.labels == value) for record in shown]))

@@ -1,4 +1,4 @@
-"""Stacks: runs of evenly spaced slices of one volume along one plane's axis, for relations that no single slice shows."""
+"""Stacks: runs of evenly spaced slices of a volume along a plane's axis, for relations that no single slice shows."""
 
 import random
 from collections.abc import Mapping, Sequence

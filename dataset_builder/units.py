@@ -1,11 +1,11 @@
 """Which questions to ask: a fact becomes *units*, and a sample of them is chosen for each volume.
 
-One unit is a fact asked with one prompt, register, convention and frame (of a stack: order). It holds a pair of questions
-(A and B swapped, or the opposite case; see :class:`dataset_builder.facts.Fact`) with the same options in the same order,
-so that a constant answer gets one of the two and never both. Only ``visible`` facts stand alone.
+One unit is a fact asked with one prompt, register, convention and frame (of a stack: order). It holds a pair of
+questions (A and B swapped, or the opposite case; see :class:`dataset_builder.facts.Fact`) with the same options in the
+same order, so that a constant answer gets one of the two and never both. Only ``visible`` facts stand alone.
 
-From chosen units, controls are derived that differ in one thing: the same markers on an empty canvas (``blank``), and the
-same picture mirrored or turned (``view``).
+From chosen units, controls are derived that differ in one thing: the same markers on an empty canvas (``blank``), and
+the same picture mirrored or turned (``view``).
 """
 
 import random
@@ -117,8 +117,8 @@ def _stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterat
 def stack_orders_of(fact: Fact, plane: Plane) -> tuple[StackOrder, ...]:
     """Orders in which a fact can be asked: unstated only where anatomy tells head from feet or front from back.
 
-    What a sagittal stack runs along, from left to right or back, no picture tells for certain. Questions that only count
-    images do not turn on the order.
+    What a sagittal stack runs along, from left to right or back, no picture tells for certain. Questions that only
+    count images do not turn on the order.
     """
     turns_on_order = fact.kind in ("direction", "order")
     return STACK_ORDERS[:2] if plane == "sagittal" and turns_on_order else STACK_ORDERS
@@ -127,7 +127,7 @@ def stack_orders_of(fact: Fact, plane: Plane) -> tuple[StackOrder, ...]:
 def choose_of_stacks(
     planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: Settings, identity: str
 ) -> list[Unit]:
-    """As :func:`choose`, of a volume's stacks: cells are (plane, prompt), the order of the images is one more factor."""
+    """As :func:`choose`, of a volume's stacks: cells are (plane, prompt), the order of images is one more factor."""
     prompts = [prompt for prompt in settings.prompts if prompt in STACK_PROMPTS]
     everything = settings.stack_questions_per_volume is None
     streams = []

@@ -147,7 +147,8 @@ def click(browser, selector):
 def test_every_cell_has_its_examples(page):
     items = embedded(page.read_text(encoding="utf-8"), "data")["items"]
     cells = Counter(
-        (item["modality"], item["plane"], item["terminology"], item["prompt"], item["input"], item["view"]) for item in items
+        (item["modality"], item["plane"], item["terminology"], item["prompt"], item["input"], item["view"])
+        for item in items
     )
     assert cells == {
         ("ct", "axial", "directional", "box", "slice", "plain"): 2,

@@ -3,14 +3,14 @@ import itertools
 from collections import Counter, defaultdict
 
 import pytest
-from dataset_builder.facts import find_facts
-from dataset_builder.slices import choose_slices, cut
 
 from dataset_builder.factors import DRAWN_PROMPTS, TEXT_PROMPTS
+from dataset_builder.facts import find_facts
 from dataset_builder.questions import ask
-from dataset_builder.units import Unit, choose, fits, frames_of, units
 from dataset_builder.settings import Settings
+from dataset_builder.slices import choose_slices, cut
 from dataset_builder.sources import open_source
+from dataset_builder.units import Unit, choose, fits, frames_of, units
 from dataset_builder.vocabulary import structures
 from dataset_builder.wording import opposites, wording
 

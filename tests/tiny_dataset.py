@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES
+from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, VIEWS
 
 FACTORS = [
     *("modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input", "view", "stack_order"),
@@ -93,6 +93,29 @@ def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
     }
 
 
+def controls(modality: str, rows_per_cell: int) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the configs beside those of cells: stacks of two pictures, markers on a blank canvas, turned pictures."""
+    found: dict[str, list[dict[str, Any]]] = {"stack": [], "blank": [], "view": []}
+    for number in range(rows_per_cell):
+        for plane in PLANES:
+            stack = row((modality, plane, "directional", "none"), number)
+            images = [{"bytes": noise(number + 100 * i, False), "path": None} for i in range(2)]
+            change = {"input": "stack", "stack_order": "ascending", "images": images, "slice_index": [number, number + 3]}
+            found["stack"].append(renamed(stack | change, "stack"))
+        for prompt in DRAWN_PROMPTS:
+            marked = row((modality, "axial", "directional", prompt), number)
+            found["blank"].append(renamed(marked | {"input": "blank"}, "blank"))
+        for view in VIEWS[1:]:
+            turned = row((modality, "axial", "directional", "box"), number)
+            found["view"].append(renamed(turned | {"view": view}, view))
+    return found
+
+
+def renamed(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """A row under identifiers of its own."""
+    return values | {key: f"{name}-{values[key]}" for key in ("id", "pair_id")}
+
+
 def write_dataset(
     folder: Path,
     rows_per_cell: int = 4,
@@ -100,11 +123,16 @@ def write_dataset(
     change: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: row,
 ) -> Path:
     """Write the data set; ``change`` may alter each row."""
+    files: dict[str, list[dict[str, Any]]] = {}
     for cell in product(modalities, PLANES, TERMINOLOGIES, PROMPTS):
-        path = folder / "data" / f"{cell[0]}_{cell[1]}" / f"{cell[2]}_{cell[3]}.parquet"
+        files[f"{cell[0]}_{cell[1]}/{cell[2]}_{cell[3]}"] = [row(cell, number) for number in range(rows_per_cell)]
+    for modality in modalities:
+        for config, rows in controls(modality, rows_per_cell).items():
+            files.setdefault(f"{config}/test", []).extend(rows)
+    for name, rows in files.items():
+        path = folder / "data" / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [change(row(cell, number)) for number in range(rows_per_cell)]
-        table = datasets.Dataset.from_list(rows, features=FEATURES)
+        table = datasets.Dataset.from_list([change(values) for values in rows], features=FEATURES)
         pq.write_table(table.data.table, path)
     (folder / "README.md").write_text(CARD, encoding="utf-8")
     return folder

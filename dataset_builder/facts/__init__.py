@@ -1,8 +1,8 @@
 """Facts: what is true of a slice and clear enough to be asked.
 
 ``fact`` says what a fact is and how clear it must be, ``scene`` measures a slice, ``anatomical``, ``directional`` and
-``relational`` find the facts of each terminology, ``stack`` those of several slices, ``placement`` says where a structure
-is in a picture.
+``relational`` find the facts of each terminology, ``stack`` those of several slices, ``placement`` says where a
+structure is in a picture.
 """
 
 from collections.abc import Mapping

@@ -32,8 +32,8 @@ def placements(
 ) -> Mapping[str, Placement]:
     """Every structure of a slice, also too small to be asked about, in the picture that shows it.
 
-    The point is the same voxel in every convention and view. In a picture so small that a structure falls between the pixels,
-    its box is the one pixel that its point lies in.
+    The point is the same voxel in every convention and view. In a picture so small that a structure falls between the
+    pixels, its box is the one pixel that its point lies in.
     """
     transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)
     shown = transform.show_labels(record.labels)

@@ -30,7 +30,6 @@ class StackScene:
         names: canonical names.
         area: [n, images] mm2; 0 where not a pixel is in the image.
         low, mean, high: [n] mm, 25th percentile, mean and 75th percentile of the whole volume's voxels along the axis.
-        seen_low, seen_mean, seen_high: [n] mm, the same of what the images show of it.
     """
 
     records: Sequence[SliceRecord]
@@ -58,19 +57,21 @@ class StackScene:
             for value, area in zip(values, measured.area, strict=True):
                 areas.setdefault(value, np.zeros(len(records)))[image] = area
         names, through = records[0].names, records[0].through_mm
-        values = [
-            value
-            for value, area in areas.items()
-            if names[value] in words and area.max() >= fairness.min_area_mm2 - ROUNDING_MM
-        ]
-        values.sort(key=lambda value: names[value])
-        positions = np.array([through[value] for value in values]).reshape(len(values), 3)
+        asked = sorted(
+            (
+                value
+                for value, area in areas.items()
+                if names[value] in words and area.max() >= fairness.min_area_mm2 - ROUNDING_MM
+            ),
+            key=lambda value: names[value],
+        )
+        positions = np.array([through[value] for value in asked]).reshape(len(asked), 3)
         return cls(
             records=records,
             fairness=fairness,
             seed=seed,
-            visible=tuple(words[names[value]] for value in values),
-            area=np.array([areas[value] for value in values]).reshape(len(values), len(records)),
+            visible=tuple(words[names[value]] for value in asked),
+            area=np.array([areas[value] for value in asked]).reshape(len(asked), len(records)),
             low=positions[:, 0],
             mean=positions[:, 1],
             high=positions[:, 2],
@@ -98,7 +99,7 @@ class StackScene:
 
     @cached_property
     def beyond(self) -> Truth:
-        """[n, n]: whether i lies clearly farther along the axis than j, in the volume and in what the images show of it.
+        """[n, n]: whether i lies clearly farther along the axis than j, in the volume and in what the images show.
 
         In the images: the middle halves of what is seen of them do not overlap, and no image shows i before j is first
         seen or j after i is last seen; else a single slice or a glance at one end would say something else.
@@ -202,10 +203,10 @@ def images(scene: StackScene) -> Iterator[Fact]:
     in_image = scene.area > 0
     low_end = in_image.argmax(axis=1)
     high_end = scene.area.shape[1] - 1 - in_image[:, ::-1].argmax(axis=1)
-    inside = scene.clear.all(axis=1)
+    inside = np.logical_and.reduce(scene.clear, axis=1)
     everywhere = np.ones_like(in_image)
     smaller = scene.area * scene.fairness.min_ratio <= scene.area.max(axis=1, keepdims=True) + ROUNDING_MM
-    yield from _paired(scene, "largest", largest, np.ones(len(inside), bool), smaller)
+    yield from _paired(scene, "largest", largest, np.ones(len(scene.names), np.bool_), smaller)
     # What is seen in the first image may begin before it.
     yield from _paired(scene, "low_end", low_end, inside & (low_end > 0), everywhere)
     yield from _paired(scene, "high_end", high_end, inside & (high_end < scene.area.shape[1] - 1), everywhere)
