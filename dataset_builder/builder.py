@@ -45,6 +45,7 @@ from dataset_builder.factors import (
     config_name,
     split_name,
 )
+from dataset_builder.parquet import writer_options
 from dataset_builder.rows import COLUMNS, VERSION, volume_rows
 from dataset_builder.settings import Settings, digest
 from dataset_builder.slices import SLICE_FEATURES
@@ -356,10 +357,7 @@ class _CellWriter:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One dictionary page a column: a picture shared by many rows of a group is stored once.
-        self._writer = pq.ParquetWriter(
-            path, row_schema(), compression="zstd", dictionary_pagesize_limit=1 << 30, write_page_index=True
-        )
+        self._writer = pq.ParquetWriter(path, row_schema(), **writer_options(row_schema()))
         self._waiting: list[pa.Table] = []
         self.rows = 0
 
@@ -407,9 +405,10 @@ def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:
     """The slices of all volumes as one file; returns their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    with pq.ParquetWriter(path, SLICE_FEATURES.arrow_schema, compression="zstd", write_page_index=True) as writer:
+    schema = SLICE_FEATURES.arrow_schema
+    with pq.ParquetWriter(path, schema, **writer_options(schema)) as writer:
         for volume in volumes:
-            table = pq.read_table(volume.path).cast(SLICE_FEATURES.arrow_schema)
+            table = pq.read_table(volume.path).cast(schema)
             writer.write_table(table)
             count += table.num_rows
     return count

@@ -213,6 +213,32 @@ def eval_command(context: typer.Context) -> None:
     sys.exit(evaluate(list(context.args)))
 
 
+@app.command("report")
+def report_command(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Folders that --output_path named, or result files; NAME=RUN names it.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+) -> None:
+    """Report on evaluated runs: scores by every factor, effects, comparisons, with 95 % intervals by volume.
+
+    Writes report.json and CSV files, and prints the main numbers. The runs need sample files: give --log_samples and
+    --output_path to mis-ground eval.
+    """
+    from lm_eval_tasks.report.terminal import show
+    from lm_eval_tasks.report.write import write_report
+
+    with progress_bars() as progress:
+        report = write_report(runs, out, progress=progress)
+    show(report, console)
+    console.print(f"All numbers: {out / 'report.json'}, and as tables in {out / '*.csv'}", soft_wrap=True)
+
+
 @app.command("demo")
 def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path(),

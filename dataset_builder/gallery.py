@@ -1,15 +1,8 @@
-"""A page to look at a data set: examples of every cell, in one file that needs no server and no network.
+"""A page to look at a data set: examples of every cell, in one file that needs no server and no network."""
 
-Text of the data set reaches the page only as JSON, which the page's script puts into text nodes; a content security
-policy allows that one script and nothing from outside.
-"""
-
-import base64
 import hashlib
 import html
-import json
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
@@ -20,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataset_builder import pages
 from dataset_builder.errors import BuildError, DatasetNotFoundError
 from dataset_builder.factors import (
     CONVENTIONS,
@@ -33,6 +27,7 @@ from dataset_builder.factors import (
     TERMINOLOGIES,
     VIEWS,
 )
+from dataset_builder.pages import data_url, embed
 from dataset_builder.render import MARKER_COLOURS
 from dataset_builder.store import write_atomically
 
@@ -56,8 +51,6 @@ CELL = ("modality", "plane", "terminology", "prompt", "input", "view")
 """Columns whose values make a cell."""
 
 _REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FACTORS}
-
-_MEDIA_TYPES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
 
 
 def write_gallery(
@@ -184,9 +177,8 @@ def _item(row: dict[str, Any], pictures: dict[bytes, int], encoded: list[str]) -
         data = picture["bytes"] or b""
         key = hashlib.sha256(data).digest()
         if key not in pictures:
-            media_type = next((name for start, name in _MEDIA_TYPES if data.startswith(start)), "image/png")
             pictures[key] = len(encoded)
-            encoded.append(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
+            encoded.append(data_url(data))
         numbers.append(pictures[key])
     # JSON knows no NaN.
     finite = {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()}
@@ -222,31 +214,5 @@ def make_page(items: Sequence[dict[str, Any]], pictures: Sequence[str], title: s
         "items": sorted(items, key=in_cell_order),
     }
     template = resources.files("dataset_builder").joinpath("gallery.html").read_text(encoding="utf-8")
-    parts = {
-        "title": html.escape(title),
-        "policy": _policy(template),
-        "data": _embed(data),
-        "pictures": _embed(pictures),
-    }
-    # One pass: what is filled in is never looked at for further places to fill.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
-
-
-def _embed(value: object) -> str:
-    """JSON that can stand in a script element: no character that could end it or begin a comment."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _policy(template: str) -> str:
-    """A content security policy that allows the template's own script and style, and pictures in the page."""
-
-    def source(tag: str) -> str:
-        contents = re.findall(rf"<{tag}>(.*?)</{tag}>", template, flags=re.DOTALL)
-        hashes = (base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() for content in contents)
-        return " ".join(f"'sha256-{each}'" for each in hashes)
-
-    return (
-        f"default-src 'none'; img-src data:; script-src {source('script')}; style-src {source('style')}; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    parts = {"title": html.escape(title), "data": embed(data), "pictures": embed(pictures)}
+    return pages.make_page(template, code={}, parts=parts)

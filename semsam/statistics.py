@@ -48,7 +48,7 @@ def paired_difference(
         )
     difference = np.asarray(other, dtype=np.float64) - np.asarray(plain, dtype=np.float64)
     _, cluster = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
-    sums = np.bincount(cluster, weights=difference)
+    sums = np.bincount(cluster, weights=difference).astype(np.float64)
     sizes = np.bincount(cluster).astype(np.float64)
     means = _resampled_means(sums, sizes, resamples, np.random.default_rng(seed))
     low, high = np.quantile(means, [0.025, 0.975])

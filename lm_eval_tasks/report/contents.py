@@ -1,0 +1,82 @@
+"""All numbers of a report, as they stand in ``report.json``; ``schema.json`` beside this file describes them."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import metadata, resources
+from typing import Any
+
+from lm_eval_tasks.report.comparisons import comparisons
+from lm_eval_tasks.report.confusions import confusions
+from lm_eval_tasks.report.effects import effects
+from lm_eval_tasks.report.items import FACTORS, Sheet, in_order, text_of, volume
+from lm_eval_tasks.report.runs import Question, Reading
+from lm_eval_tasks.report.scores import Json, blind_reference, scores
+from lm_eval_tasks.report.statistics import LEVEL
+
+SCHEMA_VERSION = 1
+"""Moves whenever a reader of ``report.json`` would have to change."""
+
+
+def schema() -> Json:
+    """The JSON schema of ``report.json``."""
+    text = resources.files("lm_eval_tasks.report").joinpath("schema.json").read_text(encoding="utf-8")
+    found: Json = json.loads(text)
+    return found
+
+
+def contents(reading: Reading) -> Json:
+    """The report of some runs: a pure function of the files that were read."""
+    sheets = [Sheet(run, reading.questions) for run in reading.runs]
+    return {
+        "schema": "mis-ground-report",
+        "schema_version": SCHEMA_VERSION,
+        "made_by": f"mis-ground {metadata.version('mis-ground')}",
+        "level": LEVEL,
+        "data": _data(reading.questions),
+        "runs": [_run(sheet, sheets) for sheet in sheets],
+        "comparisons": comparisons(sheets),
+        "warnings": list(reading.warnings),
+    }
+
+
+def _data(questions: Mapping[str, Question]) -> Json:
+    every = list(questions.values())
+    factors = {name: in_order(name, [text_of(question.get(name)) for question in every]) for name in FACTORS}
+    return {
+        "items": len(every),
+        "volumes": len({volume(question) for question in every}),
+        "structures": len({name for question in every for name in question.get("structures") or []}),
+        "sources": sorted({text_of(question.get("source")) for question in every} - {""}),
+        "versions": sorted({text_of(question.get("version")) for question in every} - {""}),
+        "factors": {name: values for name, values in factors.items() if values},
+    }
+
+
+def _run(sheet: Sheet, sheets: Sequence[Sheet]) -> Json:
+    run = sheet.run
+    blind = blind_reference(sheet, sheets)
+    return {
+        "name": run.name,
+        "mode": run.mode,
+        "model": run.model,
+        "settings": _jsonable(run.settings),
+        "versions": _jsonable(run.versions),
+        "dates": list(run.dates),
+        "items": len(sheet),
+        "items_digest": digest(sheet.ids),
+        "blind_reference": blind.run.name if blind else None,
+        "scores": scores(sheet, blind),
+        "effects": effects(sheet),
+        "confusions": confusions(sheet),
+    }
+
+
+def digest(ids: Sequence[str]) -> str:
+    """Sixteen hexadecimal digits that tell whether two runs answered the same questions."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16]
+
+
+def _jsonable(value: Mapping[str, Any]) -> Json:
+    found: Json = json.loads(json.dumps(value, default=str))
+    return found

@@ -1,0 +1,85 @@
+"""Effects of factors: the same fact asked in two ways that differ in one factor only.
+
+The data set asks the same thing of the same slice clinically and in lay words, in both conventions, with each prompt,
+and so on, joined by ``fact_id``. The mean difference within such pairs is the effect of the factor with all
+else equal; a comparison of plain means would mix in that some ways suit easier facts.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lm_eval_tasks.report.items import FACTORS, Sheet
+from lm_eval_tasks.report.scores import Json, difference
+from lm_eval_tasks.report.statistics import holm, rounded
+
+
+def effects(sheet: Sheet) -> list[Json]:
+    """The effect of each factor, for each two of its values, in all questions and within each terminology.
+
+    P-values are corrected by Holm's method, over all effects in all questions, and over all those within a terminology.
+    """
+    found = [effect for name in FACTORS for effect in _effects_of(sheet, name)]
+    for within in (False, True):
+        family = [effect for effect in found if bool(effect["within"]) == within]
+        adjusted = holm([np.nan if effect["p"] is None else effect["p"] for effect in family])
+        for effect, p in zip(family, adjusted, strict=True):
+            effect["p_holm"] = rounded(p)
+    return found
+
+
+def _effects_of(sheet: Sheet, name: str) -> Iterator[Json]:
+    values = sheet.values(name)
+    if len(values) < 2:
+        return
+    rows_of = matched(sheet, name)
+    terminology = np.array(sheet.column("terminology"))
+    for one, other in combinations(values, 2):
+        first, differences = _differences(sheet, rows_of, one, other)
+        if not len(first):
+            continue
+        for within in ("", *sheet.values("terminology")):
+            inside = np.ones(len(first), dtype=bool) if not within else terminology[first] == within
+            if not inside.any() or (within and inside.all()):
+                continue
+            here = first[inside]
+            found = difference(sheet, here, differences[inside])
+            yield {
+                "factor": name,
+                "from": one,
+                "to": other,
+                "within": within,
+                "matched": len(here),
+                "volumes": len(np.unique(sheet.volumes[here])),
+                "accuracy_from": rounded(float(sheet.right[here].mean())),
+                "accuracy_to": rounded(float((sheet.right[here] + differences[inside]).mean())),
+                "difference": found.interval.to_json(),
+                "p": rounded(found.p),
+                "p_holm": None,
+            }
+
+
+def matched(sheet: Sheet, name: str) -> list[dict[str, int]]:
+    """Questions that are alike in all but one factor: for each such set, the position by the factor's value."""
+    others = [np.array(sheet.column(other)) for other in FACTORS if other != name]
+    own = sheet.column(name)
+    sets: dict[tuple[object, ...], dict[str, int]] = {}
+    for row in range(len(sheet)) if name == "input" else sheet.scored:
+        question = sheet.questions[row]
+        if not question.get("fact_id") or not own[row]:
+            continue
+        # The two questions of a pair share a fact; which structure comes first tells them apart.
+        key = (question["fact_id"], *question.get("structures", ()), "", *(column[row] for column in others))
+        sets.setdefault(key, {}).setdefault(own[row], int(row))
+    return [rows for rows in sets.values() if len(rows) > 1]
+
+
+def _differences(
+    sheet: Sheet, rows_of: list[dict[str, int]], one: str, other: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Positions of the questions with one value that have a match with the other, and what the match is righter by."""
+    both = [(rows[one], rows[other]) for rows in rows_of if one in rows and other in rows]
+    first, second = np.array(both, dtype=np.int64).reshape(-1, 2).T
+    return first, sheet.right[second].astype(float) - sheet.right[first]

@@ -1,0 +1,199 @@
+"""Questions and answers as arrays, and the groups of questions that numbers are made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_builder.factors import (
+    CONVENTIONS,
+    FRAMES,
+    INPUTS,
+    MODALITIES,
+    PLANES,
+    PROMPTS,
+    REGISTERS,
+    TERMINOLOGIES,
+)
+from lm_eval_tasks.report.runs import Answer, Question, Run
+
+FACTORS: dict[str, tuple[str, ...]] = {
+    "terminology": TERMINOLOGIES,
+    "prompt": PROMPTS,
+    "register": REGISTERS,
+    "convention": CONVENTIONS,
+    "frame": FRAMES,
+    "view": ("plain", "mirrored", "rotated90", "rotated180"),
+    "input": INPUTS,
+    "stack_order": ("ascending", "descending", "unstated"),
+    "modality": MODALITIES,
+    "plane": PLANES,
+}
+"""Columns that vary by design, with their values in order. A column that a data set lacks is not reported."""
+
+MARGINS = (8.0, 15.0, 30.0, 60.0)
+"""Bounds in millimetres between the groups by margin."""
+
+BLANK = "blank"
+"""The value of ``input`` whose questions are controls: they stay out of every number but those by ``input``."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some questions of a run.
+
+    Args:
+        by: columns that make the group; empty for all questions.
+        value: their values, in the same order.
+        rows: int[n], positions of the questions in the sheet.
+    """
+
+    by: tuple[str, ...]
+    value: tuple[str, ...]
+    rows: NDArray[np.int64]
+
+
+class Sheet:
+    """All answers of one run as arrays, in the order of the questions' ids.
+
+    Args:
+        run: the run.
+        questions: by id; at least those that the run answered.
+    """
+
+    def __init__(self, run: Run, questions: Mapping[str, Question]) -> None:
+        self.run = run
+        self.ids: list[str] = sorted(run.answers)
+        self.questions: list[Question] = [questions[each] for each in self.ids]
+        self.answers: list[Answer] = [run.answers[each] for each in self.ids]
+        self.right = np.array([answer.right for answer in self.answers], dtype=bool)
+        self.invalid = np.array([answer.said is None for answer in self.answers], dtype=bool)
+        self.chance = np.array([1 / max(1, len(question["options"])) for question in self.questions])
+        self.volumes = codes([volume(question) for question in self.questions])
+        self.facts = codes([text_of(question.get("fact_id") or question["id"]) for question in self.questions])
+        self._row = {each: row for row, each in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Positions of questions by id."""
+        return np.array([self._row[each] for each in ids], dtype=np.int64)
+
+    def column(self, name: str) -> list[str]:
+        """A column's values as text; "" where a question has none."""
+        return [text_of(question.get(name)) for question in self.questions]
+
+    def values(self, name: str) -> list[str]:
+        """The different values of a column, in order; none if the data set lacks it."""
+        return in_order(name, self.column(name))
+
+    @cached_property
+    def scored(self) -> NDArray[np.int64]:
+        """The questions that count for the headline: all but those on a blank canvas, unless there are only such."""
+        rows = np.flatnonzero(np.array(self.column("input")) != BLANK)
+        return rows if len(rows) else np.arange(len(self))
+
+    @cached_property
+    def pairs(self) -> NDArray[np.int64]:
+        """int[P, 2]: positions of the two questions of each whole pair."""
+        members: dict[str, list[int]] = {}
+        for row, question in enumerate(self.questions):
+            if question.get("pair_id"):
+                members.setdefault(question["pair_id"], []).append(row)
+        whole = [rows for rows in members.values() if len(rows) == 2]
+        return np.array(whole, dtype=np.int64).reshape(-1, 2)
+
+    @cached_property
+    def conflicts(self) -> NDArray[np.bool_]:
+        """Whether anatomy alone would give a wrong answer: there is a prior answer, and it is not the right one."""
+        return np.array(
+            [question.get("prior_answer") not in (None, "", question["answer"]) for question in self.questions]
+        )
+
+    @cached_property
+    def agrees(self) -> NDArray[np.bool_]:
+        """Whether anatomy alone would give the right answer."""
+        return np.array([question.get("prior_answer") == question["answer"] for question in self.questions])
+
+    @cached_property
+    def followed_prior(self) -> NDArray[np.bool_]:
+        """Whether the answer is the one that anatomy alone would give."""
+        return np.array(
+            [
+                answer.said is not None and answer.said == question.get("prior_answer")
+                for answer, question in zip(self.answers, self.questions, strict=True)
+            ]
+        )
+
+    def groups(self) -> Iterator[Group]:
+        """All questions; by each factor, source, relation, structure and margin; and by terminology with prompt."""
+        yield Group((), (), self.scored)
+        everything = np.arange(len(self))
+        for name in (*FACTORS, "source", "relation"):
+            rows = everything if name == "input" else self.scored
+            column = np.array(self.column(name))[rows]
+            if name == "relation":  # of a naming question it is the structure's own name
+                column = np.where(np.array(self.column("terminology"))[rows] == "anatomical", "", column)
+            for value in self.values(name):
+                if (column == value).any():
+                    yield Group((name,), (value,), rows[column == value])
+        yield from self._structures()
+        yield from self._margins()
+        terminology, prompt = (np.array(self.column(name))[self.scored] for name in ("terminology", "prompt"))
+        for one in self.values("terminology"):
+            for other in self.values("prompt"):
+                rows = self.scored[(terminology == one) & (prompt == other)]
+                if len(rows):
+                    yield Group(("terminology", "prompt"), (one, other), rows)
+
+    def _structures(self) -> Iterator[Group]:
+        """A question counts for each structure that it is about."""
+        rows: dict[str, list[int]] = {}
+        for row in self.scored:
+            for name in dict.fromkeys(self.questions[row].get("structures") or []):
+                rows.setdefault(name, []).append(int(row))
+        for name in sorted(rows):
+            yield Group(("structure",), (name,), np.array(rows[name]))
+
+    def _margins(self) -> Iterator[Group]:
+        given = [self.questions[row].get("margin_mm") for row in self.scored]
+        margins = np.array([np.nan if margin is None else margin for margin in given], dtype=np.float64)
+        edges = (-np.inf, *MARGINS, np.inf)
+        for low, high in pairwise(edges):
+            rows = self.scored[(margins >= low) & (margins < high)]
+            if len(rows):
+                yield Group(("margin_mm",), (margin_name(low, high),), rows)
+
+
+def margin_name(low: float, high: float) -> str:
+    """How a group by margin is called, e.g. ``8-15``."""
+    if low == -np.inf:
+        return f"below {high:g}"
+    return f"{low:g} and more" if high == np.inf else f"{low:g}-{high:g}"
+
+
+def volume(question: Mapping[str, Any]) -> str:
+    """The volume that a question is about: the unit whose questions are easy or hard together."""
+    return f"{question.get('source', '')}/{question.get('subject', '')}"
+
+
+def in_order(name: str, values: Sequence[str]) -> list[str]:
+    """The different values of a factor: known ones in their order, others after them by name; "" is no value."""
+    known = {value: rank for rank, value in enumerate(FACTORS.get(name, ()))}
+    return sorted(set(values) - {""}, key=lambda value: (known.get(value, len(known)), value))
+
+
+def text_of(value: object) -> str:
+    """A column's value as text."""
+    return "" if value is None else str(value)
+
+
+def codes(names: Sequence[str]) -> NDArray[np.int64]:
+    """int[N]: a number for each different name."""
+    known: dict[str, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)

@@ -1,0 +1,375 @@
+"""Reading what the harness wrote: one result file and, beside it, a sample file for each task.
+
+A run is all answers of one model under one set of settings, with pictures or without. Several evaluations of the same
+model with the same settings (some tasks now, others later) are one run; where two of them answered the same question,
+the later one counts. The sample files hold all columns of a question but its pictures, of which they hold hashes.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from dataset_builder.errors import MISGroundError
+
+Mode = Literal["pictures", "blind"]
+Question = dict[str, Any]
+
+PLAIN_ANSWERS = "semsam_plain"
+"""Where a run of ``mis-semsam`` with ``semsam_compare`` keeps the plain answers; see ``semsam.harness``."""
+
+_RESULTS = re.compile(r"^.*?_?(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)\.json$")
+_IDENTITY = ("model", "model_args", "gen_kwargs")
+_NOT_SETTINGS = {"limit", "batch_size", "batch_sizes", "device", "use_cache", "bootstrap_iters"}
+"""Parts of the harness's ``config`` that do not decide what a model answers to a question."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model replied to a question, and what was read from it.
+
+    Args:
+        reply: the generated text.
+        said: the option read from it; None where there is none.
+        right: as the harness scored it.
+    """
+
+    reply: str
+    said: str | None
+    right: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """The answers of one model under one set of settings.
+
+    Args:
+        name: unique among the runs that are read together.
+        mode: whether the model was shown the pictures.
+        model: the model's own name, without settings.
+        settings: all that decides its answers, as the harness tells it.
+        versions: of the software, the tasks and the data.
+        answers: by question id.
+        dates: when its evaluations began, in seconds since 1970.
+        dataset: where the tasks were told to find the data set, if they were.
+    """
+
+    name: str
+    mode: Mode
+    model: str
+    settings: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    answers: Mapping[str, Answer]
+    dates: Sequence[float] = ()
+    dataset: str | None = None
+
+
+@dataclass
+class Reading:
+    """What was read: runs, the questions they answered by id, and what a reader should know of them."""
+
+    runs: list[Run] = field(default_factory=list)
+    questions: dict[str, Question] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_runs(places: Sequence[str]) -> Reading:
+    """Read runs.
+
+    Args:
+        places: folders that the harness wrote to (``--output_path``), or result files; ``NAME=PLACE`` names the run.
+
+    Raises:
+        MISGroundError: if there are no result or sample files of MIS-Ground, if one is damaged, or if two runs are of
+            data sets that differ.
+    """
+    reading = Reading()
+    for place in places:
+        name, path = _named(place)
+        found = _read_place(path, reading)
+        if name and len({run.mode for run in found}) < len(found):
+            raise MISGroundError(
+                "A name was given to a folder that holds several runs.",
+                file=path,
+                value=", ".join(run.name for run in found),
+                remedy="Name each result file by itself: NAME=FOLDER/MODEL/results_DATE.json.",
+            )
+        reading.runs += [replace(run, name=_with_mode(name, run.mode)) for run in found] if name else found
+    _make_names_unique(reading)
+    return reading
+
+
+def _named(place: str) -> tuple[str, Path]:
+    name, equals, path = place.partition("=")
+    if equals and not Path(place).exists() and "/" not in name:
+        return name, Path(path)
+    return "", Path(place)
+
+
+def _read_place(place: Path, reading: Reading) -> list[Run]:
+    found = [place] if place.is_file() else place.rglob("*.json")
+    files = sorted(path for path in found if path == place or _RESULTS.match(path.name))
+    parts: dict[str, list[tuple[dict[str, Any], Path]]] = {}
+    for path in files:
+        results = _load(path)
+        if results is not None:
+            parts.setdefault(_identity(results), []).append((results, path))
+    runs = [run for of_one in parts.values() for run in _read_run(of_one, reading)]
+    if not runs:
+        raise MISGroundError(
+            "There are no results of MIS-Ground tasks here." if files else "There are no result files here.",
+            file=place,
+            remedy="Give what --output_path named in: mis-ground eval ... --log_samples --output_path DIR.",
+        )
+    return runs
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    """A result file; None if it is some other JSON."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MISGroundError(
+            "A result file cannot be read.", file=path, value=error, remedy="Remove it, or evaluate again."
+        ) from error
+    return results if isinstance(results, dict) and {"results", "config"} <= results.keys() else None
+
+
+def _identity(results: Mapping[str, Any]) -> str:
+    config = {name: results["config"].get(name) for name in _IDENTITY}
+    rest = [results.get(name) for name in ("chat_template_sha", "system_instruction_sha")]
+    return json.dumps([config, rest], sort_keys=True, default=str)
+
+
+def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> list[Run]:
+    """The runs of all evaluations with the same model and settings: with pictures, without, and decoded plainly."""
+    parts.sort(key=lambda part: part[0].get("date") or 0)
+    answers: dict[tuple[Mode, bool], dict[str, Answer]] = {}
+    versions: dict[str, Any] = {}
+    data_versions: set[str] = set()
+    disagreements = 0
+    for results, path in parts:
+        tasks = [task for task in results["results"] if _mode(task)]
+        for task in tasks:
+            for question, sample in _samples(path, task):
+                mode = _mode(task)
+                assert mode
+                _remember(question, path, reading)
+                data_versions.add(str(question.get("version", "")))
+                answer, agrees = _answer(sample, question)
+                disagreements += not agrees
+                answers.setdefault((mode, False), {})[question["id"]] = answer
+                plain = _plain_reply(sample)
+                if plain is not None:
+                    answers.setdefault((mode, True), {})[question["id"]] = _score(plain, question)
+        versions |= _versions(results, tasks)
+    results = parts[-1][0]
+    if disagreements:
+        reading.warnings.append(
+            f"{disagreements} answer(s) of {_model(results)} are read differently by this version than they were "
+            "scored; the scores in the files count."
+        )
+    settings = _settings(results)
+    versions["data"] = ", ".join(sorted(data_versions - {""}))
+    return [
+        Run(
+            name=_with_mode(_run_name(settings, plain), mode),
+            mode=mode,
+            model=_model(results),
+            settings=_plainly(settings) if plain else settings,
+            versions=versions,
+            answers=found,
+            dates=[part["date"] for part, _ in parts if part.get("date")],
+            dataset=_dataset(results),
+        )
+        for (mode, plain), found in sorted(answers.items(), key=lambda each: each[0], reverse=True)
+    ]
+
+
+def _mode(task: str) -> Mode | None:
+    if task.startswith("blind_mis_ground_"):
+        return "blind"
+    return "pictures" if task.startswith("mis_ground_") else None
+
+
+def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any]]]:
+    """The samples of a task that hold a question, each with its columns."""
+    date = _RESULTS.match(results.name)
+    path = results.parent / f"samples_{task}_{date[1] if date else ''}.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise MISGroundError(
+            "A task has results but no sample file.",
+            file=path,
+            remedy="Evaluate with --log_samples; with --resume the answers are not asked again.",
+        ) from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            sample = json.loads(line)
+            document = sample["doc"]
+            if document.get("empty"):
+                continue
+            question = {name: value for name, value in document.items() if name not in ("images", "paired")}
+            pictures = document.get("images") or []
+            question["pictures"] = [_hash_of(picture) for picture in pictures]
+            assert {"id", "question", "options", "answer"} <= question.keys(), "columns are missing"
+            assert isinstance(sample["filtered_resps"][0], str), "the reply is no text"
+            assert {"acc", "invalid"} <= sample.keys(), "it has no score"
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            raise MISGroundError(
+                f"Line {number} of a sample file cannot be read.",
+                file=path,
+                value=error,
+                remedy="Evaluate the task again; with --resume no answer is asked twice.",
+            ) from error
+        yield question, sample
+
+
+def _hash_of(picture: object) -> str:
+    """SHA-256 of a picture as the data set holds it; the harness writes it bare, or as the picture's own name."""
+    found = re.search(r"[0-9a-f]{64}", str(picture))
+    return found[0] if found else ""
+
+
+def _remember(question: Question, path: Path, reading: Reading) -> None:
+    """Keep a question's columns; two runs that differ in one were not given the same data set."""
+    known = reading.questions.setdefault(question["id"], question)
+    if known is question:
+        return
+    for name in ("question", "options", "answer"):
+        if known[name] != question[name]:
+            raise MISGroundError(
+                f"The runs answered different data sets: {name} of question {question['id']} differs.",
+                file=path,
+                value=question[name],
+                remedy="Make a report of each by itself, or evaluate again on one data set.",
+            )
+    if question["pictures"]:
+        if known["pictures"] and known["pictures"] != question["pictures"]:
+            raise MISGroundError(
+                f"The runs answered different data sets: the picture of question {question['id']} differs.",
+                file=path,
+                remedy="Make a report of each by itself, or evaluate again on one data set.",
+            )
+        known["pictures"] = question["pictures"]
+
+
+def _answer(sample: Mapping[str, Any], question: Question) -> tuple[Answer, bool]:
+    """The answer as it was scored, and whether it is read the same way now."""
+    now = _score(sample["filtered_resps"][0], question)
+    right, invalid = sample["acc"] == 1, sample["invalid"] == 1
+    scored = replace(now, right=right, said=None if invalid else question["answer"] if right else now.said)
+    return scored, scored == now
+
+
+def _score(reply: str, question: Question) -> Answer:
+    from lm_eval_tasks.mis_ground.utils import extract_answer
+
+    said = extract_answer(reply, question["options"], question["question"])
+    return Answer(reply, said, said == question["answer"])
+
+
+def _plain_reply(sample: Mapping[str, Any]) -> str | None:
+    generation = sample.get("arguments", {}).get("gen_args_0", {}).get("arg_1", {})
+    plain = generation.get(PLAIN_ANSWERS) if isinstance(generation, dict) else None
+    return plain[0] if plain else None
+
+
+def _model(results: Mapping[str, Any]) -> str:
+    arguments = results["config"].get("model_args")
+    if isinstance(arguments, dict):
+        for name in ("peft", "delta", "pretrained", "model", "path", "engine"):
+            if arguments.get(name):
+                return str(arguments[name])
+    return str(results["config"].get("model"))
+
+
+def _settings(results: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {name: value for name, value in results["config"].items() if name not in _NOT_SETTINGS}
+    settings["chat_template_sha"] = results.get("chat_template_sha")
+    settings["system_instruction"] = results.get("system_instruction")
+    settings["limit"] = results["config"].get("limit")
+    return {name: value for name, value in settings.items() if value not in (None, "", {})}
+
+
+def _plainly(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the plain answers of a run that compares: all but those of semantic sampling."""
+    rest = {name: value for name, value in settings.items() if not name.startswith("semsam_")}
+    return {name: _plainly(value) if isinstance(value, dict) else value for name, value in rest.items()}
+
+
+def _versions(results: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    environment = str(results.get("pretty_env_info", ""))
+
+    def line(start: str) -> str | None:
+        found = re.search(rf"^{start}: (.+)$", environment, re.MULTILINE)
+        return found[1].split(" (")[0] if found else None
+
+    versions = {
+        "lm_eval": results.get("lm_eval_version"),
+        "transformers": results.get("transformers_version"),
+        "torch": line("PyTorch version"),
+        "python": line("Python version"),
+        "gpu": line("GPU models and configuration"),
+        "tasks": ", ".join(sorted({str(results["versions"][task]) for task in tasks if task in results["versions"]})),
+    }
+    return {name: value for name, value in versions.items() if value and value != "Could not collect"}
+
+
+def _dataset(results: Mapping[str, Any]) -> str | None:
+    for config in results.get("configs", {}).values():
+        place = (config.get("metadata") or {}).get("dataset")
+        if place:
+            return str(place)
+    return None
+
+
+def _run_name(settings: Mapping[str, Any], plain: bool) -> str:
+    name = _model({"config": settings}).rstrip("/").rsplit("/", 1)[-1]
+    flat = _flat(settings)
+    sampling = {key for key in flat if key.startswith("semsam_")} - {"semsam_compare", "semsam_strength"}
+    semantic = sampling or str(settings.get("model", "")).startswith("mis-semsam")
+    if plain or not semantic or float(flat.get("semsam_strength", 1)) == 0:
+        return name
+    guard = flat.get("semsam_guard", "none")
+    return f"{name} + SemSam" + (f" ({guard})" if guard != "none" else "")
+
+
+def _with_mode(name: str, mode: Mode) -> str:
+    return f"{name}, blind" if mode == "blind" else name
+
+
+def _make_names_unique(reading: Reading) -> None:
+    """Two runs of one name are told apart by the settings in which they differ, or by number."""
+    by_name: dict[str, list[int]] = {}
+    for number, run in enumerate(reading.runs):
+        by_name.setdefault(run.name, []).append(number)
+    taken = {name for name, numbers in by_name.items() if len(numbers) == 1}
+    for name, numbers in by_name.items():
+        if len(numbers) == 1:
+            continue
+        flat = {number: _flat(reading.runs[number].settings) for number in numbers}
+        keys = sorted({key for settings in flat.values() for key in settings})
+        different = [key for key in keys if len({flat[number].get(key) for number in numbers}) > 1]
+        for number in numbers:
+            told = ", ".join(f"{key}={flat[number][key]}" for key in different[:2] if key in flat[number])
+            unique, count = f"{name} [{told}]" if told else name, 1
+            while unique in taken:
+                count += 1
+                unique = f"{name} ({count})"
+            taken.add(unique)
+            reading.runs[number] = replace(reading.runs[number], name=unique)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings, nested ones too, without those that only say where things are or how often."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value)
+        elif not name.endswith(("_sha", "_seed")) and name != "limit":
+            flat[name] = str(value)
+    return flat

@@ -1,0 +1,44 @@
+"""Writes a report's files."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dataset_builder.errors import BuildError
+from dataset_builder.store import write_atomically
+from lm_eval_tasks.report.contents import contents
+from lm_eval_tasks.report.runs import read_runs
+from lm_eval_tasks.report.scores import Json
+from lm_eval_tasks.report.tables import tables
+
+Progress = Callable[[str, int, int], None]
+
+
+def write_report(places: Sequence[str], out: Path, progress: Progress | None = None) -> Json:
+    """Read runs and write their report: ``report.json`` and CSV files.
+
+    Args:
+        places: folders that the harness wrote to, or result files; ``NAME=PLACE`` names a run.
+        out: folder to write to; files of an earlier report are replaced.
+        progress: called as ``progress(stage, done, total)``.
+
+    Returns:
+        What ``report.json`` holds.
+
+    Raises:
+        MISGroundError: if the runs cannot be read, or the report not be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise BuildError("The folder to write to is a file.", file=out, remedy="Give a folder: --out report.")
+    reading = read_runs(places)
+    report = contents(reading)
+    files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
+    files |= tables(report, reading)
+    try:
+        for done, (name, text) in enumerate(files.items(), start=1):
+            write_atomically(out / name, text)
+            if progress:
+                progress("report", done, len(files))
+    except OSError as error:
+        raise BuildError("The report cannot be written.", file=out, value=error.strerror) from error
+    return report

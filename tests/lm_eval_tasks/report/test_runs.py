@@ -1,0 +1,246 @@
+"""Reading the harness's files: what counts as a run, what it is called, and what is refused."""
+
+import json
+
+import pytest
+from harness_files import factorial_rows, picture_hash, row, write_run
+
+from dataset_builder.errors import MISGroundError
+from lm_eval_tasks.report.runs import read_runs
+
+ROWS = factorial_rows(volumes=2, facts=1)
+
+
+def right(each):
+    return each["answer"]
+
+
+def first_option(each):
+    return f"I think it is **{each['options'][0]}**."
+
+
+def test_answers_are_as_scored_and_as_read(tmp_path):
+    write_run(tmp_path, ROWS, lambda each: "cannot tell" if each["register"] == "lay" else first_option(each))
+    reading = read_runs([str(tmp_path)])
+    (run,) = reading.runs
+    assert (run.name, run.mode, run.model) == ("some-model", "pictures", "org/some-model")
+    assert set(run.answers) == {each["id"] for each in ROWS} == set(reading.questions)
+    for each in ROWS:
+        answer = run.answers[each["id"]]
+        if each["register"] == "lay":
+            assert (answer.said, answer.right, answer.reply) == (None, False, "cannot tell")
+        else:
+            assert answer.said == each["options"][0]
+            assert answer.right == (each["answer_index"] == 0)
+    question = reading.questions[ROWS[0]["id"]]
+    assert question["pictures"] == [picture_hash(ROWS[0]["id"])]
+    assert "images" not in question
+    assert "paired" not in question
+    assert run.versions == {
+        "lm_eval": "0.4.13",
+        "transformers": "5.24.0",
+        "torch": "2.13.0+cpu",
+        "python": "3.11.2",
+        "tasks": "1.0",
+        "data": "1.0.0",
+    }
+    assert not reading.warnings
+
+
+def test_a_result_file_is_a_run_too(tmp_path):
+    path = write_run(tmp_path, ROWS, right)
+    assert len(read_runs([str(path)]).runs) == 1
+
+
+def test_evaluations_of_one_model_are_one_run_and_the_later_answer_counts(tmp_path):
+    write_run(tmp_path, ROWS, right, date="2026-02-01T00-00-00.000000")
+    write_run(tmp_path, ROWS[:4], lambda _: "?", date="2026-01-01T00-00-00.000000")
+    write_run(tmp_path, ROWS[:2], lambda _: "?", date="2026-03-01T00-00-00.000000")
+    (run,) = read_runs([str(tmp_path)]).runs
+    wrong = {identity for identity, answer in run.answers.items() if not answer.right}
+    assert wrong == {each["id"] for each in ROWS[:2]}
+    assert len(run.dates) == 3
+
+
+def test_other_settings_are_another_run(tmp_path):
+    write_run(tmp_path, ROWS, right)
+    write_run(tmp_path, ROWS, right, gen_kwargs={"temperature": 0.7}, date="2026-02-01T00-00-00.000000")
+    write_run(tmp_path, ROWS, right, limit=4.0, batch_size=1, date="2026-03-01T00-00-00.000000")
+    names = {run.name for run in read_runs([str(tmp_path)]).runs}
+    assert names == {"some-model", "some-model [temperature=0.7]"}
+
+
+def test_runs_are_told_apart_by_their_settings(tmp_path):
+    arguments = {"pretrained": "org/m"}
+    write_run(tmp_path / "a", ROWS, right, model_args={**arguments, "dtype": "float16"})
+    write_run(tmp_path / "b", ROWS, right, model_args={**arguments, "dtype": "float32"})
+    names = [run.name for run in read_runs([str(tmp_path / "a"), str(tmp_path / "b")]).runs]
+    assert names == ["m [dtype=float16]", "m [dtype=float32]"]
+    twice = [run.name for run in read_runs([str(tmp_path / "a"), str(tmp_path / "a")]).runs]
+    assert len(set(twice)) == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "name"),
+    [
+        ("mis-semsam", {"semsam_guard": "none", "semsam_strength": 1.0}, "m + SemSam"),
+        ("mis-semsam", {"semsam_guard": "antonyms", "semsam_strength": 1.0}, "m + SemSam (antonyms)"),
+        ("mis-semsam", {"semsam_strength": 0.0}, "m"),
+        ("vllm-vlm", {"gen_kwargs": {"extra_args": {"semsam_k": 16}}}, "m + SemSam"),
+        ("hf-multimodal", {}, "m"),
+    ],
+)
+def test_semantic_sampling_is_in_the_name(tmp_path, model, config, name):
+    write_run(tmp_path, ROWS, right, model=model, model_args={"pretrained": "/models/m/"}, **config)
+    assert [run.name for run in read_runs([str(tmp_path)]).runs] == [name]
+
+
+def test_plain_answers_of_a_comparing_run_are_a_run_before_it(tmp_path):
+    write_run(
+        tmp_path,
+        ROWS,
+        right,
+        plain=first_option,
+        model="mis-semsam",
+        model_args={"pretrained": "org/m", "semsam_compare": True, "semsam_k": 8},
+        semsam_k=8,
+        semsam_strength=1.0,
+    )
+    plain, sampled = read_runs([str(tmp_path)]).runs
+    assert (plain.name, sampled.name) == ("m", "m + SemSam")
+    assert all(answer.right for answer in sampled.answers.values())
+    assert {each["id"] for each in ROWS if each["answer_index"] == 0} == {
+        identity for identity, answer in plain.answers.items() if answer.right
+    }
+    assert "semsam_k" not in json.dumps(plain.settings)
+    assert sampled.settings["semsam_k"] == 8
+
+
+def test_blind_answers_are_a_run_of_their_own(tmp_path):
+    write_run(tmp_path / "seen", ROWS, right)
+    write_run(tmp_path / "blind", ROWS, first_option, blind=True, model="hf")
+    reading = read_runs([str(tmp_path / "blind"), str(tmp_path / "seen")])
+    assert [(run.name, run.mode) for run in reading.runs] == [
+        ("some-model, blind", "blind"),
+        ("some-model", "pictures"),
+    ]
+    assert reading.questions[ROWS[0]["id"]]["pictures"]  # known from the other run
+
+
+def test_names_can_be_given(tmp_path):
+    write_run(tmp_path / "x", ROWS, right)
+    write_run(tmp_path / "y", ROWS, right, blind=True)
+    names = [run.name for run in read_runs([f"Mine={tmp_path / 'x'}", f"Mine={tmp_path / 'y'}"]).runs]
+    assert names == ["Mine", "Mine, blind"]
+    write_run(tmp_path / "x", ROWS, right, model_args={"pretrained": "other"})
+    with pytest.raises(MISGroundError, match="several runs"):
+        read_runs([f"Mine={tmp_path / 'x'}"])
+
+
+def test_a_model_without_a_name_goes_by_its_kind(tmp_path):
+    write_run(tmp_path, ROWS, right, model="mis-ground-constant", model_args={})
+    assert read_runs([str(tmp_path)]).runs[0].name == "mis-ground-constant"
+
+
+def test_scores_in_the_files_count_when_an_answer_would_be_read_differently_now(tmp_path):
+    path = write_run(tmp_path, ROWS, right)
+    for samples in path.parent.glob("samples_*.jsonl"):
+        lines = [json.loads(line) | {"acc": 0.0} for line in samples.read_text().splitlines()]
+        samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    reading = read_runs([str(tmp_path)])
+    assert not any(answer.right for answer in reading.runs[0].answers.values())
+    assert f"{len(ROWS)} answer(s) of org/some-model are read differently" in reading.warnings[0]
+
+
+def test_empty_leaves_and_other_tasks_are_passed_over(tmp_path):
+    path = write_run(tmp_path, ROWS, right)
+    results = json.loads(path.read_text())
+    results["results"] |= {"mmlu": {}, "mis_ground_mri_axial_directional_box": {}}
+    path.write_text(json.dumps(results))
+    empty = {"doc": {"empty": True, "question": "", "options": [], "answer": ""}, "filtered_resps": ["x"], "empty": 1.0}
+    date = path.stem.removeprefix("results_")
+    (path.parent / f"samples_mis_ground_mri_axial_directional_box_{date}.jsonl").write_text(json.dumps(empty) + "\n")
+    assert len(read_runs([str(tmp_path)]).runs[0].answers) == len(ROWS)
+
+
+def test_the_data_set_is_known_from_the_tasks_metadata(tmp_path):
+    path = write_run(tmp_path, ROWS, right)
+    results = json.loads(path.read_text())
+    results["configs"]["mis_ground_ct_coronal_directional_box"]["metadata"]["dataset"] = "/data/ground"
+    path.write_text(json.dumps(results))
+    assert read_runs([str(tmp_path)]).runs[0].dataset == "/data/ground"
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(MISGroundError, match=r"no result files here.*--output_path"):
+        read_runs([str(tmp_path)])
+    (tmp_path / "results_2026-01-01T00-00-00.000000.json").write_text('{"results": {"mmlu": {}}, "config": {}}')
+    with pytest.raises(MISGroundError, match="no results of MIS-Ground"):
+        read_runs([str(tmp_path)])
+
+
+def test_no_samples(tmp_path):
+    path = write_run(tmp_path, ROWS, right)
+    for samples in path.parent.glob("samples_*"):
+        samples.unlink()
+    with pytest.raises(MISGroundError, match=r"no sample file.*--log_samples"):
+        read_runs([str(tmp_path)])
+
+
+QUESTION = '"doc": {"id": "a", "question": "", "options": [], "answer": ""}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"doc": {"id": "a", "quest',
+        "[]",
+        "{}",
+        '{"doc": {"id": "a"}, "filtered_resps": ["x"], "acc": 1, "invalid": 0}',
+        f'{{{QUESTION}, "filtered_resps": [], "acc": 1, "invalid": 0}}',
+        f'{{{QUESTION}, "filtered_resps": [3], "acc": 1, "invalid": 0}}',
+        f'{{{QUESTION}, "filtered_resps": ["x"], "exact_match": 1}}',
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path, line):
+    path = write_run(tmp_path, ROWS, right)
+    samples = next(path.parent.glob("samples_*"))
+    text = samples.read_text().splitlines()
+    samples.write_text("\n".join([text[0], line, *text[1:]]))
+    with pytest.raises(MISGroundError, match=r"Line 2 of a sample file.*samples_mis_ground"):
+        read_runs([str(tmp_path)])
+
+
+def test_a_damaged_result_file_is_named(tmp_path):
+    path = write_run(tmp_path, ROWS, right)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(MISGroundError, match=r"cannot be read.*results_2026"):
+        read_runs([str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", ["question", "options", "answer", "picture"])
+def test_runs_of_different_data_sets_are_refused(tmp_path, name):
+    write_run(tmp_path / "a", ROWS, right)
+    changed = [dict(each) for each in ROWS]
+    if name == "answer":
+        changed[0] |= {"answer": changed[0]["options"][1]}
+    elif name == "options":
+        changed[0] |= {"options": [*changed[0]["options"], "other"]}
+    elif name == "question":
+        changed[0] |= {"question": "Another?"}
+    pictures = (
+        (lambda each: [picture_hash("other")]) if name == "picture" else (lambda each: [picture_hash(each["id"])])
+    )
+    write_run(tmp_path / "b", changed, right, pictures=pictures)
+    with pytest.raises(MISGroundError, match=rf"different data sets: (the )?{name} of question {ROWS[0]['id']}"):
+        read_runs([str(tmp_path / "a"), str(tmp_path / "b")])
+
+
+def test_pictures_may_be_written_by_their_own_name(tmp_path):
+    """As they are with LMEVAL_HASHMM=0."""
+    one = row("p", 0)
+    write_run(tmp_path, [one], right, pictures=lambda each: [f"<Picture sha256={picture_hash(each['id'])}>"])
+    assert read_runs([str(tmp_path)]).questions["p-0"]["pictures"] == [picture_hash("p-0")]
