@@ -100,7 +100,12 @@ def controls(modality: str, rows_per_cell: int) -> dict[str, list[dict[str, Any]
         for plane in PLANES:
             stack = row((modality, plane, "directional", "none"), number)
             images = [{"bytes": noise(number + 100 * i, False), "path": None} for i in range(2)]
-            change = {"input": "stack", "stack_order": "ascending", "images": images, "slice_index": [number, number + 3]}
+            change = {
+                "input": "stack",
+                "stack_order": "ascending",
+                "images": images,
+                "slice_index": [number, number + 3],
+            }
             found["stack"].append(renamed(stack | change, "stack"))
         for prompt in DRAWN_PROMPTS:
             marked = row((modality, "axial", "directional", prompt), number)
