@@ -37,10 +37,11 @@ def run_demo(
     Raises:
         BuildError: if ``out`` holds a data set that the demo did not make.
     """
+    from lm_eval_tasks.demo import run_demo_evaluation
+
     from dataset_builder.builder import build
     from dataset_builder.gallery import write_gallery
     from dataset_builder.sources.sample import fetch_sample
-    from lm_eval_tasks.demo import run_demo_evaluation
 
     dataset, gallery, results = out / "mis-ground", out / "gallery.html", out / "results"
     if dataset.exists() and not (dataset / MARKER).exists():
