@@ -7,6 +7,9 @@ Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
 
     README.md                                    the card, whose `configs:` name the files below
     data/<modality>_<plane>/<terminology>_<prompt>.parquet
+    data/stack/test.parquet                      relations across slices
+    data/blank/test.parquet                      controls: the markers on an empty canvas
+    data/view/test.parquet                       controls: the picture mirrored or turned
     slices/test.parquet                          the slice store
     quarantine.jsonl                             the cases that could not be used, and why
 """
@@ -19,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,14 +35,13 @@ from filelock import FileLock, Timeout
 from dataset_builder.card import write_card
 from dataset_builder.errors import BuildError, CaseError, MISGroundError
 from dataset_builder.factors import (
+    INPUT_CONFIGS,
     MODALITIES,
     PLANES,
     PROMPTS,
     TERMINOLOGIES,
-    Modality,
-    Plane,
-    Prompt,
-    Terminology,
+    TEST,
+    cell_of,
     config_name,
     split_name,
 )
@@ -52,6 +55,9 @@ from dataset_builder.store import StoredVolume, store_volume, volume_notes, volu
 FEATURES = datasets.Features.from_arrow_schema(pa.schema(COLUMNS)).copy()
 FEATURES["images"] = datasets.List(datasets.Image())
 """Features of a row as ``load_dataset`` shows them."""
+
+CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view")
+"""The columns that decide a row's config and split."""
 
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
 """A row group is closed at whichever comes first: the Hub's viewer and streaming read whole groups."""
@@ -338,13 +344,12 @@ def _write_part(
     return path
 
 
-def cells() -> Iterator[tuple[Modality, Plane, Terminology, Prompt]]:
-    """Every cell of the data set, in a fixed order."""
-    for modality in MODALITIES:
-        for plane in PLANES:
-            for terminology in TERMINOLOGIES:
-                for prompt in PROMPTS:
-                    yield modality, plane, terminology, prompt
+def cells() -> Iterator[tuple[str, str]]:
+    """Config and split of every cell of the data set, in a fixed order."""
+    for modality, plane, terminology, prompt in product(MODALITIES, PLANES, TERMINOLOGIES, PROMPTS):
+        yield config_name(modality, plane), split_name(terminology, prompt)
+    for config in INPUT_CONFIGS:
+        yield config, TEST
 
 
 class _CellWriter:
@@ -381,13 +386,9 @@ def _merge(parts: Sequence[Path], folder: Path, progress: Progress) -> tuple[dic
     for done, part in enumerate(parts, 1):
         with pa.memory_map(str(part)) as file:
             table = pa.ipc.open_file(file).read_all()
-            keys = zip(
-                *(table[name].to_pylist() for name in ("modality", "plane", "terminology", "prompt")), strict=True
-            )
             rows_of: dict[tuple[str, str], list[int]] = {}
-            for row, (modality, plane, terminology, prompt) in enumerate(keys):
-                cell = (config_name(modality, plane), split_name(terminology, prompt))
-                rows_of.setdefault(cell, []).append(row)
+            for row, key in enumerate(zip(*(table[name].to_pylist() for name in CELL_COLUMNS), strict=True)):
+                rows_of.setdefault(cell_of(*key), []).append(row)
             names.update(name for asked in table["structures"].to_pylist() for name in asked)
             for cell, indices in rows_of.items():
                 if cell not in writers:
@@ -397,8 +398,7 @@ def _merge(parts: Sequence[Path], folder: Path, progress: Progress) -> tuple[dic
         progress("data set", done, len(parts))
     for writer in writers.values():
         writer.close()
-    order = [(config_name(m, p), split_name(t, r)) for m, p, t, r in cells()]
-    return {cell: writers[cell].rows for cell in order if cell in writers}, sorted(names)
+    return {cell: writers[cell].rows for cell in cells() if cell in writers}, sorted(names)
 
 
 def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:
@@ -440,7 +440,7 @@ class MISGround(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = MISGroundConfig
     BUILDER_CONFIGS = [  # noqa: RUF012 - a name that datasets prescribes
         MISGroundConfig(name=name, version=datasets.Version(VERSION))
-        for name in ("all", *(config_name(m, p) for m in MODALITIES for p in PLANES), "slices")
+        for name in ("all", *(config_name(m, p) for m in MODALITIES for p in PLANES), *INPUT_CONFIGS, "slices")
     ]
     DEFAULT_CONFIG_NAME = "all"
     config: MISGroundConfig
@@ -465,16 +465,18 @@ class MISGround(datasets.GeneratorBasedBuilder):
             )
         if self.config.name in ("all", "slices"):
             return [datasets.SplitGenerator("test", gen_kwargs={"split": None})]
-        present = {split_name(row["terminology"], row["prompt"]) for row in self._rows()}
-        ordered = [split_name(t, p) for t in TERMINOLOGIES for p in PROMPTS]
+        present = {split for _, split, _ in self._rows()}
+        ordered = [split for config, split in cells() if config == self.config.name]
         return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in ordered if name in present]
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Config, split and row of every row of this config."""
         vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
         for volume in volumes_in(Path(self.config.store)):
             for row in volume_rows(volume, self.config.settings, vocabulary):
-                if self.config.name in ("all", config_name(row["modality"], row["plane"])):
-                    yield row
+                config, split = cell_of(*(row[name] for name in CELL_COLUMNS))
+                if self.config.name in ("all", config):
+                    yield config, split, row
 
     def _generate_examples(self, split: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.config.name == "slices":
@@ -482,6 +484,6 @@ class MISGround(datasets.GeneratorBasedBuilder):
                 for number, row in enumerate(pq.read_table(volume.path).to_pylist()):
                     yield f"{volume.identity}/{number}", row
             return
-        for row in self._rows():
-            if split in (None, split_name(row["terminology"], row["prompt"])):
+        for _, of_split, row in self._rows():
+            if split in (None, of_split):
                 yield row["id"], row

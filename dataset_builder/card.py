@@ -26,7 +26,9 @@ from dataset_builder.factors import (
     PLANES,
     PROMPTS,
     REGISTERS,
+    STACK_ORDERS,
     TERMINOLOGIES,
+    VIEWS,
 )
 from dataset_builder.licences import licence, most_restrictive
 from dataset_builder.record import RECORD_NAME, SLICES, Key, Record, record_to_text
@@ -264,6 +266,8 @@ def _factor_table() -> str:
         "convention": CONVENTIONS,
         "frame": FRAMES,
         "input": INPUTS,
+        "view": VIEWS,
+        "stack_order": STACK_ORDERS,
     }
     return "\n".join(f"| `{name}` | {', '.join(f'`{v}`' for v in values)} |" for name, values in factors.items())
 

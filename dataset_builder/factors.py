@@ -13,6 +13,8 @@ Register = Literal["clinical", "lay"]
 Convention = Literal["radiological", "ras"]
 Frame = Literal["patient", "image"]
 Input = Literal["slice", "stack", "blank"]
+View = Literal["plain", "mirrored", "rotated90", "rotated180"]
+StackOrder = Literal["ascending", "descending", "unstated"]
 Side = Literal["left", "right"]
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
@@ -23,11 +25,33 @@ REGISTERS: tuple[Register, ...] = get_args(Register)
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
 INPUTS: tuple[Input, ...] = get_args(Input)
+VIEWS: tuple[View, ...] = get_args(View)
+"""How the shown slice is turned after that: not, mirrored left to right, turned clockwise by 90 or 180 degrees."""
+STACK_ORDERS: tuple[StackOrder, ...] = get_args(StackOrder)
+"""How the images of a stack follow each other along the patient's axis, if the question says it."""
 
 DRAWN_PROMPTS: tuple[Prompt, ...] = ("label", "point", "box", "mask")
 """Prompts whose marker is drawn into the picture."""
 TEXT_PROMPTS: tuple[Prompt, ...] = ("text_point", "text_box")
 """Prompts that give pixel coordinates in the question; the picture stays clean."""
+
+
+TEST = "test"
+"""The split of configs that are not split by cell."""
+
+INPUT_CONFIGS = ("stack", "blank", "view")
+"""Configs beside those of a modality and plane: questions across slices, and the controls derived from slices."""
+
+
+def cell_of(
+    modality: Modality, plane: Plane, terminology: Terminology, prompt: Prompt, input: Input, view: View
+) -> tuple[str, str]:
+    """Config and split that a row belongs to, beside ``all``."""
+    if input != "slice":
+        return input, TEST
+    if view != "plain":
+        return "view", TEST
+    return config_name(modality, plane), split_name(terminology, prompt)
 
 
 def config_name(modality: Modality, plane: Plane) -> str:

@@ -23,7 +23,9 @@ from dataset_builder.factors import (
     PLANES,
     PROMPTS,
     REGISTERS,
+    STACK_ORDERS,
     TERMINOLOGIES,
+    VIEWS,
 )
 from dataset_builder.pages import data_url, embed
 from dataset_builder.render import MARKER_COLOURS
@@ -38,12 +40,14 @@ FACTORS: dict[str, Sequence[str]] = {
     "convention": CONVENTIONS,
     "frame": FRAMES,
     "input": INPUTS,
+    "view": VIEWS,
+    "stack_order": STACK_ORDERS,
     "relation": (),
     "source": (),
 }
 """Columns to filter by, with their values in order; further values follow in alphabetical order."""
 
-CELL = ("modality", "plane", "terminology", "prompt", "input")
+CELL = ("modality", "plane", "terminology", "prompt", "input", "view")
 """Columns whose values make a cell."""
 
 _REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FACTORS}

@@ -10,6 +10,7 @@ Conventions:
   ``[i, i + 1) x [j, j + 1)``, so that its centre is (i + 0.5, j + 0.5).
 * **Shown**: ``ras`` is the array as stored (columns = first in-plane index, rows = second, growing right and down);
   ``radiological`` is the same turned by 180 degrees, in every plane.
+* **View**: after that the square picture may be mirrored left to right, or turned clockwise by 90 or 180 degrees.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dataset_builder.factors import Convention, Plane
+from dataset_builder.factors import Convention, Plane, View
 
 PLANE_AXIS: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The array axis that runs through the slices of a plane."""
@@ -36,18 +37,30 @@ Spacing2D = tuple[float, float]
 """Voxel size (u, v) in mm."""
 
 
-def image_edges(plane: Plane, convention: Convention) -> dict[str, str]:
+_TURNED: dict[View, dict[str, str]] = {
+    "plain": {"left": "left", "right": "right", "top": "top", "bottom": "bottom"},
+    "mirrored": {"left": "right", "right": "left", "top": "top", "bottom": "bottom"},
+    "rotated90": {"left": "bottom", "top": "left", "right": "top", "bottom": "right"},
+    "rotated180": {"left": "right", "right": "left", "top": "bottom", "bottom": "top"},
+}
+"""For each edge of the picture the edge of the plain picture that has come to lie there."""
+
+
+def image_edges(plane: Plane, convention: Convention, view: View = "plain") -> dict[str, str]:
     """Patient direction at each edge of the picture: keys ``left``, ``right``, ``top``, ``bottom``.
 
     >>> image_edges("axial", "radiological")["left"]
+    'right'
+    >>> image_edges("axial", "radiological", "rotated90")["top"]
     'right'
     """
     first, second = IN_PLANE_AXES[plane]
     low_u, high_u = AXIS_DIRECTIONS[first]
     low_v, high_v = AXIS_DIRECTIONS[second]
-    if convention == "ras":
-        return {"left": low_u, "right": high_u, "top": low_v, "bottom": high_v}
-    return {"left": high_u, "right": low_u, "top": high_v, "bottom": low_v}
+    plain = {"left": low_u, "right": high_u, "top": low_v, "bottom": high_v}
+    if convention == "radiological":
+        plain = {"left": high_u, "right": low_u, "top": high_v, "bottom": low_v}
+    return {edge: plain[was] for edge, was in _TURNED[view].items()}
 
 
 def take_slice(volume: npt.NDArray, plane: Plane, index: int) -> npt.NDArray:
@@ -57,19 +70,21 @@ def take_slice(volume: npt.NDArray, plane: Plane, index: int) -> npt.NDArray:
 
 @dataclass(frozen=True)
 class DisplayTransform:
-    """How a slice is shown: square pixels in mm, padded to a square, scaled to ``image_size``, turned by convention.
+    """How a slice is shown: square pixels in mm, padded to a square, scaled to ``image_size``, turned.
 
     Args:
         shape: (U, V) voxels of the slice.
         spacing: (u, v) voxel size in mm.
         convention: ``radiological`` or ``ras``.
-        image_size: side of the picture in pixels.
+        image_size: side S of the picture in pixels.
+        view: how the square picture is turned in the end.
     """
 
     shape: tuple[int, int]
     spacing: Spacing2D
     convention: Convention
     image_size: int
+    view: View = "plain"
 
     @cached_property
     def pixel_mm(self) -> float:
@@ -78,7 +93,7 @@ class DisplayTransform:
 
     @cached_property
     def _scale_and_offset(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """``xy = scale * uv + offset``; the transform is separable, so two numbers an axis say it all."""
+        """Of the plain view ``xy = scale * uv + offset``; it is separable, so two numbers an axis say it all."""
         extent = np.array(self.shape) * np.array(self.spacing) / self.pixel_mm
         padding = (self.image_size - extent) / 2
         scale = np.array(self.spacing) / self.pixel_mm
@@ -90,12 +105,36 @@ class DisplayTransform:
     def to_pixels(self, uv: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Voxel indices [..., 2] (centres at whole numbers) to pixel coordinates [..., 2]."""
         scale, offset = self._scale_and_offset
-        return np.asarray(uv, dtype=np.float64) * scale + offset
+        x, y = np.moveaxis(np.asarray(uv, dtype=np.float64) * scale + offset, -1, 0)
+        size = self.image_size
+        turned = {
+            "plain": (x, y),
+            "mirrored": (size - x, y),
+            "rotated90": (size - y, x),
+            "rotated180": (size - x, size - y),
+        }
+        return np.stack(turned[self.view], axis=-1)
 
     def to_voxels(self, xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Pixel coordinates [..., 2] to voxel indices [..., 2]; the inverse of :meth:`to_pixels`."""
         scale, offset = self._scale_and_offset
-        return (np.asarray(xy, dtype=np.float64) - offset) / scale
+        x, y = np.moveaxis(np.asarray(xy, dtype=np.float64), -1, 0)
+        size = self.image_size
+        back = {
+            "plain": (x, y),
+            "mirrored": (size - x, y),
+            "rotated90": (y, size - x),
+            "rotated180": (size - x, size - y),
+        }
+        return (np.stack(back[self.view], axis=-1) - offset) / scale
+
+    def _turn(self, shown: npt.NDArray) -> npt.NDArray:
+        """A plain picture [S, S] in this view."""
+        if self.view == "mirrored":
+            shown = shown[:, ::-1]
+        elif self.view != "plain":
+            shown = np.rot90(shown, -1 if self.view == "rotated90" else 2)  # positive is counter-clockwise
+        return np.ascontiguousarray(shown)
 
     def _nearest(self, axis: int) -> npt.NDArray[np.int64]:
         """For each pixel column (axis 0) or row (axis 1) the voxel that its centre lies in, -1 in the padding."""
@@ -110,7 +149,7 @@ class DisplayTransform:
         columns, rows = self._nearest(0), self._nearest(1)
         shown = labels[columns[None, :], rows[:, None]]
         shown[(rows < 0)[:, None] | (columns < 0)[None, :]] = 0
-        return shown
+        return self._turn(shown)
 
     def show_image(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """A windowed slice uint8[U, V] as a picture uint8[image_size, image_size]; padding is black.
@@ -137,4 +176,4 @@ class DisplayTransform:
         )
         columns, rows = self._nearest(0), self._nearest(1)
         moved[(rows < 0)[:, None] | (columns < 0)[None, :]] = 0
-        return np.asarray(moved, dtype=np.uint8)
+        return self._turn(np.asarray(moved, dtype=np.uint8))

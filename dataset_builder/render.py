@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from dataset_builder.factors import DRAWN_PROMPTS, Convention, Prompt
+from dataset_builder.factors import DRAWN_PROMPTS, Convention, Prompt, View
 from dataset_builder.facts import placements
 from dataset_builder.geometry import DisplayTransform
 from dataset_builder.letters import LETTERS, Mark, Rectangle, Strokes, glyph, leader, place_letters
@@ -108,12 +108,19 @@ def draw(
     names: Sequence[str],
     window: Window,
     image_size: int,
+    *,
+    view: View = "plain",
+    blank: bool = False,
+    letters: Sequence[str] = LETTERS,
 ) -> npt.NDArray[np.uint8]:
     """The picture of a slice, with the markers of a prompt.
 
     Args:
         names: the structures to mark, A first; at most three. Not looked at if the prompt draws nothing.
         image_size: side S of the picture.
+        view: how the picture is turned; markers are drawn after that, so that letters stay upright.
+        blank: leave the scan out and draw the markers on black.
+        letters: of the structures, where not A, B, C.
 
     Returns:
         uint8 [S, S] (grey) if the prompt draws nothing, else uint8 [S, S, 3] (RGB).
@@ -121,11 +128,17 @@ def draw(
     Raises:
         ValueError: if a structure to mark is not visible in the slice.
     """
-    transform = DisplayTransform(record.shape, record.spacing, convention, image_size)
-    grey = transform.show_image(to_grey(record.image, window))
-    if prompt not in DRAWN_PROMPTS or not names:
+    transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)
+    if blank:
+        grey = np.zeros((image_size, image_size), np.uint8)
+    else:
+        grey = transform.show_image(to_grey(record.image, window))
+    if prompt not in DRAWN_PROMPTS:
         return grey
-    where = placements(record, convention, image_size)
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    if not names:
+        return picture
+    where = placements(record, convention, image_size, view)
     values = {name: value for value, name in record.names.items()}
     labels = transform.show_labels(record.labels)
     marks = []
@@ -133,44 +146,49 @@ def draw(
         if name not in where:
             raise ValueError(f"{name} is not visible in this slice; visible are: {', '.join(sorted(where))}")
         marks.append(Mark(where[name].box, where[name].point, labels == values[name]))
-    return draw_markers(np.repeat(grey[..., None], 3, axis=2), prompt, marks)
+    return draw_markers(picture, prompt, marks, letters)
 
 
-def draw_markers(picture: npt.NDArray[np.uint8], prompt: Prompt, marks: Sequence[Mark]) -> npt.NDArray[np.uint8]:
+def draw_markers(
+    picture: npt.NDArray[np.uint8], prompt: Prompt, marks: Sequence[Mark], letters: Sequence[str] = LETTERS
+) -> npt.NDArray[np.uint8]:
     """A picture with markers and their letters on it.
 
     Args:
         picture: RGB uint8 [S, S, 3]; left as it is.
         prompt: one that draws: ``label``, ``point``, ``box`` or ``mask``.
-        marks: what to mark, A first; at most three.
+        marks: what to mark; at most three.
+        letters: the letter of each, of A, B and C.
     """
     if prompt not in DRAWN_PROMPTS:
         raise ValueError(f"The prompt {prompt!r} draws nothing; prompts that do: {', '.join(DRAWN_PROMPTS)}")
-    if len(marks) > len(LETTERS):
-        raise ValueError(f"{len(marks)} structures to mark; there are letters for {len(LETTERS)}")
+    if len(marks) > len(letters):
+        raise ValueError(f"{len(marks)} structures to mark; there are letters for {len(letters)}")
     shown = picture.copy()
     image_size = shown.shape[0]
     strokes = Strokes.of(image_size)
     lines = np.zeros((image_size, image_size), np.uint8)
+    lettered = list(zip(letters, marks, strict=False))
     if prompt == "mask":
-        _draw_masks(shown, marks, strokes, lines)
+        _draw_masks(shown, lettered, strokes, lines)
     elif prompt == "box":
-        _draw_boxes(shown, marks, strokes, lines)
-    letters = place_letters(prompt, marks, image_size, lines)
+        _draw_boxes(shown, lettered, strokes, lines)
+    rectangles = place_letters(prompt, marks, image_size, lines)
     if prompt == "label":
-        _draw_leaders(shown, marks, letters, strokes)
-    for letter, rectangle in zip(LETTERS, letters, strict=False):
+        _draw_leaders(shown, lettered, rectangles, strokes)
+    for (letter, _), rectangle in zip(lettered, rectangles, strict=True):
         _draw_letter(shown, letter, rectangle, image_size)
     # Dots last: nothing may cover what says where a structure is.
     if prompt in ("label", "point"):
-        _draw_dots(shown, marks, strokes.tip if prompt == "label" else strokes.dot, strokes.rim)
+        _draw_dots(shown, lettered, strokes.tip if prompt == "label" else strokes.dot, strokes.rim)
     return shown
 
 
-def _draw_masks(
-    shown: npt.NDArray[np.uint8], marks: Sequence[Mark], strokes: Strokes, lines: npt.NDArray[np.uint8]
-) -> None:
-    for letter, mark in zip(LETTERS, marks, strict=False):
+Lettered = Sequence[tuple[str, Mark]]
+
+
+def _draw_masks(shown: npt.NDArray[np.uint8], marks: Lettered, strokes: Strokes, lines: npt.NDArray[np.uint8]) -> None:
+    for letter, mark in marks:
         x0, y0, x1, y1 = mark.box
         area, mask = shown[y0:y1, x0:x1], mark.mask[y0:y1, x0:x1]
         colour = np.array(MARKER_COLOURS[letter], np.float32)
@@ -185,13 +203,11 @@ def _draw_masks(
         lines[y0:y1, x0:x1][contour] = 1
 
 
-def _draw_boxes(
-    shown: npt.NDArray[np.uint8], marks: Sequence[Mark], strokes: Strokes, lines: npt.NDArray[np.uint8]
-) -> None:
-    for mark in marks:
+def _draw_boxes(shown: npt.NDArray[np.uint8], marks: Lettered, strokes: Strokes, lines: npt.NDArray[np.uint8]) -> None:
+    for _, mark in marks:
         _frame(shown, mark.box, strokes.line, strokes.line + strokes.rim, DARK)
     own = np.zeros((len(marks), *lines.shape), np.uint8)
-    for each, mark in enumerate(marks):
+    for each, (_, mark) in enumerate(marks):
         _frame(own[each], mark.box, 0, strokes.line, 1)
     np.max(own, axis=0, out=lines)
     count = own.sum(axis=0)
@@ -200,7 +216,7 @@ def _draw_boxes(
     turn = (rows + columns) // (4 * strokes.line) % np.maximum(count[rows, columns], 1)
     rank = own[:, rows, columns].cumsum(axis=0) - 1
     own[:, rows, columns] &= rank == turn
-    for letter, line in zip(LETTERS, own, strict=False):
+    for (letter, _), line in zip(marks, own, strict=True):
         shown[line == 1] = MARKER_COLOURS[letter]
 
 
@@ -233,25 +249,25 @@ def _fixed(point: tuple[float, float]) -> tuple[int, int]:
 
 
 def _draw_leaders(
-    shown: npt.NDArray[np.uint8], marks: Sequence[Mark], letters: Sequence[Rectangle], strokes: Strokes
+    shown: npt.NDArray[np.uint8], marks: Lettered, rectangles: Sequence[Rectangle], strokes: Strokes
 ) -> None:
     for extra, colours in ((2 * strokes.rim, None), (0, LETTER_COLOURS)):
-        for letter, mark, rectangle in zip(LETTERS, marks, letters, strict=False):
+        for (letter, mark), rectangle in zip(marks, rectangles, strict=True):
             start, end = leader(rectangle, mark.point)
             colour = colours[letter] if colours else DARK
             cv2.line(shown, _fixed(start), _fixed(end), colour, strokes.line + extra, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_dots(shown: npt.NDArray[np.uint8], marks: Sequence[Mark], radius: int, rim: int) -> None:
+def _draw_dots(shown: npt.NDArray[np.uint8], marks: Lettered, radius: int, rim: int) -> None:
     # Dots of structures close to each other get smaller, so that each stays whole.
     distances = [
         float(np.hypot(a.point[0] - b.point[0], a.point[1] - b.point[1]))
-        for i, a in enumerate(marks)
-        for b in marks[i + 1 :]
+        for i, (_, a) in enumerate(marks)
+        for _, b in marks[i + 1 :]
     ]
     radius = max(1, min(radius, *(int(distance / 2) - rim for distance in distances))) if distances else radius
     for extra, colours in ((rim, None), (0, MARKER_COLOURS)):
-        for letter, mark in zip(LETTERS, marks, strict=False):
+        for letter, mark in marks:
             _disc(shown, mark.point, radius + extra, colours[letter] if colours else DARK)
 
 

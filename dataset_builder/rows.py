@@ -1,17 +1,22 @@
 """Rows of the data set: questions with their pictures, for one stored volume at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from dataset_builder.facts import find_facts
-from dataset_builder.questions import Question, ask, choose
+from dataset_builder.factors import DRAWN_PROMPTS, Prompt
+from dataset_builder.facts import find_facts, find_stack_facts
+from dataset_builder.letters import LETTERS
+from dataset_builder.questions import Question, ask
 from dataset_builder.render import draw, encode_png
 from dataset_builder.settings import Settings
 from dataset_builder.slices import SliceRecord
+from dataset_builder.stack_questions import ask_of_stack, marked_in, shown_order
+from dataset_builder.stacks import group_stacks
 from dataset_builder.store import StoredVolume
+from dataset_builder.units import choose, choose_of_stacks, controls
 from dataset_builder.vocabulary import structures
 
 VERSION = "1.0.0"
@@ -24,6 +29,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "options": pa.list_(pa.string()),
     "answer": pa.string(),
     "answer_index": pa.int32(),
+    "prior_answer": pa.string(),
     "modality": pa.string(),
     "plane": pa.string(),
     "terminology": pa.string(),
@@ -32,10 +38,14 @@ COLUMNS: dict[str, pa.DataType] = {
     "convention": pa.string(),
     "frame": pa.string(),
     "input": pa.string(),
+    "view": pa.string(),
+    "stack_order": pa.string(),
+    "template": pa.string(),
     "relation": pa.string(),
     "structures": pa.list_(pa.string()),
     "boxes": pa.list_(pa.list_(pa.int32())),
     "points": pa.list_(pa.list_(pa.int32())),
+    "box_images": pa.list_(pa.int32()),
     "pair_id": pa.string(),
     "fact_id": pa.string(),
     "source": pa.string(),
@@ -59,50 +69,92 @@ def volume_rows(volume: StoredVolume, settings: Settings, vocabulary: Path | Non
         vocabulary: the user's own structures beside the package's, if any.
     """
     records = volume.load()
+    slices = [record for record in records if not record.stack]
     words = structures(vocabulary)
-    facts = [find_facts(record, settings.fairness, settings.seed, words) for record in records]
-    pictures: dict[tuple[object, ...], bytes] = {}
-    for unit in choose([record.plane for record in records], facts, settings, volume.identity):
-        record = records[unit.record]
-        for question in ask(unit, record, settings, words):
-            # A picture is drawn and encoded once, however many questions show it.
-            names = question.structures if question.prompt in ("label", "point", "box", "mask") else ()
-            key = (unit.record, question.convention, question.prompt if names else "", names, str(question.window))
-            if key not in pictures:
-                shown = draw(record, question.convention, question.prompt, names, question.window, settings.image_size)
-                pictures[key] = encode_png(shown)
-            yield _row(question, record, pictures[key], settings)
+    drawn = _Pictures(settings)
+    if {"slice", "blank"} & set(settings.inputs):
+        facts = [find_facts(record, settings.fairness, settings.seed, words) for record in slices]
+        for unit in choose([record.plane for record in slices], facts, settings, volume.identity):
+            record = slices[unit.record]
+            shown = [unit] if "slice" in settings.inputs and "plain" in settings.views else []
+            for each in (*shown, *controls(unit, settings, volume.identity)):
+                for question in ask(each, record, settings, words):
+                    yield _row(question, [record], [drawn.of_slice(question, record)], settings)
+    if "stack" in settings.inputs:
+        stacks = group_stacks(records)
+        facts = [find_stack_facts(stack, settings.fairness, settings.seed, words) for stack in stacks]
+        for unit in choose_of_stacks([stack[0].plane for stack in stacks], facts, settings, volume.identity):
+            in_order = shown_order(unit, stacks[unit.record], settings)
+            for question in ask_of_stack(unit, stacks[unit.record], settings, words):
+                pictures = [drawn.of_stack(question, record) for record in in_order]
+                yield _row(question, in_order, pictures, settings)
 
 
-def _row(question: Question, record: SliceRecord, picture: bytes, settings: Settings) -> dict[str, Any]:
-    extent = max(size * step for size, step in zip(record.shape, record.spacing, strict=True))
+class _Pictures:
+    """The encoded pictures of one volume: each is drawn once, however many questions show it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[tuple[object, ...], bytes] = {}
+
+    def of_slice(self, question: Question, record: SliceRecord) -> bytes:
+        names = question.structures if question.prompt in DRAWN_PROMPTS else ()
+        return self._of(question, record, names, LETTERS[: len(names)])
+
+    def of_stack(self, question: Question, record: SliceRecord) -> bytes:
+        if question.prompt in DRAWN_PROMPTS:
+            return self._of(question, record, *marked_in(record, question.structures))
+        return self._of(question, record, (), ())
+
+    def _of(self, question: Question, record: SliceRecord, names: Sequence[str], letters: Sequence[str]) -> bytes:
+        prompt: Prompt = question.prompt if question.prompt in DRAWN_PROMPTS else "none"
+        blank = question.input == "blank"
+        convention, view, window = question.convention, question.view, question.window
+        key = (id(record), convention, view, prompt, blank, tuple(names), tuple(letters), str(window))
+        if key not in self._known:
+            size = self._settings.image_size
+            picture = draw(record, convention, prompt, names, window, size, view=view, blank=blank, letters=letters)
+            self._known[key] = encode_png(picture)
+        return self._known[key]
+
+
+def _row(
+    question: Question, records: Sequence[SliceRecord], pictures: Sequence[bytes], settings: Settings
+) -> dict[str, Any]:
+    first = records[0]
+    extent = max(size * step for size, step in zip(first.shape, first.spacing, strict=True))
     return {
         "id": question.id,
-        "images": [{"bytes": picture, "path": None}],
+        "images": [{"bytes": picture, "path": None} for picture in pictures],
         "question": question.question,
         "options": list(question.options),
         "answer": question.answer,
         "answer_index": question.answer_index,
-        "modality": record.modality,
-        "plane": record.plane,
+        "prior_answer": question.prior_answer,
+        "modality": question.modality,
+        "plane": question.plane,
         "terminology": question.terminology,
         "prompt": question.prompt,
         "register": question.register,
         "convention": question.convention,
         "frame": question.frame,
         "input": question.input,
+        "view": question.view,
+        "stack_order": question.stack_order,
+        "template": question.template,
         "relation": question.relation,
         "structures": list(question.structures),
         "boxes": [list(box) for box in question.boxes],
         "points": [list(point) for point in question.points],
+        "box_images": list(question.box_images),
         "pair_id": question.pair_id,
         "fact_id": question.fact_id,
-        "source": record.source,
-        "subject": record.subject,
-        "slice_index": [record.index],
+        "source": first.source,
+        "subject": first.subject,
+        "slice_index": [record.index for record in records],
         "pixel_mm": extent / settings.image_size,
         "window": str(question.window),
         "margin_mm": question.margin_mm,
-        "licence": record.licence,
+        "licence": first.licence,
         "version": VERSION,
     }

@@ -7,20 +7,25 @@ from dataclasses import dataclass, field
 from dataset_builder.errors import BuildError
 from dataset_builder.factors import (
     CONVENTIONS,
+    INPUTS,
     PLANES,
     PROMPTS,
     REGISTERS,
     TERMINOLOGIES,
+    VIEWS,
     Convention,
+    Input,
     Plane,
     Prompt,
     Register,
     Terminology,
+    View,
 )
 from dataset_builder.facts import Fairness
 from dataset_builder.seeding import digest
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 4096
+MIN_STACK_SIZE, MAX_STACK_SIZE = 4, 64
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,14 @@ class Settings:
     Args:
         seed: every random choice is a function of this, the volume's identity and the settings.
         planes, prompts, terminologies, registers, conventions: which values of each factor to ask.
+        inputs: ``slice``; ``stack``; ``blank``, the controls on an empty canvas.
+        views: ``plain`` always; others are controls that show the picture of a slice mirrored or turned.
         slices_per_volume: slices cut from a volume in total, spread over the planes (2 as published).
-        questions_per_volume: at most so many rows a volume, pairs kept whole; ``None`` for all that can be asked.
+        questions_per_volume: at most so many rows a volume about its slices, pairs kept whole, controls not counted;
+            ``None`` for all that can be asked.
+        stacks_per_volume: stacks cut from a volume, each along one plane.
+        stack_size: images of a stack.
+        stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
         image_size: side of the square pictures, in pixels.
         fairness: the margins that a question must keep.
     """
@@ -42,8 +53,13 @@ class Settings:
     terminologies: tuple[Terminology, ...] = TERMINOLOGIES
     registers: tuple[Register, ...] = REGISTERS
     conventions: tuple[Convention, ...] = CONVENTIONS
+    inputs: tuple[Input, ...] = INPUTS
+    views: tuple[View, ...] = VIEWS
     slices_per_volume: int = 2
     questions_per_volume: int | None = 30
+    stacks_per_volume: int = 1
+    stack_size: int = 8
+    stack_questions_per_volume: int | None = 12
     image_size: int = 512
     fairness: Fairness = field(default_factory=Fairness)
 
@@ -54,6 +70,8 @@ class Settings:
             ("terminologies", TERMINOLOGIES),
             ("registers", REGISTERS),
             ("conventions", CONVENTIONS),
+            ("inputs", INPUTS),
+            ("views", VIEWS),
         ):
             chosen = getattr(self, name)
             bad = [value for value in chosen if value not in legal]
@@ -64,15 +82,17 @@ class Settings:
                 )
         for name, low, high in (
             ("slices_per_volume", 1, 10_000),
+            ("stacks_per_volume", 0, 100),
+            ("stack_size", MIN_STACK_SIZE, MAX_STACK_SIZE),
             ("image_size", MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise BuildError(f"The setting '{name}' must lie between {low} and {high}.", value=value)
-        if self.questions_per_volume is not None and self.questions_per_volume < 1:
-            raise BuildError(
-                "The setting 'questions_per_volume' must be at least 1, or 'all'.", value=self.questions_per_volume
-            )
+        for name in ("questions_per_volume", "stack_questions_per_volume"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BuildError(f"The setting '{name}' must be at least 1, or 'all'.", value=value)
 
     def fingerprint(self) -> str:
         """A short hash that changes whenever a setting does."""
@@ -80,4 +100,5 @@ class Settings:
 
     def slice_fingerprint(self) -> str:
         """As :meth:`fingerprint`, of the settings that decide which slices are cut."""
-        return digest("slices", self.seed, self.planes, self.slices_per_volume, self.fairness.min_area_mm2)
+        stacks = (self.stacks_per_volume, self.stack_size) if "stack" in self.inputs else None
+        return digest("slices", self.seed, self.planes, self.slices_per_volume, stacks, self.fairness.min_area_mm2)

@@ -21,6 +21,9 @@ spacing_mm                voxel size along columns and rows
 thickness_mm              distance between slices
 affine                    4 x 4, index in the RAS+ array -> world mm
 volume_shape              of the RAS+ array
+stack                     name of the stack that the slice is one of, else empty; its slices stand in ascending order
+through_mm                of each structure in the volume: 25th percentile, mean and 75th percentile of its voxels'
+                          positions along the plane's axis, index * spacing
 midline_mm                position of the body's midline along the R axis, from the array's left end; null if unknown
 intensity_range           0.5th and 99.5th percentile of the volume's values
 ========================  =============================================================================================
@@ -30,7 +33,7 @@ import os
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,7 @@ import pyarrow.parquet as pq
 
 from dataset_builder.factors import PLANES, Modality, Plane, Side
 from dataset_builder.geometry import IN_PLANE_AXES, PLANE_AXIS, Spacing2D, take_slice
+from dataset_builder.measure import QUARTILES, percentile
 from dataset_builder.remembering import remembered
 from dataset_builder.seeding import digest
 from dataset_builder.sides import label_profiles, midline
@@ -80,6 +84,10 @@ SLICE_FEATURES = datasets.Features(
         "thickness_mm": datasets.Value("float64"),
         "affine": datasets.List(datasets.List(datasets.Value("float64"))),
         "volume_shape": datasets.List(datasets.Value("int32")),
+        "stack": datasets.Value("string"),
+        "through_mm": datasets.List(
+            {"value": datasets.Value("int32"), "positions": datasets.List(datasets.Value("float64"))}
+        ),
         "midline_mm": datasets.Value("float64"),
         "intensity_range": datasets.List(datasets.Value("float64")),
     }
@@ -103,6 +111,9 @@ class SliceRecord:
         volume_shape: of the RAS+ volume.
         midline_mm: the body's midline along the R axis, index * spacing; ``None`` if unknown or a limb.
         intensity_range: 0.5th and 99.5th percentile of the volume's values.
+        through_mm: label value -> (25th percentile, mean, 75th percentile) of the structure's voxels in the volume
+            along the plane's axis, index * spacing.
+        stack: name of the stack that the slice is one of; empty for a slice that is asked about by itself.
     """
 
     source: str
@@ -121,6 +132,8 @@ class SliceRecord:
     volume_shape: tuple[int, int, int]
     midline_mm: float | None
     intensity_range: tuple[float, float]
+    through_mm: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    stack: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -193,7 +206,9 @@ def _intensity_range(volume: Volume) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def cut(volume: Volume, plane: Plane, index: int, vocabulary: Mapping[str, Structure] | None = None) -> SliceRecord:
+def cut(
+    volume: Volume, plane: Plane, index: int, vocabulary: Mapping[str, Structure] | None = None, stack: str = ""
+) -> SliceRecord:
     """One slice with what later steps need of its volume; its arrays are copies, so that the volume can go."""
     first, second = IN_PLANE_AXES[plane]
     spacing = [float(step) for step in volume.spacing]
@@ -214,7 +229,24 @@ def cut(volume: Volume, plane: Plane, index: int, vocabulary: Mapping[str, Struc
         volume_shape=(volume.labels.shape[0], volume.labels.shape[1], volume.labels.shape[2]),
         midline_mm=midline(volume, vocabulary),
         intensity_range=_intensity_range(volume),
+        through_mm=_through(volume, plane),
+        stack=stack,
     )
+
+
+@remembered
+def _through(volume: Volume, plane: Plane) -> dict[int, tuple[float, float, float]]:
+    """Where each labelled structure lies along a plane's axis: quartile, mean, quartile in mm."""
+    axis = PLANE_AXIS[plane]
+    profile, step = label_profiles(volume)[axis], volume.spacing[axis]
+    found = np.array(
+        [value for value in sorted(volume.names) if 0 < value < len(profile) and profile[value].any()], int
+    )
+    if not len(found):
+        return {}
+    low, high = (percentile(profile[found], share) * step for share in QUARTILES)
+    mean = profile[found] @ np.arange(profile.shape[1]) / profile[found].sum(axis=1) * step
+    return {int(v): (float(a), float(b), float(c)) for v, a, b, c in zip(found, low, mean, high, strict=True)}
 
 
 def _to_pixels(values: npt.NDArray) -> tuple[npt.NDArray[np.uint16], float, float]:
@@ -266,6 +298,10 @@ def _row(record: SliceRecord) -> dict[str, Any]:
         "thickness_mm": record.thickness_mm,
         "affine": record.affine.tolist(),
         "volume_shape": list(record.volume_shape),
+        "stack": record.stack,
+        "through_mm": [
+            {"value": value, "positions": list(positions)} for value, positions in sorted(record.through_mm.items())
+        ],
         "midline_mm": record.midline_mm,
         "intensity_range": list(record.intensity_range),
     }
@@ -292,6 +328,8 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
         volume_shape=(i, j, k),
         midline_mm=row["midline_mm"],
         intensity_range=(low, high),
+        through_mm={entry["value"]: tuple(entry["positions"]) for entry in row["through_mm"]},
+        stack=row["stack"],
     )
 
 

@@ -18,6 +18,7 @@ from dataset_builder.settings import Settings, digest
 from dataset_builder.sides import check_sides
 from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.stacks import choose_stacks, cut_stack
 from dataset_builder.vocabulary import structures
 
 FORMAT = 1
@@ -38,7 +39,7 @@ class StoredVolume:
         return f"{self.source}/{self.subject}"
 
     def load(self) -> list[SliceRecord]:
-        """The slices, in the order in which they were chosen."""
+        """The slices, in the order in which they were chosen, and after them those of stacks."""
         return load_slices(self.path)
 
 
@@ -93,12 +94,17 @@ def store_volume(
     chosen = choose_slices(volume, settings.planes, settings.slices_per_volume, settings.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     note_path.unlink(missing_ok=True)
-    save_slices([cut(volume, plane, index, words) for plane, index in chosen], path)
+    records = [cut(volume, plane, index, words) for plane, index in chosen]
+    if "stack" in settings.inputs and settings.stacks_per_volume:
+        runs = choose_stacks(volume, settings.planes, settings.stacks_per_volume, settings.stack_size, settings.seed)
+        records += [record for plane, indices in runs for record in cut_stack(volume, plane, indices, words)]
+    save_slices(records, path)
     note = {
         "source": case.source,
         "subject": case.subject,
         "fingerprint": fingerprint,
         "slices": len(chosen),
+        "slices_of_stacks": len(records) - len(chosen),
         "citation": source.citation,
         "url": source.url,
         "licence": case.licence,

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from dataset_builder.factors import MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, TEXT_PROMPTS
+from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, TEXT_PROMPTS, VIEWS
 
 FOLDER = Path(__file__).parent / "mis_ground"
 HEADER = "# Made by lm_eval_tasks/generate.py.\n"
-HEADLINE_INPUTS = ("slice",)
+HEADLINE_INPUTS = ("slice", "stack")
 """Inputs whose tasks make up the group ``mis_ground``."""
+SLICE = {"input": "slice", "view": "plain"}
 METRICS = ("acc", "pair_acc", "invalid")
 VERSION = 1.0
 """Version of the groups; that of the tasks is in the template. Moves, with a line in the README's changelog,
@@ -51,10 +52,19 @@ class Leaf:
 def leaves() -> Iterator[Leaf]:
     """The table: every task there is."""
     for modality, plane, terminology, prompt in product(MODALITIES, PLANES, TERMINOLOGIES, PROMPTS):
-        where = {"input": "slice", "modality": modality, "plane": plane, "terminology": terminology, "prompt": prompt}
-        yield Leaf(f"mis_ground_{modality}_{plane}_{terminology}_{prompt}", where, tags=tuple(where.values()))
+        where = {"modality": modality, "plane": plane, "terminology": terminology, "prompt": prompt}
+        name = f"mis_ground_{modality}_{plane}_{terminology}_{prompt}"
+        yield Leaf(name, SLICE | where, tags=("slice", *where.values()))
+    for modality, plane in product(MODALITIES, PLANES):
+        where = {"modality": modality, "plane": plane}
+        yield Leaf(f"mis_ground_stack_{modality}_{plane}", {"input": "stack"} | where, tags=("stack", *where.values()))
+    # Controls: reached by name, by their own tag and by the pattern, never part of the headline.
+    for prompt in DRAWN_PROMPTS:
+        yield Leaf(f"mis_ground_blank_{prompt}", {"input": "blank", "prompt": prompt}, tags=("blank",))
+    for view in VIEWS[1:]:
+        yield Leaf(f"mis_ground_view_{view}", {"input": "slice", "view": view}, tags=("view",))
     for prompt in ("none", *TEXT_PROMPTS):
-        yield Leaf(f"blind_mis_ground_{prompt}", {"input": "slice", "prompt": prompt}, blind=True)
+        yield Leaf(f"blind_mis_ground_{prompt}", SLICE | {"prompt": prompt}, blind=True)
 
 
 def group(name: str, members: Iterator[str]) -> str:

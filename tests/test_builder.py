@@ -18,7 +18,9 @@ from dataset_builder.rows import COLUMNS
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 
-SMALL = Settings(slices_per_volume=3, questions_per_volume=40, image_size=128)
+SMALL = Settings(
+    slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8, image_size=128
+)
 
 
 class SomeBroken:
@@ -133,7 +135,19 @@ def test_pairs_lie_side_by_side_in_their_cell(built):
 
 def test_every_row_carries_modality_and_plane_of_its_config(built):
     summary, _ = built
-    assert {config for config, _ in summary.rows} <= {f"{m}_{p}" for m in MODALITIES for p in PLANES}
+    of_planes = {f"{m}_{p}" for m in MODALITIES for p in PLANES}
+    assert {config for config, _ in summary.rows} <= of_planes | {"stack", "blank", "view"}
+    for config, split in summary.rows:
+        columns = ["modality", "plane", "terminology", "prompt", "input", "view"]
+        for row in pq.read_table(summary.out / "data" / config / f"{split}.parquet", columns=columns).to_pylist():
+            if config in of_planes:
+                assert (f"{row['modality']}_{row['plane']}", f"{row['terminology']}_{row['prompt']}") == (config, split)
+                assert (row["input"], row["view"]) == ("slice", "plain")
+            elif config == "view":
+                assert row["input"] == "slice"
+                assert row["view"] != "plain"
+            else:
+                assert (row["input"], row["view"]) == (config, "plain")
 
 
 @pytest.mark.parametrize("num_proc", [1, 2])
@@ -186,7 +200,8 @@ def test_a_killed_build_goes_on_and_comes_out_the_same(built, tmp_path):
         "    return real(*args)\n"
         "builder.store_volume = dying\n"
         "builder.build([open_source('phantom')], __import__('pathlib').Path(sys.argv[1]),"
-        " Settings(slices_per_volume=3, questions_per_volume=40, image_size=128))\n"
+        " Settings(slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8,"
+        " image_size=128))\n"
     )
     out = tmp_path / "out"
     killed = subprocess.run([sys.executable, "-c", code, str(out)], check=False)

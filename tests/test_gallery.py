@@ -41,6 +41,8 @@ def row(number, **changes):
         "convention": ("radiological", "ras")[number // 4 % 2],
         "frame": "patient",
         "input": "slice",
+        "view": "plain",
+        "stack_order": None,
         "relation": ("right", "left")[number % 2],
         "structures": ["liver", "spleen"],
         "boxes": [[4, 8, 20, 30], [40, 10, 60, 22]],
@@ -145,14 +147,15 @@ def click(browser, selector):
 def test_every_cell_has_its_examples(page):
     items = embedded(page.read_text(encoding="utf-8"), "data")["items"]
     cells = Counter(
-        (item["modality"], item["plane"], item["terminology"], item["prompt"], item["input"]) for item in items
+        (item["modality"], item["plane"], item["terminology"], item["prompt"], item["input"], item["view"])
+        for item in items
     )
     assert cells == {
-        ("ct", "axial", "directional", "box", "slice"): 2,
-        ("ct", "axial", "directional", "text_box", "slice"): 2,
-        ("ct", "coronal", "directional", "none", "slice"): 2,
-        ("ct", "sagittal", "directional", "box", "stack"): 1,
-        ("mri", "axial", "anatomical", "mask", "slice"): 2,
+        ("ct", "axial", "directional", "box", "slice", "plain"): 2,
+        ("ct", "axial", "directional", "text_box", "slice", "plain"): 2,
+        ("ct", "coronal", "directional", "none", "slice", "plain"): 2,
+        ("ct", "sagittal", "directional", "box", "stack", "plain"): 1,
+        ("mri", "axial", "anatomical", "mask", "slice", "plain"): 2,
     }
     assert all(item["source"] and item["licence"] for item in items)
 

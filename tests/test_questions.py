@@ -3,13 +3,14 @@ import itertools
 from collections import Counter, defaultdict
 
 import pytest
-from dataset_builder.facts import find_facts
-from dataset_builder.slices import choose_slices, cut
 
 from dataset_builder.factors import DRAWN_PROMPTS, TEXT_PROMPTS
-from dataset_builder.questions import Unit, ask, choose, fits, frames_of, units
+from dataset_builder.facts import find_facts
+from dataset_builder.questions import ask
 from dataset_builder.settings import Settings
+from dataset_builder.slices import choose_slices, cut
 from dataset_builder.sources import open_source
+from dataset_builder.units import Unit, choose, fits, frames_of, units
 from dataset_builder.vocabulary import structures
 from dataset_builder.wording import opposites, wording
 
@@ -220,7 +221,7 @@ def test_different_volumes_draw_different_cells_first(slices):
 def test_choice_keeps_items_that_differ_in_one_factor_only(slices):
     records, facts = slices
     planes = [record.plane for record in records]
-    settings = dataclasses.replace(ALL, questions_per_volume=600)
+    settings = dataclasses.replace(ALL, questions_per_volume=2000)
     by_fact = defaultdict(list)
     for unit in choose(planes, facts, settings, "phantom/one"):
         by_fact[(unit.record, unit.fact)].append((unit.prompt, unit.register, unit.convention, unit.frame))

@@ -17,6 +17,11 @@ def test_the_fingerprint_follows_every_setting():
         "terminologies": ("directional",),
         "registers": ("lay",),
         "conventions": ("ras",),
+        "inputs": ("slice",),
+        "views": ("plain",),
+        "stacks_per_volume": 2,
+        "stack_size": 6,
+        "stack_questions_per_volume": None,
         "slices_per_volume": 3,
         "questions_per_volume": None,
         "image_size": 256,
@@ -31,6 +36,9 @@ def test_wording_settings_leave_the_slices_alone():
     base = Settings()
     assert dataclasses.replace(base, prompts=("box",), image_size=64).slice_fingerprint() == base.slice_fingerprint()
     assert dataclasses.replace(base, seed=1).slice_fingerprint() != base.slice_fingerprint()
+    assert dataclasses.replace(base, stack_size=6).slice_fingerprint() != base.slice_fingerprint()
+    no_stacks = dataclasses.replace(base, inputs=("slice", "blank"))
+    assert dataclasses.replace(no_stacks, stack_size=6).slice_fingerprint() == no_stacks.slice_fingerprint()
 
 
 def test_a_digest_is_the_same_in_every_process():

@@ -1,8 +1,9 @@
+import re
 import string
 
 import pytest
 
-from dataset_builder.factors import CONVENTIONS, MODALITIES, PLANES, REGISTERS
+from dataset_builder.factors import CONVENTIONS, MODALITIES, PLANES, REGISTERS, VIEWS
 from dataset_builder.vocabulary import structures
 from dataset_builder.wording import (
     context,
@@ -13,6 +14,8 @@ from dataset_builder.wording import (
     opposites,
     references,
     relation_term,
+    stack_context,
+    view_sentence,
     with_article,
     wording,
 )
@@ -92,15 +95,84 @@ def test_a_term_and_its_opposite_never_read_the_same(register):
         assert relation_term(term, register) != relation_term(other, register)
 
 
-@pytest.mark.parametrize("key", list(wording()["questions"]))
-@pytest.mark.parametrize("register", REGISTERS)
-def test_every_template_can_be_filled_and_ends_as_a_question(key, register):
-    template = wording()["questions"][key][register]
+TEMPLATES = [
+    (key, register, number)
+    for key, registers in wording()["questions"].items()
+    for register in REGISTERS
+    for number in range(len(registers[register]))
+]
+STRUCTURES = structures()
+
+
+@pytest.mark.parametrize("key", wording()["questions"])
+def test_both_registers_have_as_many_wordings(key):
+    counts = {register: len(wording()["questions"][key][register]) for register in REGISTERS}
+    assert counts["clinical"] == counts["lay"] >= 2
+    assert all(len(set(wording()["questions"][key][register])) == counts[register] for register in REGISTERS)
+
+
+@pytest.mark.parametrize(("key", "register", "number"), TEMPLATES)
+def test_every_template_reads_right_with_every_structure(key, register, number):
+    """Each is filled with every structure as A, B and C; verbs must agree, and nothing be left open or doubled."""
+    template = wording()["questions"][key][register][number]
     fields = {name for _, name, _, _ in string.Formatter().parse(template) if name}
-    assert fields <= {"a", "b", "c", "is_a", "does_a", "o1", "o2"}
-    text = fill(template, [("the liver", False), ("the spleen", False), ("the aorta", False)], ["larger", "smaller"])
-    assert text.endswith("?")
-    assert "{" not in text
+    assert fields <= {"a", "b", "c", "is_a", "does_a", "a_is", "o1", "o2", "first", "last"}
+    words = {"first": "inferior", "last": "superior"}
+    known = list(STRUCTURES.values())
+    for i, a in enumerate(known):
+        three = (a, known[i - 1], known[i - 2])
+        refs = references("none", three, register)
+        text = fill(template, refs, ["larger", "smaller"], words)
+        assert text.endswith("?")
+        assert text[0].isupper()
+        assert not re.search(r"[{}]|  | [,?]|\b(\w+) \1\b", text), text
+        assert "the the" not in text
+        name = re.escape(getattr(a, register))
+        if fields & {"is_a", "does_a"}:
+            verbs = ("are", "do") if a.plural else ("is", "does")
+            assert re.search(rf"\b({'|'.join(verbs)}) the {name}", text), text
+        if "a_is" in fields:
+            assert f"the {getattr(a, register)} {'are' if a.plural else 'is'} " in text
+        wrong = ("is", "does") if a.plural else ("are", "do")
+        if fields & {"is_a", "does_a", "a_is"}:
+            assert not re.search(rf"\b({'|'.join(wrong)}) the {name}\b|the {name} {wrong[0]}\b", text), text
+
+
+@pytest.mark.parametrize(("key", "register", "number"), TEMPLATES)
+def test_every_template_reads_right_with_letters(key, register, number):
+    template = wording()["questions"][key][register][number]
+    for prompt in ("box", "text_point"):
+        refs = references(prompt, list(STRUCTURES.values())[:3], register)
+        text = fill(template, refs, ["larger", "smaller"], {"first": "inferior", "last": "superior"})
+        assert not re.search(r"\b(are|do) (the )?structure (marked )?A (?!and)", text), text
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("register", REGISTERS)
+def test_the_view_is_said_unless_it_is_plain(view, register):
+    text = view_sentence(view, register)
+    assert (text == "") == (view == "plain")
+    if view != "plain":
+        words = {"mirrored": "left to right", "rotated90": "clockwise", "rotated180": ""}
+        assert words[view] in text
+        assert text.endswith(".")
+
+
+@pytest.mark.parametrize("register", REGISTERS)
+@pytest.mark.parametrize(
+    ("plane", "low", "high"),
+    [("axial", "inferior", "superior"), ("coronal", "posterior", "anterior"), ("sagittal", "left", "right")],
+)
+def test_a_stack_says_how_many_how_far_apart_and_in_which_order(plane, low, high, register):
+    ends = [wording()["end"][end][register] for end in (low, high)]
+    for order, said in (("ascending", ends), ("descending", ends[::-1])):
+        text = stack_context("ct", plane, "ras", register, 8, 12.4, order)
+        assert "8 " in text
+        assert "12 mm apart" in text
+        assert f"from {said[0]} to {said[1]}." in text
+    unstated = stack_context("ct", plane, "ras", register, 8, 12.4, "unstated")
+    assert "numbered 1 to 8" in unstated
+    assert "from " not in unstated
 
 
 def test_plural_structures_take_a_plural_verb():

@@ -11,18 +11,22 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES
+from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, VIEWS
 
+FACTORS = [
+    *("modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input", "view", "stack_order"),
+]
 TEXTS, TEXT_LISTS = datasets.Value("string"), datasets.List(datasets.Value("string"))
 NUMBER, NUMBERS = datasets.Value("int32"), datasets.List(datasets.List(datasets.Value("int32")))
 FEATURES = datasets.Features(
-    dict.fromkeys(["id", "question", "answer", "pair_id", "fact_id"], TEXTS)
-    | dict.fromkeys(["modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input"], TEXTS)
+    dict.fromkeys(["id", "question", "answer", "prior_answer", "pair_id", "fact_id", "template"], TEXTS)
+    | dict.fromkeys(FACTORS, TEXTS)
     | dict.fromkeys(["relation", "source", "subject", "window", "licence", "version"], TEXTS)
     | dict.fromkeys(["options", "structures"], TEXT_LISTS)
     | dict.fromkeys(["boxes", "points"], NUMBERS)
     | dict.fromkeys(["pixel_mm", "margin_mm"], datasets.Value("float32"))
-    | {"answer_index": NUMBER, "slice_index": datasets.List(NUMBER), "images": datasets.List(datasets.Image())}
+    | {"answer_index": NUMBER, "slice_index": datasets.List(NUMBER), "box_images": datasets.List(NUMBER)}
+    | {"images": datasets.List(datasets.Image())}
 )
 
 CARD = """\
@@ -67,6 +71,11 @@ def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
         "convention": "radiological",
         "frame": "patient",
         "input": "slice",
+        "view": "plain",
+        "stack_order": None,
+        "template": "right_left.0",
+        "prior_answer": options[number % 2],
+        "box_images": [0, 0],
         "relation": options[number % 2],
         "structures": ["liver", "spleen"],
         "boxes": [[1, 2, 10, 20], [30, 5, 40, 9]],
@@ -84,6 +93,34 @@ def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
     }
 
 
+def controls(modality: str, rows_per_cell: int) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the configs beside those of cells: stacks of two pictures, markers on a blank canvas, turned pictures."""
+    found: dict[str, list[dict[str, Any]]] = {"stack": [], "blank": [], "view": []}
+    for number in range(rows_per_cell):
+        for plane in PLANES:
+            stack = row((modality, plane, "directional", "none"), number)
+            images = [{"bytes": noise(number + 100 * i, False), "path": None} for i in range(2)]
+            change = {
+                "input": "stack",
+                "stack_order": "ascending",
+                "images": images,
+                "slice_index": [number, number + 3],
+            }
+            found["stack"].append(renamed(stack | change, "stack"))
+        for prompt in DRAWN_PROMPTS:
+            marked = row((modality, "axial", "directional", prompt), number)
+            found["blank"].append(renamed(marked | {"input": "blank"}, "blank"))
+        for view in VIEWS[1:]:
+            turned = row((modality, "axial", "directional", "box"), number)
+            found["view"].append(renamed(turned | {"view": view}, view))
+    return found
+
+
+def renamed(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """A row under identifiers of its own."""
+    return values | {key: f"{name}-{values[key]}" for key in ("id", "pair_id")}
+
+
 def write_dataset(
     folder: Path,
     rows_per_cell: int = 4,
@@ -91,11 +128,16 @@ def write_dataset(
     change: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: row,
 ) -> Path:
     """Write the data set; ``change`` may alter each row."""
+    files: dict[str, list[dict[str, Any]]] = {}
     for cell in product(modalities, PLANES, TERMINOLOGIES, PROMPTS):
-        path = folder / "data" / f"{cell[0]}_{cell[1]}" / f"{cell[2]}_{cell[3]}.parquet"
+        files[f"{cell[0]}_{cell[1]}/{cell[2]}_{cell[3]}"] = [row(cell, number) for number in range(rows_per_cell)]
+    for modality in modalities:
+        for config, rows in controls(modality, rows_per_cell).items():
+            files.setdefault(f"{config}/test", []).extend(rows)
+    for name, rows in files.items():
+        path = folder / "data" / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [change(row(cell, number)) for number in range(rows_per_cell)]
-        table = datasets.Dataset.from_list(rows, features=FEATURES)
+        table = datasets.Dataset.from_list([change(values) for values in rows], features=FEATURES)
         pq.write_table(table.data.table, path)
     (folder / "README.md").write_text(CARD, encoding="utf-8")
     return folder

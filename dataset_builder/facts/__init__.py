@@ -1,7 +1,8 @@
 """Facts: what is true of a slice and clear enough to be asked.
 
 ``fact`` says what a fact is and how clear it must be, ``scene`` measures a slice, ``anatomical``, ``directional`` and
-``relational`` find the facts of each terminology, ``placement`` says where a structure is in a picture.
+``relational`` find the facts of each terminology, ``stack`` those of several slices, ``placement`` says where a
+structure is in a picture.
 """
 
 from collections.abc import Mapping
@@ -12,10 +13,11 @@ from dataset_builder.facts.fact import Fact, Fairness, Kind
 from dataset_builder.facts.placement import Placement, placements
 from dataset_builder.facts.relational import relational_facts
 from dataset_builder.facts.scene import Scene
+from dataset_builder.facts.stack import find_stack_facts
 from dataset_builder.slices import SliceRecord
 from dataset_builder.vocabulary import Structure
 
-__all__ = ["Fact", "Fairness", "Kind", "Placement", "find_facts", "placements"]
+__all__ = ["Fact", "Fairness", "Kind", "Placement", "find_facts", "find_stack_facts", "placements"]
 
 
 def find_facts(

@@ -7,7 +7,22 @@ from dataset_builder.errors import BuildError
 from dataset_builder.factors import Terminology
 from dataset_builder.slices import VISIBLE_MM2
 
-Kind = Literal["naming", "visible", "direction", "adjacency", "between", "nearer", "size", "side", "enclosure"]
+Kind = Literal[
+    "naming",
+    "visible",
+    "direction",
+    "adjacency",
+    "between",
+    "nearer",
+    "size",
+    "side",
+    "enclosure",
+    # of stacks
+    "largest",
+    "low_end",
+    "high_end",
+    "order",
+]
 
 
 @dataclass(frozen=True)
@@ -67,16 +82,21 @@ class Fact:
             ``medial_lateral``, ``proximal_distal``; else ``None``.
         structures: canonical names, A first.
         relation: clinical term, what A is to B (``between``, ``nearer``: to B and C); ``naming`` and ``visible``:
-            the canonical name asked for.
+            the canonical name asked for; ``largest``, ``low_end`` and ``high_end``: the position in the stack, counted
+            from 0 in ascending order, where A is largest, or lies at the low or high end of what is seen of it;
+            ``order``: the direction in which A, B and C, brought in order, follow each other.
         inverse_structures, inverse_relation: of the paired item. A and B swapped; where a swap would not change the
             answer (``adjacency``, ``side``), A with another structure; ``naming``: another structure with the same four
-            options; ``visible``: none, ``()`` and ``""``.
-        options: ``naming`` and ``visible``: four canonical names, sorted; else ``()``.
+            options, as ``largest``, ``low_end`` and ``high_end``; ``visible``: none, ``()`` and ``""``.
+        options: ``naming`` and ``visible``: four canonical names, sorted; ``largest``, ``low_end``, ``high_end``: four
+            positions in the stack, ascending; ``order``: the three structures from the low end of the axis to the high
+            end; else ``()``.
         margin_mm: how clear the less clear item of the pair is. Direction: distance of the centroids along the axis;
             between: the lesser of the two; nearer: the lesser difference of distances; size: difference of the
             areas' square roots; adjacency: the lesser of shared border and distance; side: least distance of a
             centroid from the midline; enclosure: least thickness around the inner structure; naming: least depth of the
-            marked point; visible: square root of the area.
+            marked point; visible: square root of the area; largest: as size; low_end, high_end: as visible; order: the
+            lesser distance of neighbours.
     """
 
     terminology: Terminology

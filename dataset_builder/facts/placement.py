@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from dataset_builder.factors import Convention
+from dataset_builder.factors import Convention, View
 from dataset_builder.facts.scene import measured_structures
 from dataset_builder.geometry import DisplayTransform
 from dataset_builder.remembering import remembered
@@ -27,13 +27,15 @@ class Placement:
 
 
 @remembered
-def placements(record: SliceRecord, convention: Convention, image_size: int) -> Mapping[str, Placement]:
+def placements(
+    record: SliceRecord, convention: Convention, image_size: int, view: View = "plain"
+) -> Mapping[str, Placement]:
     """Every structure of a slice, also too small to be asked about, in the picture that shows it.
 
-    The point is the same voxel in every convention. In a picture so small that a structure falls between the pixels,
-    its box is the one pixel that its point lies in.
+    The point is the same voxel in every convention and view. In a picture so small that a structure falls between the
+    pixels, its box is the one pixel that its point lies in.
     """
-    transform = DisplayTransform(record.shape, record.spacing, convention, image_size)
+    transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)
     shown = transform.show_labels(record.labels)
     boxes = ndimage.find_objects(shown)
     values, measured = measured_structures(record)

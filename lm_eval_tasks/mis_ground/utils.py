@@ -74,7 +74,7 @@ class Rows:
         FileNotFoundError: if there is no data set at ``place``, with all places where one is looked for.
     """
 
-    INDEXED = ("modality", "plane", "terminology", "prompt", "input")
+    INDEXED = ("modality", "plane", "terminology", "prompt", "input", "view")
 
     def __init__(self, place: str) -> None:
         self.place = place

@@ -49,9 +49,9 @@ def test_a_vlm_runs_all_leaves_with_pictures_and_shows_the_empty_ones(installed_
         *("--apply_chat_template", "--tasks", "mis_ground_*", "--limit", "2", "--batch_size", "16", "--log_samples"),
     )
     leaves = results["results"]
-    assert len(leaves) == 126
+    assert len(leaves) == 2 * 3 * (3 * 7 + 1) + 4 + 3
     for leaf, scores in leaves.items():
-        if leaf.startswith("mis_ground_ct_"):
+        if "_mri_" not in leaf:
             assert scores["sample_len"] == 2
             assert 0 <= scores["acc,none"] <= 1 - scores["invalid,none"]
             assert ("pair_acc,none" in scores) == (not leaf.endswith("anatomical_none"))
@@ -66,6 +66,9 @@ def test_a_vlm_runs_all_leaves_with_pictures_and_shows_the_empty_ones(installed_
     assert prompt.count("<|image_pad|>") == 1
     assert settings["do_sample"] is False
     assert len(pictures["visual"]) == 1
+    (samples,) = tmp_path.rglob("samples_mis_ground_stack_ct_axial_*.jsonl")
+    prompt, _, pictures = json.loads(samples.read_text().splitlines()[0])["arguments"]["gen_args_0"].values()
+    assert prompt.count("<|image_pad|>") == len(pictures["visual"]) == 2
 
 
 def test_a_text_model_runs_the_leaves_without_pictures(installed_python, grounds, tmp_path):
@@ -95,7 +98,7 @@ def test_the_group_and_our_own_model_through_our_own_command(installed_python, g
     (path,) = (tmp_path / "out").rglob("results_*.json")
     scores = json.loads(path.read_text())["groups"]["mis_ground"]
     assert (scores["acc,none"], scores["pair_acc,none"], scores["invalid,none"]) == (0.5, 0, 0)
-    assert scores["sample_count"]["acc,none"] == 63 * 4
+    assert scores["sample_count"]["acc,none"] == 63 * 4 + 3 * 4  # the controls are no part of it
 
 
 def test_two_processes_score_as_one(installed_python, grounds, tmp_path):

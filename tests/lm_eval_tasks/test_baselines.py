@@ -43,7 +43,7 @@ def test_empty_leaves_leave_the_means_alone(tmp_path):
     )
     scores = results["groups"]["mis_ground"]
     assert (scores["acc,none"], scores["pair_acc,none"], scores["invalid,none"]) == (0.5, 0.0, 0.0)
-    assert scores["sample_count"]["acc,none"] == 3 * 3 * 7 * 4
+    assert scores["sample_count"]["acc,none"] == 3 * 3 * 7 * 4 + 3 * 4  # and the stacks
     for name, leaf in results["results"].items():
         if "_mri_" in name:
             assert leaf["empty,none"] == 1

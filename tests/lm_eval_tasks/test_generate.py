@@ -22,7 +22,11 @@ def test_a_file_that_is_no_longer_made_goes_and_others_stay(tmp_path):
 def test_names_are_those_of_the_design():
     manager = TaskManager(include_path=str(TASKS), include_defaults=False)
     leaves = {name for name in manager.all_subtasks if name.startswith("mis_ground_")}
-    assert leaves == {
+    controls = {f"mis_ground_blank_{prompt}" for prompt in ("label", "point", "box", "mask")}
+    controls |= {f"mis_ground_view_{view}" for view in ("mirrored", "rotated90", "rotated180")}
+    stacks = {f"mis_ground_stack_{m}_{p}" for m in ("ct", "mri") for p in ("axial", "coronal", "sagittal")}
+    assert controls | stacks <= leaves
+    assert leaves - controls - stacks == {
         f"mis_ground_{modality}_{plane}_{terminology}_{prompt}"
         for modality in ("ct", "mri")
         for plane in ("axial", "coronal", "sagittal")
