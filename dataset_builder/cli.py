@@ -21,8 +21,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from dataset_builder.errors import BuildError, MISGroundError
-from dataset_builder.factors import CONVENTIONS, PLANES, PROMPTS, REGISTERS, TERMINOLOGIES
+from dataset_builder.errors import MISGroundError
+from dataset_builder.factors import CONVENTIONS, INPUTS, PLANES, PROMPTS, REGISTERS, TERMINOLOGIES, VIEWS
 
 if TYPE_CHECKING:
     from dataset_builder.builder import BuildSummary
@@ -64,6 +64,13 @@ def choices(name: str, legal: Sequence[str]) -> Callable[[str], tuple[Any, ...]]
         return values
 
     return parse
+
+
+def number_or_all(name: str, text: str) -> int | None:
+    """A whole number, or ``None`` for "all"."""
+    if text != "all" and not text.isdecimal():
+        raise MISGroundError(f"--{name} takes a whole number or 'all'.", value=text)
+    return None if text == "all" else int(text)
 
 
 @contextmanager
@@ -111,8 +118,21 @@ def build_command(
     terminologies: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(TERMINOLOGIES),
     registers: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(REGISTERS),
     conventions: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(CONVENTIONS),
+    inputs: Annotated[
+        str, typer.Option(help="Comma-separated: slices, stacks of slices, blank canvases as controls.")
+    ] = ",".join(INPUTS),
+    views: Annotated[
+        str, typer.Option(help="Comma-separated; beside plain, one drawn view a question is added as a control.")
+    ] = ",".join(VIEWS),
     slices_per_volume: Annotated[int, typer.Option(help="Slices of a volume, over all planes.")] = 2,
-    questions_per_volume: Annotated[str, typer.Option(help="At most so many questions a volume, or 'all'.")] = "30",
+    questions_per_volume: Annotated[
+        str, typer.Option(help="At most so many questions about a volume's slices, or 'all'; controls come on top.")
+    ] = "30",
+    stacks_per_volume: Annotated[int, typer.Option(help="Stacks of a volume, over all planes.")] = 1,
+    stack_size: Annotated[int, typer.Option(help="Images of a stack.")] = 8,
+    stack_questions_per_volume: Annotated[
+        str, typer.Option(help="At most so many questions about a volume's stacks, or 'all'.")
+    ] = "12",
     image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
     vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
     num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
@@ -127,8 +147,6 @@ def build_command(
     from dataset_builder.settings import Settings
     from dataset_builder.sources import open_source
 
-    if questions_per_volume != "all" and not questions_per_volume.isdecimal():
-        raise BuildError("--questions-per-volume takes a whole number or 'all'.", value=questions_per_volume)
     settings = Settings(
         seed=seed,
         planes=choices("planes", PLANES)(planes),
@@ -137,7 +155,12 @@ def build_command(
         registers=choices("registers", REGISTERS)(registers),
         conventions=choices("conventions", CONVENTIONS)(conventions),
         slices_per_volume=slices_per_volume,
-        questions_per_volume=None if questions_per_volume == "all" else int(questions_per_volume),
+        inputs=choices("inputs", INPUTS)(inputs),
+        views=choices("views", VIEWS)(views),
+        questions_per_volume=number_or_all("questions-per-volume", questions_per_volume),
+        stacks_per_volume=stacks_per_volume,
+        stack_size=stack_size,
+        stack_questions_per_volume=number_or_all("stack-questions-per-volume", stack_questions_per_volume),
         image_size=image_size,
     )
     sources = [open_source(spec, vocabulary) for spec in source]
@@ -167,12 +190,14 @@ def print_summary(summary: "BuildSummary") -> None:
     table.add_column("config")
     for terminology in TERMINOLOGIES:
         table.add_column(terminology, justify="right")
+    table.add_column("all", justify="right")
     for config in dict.fromkeys(config for config, _ in summary.rows):
         counts = [
             sum(n for (c, split), n in summary.rows.items() if c == config and split.startswith(terminology))
             for terminology in TERMINOLOGIES
         ]
-        table.add_row(config, *(f"{count:,}" for count in counts))
+        total = sum(n for (c, _), n in summary.rows.items() if c == config)
+        table.add_row(config, *(f"{count:,}" if count else "" for count in counts), f"{total:,}")
     console.print(table)
     console.print(
         f"{summary.volumes} volume(s), {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
@@ -224,18 +249,22 @@ def report_command(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+    dataset: Annotated[
+        Path | None, typer.Option(help="Data set folder with the pictures; else where the tasks find it.")
+    ] = None,
 ) -> None:
     """Report on evaluated runs: scores by every factor, effects, comparisons, with 95 % intervals by volume.
 
-    Writes report.json and CSV files, and prints the main numbers. The runs need sample files: give --log_samples and
+    Writes a page to look at (index.html), report.json and CSV files, and prints the main numbers. The runs need sample files: give --log_samples and
     --output_path to mis-ground eval.
     """
     from lm_eval_tasks.report.terminal import show
     from lm_eval_tasks.report.write import write_report
 
     with progress_bars() as progress:
-        report = write_report(runs, out, progress=progress)
+        report = write_report(runs, out, dataset, progress=progress)
     show(report, console)
+    console.print(f"Look at it: {out / 'index.html'}", soft_wrap=True)
     console.print(f"All numbers: {out / 'report.json'}, and as tables in {out / '*.csv'}", soft_wrap=True)
 
 
