@@ -51,48 +51,51 @@ def fingerprint(embedding: Tensor, content: Tensor, apart: Tensor | None) -> str
 
 def find(fingerprint: str, settings: Settings) -> NeighbourTables | None:
     """The tables from the cache, or ``None``; a file that is damaged or not what its name says is never used."""
-    for path in _of(fingerprint):
-        k = int(path.stem.rpartition("-k")[2])
+    for k, file in _of(fingerprint):
         if k < settings.k:
             continue
         try:
-            return load(path, fingerprint).first(settings.k)
+            return load(file, fingerprint).first(settings.k)
         except (OSError, ValueError) as error:
-            log.warning("Kept neighbour tables are not used, and will be made anew: %s: %s", path, error)
+            log.warning("Kept neighbour tables are not used, and will be made anew: %s: %s", file, error)
     return None
+
+
+def path(tables: NeighbourTables) -> Path:
+    """Where the cache keeps the tables, if it does."""
+    return folder() / f"{tables.fingerprint[:32]}-k{tables.k}.safetensors"
 
 
 def keep(tables: NeighbourTables) -> None:
     """Put the tables into the cache; where that is not possible, say so and go on."""
-    path = folder() / f"{tables.fingerprint[:32]}-k{tables.k}.safetensors"
     try:
-        save(tables, path)
+        save(tables, path(tables))
     except OSError as error:
         log.warning("The neighbour tables cannot be kept, and will be made anew next time: %s", error)
 
 
-def save(tables: NeighbourTables, path: Path) -> None:
+def save(tables: NeighbourTables, file: Path) -> None:
     """Write the tables to a file that is there whole or not at all."""
     from safetensors.torch import save as serialised
 
     tensors = {name: getattr(tables, name).cpu().contiguous() for name in ("ids", "weights", "content")}
     notes = {"fingerprint": tables.fingerprint, "guard": tables.guard, "digest": _digest(tensors.values())}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(serialised(tensors, metadata=notes))
-        os.replace(temporary, path)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(serialised(tensors, metadata=notes))
+        os.replace(temporary, file)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def load(path: Path, fingerprint: str | None = None) -> NeighbourTables:
+def load(file: Path, fingerprint: str | None = None) -> NeighbourTables:
     """Read tables, on the CPU.
 
     Args:
-        path: the file.
+        file: written by :func:`save`.
         fingerprint: which tables these must be.
 
     Raises:
@@ -102,9 +105,9 @@ def load(path: Path, fingerprint: str | None = None) -> NeighbourTables:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
-            notes = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in ("ids", "weights", "content")}
+        with safe_open(file, framework="pt") as stream:
+            notes = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in ("ids", "weights", "content")}
     except SafetensorError as error:
         raise ValueError(f"the file is damaged ({error})") from error
     if notes.get("digest") != _digest(tensors.values()):
@@ -114,11 +117,11 @@ def load(path: Path, fingerprint: str | None = None) -> NeighbourTables:
     return NeighbourTables(**tensors, guard=notes["guard"], fingerprint=notes["fingerprint"])
 
 
-def _of(fingerprint: str) -> list[Path]:
-    """The files of a fingerprint, those with the fewest neighbours first."""
+def _of(fingerprint: str) -> list[tuple[int, Path]]:
+    """The files of a fingerprint with their numbers of neighbours, the fewest first."""
     found = folder().glob(f"{fingerprint[:32]}-k*.safetensors")
-    numbered = [path for path in found if path.stem.rpartition("-k")[2].isdecimal()]
-    return sorted(numbered, key=lambda path: int(path.stem.rpartition("-k")[2]))
+    numbers = [(file.stem.rpartition("-k")[2], file) for file in found]
+    return sorted((int(number), file) for number, file in numbers if number.isdecimal())
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semsam.errors import EmbeddingError
+from semsam.errors import EmbeddingError, TokenizerMismatchError
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 # The last parts of the embedding's name, as the model families call it.
@@ -33,12 +33,12 @@ def load(model_or_folder: Any, tokenizer: Any = None) -> Source:
 
     Raises:
         EmbeddingError: if there is no embedding to be had, or it is quantised or not loaded.
+        TokenizerMismatchError: if no tokenizer is given and none is to be had.
     """
     if isinstance(model_or_folder, str | Path):
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(model_or_folder)
-        embedding = read(model_or_folder, config)
+        files = _files(model_or_folder)
+        config = _config(files)
+        embedding = _read(files, config)
         name = str(model_or_folder)
     else:
         config = getattr(model_or_folder, "config", None)
@@ -47,7 +47,12 @@ def load(model_or_folder: Any, tokenizer: Any = None) -> Source:
     if tokenizer is None:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            raise TokenizerMismatchError(
+                "The model's tokenizer is not where the model is.", value=name, remedy="give the tokenizer as well."
+            ) from error
     return Source(embedding, tokenizer, config)
 
 
@@ -76,28 +81,43 @@ def of_model(model: Any) -> Tensor:
     return _checked(weight.detach(), kind)
 
 
-def read(folder: str | Path, config: Any = None) -> Tensor:
+def read(folder: str | Path) -> Tensor:
     """float[V, H], the token embedding read from a model's safetensors files; nothing else is read.
 
     Args:
         folder: a folder, or the name of a model on the Hub, of which only the file with the embedding is fetched.
-        config: the model's config; its ``vocab_size`` tells the text embedding from others.
 
     Raises:
         EmbeddingError: if there are no such files, they are damaged, or hold no or several token embeddings.
     """
+    files = _files(folder)
+    return _read(files, _config(files))
+
+
+def _read(files: "_Files", config: Any) -> Tensor:
     from safetensors import SafetensorError, safe_open
 
-    files = _files(folder)
     try:
         names = _names(files)
-        name = _choose(names, config, folder)
+        name = _choose(names, config, files.place)
         with safe_open(names[name], framework="pt") as file:
-            return _checked(file.get_tensor(name), f"{name} of {folder}")
-    except (SafetensorError, json.JSONDecodeError, FileNotFoundError) as error:
+            return _checked(file.get_tensor(name), f"{name} of {files.place}")
+    except (SafetensorError, json.JSONDecodeError, KeyError, FileNotFoundError) as error:
         raise EmbeddingError(
-            "The model's safetensors files cannot be read.", value=f"{folder}: {error}", remedy="fetch them again."
+            "The model's safetensors files cannot be read.",
+            value=f"{files.place}: {error}",
+            remedy="fetch them again.",
         ) from error
+
+
+def _config(files: "_Files") -> Any:
+    """The model's config, or None if it has none that this transformers knows."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(files.place)
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _choose(names: dict[str, Path], config: Any, folder: str | Path) -> str:

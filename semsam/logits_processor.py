@@ -1,10 +1,12 @@
 """MIS-SemSam as a ``transformers`` logits processor."""
 
+from typing import Any, Self
+
 import torch
 from transformers import LogitsProcessor
 
 from semsam.errors import TablesError
-from semsam.neighbours import NeighbourTables
+from semsam.neighbours import NeighbourTables, for_model
 from semsam.rescoring import rescore
 from semsam.settings import Settings
 
@@ -33,6 +35,12 @@ class SemanticSamplingLogitsProcessor(LogitsProcessor):
                 remedy="build the tables with the same settings (semsam.neighbours.for_model).",
             )
         self.tables = tables.first(self.settings.k)
+
+    @classmethod
+    def for_model(cls, model: Any, tokenizer: Any = None, settings: Settings | None = None) -> Self:
+        """The processor for a model; see :func:`semsam.neighbours.for_model`."""
+        settings = settings or Settings()
+        return cls(for_model(model, tokenizer, settings), settings)
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
         """Re-scored float[batch, vocabulary]; see :func:`semsam.rescoring.rescore`."""
