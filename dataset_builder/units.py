@@ -85,8 +85,8 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
 
     Cells (plane, terminology, prompt) are visited round after round in an order drawn for this volume, one unit each,
     until ``questions_per_volume`` rows are reached. All prompts of a plane and terminology follow the same series
-    of facts and variants, so that the sample keeps items that differ in one factor only: a round changes either
-    nothing but the register, nothing but the convention, nothing but the frame, or moves on to the next fact.
+    of facts and variants, so that the sample keeps items that differ in one factor only: every second round changes
+    nothing but the register, nothing but the convention or nothing but the frame, the others move on to the next fact.
 
     Args:
         planes: plane of each slice.
@@ -171,7 +171,7 @@ def _series(
         draw.shuffle(by_kind[kind])
     turns = max((len(of_kind) for of_kind in by_kind.values()), default=0)
     ordered = [by_kind[kind][turn] for turn in range(turns) for kind in kinds if turn < len(by_kind[kind])]
-    series = []
+    first_round, later = [], []
     for record, fact in ordered:
         axes = axes_of(fact)
         first = tuple(draw.choice(values) for values in axes)
@@ -181,10 +181,12 @@ def _series(
             for other in values
             if other != first[position]
         ]
-        # Where a small sample ends, no factor must always be the one that is cut off.
         draw.shuffle(others)
-        series += [(record, fact, variant) for variant in (first, *others)]
-    return series
+        variants = [(record, fact, variant) for variant in (first, *others)]
+        # A small sample should hold many facts, each with one to compare it with; all variants come when facts run out.
+        first_round += variants[:2]
+        later += variants[2:]
+    return first_round + later
 
 
 def _take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Unit]:

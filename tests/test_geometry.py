@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dataset_builder.factors import CONVENTIONS, PLANES
+from dataset_builder.factors import CONVENTIONS, PLANES, VIEWS
 from dataset_builder.geometry import (
     AXIS_DIRECTIONS,
     IN_PLANE_AXES,
@@ -284,3 +284,57 @@ def test_real_sizes():
     x, y = transform.to_pixels((0, 0))  # the patient's left back corner
     assert x == pytest.approx(512 - 0.5 * 512 / 122)
     assert y == pytest.approx(256 + 50 * 512 / 122)
+
+
+# Views ---------------------------------------------------------------------------------------------------------------
+
+
+def shown_in(view, labels, convention="radiological"):
+    """The picture in a view, and the plain one, each pixel a voxel."""
+    size = max(labels.shape)
+    transforms = [DisplayTransform(labels.shape, (1.0, 1.0), convention, size, each) for each in ("plain", view)]
+    return [transform.show_labels(labels) for transform in transforms]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_a_view_turns_the_plain_picture(convention):
+    """Written out by pixel: mirrored, each row runs backward; turned clockwise, the left column becomes the top row."""
+    labels = np.arange(1, 10, dtype=np.uint8).reshape(3, 3)
+    plain, mirrored = shown_in("mirrored", labels, convention)
+    assert mirrored.tolist() == [row[::-1] for row in plain.tolist()]
+    plain, turned = shown_in("rotated90", labels, convention)
+    assert turned[0].tolist() == plain[::-1, 0].tolist()
+    assert turned[:, -1].tolist() == plain[0].tolist()
+    plain, turned = shown_in("rotated180", labels, convention)
+    assert turned.tolist() == [row[::-1] for row in plain.tolist()[::-1]]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(("plane", "convention"), EVERY_VIEW)
+def test_every_voxel_is_where_the_transform_says_in_every_view(plane, convention, view):
+    shape = {"axial": (5, 7), "coronal": (5, 9), "sagittal": (7, 9)}[plane]
+    labels = np.arange(1, shape[0] * shape[1] + 1, dtype=np.uint8).reshape(shape)
+    transform = DisplayTransform(shape, (2.0, 3.0), convention, 96, view)
+    shown = transform.show_labels(labels)
+    for index in np.ndindex(shape):
+        x, y = transform.to_pixels(index)
+        assert shown[int(y), int(x)] == labels[index]
+        np.testing.assert_allclose(transform.to_voxels((x, y)), index, atol=1e-9)
+    # A step toward a patient direction is a step toward the edge that is said to show it.
+    edges = {direction: edge for edge, direction in image_edges(plane, convention, view).items()}
+    for axis in (0, 1):
+        step = [0, 0]
+        step[axis] = 1
+        dx, dy = transform.to_pixels(step) - transform.to_pixels((0, 0))
+        toward = AXIS_DIRECTIONS[IN_PLANE_AXES[plane][axis]][1]
+        assert {"left": dx < 0, "right": dx > 0, "top": dy < 0, "bottom": dy > 0}[edges[toward]]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_grey_values_turn_with_the_labels(view):
+    grey = np.zeros((6, 4), np.uint8)
+    grey[1, 2] = 255
+    transform = DisplayTransform(grey.shape, (1.0, 1.0), "ras", 60, view)
+    picture = transform.show_image(grey)
+    row, column = np.unravel_index(np.argmax(picture), picture.shape)
+    assert transform.show_labels((grey > 0).astype(np.uint8))[row, column] == 1

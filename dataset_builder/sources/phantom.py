@@ -6,16 +6,13 @@ might have stored it: any of the 48 orientations, tilted by some degrees. Number
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from dataset_builder.factors import Modality, Side
 from dataset_builder.phantom import ORIENTATIONS, Phantom, knee, store_as, torso
 from dataset_builder.seeding import digest
 from dataset_builder.sources.base import Case
-from dataset_builder.vocabulary import structures
 from dataset_builder.volume import Volume, volume_from_arrays
 
 DEFAULT_COUNT = 4
@@ -67,10 +64,7 @@ class Phantoms:
 
 
 def make_body(number: int) -> Phantom:
-    """The body of that number, as its scanner stored it: about 3 mm a voxel, a knee 1 to 1.5 mm.
-
-    Structures that the vocabulary lacks are left unlabelled.
-    """
+    """The body of that number, as its scanner stored it: about 3 mm a voxel, a knee 1 to 1.5 mm."""
     kind = _KINDS[number % len(_KINDS)]
     draw = random.Random(digest("phantom", number))
     if kind in _SIDE:
@@ -81,13 +75,4 @@ def make_body(number: int) -> Phantom:
         body = torso(number, _MODALITY[kind], spacing=(in_plane, in_plane, between))
     orientation = draw.choice(ORIENTATIONS)
     tilt = [draw.uniform(-MAX_TILT_DEG, MAX_TILT_DEG) / 3**0.5 for _ in range(3)]
-    return store_as(_in_vocabulary(body), orientation, tilt)
-
-
-def _in_vocabulary(body: Phantom) -> Phantom:
-    words = structures()
-    unknown = [value for value, name in body.names.items() if name not in words]
-    labels = body.labels.copy()
-    labels[np.isin(labels, unknown)] = 0
-    names = {value: name for value, name in body.names.items() if value not in unknown}
-    return replace(body, labels=labels, names=names)
+    return store_as(body, orientation, tilt)
