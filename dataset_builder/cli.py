@@ -47,7 +47,7 @@ SourceOption = Annotated[
         "--source",
         metavar="NAME[:DIR]",
         help="Where volumes come from; repeatable. "
-        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, nnunet:DIR.",
+        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, oai_knee:DIR, nnunet:DIR.",
         show_default=False,
     ),
 ]

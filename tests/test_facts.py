@@ -336,6 +336,13 @@ def test_up_a_leg_is_proximal(plane):
     assert statements(facts, "direction", "superior_inferior") == both_ways("femur", "tibia", "superior")
 
 
+def test_no_proximal_of_a_limb_of_unknown_side():
+    record = draw(femur=(30, 60, 70, 110), tibia=(30, 60, 10, 50), record={"plane": "coronal"})
+    facts = find_facts(record)
+    assert statements(facts, "direction", "proximal_distal") == {}
+    assert statements(facts, "direction", "superior_inferior") == both_ways("femur", "tibia", "superior")
+
+
 def test_no_proximal_in_an_axial_slice():
     record = draw(femur=(30, 60, 70, 110), tibia=(30, 60, 10, 50), record={"side": "left"})
     assert statements(find_facts(record), "direction", "proximal_distal") == {}

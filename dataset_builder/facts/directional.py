@@ -37,7 +37,8 @@ def directional_facts(scene: Scene) -> Iterator[Fact]:
         for i in everything:
             if scene.visible[i].limb == "lower":
                 of_limb.setdefault(scene.record.side or scene.visible[i].side, []).append(i)
-        for limb in sorted(of_limb, key=str):
+        # Of structures whose side is not known no one knows that they are of one limb.
+        for limb in sorted(filter(None, of_limb)):
             yield from _along(scene, "proximal_distal", upward, of_limb[limb], "proximal", "distal")
 
 

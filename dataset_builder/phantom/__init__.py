@@ -7,7 +7,7 @@ nothing about patients can be learnt from them.
 """
 
 from dataset_builder.phantom.body import COVERAGES, ORIENTATIONS, Coverage, Phantom, knee, store_as, torso
-from dataset_builder.phantom.files import write_nifti, write_nnunet, write_totalsegmentator
+from dataset_builder.phantom.files import write_nifti, write_nnunet, write_oaizib_cm, write_totalsegmentator
 
 __all__ = [
     "COVERAGES",
@@ -19,5 +19,6 @@ __all__ = [
     "torso",
     "write_nifti",
     "write_nnunet",
+    "write_oaizib_cm",
     "write_totalsegmentator",
 ]

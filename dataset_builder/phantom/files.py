@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import nibabel
 import numpy as np
 
 from dataset_builder.phantom.body import Phantom
+from dataset_builder.vocabulary import label_map
 
 
 def write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
@@ -66,3 +69,29 @@ def write_nnunet(folder: Path, subjects: Mapping[str, Phantom]) -> None:
         "file_ending": ".nii.gz",
     }
     (folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def write_oaizib_cm(folder: Path, subjects: Mapping[str, Phantom], *, part: str = "Tr", zipped: bool = False) -> None:
+    """Write knees as OAIZIB-CM is published: images, labels, and which knee each is. Other tissues are unlabelled.
+
+    Args:
+        folder: made if absent; knees that are in it already stay, and stay in ``kneeSideInfo.csv``.
+        subjects: knee by its name, such as ``oaizib_001``.
+        part: ``Tr`` for training, ``Ts`` for test.
+        zipped: pack the folder of images and the folder of labels, as on the Hub.
+    """
+    values = {name: value for value, name in label_map("oaizib_cm").items()}
+    images, labels = folder / f"images{part}", folder / f"labels{part}"
+    for subject, phantom in subjects.items():
+        lookup = np.zeros(256, np.uint8)
+        for value, name in phantom.names.items():
+            lookup[value] = values.get(name, 0)
+        write_nifti(images / f"{subject}_0000.nii.gz", phantom.image, phantom.affine)
+        write_nifti(labels / f"{subject}.nii.gz", lookup[phantom.labels], phantom.affine)
+    for place in (images, labels) if zipped else ():
+        with zipfile.ZipFile(folder / f"{place.name}.zip", "w") as archive:
+            for path in sorted(place.iterdir()):
+                archive.write(path, f"{place.name}/{path.name}")
+        shutil.rmtree(place)
+    with (folder / "kneeSideInfo.csv").open("a", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows((f"{subject}.nii.gz", phantom.side) for subject, phantom in subjects.items())

@@ -11,6 +11,7 @@ KNOWN = (
     "phantom[:N]",
     "totalsegmentator:DIR",
     "totalsegmentator_mri:DIR",
+    "oai_knee:DIR",
     "nnunet:DIR",
 )
 
@@ -72,6 +73,12 @@ def _totalsegmentator_mri(argument: str | None, vocabulary: Path | None) -> Sour
     return open_mri(_folder("totalsegmentator_mri", argument), vocabulary)
 
 
+def _oai_knee(argument: str | None, vocabulary: Path | None) -> Source:
+    from dataset_builder.sources.oai_knee import OAIKnees
+
+    return OAIKnees(_folder("oai_knee", argument))
+
+
 def _nnunet(argument: str | None, vocabulary: Path | None) -> Source:
     from dataset_builder.sources.nnunet import open_nnunet
 
@@ -103,5 +110,6 @@ _ADAPTERS: dict[str, Callable[[str | None, Path | None], Source]] = {
     "phantom": _phantom,
     "totalsegmentator": _totalsegmentator,
     "totalsegmentator_mri": _totalsegmentator_mri,
+    "oai_knee": _oai_knee,
     "nnunet": _nnunet,
 }

@@ -3,7 +3,8 @@
 channel_names  or ``modality`` in older files. One channel is read: the first whose name says CT or MR, the latter
                also by sequence (T1, T2w, FLAIR, DESS ...).
 labels         whole number by name, or name by number as in the Medical Segmentation Decathlon. Names are looked up in
-               the vocabulary. What is called background or ignore is nothing.
+               the vocabulary. What is called background or ignore is nothing. Or the name of a known label map, such as
+               ``"skm_tea"``.
 file_ending    .nii.gz (default) or .nii
 licence, reference, url   optional; ``license`` and ``citation`` will do
 sides          optional, side by case, for scans of one limb: ``{"CASE": "left"}``
@@ -19,7 +20,7 @@ from typing import Any, get_args
 from dataset_builder.errors import SourceError
 from dataset_builder.factors import Modality, Side
 from dataset_builder.sources.unknown import how_to_add
-from dataset_builder.vocabulary import Structure, find, normalise
+from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 
 ENDINGS = (".nii.gz", ".nii")
 NOTHING = frozenset({"background", "ignore", "ignored", "unlabeled", "unlabelled", "void"})
@@ -242,6 +243,16 @@ def _label_values(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, i
     """Each label's name and value, from either form."""
     labels = table.get("labels")
     remedy = 'Write "labels": {"background": 0, "liver": 1, "spleen": 2}.'
+    if isinstance(labels, str):
+        if labels not in label_map_names():
+            raise SourceError(
+                "dataset.json names a label map that is not known.",
+                file=file,
+                value=labels,
+                remedy=f"Known label maps: {', '.join(label_map_names())}. Or {remedy[0].lower()}{remedy[1:]}",
+            )
+        yield from ((name, value) for value, name in label_map(labels).items())
+        return
     if not isinstance(labels, dict):
         raise SourceError("dataset.json does not say what the labels are.", file=file, value=labels, remedy=remedy)
     older = bool(labels) and all(key.isdecimal() and isinstance(value, str) for key, value in labels.items())

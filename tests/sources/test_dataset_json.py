@@ -45,6 +45,17 @@ def test_names_are_found_however_they_are_spelled(tmp_path):
     assert description.nothing == (7,)
 
 
+def test_a_known_label_map_may_be_named_instead_of_labels(tmp_path):
+    assert read(tmp_path, labels="skm_tea").names == {
+        1: "patellar_cartilage",
+        2: "femoral_cartilage",
+        3: "tibial_cartilage_medial",
+        4: "tibial_cartilage_lateral",
+        5: "meniscus_medial",
+        6: "meniscus_lateral",
+    }
+
+
 def test_what_may_be_left_out(tmp_path):
     description = read(tmp_path, file_ending=None)
     assert (description.ending, description.licence, description.citation, description.url) == (
@@ -93,6 +104,7 @@ def test_no_file_at_all_shows_how_to_write_one(tmp_path):
         ({"file_ending": 3}, "Only NIfTI files", "3"),
         ({"labels": None}, "what the labels are", None),
         ({"labels": ["liver"]}, "what the labels are", "liver"),
+        ({"labels": "skm-tea"}, "label map that is not known", "skm-tea"),
         ({"labels": {}}, "lists no structure", "{}"),
         ({"labels": {"background": 0}}, "lists no structure", "background"),
         ({"labels": {"background": 0, "whole": [1, 2]}}, "region made of several values", "whole"),

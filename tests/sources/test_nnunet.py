@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 
 from dataset_builder.errors import CaseError, EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
+from dataset_builder.facts import find_facts
 from dataset_builder.phantom import Phantom, knee, store_as, write_nifti, write_nnunet
 from dataset_builder.settings import Settings
+from dataset_builder.sides import check_sides
+from dataset_builder.slices import choose_slices, cut
 from dataset_builder.sources import open_source
 from dataset_builder.store import input_fingerprint
+from dataset_builder.vocabulary import label_map
 
 SHAPE = (4, 5, 6)
 AFFINE = np.diag([1.5, 1.5, 2.0, 1.0])
@@ -68,6 +72,37 @@ def test_the_side_and_origin_come_from_the_description(tmp_path):
     assert source.citation == "Some paper, 2020"
     case = next(iter(source.cases()))
     assert (source.read(case).side, source.read(case).licence) == ("left", "CC-BY-SA 4.0")
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("map_name", ["skm_tea", "knee"])
+def test_knees_by_a_known_label_map_are_asked_medial_and_lateral(tmp_path, map_name, side):
+    """Where lateral is, the phantom's own position beside the body's midline, x = 0, says."""
+    body = knee(3, side, spacing=2.0)
+    values = {name: value for value, name in label_map(map_name).items()}
+    lookup = np.array([values.get(body.names.get(value), 0) for value in range(max(body.names) + 1)], np.uint8)
+    arrays = {"imagesTr/a_0000.nii.gz": body.image, "labelsTr/a.nii.gz": lookup[body.labels]}
+    for path, array in arrays.items():
+        write_nifti(tmp_path / path, array, body.affine)
+    write(tmp_path, {}, channel_names={"0": "DESS"}, labels=map_name, sides={"a": side})
+    source = open_source(f"nnunet:{tmp_path}")
+    volume = source.read(next(iter(source.cases())))
+    assert set(volume.names.values()) == set(values)
+    check_sides(volume)
+    checked = 0
+    for plane, index in choose_slices(volume, ["axial", "coronal"], 6, seed=0):
+        record = cut(volume, plane, index)
+        for fact in find_facts(record):
+            if fact.axis == "medial_lateral":
+                a, b = (
+                    np.abs(
+                        np.argwhere(record.labels == values[name]) @ [record.spacing[0], 0] + body.affine[0, 3]
+                    ).mean()
+                    for name in fact.structures
+                )
+                assert fact.relation == ("lateral" if a > b else "medial")
+                checked += 1
+    assert checked > 3
 
 
 def test_the_channel_that_says_its_modality_is_read(tmp_path):

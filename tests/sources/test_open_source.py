@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.errors import BuildError, SourceError
-from dataset_builder.phantom import Phantom, knee, torso, write_nnunet, write_totalsegmentator
+from dataset_builder.phantom import Phantom, knee, torso, write_nnunet, write_oaizib_cm, write_totalsegmentator
 from dataset_builder.sources import KNOWN, open_source
 from dataset_builder.sources.base import Case, Source
 
@@ -22,10 +22,18 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     keep = {value: name for value, name in small.names.items() if name != "fibula"}
     labels = small.labels * (small.labels != small.value("fibula"))
     write_nnunet(root / "knee", {"a": Phantom(small.image, labels, keep, small.affine, "mri", "left")})
-    return {"totalsegmentator": root / "ct", "totalsegmentator_mri": root / "mr", "nnunet": root / "knee"}
+    write_oaizib_cm(root / "oai", {"a": small}, zipped=True)
+    return {
+        "totalsegmentator": root / "ct",
+        "totalsegmentator_mri": root / "mr",
+        "oai_knee": root / "oai",
+        "nnunet": root / "knee",
+    }
 
 
-@pytest.mark.parametrize("name", ["totalsegmentator", "totalsegmentator_mri", "nnunet", "phantom", "sample"])
+@pytest.mark.parametrize(
+    "name", ["totalsegmentator", "totalsegmentator_mri", "oai_knee", "nnunet", "phantom", "sample"]
+)
 def test_every_source_travels_to_another_process_and_reads_the_same_there(folders, name, sample_folder):
     source: Source = open_source(f"{name}:{folders[name]}" if name in folders else name)
     assert source.name == name
@@ -71,7 +79,7 @@ def test_an_unknown_name_is_told_the_known_ones(spec):
     assert all(known in caught.value.remedy for known in KNOWN)
 
 
-@pytest.mark.parametrize("name", ["totalsegmentator", "totalsegmentator_mri", "nnunet"])
+@pytest.mark.parametrize("name", ["totalsegmentator", "totalsegmentator_mri", "oai_knee", "nnunet"])
 def test_a_folder_that_is_missing_not_there_or_none(name, tmp_path):
     for spec in (name, f"{name}:"):
         with pytest.raises(SourceError, match=f"{name}:DIR"):
