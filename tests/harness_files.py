@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -178,7 +179,7 @@ def write_run(
             "random_seed": 0,
             **config,
         },
-        "date": float(date[:4] + date[5:7] + date[8:10] + date[11:13] + date[14:16] + date[17:19]),
+        "date": datetime.strptime(date + "+0000", "%Y-%m-%dT%H-%M-%S.%f%z").timestamp(),
         "lm_eval_version": "0.4.13",
         "transformers_version": "5.24.0",
         "pretty_env_info": "PyTorch version: 2.13.0+cpu\nPython version: 3.11.2 (main) (64-bit)\n",

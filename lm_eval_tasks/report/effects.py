@@ -35,7 +35,7 @@ def _effects_of(sheet: Sheet, name: str) -> Iterator[Json]:
     if len(values) < 2:
         return
     rows_of = matched(sheet, name)
-    terminology = np.array(sheet.column("terminology"))
+    terminology = sheet.column("terminology")
     for one, other in combinations(values, 2):
         first, differences = _differences(sheet, rows_of, one, other)
         if not len(first):
@@ -63,8 +63,8 @@ def _effects_of(sheet: Sheet, name: str) -> Iterator[Json]:
 
 def matched(sheet: Sheet, name: str) -> list[dict[str, int]]:
     """Questions that are alike in all but one factor: for each such set, the position by the factor's value."""
-    others = [np.array(sheet.column(other)) for other in FACTORS if other != name]
-    own = sheet.column(name)
+    others = [sheet.column(other).tolist() for other in FACTORS if other != name and len(sheet.values(other)) > 1]
+    own = sheet.column(name).tolist()
     sets: dict[tuple[object, ...], dict[str, int]] = {}
     for row in range(len(sheet)) if name == "input" else sheet.scored:
         question = sheet.questions[row]

@@ -1,5 +1,6 @@
 """Questions and answers as arrays, and the groups of questions that numbers are made of."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from dataset_builder.factors import (
     REGISTERS,
     TERMINOLOGIES,
 )
+from dataset_builder.wording import opposites
 from lm_eval_tasks.report.runs import Answer, Question, Run
 
 FACTORS: dict[str, tuple[str, ...]] = {
@@ -36,7 +38,13 @@ FACTORS: dict[str, tuple[str, ...]] = {
 """Columns that vary by design, with their values in order. A column that a data set lacks is not reported."""
 
 MARGINS = (8.0, 15.0, 30.0, 60.0)
-"""Bounds in millimetres between the groups by margin."""
+"""Bounds in millimetres between the groups by margin; a bound belongs to the group above it."""
+
+MARGIN_GROUPS = (
+    f"below {MARGINS[0]:g}",
+    *(f"{low:g}-{high:g}" for low, high in pairwise(MARGINS)),
+    f"{MARGINS[-1]:g} and more",
+)
 
 BLANK = "blank"
 """The value of ``input`` whose questions are controls: they stay out of every number but those by ``input``."""
@@ -75,6 +83,7 @@ class Sheet:
         self.chance = np.array([1 / max(1, len(question["options"])) for question in self.questions])
         self.volumes = codes([volume(question) for question in self.questions])
         self.facts = codes([text_of(question.get("fact_id") or question["id"]) for question in self.questions])
+        self._columns: dict[str, NDArray[np.str_]] = {}
         self._row = {each: row for row, each in enumerate(self.ids)}
 
     def __len__(self) -> int:
@@ -84,18 +93,20 @@ class Sheet:
         """Positions of questions by id."""
         return np.array([self._row[each] for each in ids], dtype=np.int64)
 
-    def column(self, name: str) -> list[str]:
-        """A column's values as text; "" where a question has none."""
-        return [text_of(question.get(name)) for question in self.questions]
+    def column(self, name: str) -> NDArray[np.str_]:
+        """str[N]: a column's values as text; "" where a question has none."""
+        if name not in self._columns:
+            self._columns[name] = np.array([text_of(question.get(name)) for question in self.questions], dtype=np.str_)
+        return self._columns[name]
 
     def values(self, name: str) -> list[str]:
         """The different values of a column, in order; none if the data set lacks it."""
-        return in_order(name, self.column(name))
+        return in_order(name, np.unique(self.column(name)).tolist())
 
     @cached_property
     def scored(self) -> NDArray[np.int64]:
         """The questions that count for the headline: all but those on a blank canvas, unless there are only such."""
-        rows = np.flatnonzero(np.array(self.column("input")) != BLANK)
+        rows = np.flatnonzero(self.column("input") != BLANK)
         return rows if len(rows) else np.arange(len(self))
 
     @cached_property
@@ -136,15 +147,15 @@ class Sheet:
         everything = np.arange(len(self))
         for name in (*FACTORS, "source", "relation"):
             rows = everything if name == "input" else self.scored
-            column = np.array(self.column(name))[rows]
+            column = self.column(name)[rows]
             if name == "relation":  # of a naming question it is the structure's own name
-                column = np.where(np.array(self.column("terminology"))[rows] == "anatomical", "", column)
+                column = np.where(self.column("terminology")[rows] == "anatomical", "", column)
             for value in self.values(name):
                 if (column == value).any():
                     yield Group((name,), (value,), rows[column == value])
         yield from self._structures()
         yield from self._margins()
-        terminology, prompt = (np.array(self.column(name))[self.scored] for name in ("terminology", "prompt"))
+        terminology, prompt = (self.column(name)[self.scored] for name in ("terminology", "prompt"))
         for one in self.values("terminology"):
             for other in self.values("prompt"):
                 rows = self.scored[(terminology == one) & (prompt == other)]
@@ -161,20 +172,18 @@ class Sheet:
             yield Group(("structure",), (name,), np.array(rows[name]))
 
     def _margins(self) -> Iterator[Group]:
-        given = [self.questions[row].get("margin_mm") for row in self.scored]
-        margins = np.array([np.nan if margin is None else margin for margin in given], dtype=np.float64)
-        edges = (-np.inf, *MARGINS, np.inf)
-        for low, high in pairwise(edges):
-            rows = self.scored[(margins >= low) & (margins < high)]
+        groups = np.array([margin_group(self.questions[row].get("margin_mm")) for row in self.scored])
+        for name in MARGIN_GROUPS:
+            rows = self.scored[groups == name]
             if len(rows):
-                yield Group(("margin_mm",), (margin_name(low, high),), rows)
+                yield Group(("margin_mm",), (name,), rows)
 
 
-def margin_name(low: float, high: float) -> str:
-    """How a group by margin is called, e.g. ``8-15``."""
-    if low == -np.inf:
-        return f"below {high:g}"
-    return f"{low:g} and more" if high == np.inf else f"{low:g}-{high:g}"
+def margin_group(margin: float | None) -> str:
+    """The group of a margin in millimetres; "" where there is none."""
+    if margin is None or np.isnan(margin):
+        return ""
+    return MARGIN_GROUPS[bisect_right(MARGINS, margin)]
 
 
 def volume(question: Mapping[str, Any]) -> str:
@@ -183,8 +192,8 @@ def volume(question: Mapping[str, Any]) -> str:
 
 
 def in_order(name: str, values: Sequence[str]) -> list[str]:
-    """The different values of a factor: known ones in their order, others after them by name; "" is no value."""
-    known = {value: rank for rank, value in enumerate(FACTORS.get(name, ()))}
+    """The different values of a column: known ones in their order, others after them by name; "" is no value."""
+    known = {value: rank for rank, value in enumerate(opposites() if name == "relation" else FACTORS.get(name, ()))}
     return sorted(set(values) - {""}, key=lambda value: (known.get(value, len(known)), value))
 
 

@@ -199,7 +199,8 @@ def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any
     date = _RESULTS.match(results.name)
     path = results.parent / f"samples_{task}_{date[1] if date else ''}.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not by splitlines: a reply may hold other characters that end a line, and the harness writes them as they are.
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     except OSError as error:
         raise MISGroundError(
             "A task has results but no sample file.",

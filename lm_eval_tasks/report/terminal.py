@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lm_eval_tasks.report.formats import p_value, per_cent
 from lm_eval_tasks.report.scores import Json
 
 SHOWN = (
@@ -37,22 +38,6 @@ def show(report: Json, console: Console) -> None:
         console.print(_comparisons(report))
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}", soft_wrap=True)
-
-
-def per_cent(interval: Json | None, signed: bool = False) -> str:
-    """An interval as in ``61.2 (57.0-65.3)``, in per cent."""
-    if interval is None or interval["value"] is None:
-        return "-"
-    value = f"{100 * interval['value']:{'+' if signed else ''}.1f}"
-    if interval["low"] is None:
-        return value
-    low, high = (f"{100 * interval[name]:{'+' if signed else ''}.1f}" for name in ("low", "high"))
-    return f"{value} ({low} to {high})" if signed else f"{value} ({low}-{high})"
-
-
-def p_value(p: float | None) -> str:
-    """A p-value as in ``0.031`` or ``<0.001``."""
-    return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _headline(report: Json) -> Table:
@@ -124,7 +109,8 @@ def _effects(report: Json) -> Table:
 
 
 def _largest(report: Json) -> Iterator[tuple[str, dict[str, Any]]]:
-    for run in report["runs"]:
+    seeing = [run for run in report["runs"] if run["mode"] == "pictures"]
+    for run in seeing or report["runs"]:
         overall = [effect for effect in run["effects"] if not effect["within"] and effect["difference"]["value"]]
         overall.sort(key=lambda effect: -abs(effect["difference"]["value"]))
         for effect in overall[:EFFECTS_SHOWN]:

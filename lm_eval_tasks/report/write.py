@@ -7,6 +7,8 @@ from pathlib import Path
 from dataset_builder.errors import BuildError
 from dataset_builder.store import write_atomically
 from lm_eval_tasks.report.contents import contents
+from lm_eval_tasks.report.page import make_page
+from lm_eval_tasks.report.pictures import gather
 from lm_eval_tasks.report.runs import read_runs
 from lm_eval_tasks.report.scores import Json
 from lm_eval_tasks.report.tables import tables
@@ -14,12 +16,15 @@ from lm_eval_tasks.report.tables import tables
 Progress = Callable[[str, int, int], None]
 
 
-def write_report(places: Sequence[str], out: Path, progress: Progress | None = None) -> Json:
-    """Read runs and write their report: ``report.json`` and CSV files.
+def write_report(
+    places: Sequence[str], out: Path, dataset: Path | None = None, progress: Progress | None = None
+) -> Json:
+    """Read runs and write their report: ``report.json``, CSV files and the page ``index.html``.
 
     Args:
         places: folders that the harness wrote to, or result files; ``NAME=PLACE`` names a run.
         out: folder to write to; files of an earlier report are replaced.
+        dataset: folder of the data set, for the page's pictures; None: where the tasks found it or would look for it.
         progress: called as ``progress(stage, done, total)``.
 
     Returns:
@@ -35,6 +40,8 @@ def write_report(places: Sequence[str], out: Path, progress: Progress | None = N
     files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     files |= tables(report, reading)
     try:
+        pictures = gather(reading, dataset, out, progress)
+        files["index.html"] = make_page(report, reading, pictures)
         for done, (name, text) in enumerate(files.items(), start=1):
             write_atomically(out / name, text)
             if progress:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from dataset_builder.errors import BuildError
 from lm_eval_tasks.report.contents import SCHEMA_VERSION, schema
-from lm_eval_tasks.report.terminal import p_value, per_cent, show
+from lm_eval_tasks.report.formats import p_value, per_cent
+from lm_eval_tasks.report.terminal import show
 from lm_eval_tasks.report.write import write_report
 
 ROWS = factorial_rows(volumes=3, facts=2, prior=True)

@@ -244,3 +244,10 @@ def test_pictures_may_be_written_by_their_own_name(tmp_path):
     one = row("p", 0)
     write_run(tmp_path, [one], right, pictures=lambda each: [f"<Picture sha256={picture_hash(each['id'])}>"])
     assert read_runs([str(tmp_path)]).questions["p-0"]["pictures"] == [picture_hash("p-0")]
+
+
+def test_a_reply_may_hold_any_character(tmp_path):
+    """The harness writes line separators other than the line feed as they are."""
+    odd = "one\u2028two\u0085three\x0cfour\nfive\r\n"
+    write_run(tmp_path, ROWS, lambda _: odd)
+    assert {answer.reply for answer in read_runs([str(tmp_path)]).runs[0].answers.values()} == {odd}

@@ -1,0 +1,247 @@
+"""The report as one web page: its parts, filled into ``page.html``."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from html import escape
+from importlib import resources
+from urllib.parse import urlencode
+
+from dataset_builder import pages
+from dataset_builder.wording import opposites
+from lm_eval_tasks.report.confusions import NO_ANSWER
+from lm_eval_tasks.report.data import page_data
+from lm_eval_tasks.report.formats import p_value, per_cent
+from lm_eval_tasks.report.items import FACTORS
+from lm_eval_tasks.report.pictures import Pictures
+from lm_eval_tasks.report.plots import SHARE, Mark, Row, defs, difference_axis, forest, heat, legend
+from lm_eval_tasks.report.runs import Reading
+from lm_eval_tasks.report.scores import Json
+
+WORST = 15
+FEWEST_ITEMS = 8
+"""A structure with fewer questions is not among the worst: that would be luck."""
+
+
+def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
+    """The page as HTML.
+
+    Args:
+        report: what ``report.json`` holds.
+        reading: the questions and answers.
+        pictures: where the page finds its pictures.
+    """
+    runs = [run["name"] for run in report["runs"]]
+    data = report["data"]
+    about = (
+        f"{data['items']:,} questions about {data['structures']:,} structures in {data['volumes']:,} volumes "
+        f"({', '.join(data['sources'])}; data version {', '.join(data['versions'])}). Numbers are per cent; intervals "
+        "are 95 % intervals by volume."
+    )
+    parts = {
+        "title": escape(" · ".join(runs[:3]) + (" ..." if len(runs) > 3 else "")),
+        "about": escape(about),
+        "warnings": "".join(f"<li>{escape(each)}</li>" for each in (*report["warnings"], *pictures.warnings)),
+        "shapes": defs(),
+        "legend": legend(runs) if len(runs) > 1 else "",
+        "headline": "".join(_card(run) for run in report["runs"]),
+        "factors": "".join(_factors(report)),
+        "cells": "".join(_cells(run, len(runs) > 1) for run in report["runs"]),
+        "effects": _effects(report),
+        "comparisons": "".join(_comparison(each) for each in report["comparisons"]),
+        "confusions": "".join(_confusions(run, len(runs) > 1) for run in report["runs"]),
+        "structures": _structures(report),
+        "settings": "".join(_settings(run) for run in report["runs"]),
+        "made_by": escape(report["made_by"]),
+        "data": pages.embed(page_data(reading, pictures)),
+        "pictures": pages.embed(pictures.addresses),
+    }
+    for name in ("comparisons", "effects", "structures", "warnings"):
+        parts[f"no_{name}"] = "" if parts[name] else "hidden"
+    sources = "data:" if pictures.embedded else "data: 'self' file:"
+    return pages.make_page(_part("page.html"), {"style": _part("page.css"), "script": _part("page.js")}, parts, sources)
+
+
+def _part(name: str) -> str:
+    return resources.files("lm_eval_tasks.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _card(run: Json) -> str:
+    score = run["scores"][0]
+    accuracy = score["accuracy"]
+    facts = [
+        ("chance", f"{100 * score['chance']:.1f}"),
+        ("above chance", per_cent(score["above_chance"], signed=True)),
+        ("both of a pair right", per_cent(score["pair_accuracy"])),
+        ("no valid answer", per_cent(score["invalid"])),
+    ]
+    if score["blind"]:
+        facts.append((f"gain over {run['blind_reference']}", per_cent(score["blind"]["gain"], signed=True)))
+    if score["prior"]:
+        facts.append(("followed the prior against the picture", per_cent(score["prior"]["followed"])))
+        facts.append(("right where the prior is right", per_cent(score["prior"]["accuracy_where_it_is_right"])))
+        facts.append(("right where the prior is wrong", per_cent(score["prior"]["accuracy_where_it_is_wrong"])))
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    low = "" if accuracy["low"] is None else f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}"
+    return (
+        f'<article class="score"><h3>{escape(run["name"])}</h3><p class="big">{100 * accuracy["value"]:.1f} %'
+        f"<small> right ({low}; {score['items']:,} questions)</small></p><dl>{listed}</dl></article>"
+    )
+
+
+def _scores(report: Json, *by: str) -> dict[tuple[str, ...], list[Json | None]]:
+    """Scores of groups by some columns: for each value that of each run, or None."""
+    found: dict[tuple[str, ...], list[Json | None]] = {}
+    for number, run in enumerate(report["runs"]):
+        for score in run["scores"]:
+            if score["by"] == list(by):
+                found.setdefault(tuple(score["value"]), [None] * len(report["runs"]))[number] = score
+    return found
+
+
+def _link(**wanted: str) -> str:
+    return urlencode(wanted)
+
+
+def _factors(report: Json) -> Iterator[str]:
+    names = [name for name in report["data"]["factors"] if len(report["data"]["factors"][name]) > 1]
+    if len(report["data"]["sources"]) > 1:
+        names.append("source")
+    for name in (*names, "relation", "margin_mm"):
+        scores = _scores(report, name)
+        order = report["data"]["factors"].get(name)
+        values = sorted(scores, key=lambda value: order.index(value[0])) if order else list(scores)
+        rows = [_score_row(value[0], scores[value], _link(**{name: value[0]})) for value in values]
+        if rows:
+            title = "margin in mm" if name == "margin_mm" else name.replace("_", " ")
+            yield forest(rows, SHARE, f"Accuracy by {title}. Short lines: chance. Hollow points: without the picture.")
+
+
+def _score_row(name: str, scores: Sequence[Json | None], link: str) -> Row:
+    marks = [
+        Mark(score["accuracy"], score["chance"], score["blind"]["blind_accuracy"] if score["blind"] else None)
+        if score
+        else None
+        for score in scores
+    ]
+    items = max(score["items"] for score in scores if score)
+    return Row(name, marks, link, f"{items:,}")
+
+
+def _cells(run: Json, several: bool) -> str:
+    scores = [score for score in run["scores"] if score["by"] == ["terminology", "prompt"]]
+    cells = {
+        (score["value"][0], score["value"][1]): (score["accuracy"]["value"], f"{100 * score['accuracy']['value']:.0f}")
+        for score in scores
+    }
+    rows = [name for name in FACTORS["terminology"] if any(key[0] == name for key in cells)]
+    columns = [name for name in FACTORS["prompt"] if any(key[1] == name for key in cells)]
+    caption = f"{run['name']}: " if several else ""
+    caption += "accuracy by terminology and prompt, per cent"
+    return heat(rows, columns, cells, caption, "terminology / prompt") if len(cells) > 1 else ""
+
+
+def _effects(report: Json) -> str:
+    """The effects in all questions; of a factor with many values those against the first that can be matched."""
+    found: dict[tuple[str, str, str], list[Json | None]] = {}
+    for number, run in enumerate(report["runs"]):
+        first: dict[str, str] = {}
+        for effect in run["effects"]:
+            if effect["within"] or first.setdefault(effect["factor"], effect["from"]) != effect["from"]:
+                continue
+            key = (effect["factor"], effect["from"], effect["to"])
+            found.setdefault(key, [None] * len(report["runs"]))[number] = effect
+    if not found:
+        return ""
+    rows, before = [], ""
+    for (factor, one, other), effects in found.items():
+        marks = [
+            Mark(effect["difference"], note=f"p {p_value(effect['p_holm'])}") if effect else None for effect in effects
+        ]
+        matched = max(effect["matched"] for effect in effects if effect)
+        heading = factor.replace("_", " ") if factor != before else ""
+        rows.append(Row(f"{other} instead of {one}", marks, _link(**{factor: other}), f"{matched:,}", heading))
+        before = factor
+    axis = difference_axis(effect["difference"] for effects in found.values() for effect in effects if effect)
+    caption = "Change in accuracy when one factor changes and all else stays. P-values are corrected by Holm's method."
+    return forest(rows, axis, caption, size="matched pairs")
+
+
+def _comparison(comparison: Json) -> str:
+    overall = comparison["overall"]
+    rows: list[Row] = []
+    before = ""
+    axis = difference_axis(group["difference"] for group in comparison["groups"])
+    for group in comparison["groups"]:
+        (name,), (value,) = group["by"], group["value"]
+        mark = Mark(group["difference"], note=f"p {p_value(group['p_holm'])}")
+        heading = name.replace("_", " ") if name != before else ""
+        rows.append(Row(value, [mark], _link(**{name: value}), f"{group['items']:,}", heading))
+        before = name
+    first = Row(
+        "all questions", [Mark(overall["difference"], note=f"p {p_value(overall['p'])}")], "", f"{overall['items']:,}"
+    )
+    caption = f"Accuracy of {comparison['to']} minus that of {comparison['from']}, on the same questions."
+    return (
+        f"<h3>{escape(comparison['to'])} against {escape(comparison['from'])}</h3><p>"
+        f"{overall['won']:,} questions only {escape(comparison['to'])} gets right, {overall['lost']:,} only "
+        f"{escape(comparison['from'])}.</p>{forest([first], difference_axis([overall['difference']]), caption)}"
+        f"<details><summary>By every factor</summary>"
+        f"{forest(rows, axis, 'The same by factor; P-values (McNemar) are corrected by Holm’s method.')}</details>"
+    )
+
+
+def _confusions(run: Json, several: bool) -> str:
+    terms = run["confusions"]["terms"]
+    cells, columns = {}, ["said it", "said the opposite", NO_ANSWER, "questions"]
+    opposite = opposites()
+    for right, said in terms.items():
+        total = sum(said.values())
+        for column, term in zip(columns, (right, opposite[right], NO_ANSWER), strict=False):
+            share = said.get(term, 0) / total
+            cells[right, column] = (share, f"{100 * share:.0f}")
+        cells[right, "questions"] = (None, f"{total:,}")
+    text = ""
+    if cells:
+        caption = "Opposite terms: what was said, per cent of the questions with this right answer"
+        text = heat(list(terms), columns, cells, caption, "right answer")
+    taken = run["confusions"]["taken_for"][:WORST]
+    if taken:
+        lines = ((each["answer"], each["said"], f"{each['count']:,} of {each['of']:,}") for each in taken)
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(part)}</td>' for part in line)}</tr>" for line in lines)
+        head = "".join(f'<th scope="col">{name}</th>' for name in ("is", "was called", "times"))
+        text += (
+            '<div class="wide"><table class="plain"><caption>Structures most often taken for others</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+    if not several or not text:
+        return text
+    return f"<div><h3>{escape(run['name'])}</h3>{text}</div>"
+
+
+def _structures(report: Json) -> str:
+    scores = _scores(report, "structure")
+
+    def mean(value: tuple[str, ...]) -> float:
+        known = [score["accuracy"]["value"] - score["chance"] for score in scores[value] if score]
+        return sum(known) / len(known)
+
+    enough = [value for value, found in scores.items() if max(s["items"] for s in found if s) >= FEWEST_ITEMS]
+    worst = sorted(enough, key=lambda value: (mean(value), value))[:WORST]
+    rows = [_score_row(value[0].replace("_", " "), scores[value], _link(structure=value[0])) for value in worst]
+    caption = (
+        f"The {len(rows)} structures with the lowest accuracy above chance, of those with {FEWEST_ITEMS} questions"
+    )
+    return forest(rows, SHARE, caption) if rows else ""
+
+
+def _settings(run: Json) -> str:
+    lines = {**run["settings"], **{f"version of {name}": value for name, value in run["versions"].items()}}
+    lines["evaluated"] = ", ".join(f"{datetime.fromtimestamp(date, UTC):%Y-%m-%d}" for date in run["dates"])
+    lines["questions"] = f"{run['items']:,} (digest {run['items_digest']})"
+    listed = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(value if isinstance(value, str) else json.dumps(value))}</dd>"
+        for name, value in lines.items()
+        if value not in ("", None)
+    )
+    return f"<details><summary>{escape(run['name'])}</summary><dl>{listed}</dl></details>"

@@ -1,0 +1,173 @@
+"""The pictures of a report: found in the data set, and kept in the page or, where they are many, beside it.
+
+Sample files hold no pictures but their SHA-256; a picture of the data set that has another one is not what the model
+was shown, and is left out.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from dataset_builder.errors import BuildError, DatasetNotFoundError
+from dataset_builder.pages import data_url
+from lm_eval_tasks.report.runs import Reading
+
+FOLDER = "pictures"
+EMBEDDED_BYTES = 12_000_000
+"""Pictures that together take more than this lie beside the page, made small."""
+THUMBNAIL = 384
+"""Longer side of a picture beside the page, in pixels."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Pictures:
+    """Where the page finds its pictures.
+
+    Args:
+        addresses: of the pictures: data URLs, or paths from the page.
+        widths: of the pictures as the data set holds them, in pixels: boxes and points are given in these.
+        of: numbers in ``addresses`` of each question's pictures, by question id; a question whose pictures were not
+            found is missing.
+        warnings: what a reader should know.
+    """
+
+    addresses: list[str] = field(default_factory=list)
+    widths: list[int] = field(default_factory=list)
+    of: dict[str, list[int]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the page holds them itself."""
+        return not self.addresses or self.addresses[0].startswith("data:")
+
+
+def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress | None = None) -> Pictures:
+    """Find the pictures of all questions.
+
+    Args:
+        reading: the runs' questions, with the hashes of their pictures.
+        dataset: the data set folder; None: where the runs found it, or where the tasks would look for it.
+        out: the report's folder.
+        progress: called as ``progress(stage, done, total)``.
+
+    Raises:
+        DatasetNotFoundError: if ``dataset`` is given and holds no data set.
+    """
+    pictures = Pictures()
+    place = _place(reading, dataset)
+    files = sorted((place / "data").rglob("*.parquet")) if place else []
+    if dataset and not files:
+        raise DatasetNotFoundError(
+            "There is no MIS-Ground data set here.", file=dataset, remedy="Give the folder that was evaluated on."
+        )
+    if not files:
+        pictures.warnings.append("No data set was found, so there are no pictures. Give its folder: --dataset DIR.")
+        return pictures
+    keeper = _Keeper(pictures, out)
+    changed = 0
+    for identity, encoded in _read(files, reading.questions, progress):
+        hashes = [hashlib.sha256(picture).hexdigest() for picture in encoded]
+        expected = reading.questions[identity]["pictures"]
+        if expected and hashes != expected:
+            changed += 1
+            continue
+        pictures.of[identity] = [keeper.keep(name, picture) for name, picture in zip(hashes, encoded, strict=True)]
+    keeper.finish()
+    missing = len(reading.questions) - len(pictures.of) - changed
+    if changed:
+        pictures.warnings.append(f"{changed} question(s) have another picture in {place} than the model was shown.")
+    if missing:
+        pictures.warnings.append(f"{missing} question(s) are not in {place}; they are shown without picture.")
+    return pictures
+
+
+def _place(reading: Reading, dataset: Path | None) -> Path | None:
+    """The folder to read; None where the data set is not in a folder."""
+    if dataset:
+        return dataset
+    for run in reading.runs:
+        if run.dataset and Path(run.dataset).expanduser().is_dir():
+            return Path(run.dataset).expanduser()
+    from lm_eval_tasks.mis_ground.utils import find_dataset
+
+    try:
+        found = Path(find_dataset())
+    except FileNotFoundError:
+        return None
+    return found if found.is_dir() else None
+
+
+def _read(
+    files: list[Path], wanted: Mapping[str, object], progress: Progress | None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Ids and encoded pictures of the wanted questions."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for done, path in enumerate(files):
+        if progress:
+            progress("pictures", done, len(files))
+        try:
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=["id", "images"]):
+                for row in batch.to_pylist():
+                    if row["id"] in wanted:
+                        yield row["id"], [picture["bytes"] for picture in row["images"]]
+        except (pa.ArrowException, KeyError, OSError) as error:
+            raise BuildError(
+                "A file of the data set cannot be read.", file=path, value=error, remedy="Build the data set again."
+            ) from error
+    if progress:
+        progress("pictures", len(files), len(files))
+
+
+class _Keeper:
+    """Keeps each picture once: in memory while they are few, in files from when they are many."""
+
+    def __init__(self, pictures: Pictures, out: Path) -> None:
+        self._pictures = pictures
+        self._folder = out / FOLDER
+        self._numbers: dict[str, int] = {}
+        self._waiting: dict[str, bytes] | None = {}
+        self._bytes = 0
+        for old in self._folder.glob("*.webp"):
+            old.unlink()
+
+    def keep(self, name: str, picture: bytes) -> int:
+        """Number of the picture in the list of addresses."""
+        if name not in self._numbers:
+            self._numbers[name] = len(self._numbers)
+            with Image.open(BytesIO(picture)) as header:
+                self._pictures.widths.append(header.width)
+            if self._waiting is None:
+                self._write(name, picture)
+            else:
+                self._waiting[name] = picture
+                self._bytes += len(picture)
+                if self._bytes > EMBEDDED_BYTES:
+                    waiting, self._waiting = self._waiting, None
+                    for each, data in waiting.items():
+                        self._write(each, data)
+        return self._numbers[name]
+
+    def finish(self) -> None:
+        """Put the pictures that are few into the list as they are."""
+        if self._waiting is not None:
+            self._pictures.addresses += map(data_url, self._waiting.values())
+            if self._folder.is_dir() and not any(self._folder.iterdir()):
+                self._folder.rmdir()
+
+    def _write(self, name: str, picture: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{name[:20]}.webp"
+        with Image.open(BytesIO(picture)) as image:
+            small = image.convert("RGB")
+            small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+            small.save(path, "WEBP", quality=82, method=2)
+        self._pictures.addresses.append(f"{FOLDER}/{path.name}")

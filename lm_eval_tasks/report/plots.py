@@ -1,0 +1,207 @@
+"""Plots as HTML tables: a row's name, a line with its points and intervals drawn in SVG, and the numbers themselves.
+
+Coordinates are per cent of the line's width, so that a plot fits any screen and its text stays readable; a screen
+reader reads the table. Runs differ in colour and in the shape of their points.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import ceil
+
+from lm_eval_tasks.report.formats import per_cent
+from lm_eval_tasks.report.scores import Json
+
+LINE = 22
+"""Height of one run's line in pixels."""
+
+SHAPES = (
+    '<circle r="5"/>',
+    '<path d="M-5-5h10v10h-10z"/>',
+    '<path d="M0-6 6 5H-6z"/>',
+    '<path d="M0-7 7 0 0 7-7 0z"/>',
+    '<path d="M0 6-6-5H6z"/>',
+    '<path d="M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z"/>',
+)
+"""Points of the runs, in order; after the last they begin anew."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a line spans, and where it has ticks."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    signed: bool = False
+
+    def place(self, value: float) -> float:
+        """Per cent of the line's width; values outside stand at its ends."""
+        return 100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+
+    def name(self, tick: float) -> str:
+        """A tick's label, in per cent."""
+        return f"{100 * tick:{'+' if self.signed and tick else ''}g}"
+
+
+SHARE = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
+"""Per cent of answers."""
+
+
+def difference_axis(intervals: Iterable[Json]) -> Axis:
+    """An axis around zero that holds all the intervals, in steps of ten per cent."""
+    bounds = [abs(each[name]) for each in intervals for name in ("value", "low", "high") if each[name] is not None]
+    reach = max(1, ceil(10 * max(bounds, default=0.1) - 1e-9)) / 10
+    reach = min(reach, 1.0)
+    return Axis(-reach, reach, (-reach, -reach / 2, 0.0, reach / 2, reach), signed=True)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One run's number in a row.
+
+    Args:
+        interval: as in ``report.json``.
+        chance: a short line where a guess would be.
+        blind: a hollow point where the run without pictures is.
+        note: text behind the number.
+    """
+
+    interval: Json
+    chance: float | None = None
+    blind: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a plot: its name, where a click leads, its size, and a mark for each run (None: no number)."""
+
+    name: str
+    marks: Sequence[Mark | None]
+    link: str = ""
+    size: str = ""
+    heading: str = ""
+
+
+def defs() -> str:
+    """The shapes of the points, to stand once in a page."""
+    shapes = (f'<g id="shape{number}">{shape}</g>' for number, shape in enumerate(SHAPES))
+    return f'<svg class="defs" aria-hidden="true" width="0" height="0"><defs>{"".join(shapes)}</defs></svg>'
+
+
+def legend(runs: Sequence[str]) -> str:
+    """Which point is which run."""
+    entries = (
+        f'<li class="run{number % len(SHAPES)}"><svg width="14" height="14" aria-hidden="true">'
+        f'<use href="#shape{number % len(SHAPES)}" x="7" y="7"/></svg> {escape(run)}</li>'
+        for number, run in enumerate(runs)
+    )
+    return f'<ul class="legend">{"".join(entries)}</ul>'
+
+
+def forest(rows: Sequence[Row], axis: Axis, caption: str, size: str = "questions") -> str:
+    """A plot of points with intervals, a row a name.
+
+    Args:
+        rows: a row with a ``heading`` has a heading above it.
+        axis: what the lines span.
+        caption: what the plot shows, in a sentence.
+        size: what a row's ``size`` counts.
+    """
+    body = []
+    for row in rows:
+        if row.heading:
+            body.append(f'<tr class="head"><th colspan="4" scope="rowgroup">{escape(row.heading)}</th></tr>')
+        name = f'<a href="#{escape(row.link)}">{escape(row.name)}</a>' if row.link else escape(row.name)
+        numbers = "".join(
+            f'<div class="run{number % len(SHAPES)}">{_number(mark, axis)}</div>'
+            for number, mark in enumerate(row.marks)
+        )
+        body.append(
+            f'<tr><th scope="row">{name}</th><td class="track">{_track(row.marks, axis)}</td>'
+            f'<td class="numbers">{numbers}</td><td class="size">{escape(row.size)}</td></tr>'
+        )
+    head = (
+        f'<th></th><th>{_ticks(axis)}</th><th scope="col">per cent (95 %)</th><th scope="col" class="size">{size}</th>'
+    )
+    return (
+        f'<table class="plot{" signed" if axis.signed else ""}"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def _number(mark: Mark | None, axis: Axis) -> str:
+    if mark is None:
+        return "-"
+    note = f'<span class="p"> {escape(mark.note)}</span>' if mark.note else ""
+    return escape(per_cent(mark.interval, signed=axis.signed)) + note
+
+
+def _ticks(axis: Axis) -> str:
+    texts = []
+    for tick in axis.ticks:
+        anchor = "start" if tick == axis.low else "end" if tick == axis.high else "middle"
+        texts.append(f'<text x="{axis.place(tick):g}%" y="13" text-anchor="{anchor}">{axis.name(tick)}</text>')
+    return f'<svg class="ticks" width="100%" height="16" aria-hidden="true">{"".join(texts)}</svg>'
+
+
+def _track(marks: Sequence[Mark | None], axis: Axis) -> str:
+    height = LINE * max(1, len(marks))
+    parts = []
+    for tick in axis.ticks:
+        kind, x = "zero" if axis.signed and not tick else "grid", f"{axis.place(tick):g}%"
+        parts.append(f'<line class="{kind}" x1="{x}" x2="{x}" y1="0" y2="{height}"/>')
+    for number, mark in enumerate(marks):
+        if mark is not None and mark.interval["value"] is not None:
+            parts.append(f'<g class="run{number % len(SHAPES)}">{_mark(mark, axis, number)}</g>')
+    return f'<svg width="100%" height="{height}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _mark(mark: Mark, axis: Axis, number: int) -> str:
+    y = LINE * number + LINE // 2
+    parts = []
+    if mark.chance is not None:
+        x = f"{axis.place(mark.chance):.2f}"
+        parts.append(f'<line class="chance" x1="{x}%" x2="{x}%" y1="{y - 9}" y2="{y + 9}"/>')
+    low, high = mark.interval["low"], mark.interval["high"]
+    if low is not None:
+        ends = f'x1="{axis.place(low):.2f}%" x2="{axis.place(high):.2f}%"'
+        parts.append(f'<line class="interval" {ends} y1="{y}" y2="{y}"/>')
+    if mark.blind is not None:
+        parts.append(f'<circle class="blind" cx="{axis.place(mark.blind):.2f}%" cy="{y}" r="4"/>')
+    shape = f"#shape{number % len(SHAPES)}"
+    parts.append(f'<use href="{shape}" x="{axis.place(mark.interval["value"]):.2f}%" y="{y}"/>')
+    return "".join(parts)
+
+
+def heat(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Mapping[tuple[str, str], tuple[float | None, str]],
+    caption: str,
+    corner: str,
+) -> str:
+    """A table whose cells are the darker the larger their share.
+
+    Args:
+        rows: names of the rows.
+        columns: names of the columns.
+        cells: share between 0 and 1 (None: no colour) and text, by row and column; others stay empty.
+        caption: what the table shows, in a sentence.
+        corner: what the rows and columns are.
+    """
+    head = "".join(f'<th scope="col"><span>{escape(column)}</span></th>' for column in columns)
+    body = []
+    for row in rows:
+        shown = []
+        for column in columns:
+            share, text = cells.get((row, column), (None, ""))
+            kind = "" if share is None else f' class="heat{round(10 * share)}"'
+            shown.append(f"<td{kind}>{escape(text)}</td>")
+        body.append(f'<tr><th scope="row">{escape(row)}</th>{"".join(shown)}</tr>')
+    return (
+        f'<div class="wide"><table class="heat"><caption>{escape(caption)}</caption>'
+        f'<thead><tr><th class="corner">{escape(corner)}</th>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
