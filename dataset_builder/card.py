@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import jinja2
 from datasets.info import DatasetInfosDict
 from datasets.splits import SplitDict, SplitInfo
 from huggingface_hub import DatasetCard, DatasetCardData
@@ -79,23 +80,21 @@ def write_card(
     (folder / RECORD_NAME).write_text(record_to_text(record), encoding="utf-8")
     (folder / CROISSANT_NAME).write_text(croissant_text(record, hashes), encoding="utf-8")
     path = folder / CARD_NAME
-    path.write_text(str(make_card(record)), encoding="utf-8")
+    path.write_text(make_card(record), encoding="utf-8")
     return path
 
 
-def make_card(record: Record, place: str = "mis-ground") -> DatasetCard:
-    """The card of a data set.
+def make_card(record: Record, place: str = "mis-ground") -> str:
+    """The text of a data set's card.
 
     Args:
         record: what it holds.
         place: how ``load_dataset`` calls it: a folder, or the name of a repository.
     """
-    return DatasetCard.from_template(
-        card_data(record),
-        template_path=str(template_path()),
-        factor_table=_factor_table(),
-        **parts(record, place),
-    )
+    # DatasetCard.from_template would do as well, but parse its own text again: most of the time of a build's end.
+    template = jinja2.Template(template_path().read_text(encoding="utf-8"), undefined=jinja2.StrictUndefined)
+    metadata = card_data(record).to_yaml()
+    return template.render(card_data=metadata, factor_table=_factor_table(), **parts(record, place)) + "\n"
 
 
 def card_data(record: Record) -> DatasetCardData:
@@ -352,7 +351,7 @@ def _cell(value: object) -> str:
 # ------------------------------------------------------------------------------------------------ a card that is there
 
 
-def merge_card(written: str, card: DatasetCard, record: Record, place: str) -> str:
+def merge_card(written: str, record: Record, place: str) -> str:
     """A card that its owner may have edited, brought up to date.
 
     The owner's text and metadata stay. Renewed are the marked parts, the configs and sizes of the record's splits, and
@@ -360,18 +359,18 @@ def merge_card(written: str, card: DatasetCard, record: Record, place: str) -> s
 
     Args:
         written: the card as it is.
-        card: the card of the whole data set, as :func:`make_card` makes it.
         record: of the whole data set.
         place: how ``load_dataset`` calls it.
     """
     old = DatasetCard(written, ignore_metadata_errors=True)
-    before, now = old.data.to_dict(), card.data.to_dict()
+    before, now = old.data.to_dict(), card_data(record).to_dict()
     merged = before | now
     for name in ("configs", "dataset_info"):
         merged[name] = _merge_named(_listed(before.get(name)), _listed(now.get(name)))
-    for name in ("tags", "task_categories", "language"):
+    for name in ("tags", "task_categories"):
         merged[name] = _union(before.get(name), now.get(name))
-    merged["pretty_name"] = before.get("pretty_name") or now["pretty_name"]
+    for name in ("language", "pretty_name"):
+        merged[name] = before.get(name) or now[name]
     if merged["license"] != "other":
         merged.pop("license_name", None)
     old.data = DatasetCardData(**merged)

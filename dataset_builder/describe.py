@@ -19,7 +19,7 @@ from dataset_builder.settings import Settings
 EXAMPLES = "examples"
 """Folder of the card's pictures."""
 
-_ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id"]
+_ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view"]
 
 
 def package_version() -> str:
@@ -114,12 +114,17 @@ def _sources(volumes: Sequence[Mapping[str, Any]]) -> Iterator[SourceNote]:
 
 
 def _fairness(paths: Sequence[Path]) -> Iterator[Fairness]:
-    """How often one would be right without looking; the best constant answer is chosen anew for each file."""
+    """How often one would be right without looking; the best constant answer is chosen anew for each file.
+
+    Controls (blank canvases, turned pictures) ask the same again, and are left out.
+    """
     count: dict[str, Counter[str]] = defaultdict(Counter)
     chance: dict[str, float] = defaultdict(float)
     for path in paths:
         answers: dict[str, Counter[str]] = defaultdict(Counter)
         for row in pq.read_table(path, columns=_ANSWERS).to_pylist():
+            if row["input"] == "blank" or row["view"] != "plain":
+                continue
             of = count[row["terminology"]]
             of["questions"] += 1
             of["first"] += row["answer_index"] == 0

@@ -134,3 +134,7 @@ class BuildError(MISGroundError):
 
 class DatasetNotFoundError(MISGroundError):
     """No MIS-Ground data set was found where it was looked for."""
+
+
+class HubError(MISGroundError):
+    """The Hub refused something, or could not be reached; or what is there does not go with what is to be sent."""

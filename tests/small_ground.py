@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import datasets
 import pyarrow.parquet as pq
@@ -67,5 +68,6 @@ def write_ground(
 def _row(cell: tuple[str, str, str, str], number: int, *rest: Any) -> dict[str, Any]:
     source, licence, subject, size = rest
     made = row(cell, number) | {"source": source, "licence": licence, "subject": subject}
-    made["images"] = [{"bytes": noise(number, cell[3] in ("box", "mask", "label"), size), "path": None}]
+    seed = crc32("/".join(cell).encode()) + number
+    made["images"] = [{"bytes": noise(seed, cell[3] in ("box", "mask", "label"), size), "path": None}]
     return made
