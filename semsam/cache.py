@@ -4,15 +4,16 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from semsam.neighbours import NeighbourTables
-from semsam.settings import Settings
+from semsam.settings import Guard, Settings
+from semsam.tables import NeighbourTables
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +33,16 @@ def folder() -> Path:
     return user_cache_path("mis-ground", appauthor=False) / "semsam"
 
 
-def fingerprint(embedding: Tensor, content: Tensor, apart: Tensor | None) -> str:
+def fingerprint(embedding: Tensor, content: Tensor, apart: Tensor | None, guard: Guard) -> str:
     """Hash of all that decides the tables but K: the embedding, and what tokenizer, config and guard make of it.
 
     Args:
         embedding: float[V, H].
         content: bool[V].
         apart: int64[N, 2], or None.
+        guard: the name of what made ``apart``.
     """
-    parts = hashlib.sha256(json.dumps([_VERSION, str(embedding.dtype), list(embedding.shape)]).encode())
+    parts = hashlib.sha256(json.dumps([_VERSION, guard, str(embedding.dtype), list(embedding.shape)]).encode())
     for rows in embedding.split(_ROWS):
         parts.update(_bytes(rows))
     parts.update(_bytes(content))
@@ -59,6 +61,24 @@ def find(fingerprint: str, settings: Settings) -> NeighbourTables | None:
         except (OSError, ValueError) as error:
             log.warning("Kept neighbour tables are not used, and will be made anew: %s: %s", file, error)
     return None
+
+
+@contextmanager
+def lock(fingerprint: str) -> Iterator[None]:
+    """Only one process at a time makes the same tables; where the cache cannot be written, each for itself."""
+    from filelock import FileLock
+
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder() / f".{fingerprint[:32]}.lock")
+        held.acquire()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def path(tables: NeighbourTables) -> Path:
@@ -81,13 +101,12 @@ def save(tables: NeighbourTables, file: Path) -> None:
     tensors = {name: getattr(tables, name).cpu().contiguous() for name in ("ids", "weights", "content")}
     notes = {"fingerprint": tables.fingerprint, "guard": tables.guard, "digest": _digest(tensors.values())}
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(serialised(tensors, metadata=notes))
+        temporary.write_bytes(serialised(tensors, metadata=notes))
         os.replace(temporary, file)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -14,8 +14,9 @@ from semsam.errors import TokenizerMismatchError
 _ADDED_MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]", re.ASCII)
 # In the vocabulary itself only what can be nothing else.
 _MARKER = re.compile(r"<\|[^<>\s]+\|>|[<\[]\|?(?:unused|reserved|extra_id|placeholder)[^<>\[\]\s]*[>\]]", re.IGNORECASE)
-# image_token_id, eos_token_id (a number or a list), image_token_index, boi_token_index ...
-_TOKEN_ID_KEY = re.compile(r"(^|_)token_(id|ids|index|idx)$")
+# image_token_id, eos_token_id (a number or a list), image_token_index, boi_token_index ...; not those of which configs
+# have defaults that are no control tokens of the model at hand: of these the tokenizer knows.
+_TOKEN_ID_KEY = re.compile(r"(?!bos|unk|sep|cls|mask|decoder_start|forced)(\w+_)?token_(id|ids|index|idx)")
 
 
 def content_tokens(tokenizer: Any, config: Any, vocabulary_size: int) -> Tensor:
@@ -23,7 +24,7 @@ def content_tokens(tokenizer: Any, config: Any, vocabulary_size: int) -> Tensor:
 
     Args:
         tokenizer: a ``transformers`` tokenizer, or a processor that has one.
-        config: the model's config, which names tokens that stand for pictures, video, audio; or None.
+        config: the model's config (or its dict), which names tokens that stand for pictures, video, audio; or None.
         vocabulary_size: rows of the embedding; those beyond the tokenizer are not content.
 
     Raises:
@@ -46,7 +47,7 @@ def content_tokens(tokenizer: Any, config: Any, vocabulary_size: int) -> Tensor:
         if token.special or _ADDED_MARKER.fullmatch(token.content):
             control.add(id)
     if config is not None:
-        control.update(_named_ids(config.to_dict()))
+        control.update(_named_ids(config if isinstance(config, dict) else config.to_dict()))
     content[[id for id in control if 0 <= id < vocabulary_size]] = False
     return content
 
@@ -56,7 +57,7 @@ def _named_ids(config: Any) -> Iterator[int]:
     if not isinstance(config, dict):
         return
     for key, value in config.items():
-        if isinstance(key, str) and _TOKEN_ID_KEY.search(key):
+        if isinstance(key, str) and _TOKEN_ID_KEY.fullmatch(key):
             values = value if isinstance(value, list | tuple) else [value]
             yield from (id for id in values if isinstance(id, int) and not isinstance(id, bool))
         else:

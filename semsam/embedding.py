@@ -111,13 +111,17 @@ def _read(files: "_Files", config: Any) -> Tensor:
 
 
 def _config(files: "_Files") -> Any:
-    """The model's config, or None if it has none that this transformers knows."""
+    """The model's config: an object, a dict if this transformers does not know the model, or None if there is none."""
     from transformers import AutoConfig
 
     try:
         return AutoConfig.from_pretrained(files.place)
     except (OSError, ValueError, KeyError):
-        return None
+        # A model whose class comes with it: what its file says is enough here, and no code of it need be run.
+        try:
+            return json.loads(files.get("config.json").read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            return None
 
 
 def _choose(names: dict[str, Path], config: Any, folder: str | Path) -> str:
@@ -151,7 +155,10 @@ def _choose(names: dict[str, Path], config: Any, folder: str | Path) -> str:
 def _vocabulary_size(config: Any) -> int | None:
     if config is None:
         return None
-    size = getattr(config.get_text_config(), "vocab_size", None)
+    if isinstance(config, dict):
+        size = config.get("text_config", config).get("vocab_size")
+    else:
+        size = getattr(config.get_text_config(), "vocab_size", None)
     return size if isinstance(size, int) else None
 
 
@@ -182,6 +189,8 @@ class _Files:
             FileNotFoundError: if there is none.
         """
         folder = Path(self.place)
+        if folder.is_absolute() and not folder.is_dir():
+            raise FileNotFoundError("there is no such folder")
         if folder.is_dir():
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{name} is missing")
@@ -216,6 +225,12 @@ def _files(place: str | Path) -> _Files:
 
 
 def _checked(weight: Tensor, place: str) -> Tensor:
+    if type(weight) is not Tensor:  # quantised in disguise, or spread over devices
+        raise EmbeddingError(
+            "The token embedding is not held as one plain tensor.",
+            value=f"{place}: {type(weight).__name__}",
+            remedy="give the model's folder instead: of its files only the embedding is read.",
+        )
     if weight.dim() != 2 or weight.dtype not in _FLOATS:
         raise EmbeddingError(
             "The token embedding is quantised, or no matrix.",

@@ -5,10 +5,12 @@ from typing import Any, Self
 import torch
 from transformers import LogitsProcessor
 
+from semsam.embedding import of_model
 from semsam.errors import TablesError
-from semsam.neighbours import NeighbourTables, for_model
+from semsam.neighbours import for_model
 from semsam.rescoring import rescore
 from semsam.settings import Settings
+from semsam.tables import NeighbourTables, check_model
 
 
 class SemanticSamplingLogitsProcessor(LogitsProcessor):
@@ -21,12 +23,13 @@ class SemanticSamplingLogitsProcessor(LogitsProcessor):
     Args:
         tables: the model's neighbourhoods, see :func:`semsam.neighbours.for_model`.
         settings: their ``k`` may be less than the tables', not more.
+        model: if given, the tables must be this model's.
 
     Raises:
-        TablesError: if the tables do not fit the settings.
+        TablesError: if the tables do not fit the settings or the model.
     """
 
-    def __init__(self, tables: NeighbourTables, settings: Settings | None = None) -> None:
+    def __init__(self, tables: NeighbourTables, settings: Settings | None = None, model: Any = None) -> None:
         self.settings = settings or Settings()
         if tables.guard != self.settings.guard:
             raise TablesError(
@@ -34,6 +37,8 @@ class SemanticSamplingLogitsProcessor(LogitsProcessor):
                 value=f"guard={tables.guard}",
                 remedy="build the tables with the same settings (semsam.neighbours.for_model).",
             )
+        if model is not None:
+            check_model(tables, of_model(model))
         self.tables = tables.first(self.settings.k)
 
     @classmethod

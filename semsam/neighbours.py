@@ -8,7 +8,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from semsam.content import content_tokens
 from semsam.errors import EmbeddingError, SettingsError, TablesError
 from semsam.selection import block_width, top_k
 from semsam.settings import Guard, Settings
+from semsam.tables import NeighbourTables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,77 +28,20 @@ log = logging.getLogger(__name__)
 
 GIB = 1 << 30
 DEFAULT_MEMORY = 2 * GIB - GIB // 4
-_MOST_ROWS = 512
+_MOST_TABLES = 32 * GIB
+# So many rows at once keep the product busy; more, where the columns' vectors must be made anew for each.
+_ROWS, _ROWS_OF_LARGE = 512, 2048
 _FLOAT32 = 4
-
-
-@dataclass(frozen=True, eq=False)
-class NeighbourTables:
-    """The neighbourhoods of V tokens; for the rule in :mod:`semsam.rescoring`.
-
-    Args:
-        ids: int32[V, K], the nearest content tokens of each, itself first.
-        weights: float32[V, K], their cosine similarity where it is positive, else 0; the first column is 1.
-        content: bool[V]. A token that is not content has only itself.
-        guard: how the neighbourhoods were guarded, see :class:`semsam.settings.Settings`.
-        fingerprint: of all that the tables depend on; empty if unknown.
-    """
-
-    ids: Tensor
-    weights: Tensor
-    content: Tensor
-    guard: Guard = "none"
-    fingerprint: str = ""
-
-    def __post_init__(self) -> None:
-        shapes = [tuple(tensor.shape) for tensor in (self.ids, self.weights, self.content)]
-        kinds = (self.ids.dtype, self.weights.dtype, self.content.dtype)
-        if (
-            self.ids.dim() != 2
-            or shapes != [shapes[0], shapes[0], shapes[0][:1]]
-            or kinds != (torch.int32, torch.float32, torch.bool)
-        ):
-            raise TablesError(
-                "Neighbour tables are ids int32[V, K], weights float32[V, K] and content bool[V].",
-                value=list(zip(shapes, kinds, strict=True)),
-            )
-
-    @property
-    def k(self) -> int:
-        """Neighbours of each token, itself included."""
-        return self.ids.shape[1]
-
-    def to(self, device: torch.device | str) -> Self:
-        """The tables on a device; the same object if they are there."""
-        if self.ids.device == torch.device(device):
-            return self
-        moved = {name: getattr(self, name).to(device) for name in ("ids", "weights", "content")}
-        return dataclasses.replace(self, **moved)
-
-    def first(self, k: int) -> Self:
-        """The tables of the ``k`` nearest neighbours.
-
-        Raises:
-            TablesError: if they have fewer.
-        """
-        if k == self.k:
-            return self
-        if k > self.k:
-            raise TablesError(
-                f"The neighbour tables have {self.k} neighbours of each token; {k} are asked for.",
-                remedy=f"build them with k={k}.",
-            )
-        return dataclasses.replace(
-            self, ids=self.ids[:, :k].contiguous(), weights=self.weights[:, :k].contiguous(), fingerprint=""
-        )
+_PART = 1024
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a build is cut up: so many rows at once, against so many columns at once."""
+    """How a build is cut up: so many rows at once, against so many columns; vectors in such parts."""
 
     rows: int
     columns: int
+    part: int
     peak: int
 
 
@@ -129,11 +73,17 @@ def build(
         Tables on the embedding's device. Of equally near neighbours the one with the lower id comes first.
 
     Raises:
-        SettingsError: if k is less than 1.
+        SettingsError: if k is less than 1, or so large that the tables would not fit a machine.
         EmbeddingError: if the embedding is not a matrix of floating-point numbers, or not finite on a content token.
     """
     _check(embedding, content, k)
     V = len(embedding)
+    if V * k * 2 * _FLOAT32 > _MOST_TABLES:
+        raise SettingsError(
+            f"Tables of {V} tokens with so many neighbours would take {V * k * 2 * _FLOAT32 / GIB:.0f} GiB.",
+            value=f"k={k}",
+            remedy="use a smaller k; the rule gathers near neighbours, a handful of them.",
+        )
     own = torch.arange(V, dtype=torch.int32)
     ids = own.unsqueeze(1).repeat(1, k)
     weights = torch.zeros(V, k)
@@ -184,13 +134,15 @@ def _plan(count: int, hidden: int, k: int, memory: int) -> _Plan:
     If half of the memory holds all unit vectors, they are kept; else they are made anew for each block of columns.
     """
     vector = _FLOAT32 * hidden
-    columns = count if count * vector <= memory // 2 else max(64, memory // 4 // (3 * vector))
-    held = min(columns, count) * vector * (1 if columns >= count else 3)
-    # A row of similarities; in the top-k, the blocks' maxima with their keys, then k blocks with columns and keys.
+    kept = count * vector <= memory // 2
+    columns = count if kept else min(count, max(64, memory // 8 // vector))
+    # In the top-k of a row: the blocks' maxima with their keys, then k blocks with columns and keys.
     block = block_width(count, k)
-    row = count * _FLOAT32 + (count // block + k * block) * 40 + 3 * vector
-    rows = max(1, min(_MOST_ROWS, count, (memory - held) // row))
-    return _Plan(rows, columns, held + rows * row)
+    row = count * _FLOAT32 + (count // block + k * block) * 40 + 2 * vector
+    part = max(16, min(_PART, memory // 16 // (2 * vector)))
+    held = columns * vector + part * 2 * vector
+    rows = max(1, min(_ROWS if kept else _ROWS_OF_LARGE, count, (memory - held) // row))
+    return _Plan(rows, columns, part, held + rows * row)
 
 
 def _pieces(
@@ -210,23 +162,26 @@ def _pieces(
         tokens: int64[N], ascending: the content tokens.
         wanted: int64[W]: those of them whose neighbours are wanted.
     """
+    if not len(tokens):
+        return
     place = _device(embedding, device)
     plan = _plan(len(tokens), embedding.shape[1], k, memory)
     message = (
-        f"Neighbours of {len(wanted):,} tokens on {place}: up to {plan.peak / GIB:.2f} GiB beside the embedding, "
-        f"{plan.rows} rows at a time"
+        f"Neighbours of {len(wanted):,} tokens on {place}, {plan.rows} at a time: "
+        f"up to {plan.peak / (1 << 20):,.0f} MiB beside the embedding"
     )
     log.info(message)
     position = torch.full((len(embedding),), -1)
     position[tokens] = torch.arange(len(tokens))
     pairs = _positions_apart(position, apart)
-    kept = _unit_vectors(embedding, tokens, place) if plan.columns >= len(tokens) else None
+    kept = _unit_vectors(embedding, tokens, place, plan.part) if plan.columns >= len(tokens) else None
+    buffer = torch.empty(min(plan.rows, len(wanted)), len(tokens), device=place)
     for rows in _tracked(wanted.split(plan.rows), message, progress):
-        unit = _unit_vectors(embedding, rows, place) if kept is None else kept[position[rows].to(place)]
-        similarity = torch.empty(len(rows), len(tokens), device=place)
+        unit = _unit_vectors(embedding, rows, place, plan.part) if kept is None else kept[position[rows].to(place)]
+        similarity = buffer[: len(rows)]
         for start in range(0, len(tokens), plan.columns):
             columns = tokens[start : start + plan.columns]
-            block = _unit_vectors(embedding, columns, place) if kept is None else kept
+            block = _unit_vectors(embedding, columns, place, plan.part) if kept is None else kept
             torch.mm(unit, block.T, out=similarity[:, start : start + len(columns)])
         line = torch.arange(len(rows))
         similarity[line.to(place), position[rows].to(place)] = torch.inf
@@ -250,20 +205,22 @@ def _positions_apart(position: Tensor, apart: Tensor | None) -> Tensor | None:
     return pairs[(pairs >= 0).all(1) & (pairs[:, 0] != pairs[:, 1])]
 
 
-def _unit_vectors(embedding: Tensor, tokens: Tensor, device: torch.device) -> Tensor:
+def _unit_vectors(embedding: Tensor, tokens: Tensor, device: torch.device, part: int) -> Tensor:
     """float32[N, H] vectors of length 1; zero vectors stay zero."""
     result = torch.empty(len(tokens), embedding.shape[1], device=device)
-    for part, out in zip(tokens.split(8192), result.split(8192), strict=True):
-        out.copy_(embedding[part.to(embedding.device)])
+    for some, out in zip(tokens.split(part), result.split(part), strict=True):
+        out.copy_(embedding[some.to(embedding.device)])
+        # Beside its largest element no vector is too short or too long to be squared.
+        out.div_(out.abs().amax(1, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny))
         length = torch.linalg.vector_norm(out, dim=1, keepdim=True)
         if not bool(length.isfinite().all()):
-            bad = part[~length.squeeze(1).isfinite().cpu()]
+            bad = some[~length.squeeze(1).isfinite().cpu()]
             raise EmbeddingError(
                 "The embedding is not finite on content tokens.",
                 value=f"tokens {bad[:5].tolist()}",
                 remedy="the model's files are damaged, or its type overflows: load it again in bfloat16 or float32.",
             )
-        out.div_(length.clamp_min_(torch.finfo(torch.float32).tiny))
+        out.div_(length.clamp_min_(1.0))
     return result
 
 
@@ -320,14 +277,21 @@ def for_model(
     source = load(model_or_folder, tokenizer)
     content = content_tokens(source.tokenizer, source.config, len(source.embedding))
     apart = antonyms.pairs(source.tokenizer) if settings.guard == "antonyms" else None
-    fingerprint = store.fingerprint(source.embedding, content, apart)
-    found = store.find(fingerprint, settings) if cache else None
+
+    def made(fingerprint: str = "") -> NeighbourTables:
+        tables = build(source.embedding, content, settings.k, apart=apart, guard=settings.guard, progress=progress)
+        return dataclasses.replace(tables.to("cpu"), fingerprint=fingerprint)
+
+    if not cache:
+        return made()
+    fingerprint = store.fingerprint(source.embedding, content, apart, settings.guard)
+    found = store.find(fingerprint, settings)
     if found is not None:
         return found
-    tables = build(source.embedding, content, settings.k, apart=apart, guard=settings.guard, progress=progress).to(
-        "cpu"
-    )
-    tables = dataclasses.replace(tables, fingerprint=fingerprint)
-    if cache:
-        store.keep(tables)
-    return tables
+    with store.lock(fingerprint):
+        # Another process may have made them in the meantime.
+        found = store.find(fingerprint, settings)
+        if found is None:
+            found = made(fingerprint)
+            store.keep(found)
+    return found

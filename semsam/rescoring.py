@@ -15,7 +15,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -23,9 +23,7 @@ from torch import Tensor
 from semsam.errors import TablesError
 from semsam.selection import top_k
 from semsam.settings import Mode, Settings
-
-if TYPE_CHECKING:
-    from semsam.neighbours import NeighbourTables
+from semsam.tables import NeighbourTables
 
 # So that a sum of nothing is -inf, and not NaN.
 _LOWEST = torch.finfo(torch.float32).min
@@ -81,7 +79,7 @@ class RowSettings:
 @torch.no_grad()
 def rescore(
     logits: Tensor,
-    tables: "NeighbourTables",
+    tables: NeighbourTables,
     top_m: int = 50,
     top_p: float = 0.95,
     *,
@@ -121,7 +119,7 @@ def rescore(
 
 
 @torch.no_grad()
-def rescore_rows(logits: Tensor, tables: "NeighbourTables", rows: RowSettings) -> Tensor:
+def rescore_rows(logits: Tensor, tables: NeighbourTables, rows: RowSettings) -> Tensor:
     """As :func:`rescore`, each row with settings of its own.
 
     Raises:
@@ -142,7 +140,7 @@ def rescore_rows(logits: Tensor, tables: "NeighbourTables", rows: RowSettings) -
 
 def _rescore(
     logits: Tensor,
-    tables: "NeighbourTables",
+    tables: NeighbourTables,
     most: int,
     threshold: float | Tensor,
     strength: float | Tensor | None,
@@ -233,7 +231,7 @@ def _checked(k: int, top_m: int, top_p: float, mode: Mode, strength: float) -> S
     return Settings(k=k, top_m=top_m, top_p=top_p, mode=mode, strength=strength)
 
 
-def _check_fit(logits: Tensor, tables: "NeighbourTables", k: int) -> None:
+def _check_fit(logits: Tensor, tables: NeighbourTables, k: int) -> None:
     if k > tables.k:
         raise TablesError(
             f"The neighbour tables have {tables.k} neighbours of each token; {k} are asked for.",
