@@ -72,8 +72,10 @@ def _tokens(tokenizer: Any, word: str) -> tuple[list[int], bool]:
 
 
 def _text(tokenizer: Any, token: int) -> str:
-    """A token's text with its spaces to be seen."""
-    return repr(tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(token)]))
+    """A token's text with its spaces to be seen; of part of a letter, the tokenizer's name for it."""
+    name = tokenizer.convert_ids_to_tokens(token)
+    text = tokenizer.convert_tokens_to_string([name])
+    return repr(name if "\ufffd" in text else text)
 
 
 def _table(tokenizer: Any, ids: "Tensor", weights: "Tensor") -> Any:
