@@ -1,0 +1,94 @@
+"""Audit of a data set folder: is what it says true, is it fair, and does nothing but the picture tell the answer?
+
+``reading`` goes through the files, ``schema`` and ``rows`` check rows by themselves and against each other,
+``pictures`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``balance``, ``priors`` and
+``leakage`` test what could be had without looking, ``report`` and ``terminal`` tell it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_builder.check.balance import Balance, check_balance
+from dataset_builder.check.findings import Findings
+from dataset_builder.check.leakage import check_file_names, check_leakage, picture_sizes
+from dataset_builder.check.pictures import Pictures
+from dataset_builder.check.places import check_places
+from dataset_builder.check.priors import Priors, check_priors, need_classifier
+from dataset_builder.check.reading import Folder, check_files, read_items
+from dataset_builder.check.rows import Names, check_rows
+
+__all__ = ["Audit", "check_dataset"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All that an audit found.
+
+    Args:
+        dataset: name of the folder.
+        content: what its record says that it holds; empty without a record.
+        rows, volumes, facts, cells: how many.
+        pictures: different pictures, by their size.
+    """
+
+    dataset: str
+    content: str
+    rows: int
+    volumes: int
+    facts: int
+    cells: int
+    pictures: dict[str, int]
+    findings: Findings
+    balance: list[Balance]
+    priors: Priors
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is violated."""
+        return self.findings.ok
+
+
+def check_dataset(dataset: Path, progress: Progress = _silent) -> Audit:
+    """Audit a data set folder, ours or a user's.
+
+    Args:
+        dataset: a folder as ``mis-ground build`` makes it.
+        progress: called as ``progress(stage, done, total)``.
+
+    Raises:
+        DatasetNotFoundError: if there is no data set.
+        MissingExtraError: if scikit-learn is not installed.
+    """
+    need_classifier()
+    findings = Findings()
+    folder = Folder(dataset, findings)
+    check_files(folder, findings)
+    names = Names(folder.vocabulary)
+    with Pictures(findings) as pictures:
+        items = read_items(folder, pictures, findings, progress)
+        check_rows(items, folder.vocabulary, folder.asked, findings)
+        check_places(items, pictures, folder.slices, folder.vocabulary, findings, progress)
+        asked_about = sorted({name for item in items.rows for name in item.structures})
+        check_file_names(dataset, asked_about, names, findings)
+        balance = check_balance(items, findings)
+        check_leakage(items, pictures, findings)
+        priors = check_priors(items, findings, progress)
+    return Audit(
+        dataset=dataset.resolve().name,
+        content=folder.record.content if folder.record else "",
+        rows=len(items.rows),
+        volumes=len({item.volume for item in items.rows}),
+        facts=len(items.facts),
+        cells=len(items.cells),
+        pictures=picture_sizes(pictures),
+        findings=findings,
+        balance=balance,
+        priors=priors,
+    )

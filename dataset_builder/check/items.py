@@ -1,0 +1,144 @@
+"""The rows of a data set folder as the audit keeps them: texts and factors in memory, pictures by their digest."""
+
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from dataset_builder.factors import INPUT_CONFIGS, MODALITIES, PLANES, config_name
+from dataset_builder.rows import COLUMNS
+
+FACTORS = ("register", "convention", "frame", "prompt", "input", "view", "stack_order")
+"""Columns in which rows of one fact may differ."""
+
+STANDARD_CONFIGS = {config_name(m, p) for m in MODALITIES for p in PLANES} | set(INPUT_CONFIGS)
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+SliceKey = tuple[str, str, str, int]
+"""Source, subject, plane and index: what a slice is found by."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row without its pictures; fields are columns of the data set, and where the row stands.
+
+    Args:
+        file: path in the folder.
+        pictures: digest of each picture; empty if the data set leaves pictures out.
+    """
+
+    file: str
+    pictures: tuple[bytes, ...]
+    id: str
+    question: str
+    options: tuple[str, ...]
+    answer: str
+    answer_index: int
+    prior_answer: str
+    modality: str
+    plane: str
+    terminology: str
+    prompt: str
+    register: str
+    convention: str
+    frame: str
+    input: str
+    view: str
+    stack_order: str | None
+    template: str
+    relation: str
+    structures: tuple[str, ...]
+    boxes: tuple[tuple[int, ...], ...]
+    points: tuple[tuple[int, ...], ...]
+    box_images: tuple[int, ...]
+    pair_id: str
+    fact_id: str
+    source: str
+    subject: str
+    slice_index: tuple[int, ...]
+    pixel_mm: float
+    window: str
+    margin_mm: float
+    licence: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.id}"
+
+    @property
+    def volume(self) -> tuple[str, str]:
+        """What the rows of one volume share."""
+        return self.source, self.subject
+
+    @property
+    def cell(self) -> str:
+        """Name of the cell that the row is judged with: that of a harness leaf, turned views apart."""
+        kind = "view " if self.view != "plain" else "" if self.input == "slice" else f"{self.input} "
+        return f"{kind}{self.modality}_{self.plane} {self.terminology}_{self.prompt}"
+
+    @property
+    def unit(self) -> str:
+        """The pair, or the row itself if it has none: what was drawn together."""
+        return self.pair_id or self.id
+
+    @property
+    def stem(self) -> str:
+        """The question without the line of options."""
+        return self.question.rsplit("\n", 1)[0]
+
+    def slice_keys(self) -> list[SliceKey]:
+        """The slice behind each picture."""
+        return [(self.source, self.subject, self.plane, index) for index in self.slice_index]
+
+
+def make_item(row: Mapping[str, Any], file: str, pictures: tuple[bytes, ...]) -> Item:
+    """A row as Python values, its pictures known by their digests."""
+    made: dict[str, Any] = {name: row[name] for name in COLUMNS if name != "images"}
+    for name in ("options", "structures", "box_images", "slice_index"):
+        made[name] = tuple(made[name])
+    for name in ("boxes", "points"):
+        made[name] = tuple(tuple(place) for place in made[name])
+    return Item(file=file, pictures=pictures, **made)
+
+
+def split_of(file: str) -> tuple[str, str]:
+    """Config and split of a file of questions, whichever shard of it.
+
+    >>> split_of("data/ct_axial/directional_box-00000-of-00002.parquet")
+    ('ct_axial', 'directional_box')
+    """
+    *_, config, name = f"./{file}".split("/")
+    return config, re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", name)
+
+
+@dataclass(frozen=True)
+class Items:
+    """All rows that could be read, in the order of the files, and how they group."""
+
+    rows: tuple[Item, ...]
+
+    @cached_property
+    def cells(self) -> dict[str, list[Item]]:
+        """Rows by cell, cells in alphabetical order."""
+        return dict(sorted(group((row.cell, row) for row in self.rows).items()))
+
+    @cached_property
+    def pairs(self) -> dict[str, list[Item]]:
+        """Rows by pair."""
+        return group((row.pair_id, row) for row in self.rows if row.pair_id)
+
+    @cached_property
+    def facts(self) -> dict[str, list[Item]]:
+        """Rows by fact."""
+        return group((row.fact_id, row) for row in self.rows)
+
+
+def group(named: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    """Values by key, both in the order in which they come."""
+    found: dict[Key, list[Value]] = {}
+    for key, value in named:
+        found.setdefault(key, []).append(value)
+    return found

@@ -1,0 +1,218 @@
+"""Label maps of the slice store, and where they are in a picture, by the audit's own way of working it out.
+
+The store's pictures show the slice with columns = first in-plane index, rows = second. A picture of the data set is
+that, in square pixels, padded to a square, turned by 180 degrees if radiological, and then as the view says. Here only
+the corners of voxels are moved, as numbers; nothing is shared with :mod:`dataset_builder.geometry`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from dataset_builder.check.items import SliceKey
+
+IN_PLANE = {"axial": "RA", "coronal": "RS", "sagittal": "AS"}
+"""The patient's axes along the columns and rows of a stored slice: each grows toward the letter."""
+
+COLUMNS = (
+    *("source", "subject", "plane", "slice_index", "side", "image", "slope", "intercept", "labels", "names"),
+    *("spacing_mm", "thickness_mm", "stack", "through_mm", "midline_mm"),
+)
+
+Rectangle = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One structure of a slice, measured.
+
+    Args:
+        area_mm2: its pixels' area.
+        centre: mean position of its voxels (columns, rows) in mm from the corner of the stored slice.
+        voxels: (first column, first row, last column + 1, last row + 1).
+    """
+
+    area_mm2: float
+    centre: tuple[float, float]
+    voxels: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Map:
+    """A slice of the store.
+
+    Args:
+        key: source, subject, plane and index.
+        labels: [rows, columns] as stored.
+        values: label value of each structure that the source labels.
+        spacing: size of a voxel along columns and rows in mm.
+        through: mean position of structures in the volume along the plane's axis in mm, by name; of stacks.
+    """
+
+    key: SliceKey
+    side: str | None
+    labels: npt.NDArray
+    grey: npt.NDArray[np.float64]
+    values: Mapping[str, int]
+    spacing: tuple[float, float]
+    midline_mm: float | None
+    stack: str
+    through: Mapping[str, float]
+
+    @cached_property
+    def extent(self) -> tuple[float, float]:
+        """Width and height of the stored slice in mm."""
+        rows, columns = self.labels.shape
+        return columns * self.spacing[0], rows * self.spacing[1]
+
+    @cached_property
+    def structures(self) -> dict[str, Structure]:
+        """Every structure with a voxel in the slice."""
+        rows, columns = np.nonzero(self.labels)
+        found = self.labels[rows, columns]
+        order = np.argsort(found, kind="stable")
+        rows, columns, found = rows[order], columns[order], found[order]
+        values, starts = np.unique(found, return_index=True)
+        names = {value: name for name, value in self.values.items()}
+        measured = {}
+        for value, part in zip(values.tolist(), np.split(np.arange(len(found)), starts[1:]), strict=True):
+            if value in names:
+                x, y = columns[part], rows[part]
+                measured[names[value]] = Structure(
+                    len(part) * self.spacing[0] * self.spacing[1],
+                    ((float(x.mean()) + 0.5) * self.spacing[0], (float(y.mean()) + 0.5) * self.spacing[1]),
+                    (int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1),
+                )
+        return measured
+
+    def shown(self, size: int, convention: str, view: str) -> "Shown":
+        """The slice in a picture of that side."""
+        return Shown(self, size, convention, view)
+
+    def of(self, name: str) -> npt.NDArray[np.bool_]:
+        """Where a structure is [rows, columns]."""
+        return np.asarray(self.labels == self.values[name])
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A slice in a square picture of side ``size``."""
+
+    map: Map
+    size: int
+    convention: str
+    view: str
+
+    @cached_property
+    def pixel_mm(self) -> float:
+        """Side of a pixel in mm."""
+        return max(self.map.extent) / self.size
+
+    @cached_property
+    def _padding(self) -> tuple[float, float]:
+        """Left and above the stored slice, in mm."""
+        side = max(self.map.extent)
+        return (side - self.map.extent[0]) / 2, (side - self.map.extent[1]) / 2
+
+    def to_picture(self, place: Rectangle) -> Rectangle:
+        """A rectangle in mm of the stored slice, in pixels of the picture."""
+        (left, above), mm = self._padding, self.pixel_mm
+        x0, y0, x1, y1 = place
+        corners = [((x0 + left) / mm, (y0 + above) / mm), ((x1 + left) / mm, (y1 + above) / mm)]
+        return _around([_turn(corner, self.size, self.convention, self.view) for corner in corners])
+
+    def to_slice(self, place: Rectangle) -> Rectangle:
+        """A rectangle in pixels of the picture, in mm of the stored slice."""
+        (left, above), mm = self._padding, self.pixel_mm
+        x0, y0, x1, y1 = place
+        back = [_turn_back(corner, self.size, self.convention, self.view) for corner in ((x0, y0), (x1, y1))]
+        return _around([(x * mm - left, y * mm - above) for x, y in back])
+
+    def box(self, name: str) -> Rectangle:
+        """Around a structure's voxels, in pixels of the picture."""
+        x0, y0, x1, y1 = self.map.structures[name].voxels
+        u, v = self.map.spacing
+        return self.to_picture((x0 * u, y0 * v, x1 * u, y1 * v))
+
+    def touches(self, name: str, point: tuple[int, ...]) -> bool:
+        """Whether a pixel covers part of a voxel of a structure."""
+        x, y = point
+        x0, y0, x1, y1 = self.to_slice((x, y, x + 1, y + 1))
+        u, v = self.map.spacing
+        rows, columns = self.map.labels.shape
+        slack = 1e-6  # a pixel's border on a voxel's border
+        first = max(0, int(np.floor(x0 / u - slack))), max(0, int(np.floor(y0 / v - slack)))
+        last = min(columns, int(np.ceil(x1 / u + slack))), min(rows, int(np.ceil(y1 / v + slack)))
+        there = self.map.labels[first[1] : last[1], first[0] : last[0]]
+        return bool((there == self.map.values[name]).any())
+
+
+def _turn(place: tuple[float, float], size: int, convention: str, view: str) -> tuple[float, float]:
+    """Where a place of the stored slice's square picture comes to lie."""
+    x, y = place
+    if convention == "radiological":
+        x, y = size - x, size - y
+    if view == "mirrored":
+        return size - x, y
+    if view == "rotated90":
+        return size - y, x
+    return (size - x, size - y) if view == "rotated180" else (x, y)
+
+
+def _turn_back(place: tuple[float, float], size: int, convention: str, view: str) -> tuple[float, float]:
+    x, y = place
+    if view == "mirrored":
+        x = size - x
+    elif view == "rotated90":
+        x, y = y, size - x
+    elif view == "rotated180":
+        x, y = size - x, size - y
+    return (size - x, size - y) if convention == "radiological" else (x, y)
+
+
+def _around(corners: list[tuple[float, float]]) -> Rectangle:
+    (xa, ya), (xb, yb) = corners
+    return min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
+
+
+def read_maps(files: list[Path]) -> Iterator[Map]:
+    """The slices of the store, few at a time in memory.
+
+    Raises:
+        ValueError, OSError, KeyError, pyarrow.ArrowException: if a file cannot be read.
+    """
+    for file in files:
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=16, columns=list(COLUMNS)):
+            for row in batch.to_pylist():
+                yield _map(row)
+
+
+def _map(row: Mapping[str, Any]) -> Map:
+    labels, grey = _decode(row["labels"]["bytes"]), _decode(row["image"]["bytes"])
+    names = {entry["value"]: entry["name"] for entry in row["names"]}
+    through = {entry["value"]: entry["positions"] for entry in row["through_mm"] or ()}
+    return Map(
+        key=(row["source"], row["subject"], row["plane"], row["slice_index"]),
+        side=row["side"],
+        labels=labels,
+        grey=grey.astype(np.float64) * row["slope"] + row["intercept"],
+        values={name: value for value, name in names.items()},
+        spacing=(row["spacing_mm"][0], row["spacing_mm"][1]),
+        midline_mm=row["midline_mm"],
+        stack=row["stack"] or "",
+        through={names[value]: positions[1] for value, positions in through.items() if value in names},
+    )
+
+
+def _decode(data: bytes) -> npt.NDArray:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise ValueError("a picture of the slice store cannot be decoded")
+    return np.asarray(picture)

@@ -1,0 +1,231 @@
+"""Pictures: each is decoded once, its markers are compared with the places that the row states, a thumbnail is kept."""
+
+import hashlib
+import io
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dataset_builder.check.findings import Findings
+from dataset_builder.check.items import Item
+from dataset_builder.factors import DRAWN_PROMPTS
+from dataset_builder.render import MARKER_COLOURS
+
+THUMBNAIL = 32
+"""Side of the thumbnails that tell how a picture is turned."""
+LINE_SHARE = 0.25
+"""At least so much of a box's line must have its colour: letters and other lines may cover the rest."""
+SCAN_SHARE = 0.005
+"""A blank canvas shows a scan if more of it is grey, brighter than the dark rims of markers."""
+DARK = 16
+"""Grey value of the rims."""
+
+Picture = npt.NDArray[np.uint8]
+"""RGB [height, width, 3]."""
+
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is kept of a picture.
+
+    Args:
+        width, height: in pixels; 0 if it cannot be decoded.
+        bytes: size of the encoded picture.
+        thumbnail: uint8 [32, 32].
+        grey: share of its pixels that are grey and brighter than the dark rims of markers.
+    """
+
+    width: int
+    height: int
+    bytes: int
+    thumbnail: Picture
+    grey: float
+
+
+class Pictures:
+    """All pictures of a data set by their digest; rows are given batch by batch, so that few are in memory at a time.
+
+    Used as a context manager: it decodes in several threads.
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        self.seen: dict[bytes, Seen] = {}
+        self._findings = findings
+        self._checked: set[tuple[object, ...]] = set()
+        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # OpenCV and zlib let other threads run
+
+    def __enter__(self) -> "Pictures":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def look(self, batch: Sequence[tuple[Item, dict[bytes, bytes]]]) -> None:
+        """Check the pictures of rows: (row, encoded pictures by digest)."""
+        wanted: dict[bytes, tuple[bytes, Item]] = {}
+        for item, encoded in batch:
+            open_keys = [key for key, _ in _marks(item) if key not in self._checked]
+            for digest, data in encoded.items():
+                if digest not in self.seen or any(key[0] == digest for key in open_keys):
+                    wanted.setdefault(digest, (data, item))
+        decoded: dict[bytes, Picture | None] = {}
+        found = self._pool.map(lambda pair: _decode(pair[0]), wanted.values())
+        for (digest, (_, item)), (picture, seen, problems) in zip(wanted.items(), found, strict=True):
+            decoded[digest] = picture
+            if digest not in self.seen:
+                self.seen[digest] = seen
+                self._findings.looked("pictures")
+                for problem, detail in problems:
+                    self._findings.violation("pictures", problem, str(item), detail)
+                if item.input == "blank" and seen.grey > SCAN_SHARE:
+                    self._findings.violation("blanks", "A blank canvas shows more than markers.", str(item))
+        for item, encoded in batch:
+            if encoded:
+                self._check_row(item, decoded)
+
+    def _check_row(self, item: Item, decoded: dict[bytes, Picture | None]) -> None:
+        findings = self._findings
+        sizes = {(seen.width, seen.height) for seen in (self.seen[digest] for digest in item.pictures) if seen.width}
+        if len(item.pictures) != len(item.slice_index):
+            found = f"{len(item.pictures)} pictures, {len(item.slice_index)} slices"
+            findings.violation("pictures", "There is not one picture for each slice.", str(item), found)
+        if len(sizes) > 1:
+            findings.violation("pictures", "The pictures of a row have different sizes.", str(item), sorted(sizes))
+        findings.looked("boxes")
+        for problem, detail in _outside(item, sizes):
+            findings.violation("boxes", problem, str(item), detail)
+        for key, marks in _marks(item):
+            picture = decoded.get(key[0])  # type: ignore[call-overload]
+            if key not in self._checked and picture is not None:
+                self._checked.add(key)
+                findings.looked("markers")
+                for problem, detail in _marker_problems(picture, item.prompt, marks):
+                    findings.violation("markers", problem, str(item), detail)
+
+
+def digest_of(data: bytes) -> bytes:
+    """What a picture is known by: the sha256 of its bytes."""
+    return hashlib.sha256(data).digest()
+
+
+Mark = tuple[str, tuple[int, ...], tuple[int, ...]]
+"""Letter, box and point."""
+
+
+def _marks(item: Item) -> Iterator[tuple[tuple[object, ...], list[Mark]]]:
+    """For each picture with drawn markers: what the check is known by (first the picture's digest), and the markers."""
+    if item.prompt not in DRAWN_PROMPTS:
+        return
+    for number, digest in enumerate(item.pictures):
+        marks = [
+            (letter, box, point)
+            for letter, box, point, image in zip(MARKER_COLOURS, item.boxes, item.points, item.box_images, strict=False)
+            if image == number
+        ]
+        if marks:
+            yield (digest, item.prompt, tuple(marks)), marks
+
+
+def _outside(item: Item, sizes: set[tuple[int, int]]) -> Iterator[tuple[str, object]]:
+    """Boxes and points that do not lie in the picture, or not in each other."""
+    width, height = min(sizes, default=(1 << 30, 1 << 30))
+    for box, point in zip(item.boxes, item.points, strict=True):
+        x0, y0, x1, y1 = box
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            yield "A box does not lie in the picture.", box
+        elif not (x0 <= point[0] < x1 and y0 <= point[1] < y1):
+            yield "A point does not lie in its box.", f"{point}, {box}"
+
+
+def _decode(data: bytes) -> tuple[Picture | None, Seen, list[tuple[str, object]]]:
+    """A picture as RGB, or nothing if it cannot be decoded; what is kept of it; and what is wrong with it."""
+    problems: list[tuple[str, object]] = []
+    picture: npt.NDArray | None = None
+    if data.startswith(_PNG):
+        chunks = _png_chunks(data)
+        if chunks is not None:
+            problems += [("A picture's file carries text.", kind.decode()) for kind in chunks if kind in _TEXT_CHUNKS]
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            picture = None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    elif data:
+        try:
+            with Image.open(io.BytesIO(data)) as opened:
+                picture = np.array(opened.convert("RGB"))
+        except (OSError, ValueError, SyntaxError):
+            picture = None
+    if picture is None:
+        nothing = Seen(0, 0, len(data), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8), 0.0)
+        return None, nothing, [("A picture cannot be decoded.", f"{len(data)} bytes")]
+    height, width = picture.shape[:2]
+    if height != width:
+        problems.append(("A picture is not square.", f"{width} x {height}"))
+    shown = np.asarray(picture, dtype=np.uint8)
+    red, green, blue = cv2.split(shown)
+    low, high = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    # The darkest channel: grey stays as it is, the colours of markers get dark.
+    small = cv2.resize(low, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    grey = float(((low == high) & (low > DARK)).mean())
+    return shown, Seen(width, height, len(data), np.asarray(small, dtype=np.uint8), grey), problems
+
+
+def _png_chunks(data: bytes) -> list[bytes] | None:
+    """The kinds of the chunks of a PNG; ``None`` if the file is cut off or a checksum is wrong."""
+    kinds = []
+    at = len(_PNG)
+    while at + 12 <= len(data):
+        (length,), kind = struct.unpack(">I", data[at : at + 4]), data[at + 4 : at + 8]
+        end = at + 12 + length
+        if end > len(data) or zlib.crc32(data[at + 4 : end - 4]) != struct.unpack(">I", data[end - 4 : end])[0]:
+            return None
+        kinds.append(kind)
+        at = end
+    return kinds if kinds and kinds[-1] == b"IEND" and at == len(data) else None
+
+
+def _marker_problems(picture: Picture, prompt: str, marks: Sequence[Mark]) -> Iterator[tuple[str, object]]:
+    """Markers that do not stand where they should."""
+    height, width = picture.shape[:2]
+    for letter, (x0, y0, x1, y1), (x, y) in marks:
+        colour = np.array(MARKER_COLOURS[letter], np.uint8)
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height and 0 <= x < width and 0 <= y < height):
+            continue  # told already
+        if prompt in ("label", "point"):
+            if not np.array_equal(picture[y, x], colour):
+                yield "No dot of the letter's colour stands at the point.", f"{letter} at ({x}, {y})"
+        elif prompt == "box":
+            line = _line_around(picture, (x0, y0, x1, y1))
+            if len(line) and float((line == colour).all(axis=1).mean()) < LINE_SHARE:
+                yield "No line of the letter's colour runs around the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
+        else:
+            there = cv2.inRange(picture, MARKER_COLOURS[letter], MARKER_COLOURS[letter])
+            inside = cv2.countNonZero(there[y0:y1, x0:x1])
+            if not inside or inside < cv2.countNonZero(there):
+                yield "No overlay of the letter's colour fills the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
+
+
+def _line_around(picture: Picture, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    """The pixels next to a box, outside of it but in the picture [N, 3]."""
+    x0, y0, x1, y1 = box
+    height, width = picture.shape[:2]
+    left, top, right, bottom = max(0, x0 - 1), max(0, y0 - 1), min(width, x1 + 1), min(height, y1 + 1)
+    parts = []
+    if y0 > 0:
+        parts.append(picture[y0 - 1, left:right])
+    if y1 < height:
+        parts.append(picture[y1, left:right])
+    if x0 > 0:
+        parts.append(picture[top:bottom, x0 - 1])
+    if x1 < width:
+        parts.append(picture[top:bottom, x1])
+    return np.concatenate(parts) if parts else np.zeros((0, 3), np.uint8)

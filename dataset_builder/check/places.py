@@ -1,0 +1,223 @@
+"""Rows against the slice store: where boxes and points lie, how pictures are turned, whether answers are true."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataset_builder.check.answers import in_slice, in_stack
+from dataset_builder.check.findings import Findings
+from dataset_builder.check.items import Item, Items, SliceKey, group
+from dataset_builder.check.maps import Map, Shown, read_maps
+from dataset_builder.check.pictures import THUMBNAIL, Pictures
+from dataset_builder.vocabulary import Structure
+
+BY_MAPS = ("boxes", "orientation", "answers")
+"""Checks that need the slice store."""
+
+LIKENESS = 0.5
+"""Least correlation of a picture with its slice."""
+AMBIGUOUS = 0.02
+"""By less than this a wrong turn may be more like the picture than the right one: symmetric anatomy, large markers."""
+_FLAT = 3.0
+"""Slices whose grey values vary less than this tell nothing about turns."""
+
+
+def check_places(
+    items: Items,
+    pictures: Pictures,
+    files: Sequence[Path],
+    words: Mapping[str, Structure],
+    findings: Findings,
+    progress: Callable[[str, int, int], None],
+) -> None:
+    """Go once through the slice store and make all checks that need it.
+
+    Args:
+        files: of the slice store.
+        words: structures by canonical name.
+    """
+    if not files:
+        for check in BY_MAPS:
+            findings.skip(check, "The data set has no slice store, which holds the label maps.")
+        return
+    checks = _Checks(items, pictures, words, findings)
+    try:
+        total = sum(pq.read_metadata(file).num_rows for file in files)
+        for done, here in enumerate(read_maps(list(files)), 1):
+            checks.look(here)
+            if done % 16 == 0 or done == total:
+                progress("slices", done, total)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        findings.violation("files", "The slice store cannot be read.", str(files[0].name), error)
+    checks.finish()
+
+
+class _Checks:
+    """All checks against slices, told of one slice at a time."""
+
+    def __init__(self, items: Items, pictures: Pictures, words: Mapping[str, Structure], findings: Findings) -> None:
+        self._words, self._findings, self._pictures = words, findings, pictures
+        self._items = items
+        self._waiting: dict[SliceKey, list[tuple[Item, int]]] = group(
+            (key, (item, number)) for item in items.rows for number, key in enumerate(item.slice_keys())
+        )
+        self._stacked = {key for item in items.rows if item.input == "stack" for key in item.slice_keys()}
+        self._areas: dict[SliceKey, dict[str, float]] = {}
+        self._through: dict[tuple[str, str, str], Mapping[str, float]] = {}
+        self._turned: set[tuple[object, ...]] = set()
+
+    def look(self, here: Map) -> None:
+        """Check all rows about a slice; a slice that the store holds twice is looked at once."""
+        if here.stack:
+            self._through[here.key[:3]] = here.through
+        if here.key in self._stacked:
+            self._areas[here.key] = {name: structure.area_mm2 for name, structure in here.structures.items()}
+        shown: dict[tuple[int, str, str], Shown] = {}
+        thumbnails: dict[str, npt.NDArray[np.float64] | None] = {}
+        for item, number in self._waiting.pop(here.key, ()):
+            # Without its pictures a data set does not say how large they are; pixels are square, so this does.
+            size = self._size(item, number) or round(max(here.extent) / item.pixel_mm)
+            key = (size, item.convention, item.view)
+            if key not in shown:
+                shown[key] = here.shown(*key)
+            self._places(item, number, shown[key])
+            if item.input != "stack":
+                self._findings.looked("answers")
+                if wrong := in_slice(item, here, shown[key], self._words):
+                    self._findings.violation("answers", "An answer is not true.", str(item), wrong)
+            self._turn(item, number, here, thumbnails)
+
+    def finish(self) -> None:
+        """Check stacks, of which all slices are known now, and name rows about slices that never came."""
+        for waiting in self._waiting.values():
+            for item, number in waiting:
+                found = f"{item.plane} {item.slice_index[number]} of {item.source}/{item.subject}"
+                self._findings.violation("answers", "The slice of a row is not in the slice store.", str(item), found)
+        for item in self._items.rows:
+            keys = item.slice_keys()
+            if item.input != "stack" or not all(key in self._areas for key in keys):
+                continue
+            self._findings.looked("answers")
+            areas = [self._areas[key] for key in keys]
+            if wrong := in_stack(item, areas, self._through.get(keys[0][:3], {}), self._words):
+                self._findings.violation("answers", "An answer is not true.", str(item), wrong)
+
+    def _size(self, item: Item, number: int) -> int:
+        """Side of a picture in pixels; 0 if there is no picture."""
+        seen = self._pictures.seen.get(item.pictures[number]) if number < len(item.pictures) else None
+        return seen.width if seen else 0
+
+    def _places(self, item: Item, number: int, shown: Shown) -> None:
+        """Boxes and points of one picture against the label map."""
+        findings = self._findings
+        if abs(item.pixel_mm - shown.pixel_mm) > 1e-4 * shown.pixel_mm:
+            found = f"{item.pixel_mm:g} mm, not {shown.pixel_mm:g}"
+            findings.violation("boxes", "The size of a pixel is not that of the picture.", str(item), found)
+        for name, box, point, image in zip(item.structures, item.boxes, item.points, item.box_images, strict=True):
+            if image != number:
+                continue
+            if name not in shown.map.structures:
+                findings.violation("boxes", "A structure is not in the slice of its box.", str(item), name)
+                continue
+            exact = shown.box(name)
+            # A pixel belongs to the structure that its middle lies on: borders move by half a pixel at most.
+            if max(abs(edge - wanted) for edge, wanted in zip(box, exact, strict=True)) > 1 and not _is_crumb(box):
+                found = f"{name}: {box}, not {tuple(round(edge, 1) for edge in exact)}"
+                findings.violation("boxes", "A box is not the box of its structure.", str(item), found)
+            if not shown.touches(name, point):
+                findings.violation("boxes", "A point does not lie on its structure.", str(item), f"{name}: {point}")
+
+    def _turn(self, item: Item, number: int, here: Map, known: dict[str, npt.NDArray[np.float64] | None]) -> None:
+        """Compare a picture with its slice in all eight ways to turn it."""
+        if item.input == "blank" or not self._size(item, number):
+            return
+        digest = item.pictures[number]
+        key = (digest, here.key, item.convention, item.view)
+        if key in self._turned:
+            return
+        self._turned.add(key)
+        if item.window not in known:
+            known[item.window] = _thumbnail(here, item.window)
+        slice_shown = known[item.window]
+        if slice_shown is None:
+            return
+        self._findings.looked("orientation")
+        picture = _normal(self._pictures.seen[digest].thumbnail)
+        likeness = [float((picture * turned).sum()) for turned in _turns(slice_shown)]
+        right = float((picture * _as_shown(slice_shown, item.convention, item.view)).sum())
+        if right < max(likeness) - AMBIGUOUS:
+            found = f"{item.convention}, {item.view}; correlation {right:.2f}, turned otherwise {max(likeness):.2f}"
+            self._findings.violation("orientation", "A picture is turned otherwise than stated.", str(item), found)
+        elif right < LIKENESS:
+            found = f"correlation {right:.2f}"
+            self._findings.violation("orientation", "A picture does not show its slice.", str(item), found)
+
+
+def _is_crumb(box: tuple[int, ...]) -> bool:
+    """Whether a box is a single pixel: of a structure that fell between the pixels of a small picture."""
+    return box[2] - box[0] == box[3] - box[1] == 1
+
+
+def _thumbnail(here: Map, window: str) -> npt.NDArray[np.float64] | None:
+    """The slice as stored, through a window, padded to a square [32, 32] with mean 0 and norm 1; ``None`` if flat."""
+    try:
+        low, high = window_limits(window)
+    except ValueError:
+        low, high = float(here.grey.min()), float(here.grey.max())
+    grey = np.clip((here.grey - low) * (255 / max(high - low, 1e-9)), 0, 255).astype(np.float32)
+    rows, columns = grey.shape
+    side = max(here.extent)
+    fine = 8 * THUMBNAIL
+    centres = (np.arange(fine) + 0.5) / fine * side
+    x = np.floor((centres - (side - here.extent[0]) / 2) / here.spacing[0]).astype(int)
+    y = np.floor((centres - (side - here.extent[1]) / 2) / here.spacing[1]).astype(int)
+    square = grey[np.clip(y, 0, rows - 1)[:, None], np.clip(x, 0, columns - 1)[None, :]]
+    square[(y < 0) | (y >= rows)] = 0
+    square[:, (x < 0) | (x >= columns)] = 0
+    small = cv2.resize(square, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return _normal(small) if float(small.std()) > _FLAT else None
+
+
+def window_limits(window: str) -> tuple[float, float]:
+    """The values that a window shows as black and as white, from its text in the column ``window``.
+
+    Raises:
+        ValueError: if it is not a window's text.
+    """
+    number = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+    if found := re.search(rf"W{number} L{number}$", window):
+        width, level = float(found[1]), float(found[2])
+        return level - width / 2, level + width / 2
+    if found := re.search(rf"\({number}-{number}\)$", window):
+        return float(found[1]), float(found[2])
+    raise ValueError(f"not a window: {window}")
+
+
+def _normal(thumbnail: npt.NDArray) -> npt.NDArray[np.float64]:
+    """Mean 0 and norm 1, so that a sum of products is a correlation."""
+    centred = thumbnail.astype(np.float64) - thumbnail.mean()
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9))
+
+
+def _as_shown(thumbnail: npt.NDArray[np.float64], convention: str, view: str) -> npt.NDArray[np.float64]:
+    """A stored slice's thumbnail [rows, columns] turned as a convention and view say."""
+    if convention == "radiological":
+        thumbnail = thumbnail[::-1, ::-1]
+    if view == "mirrored":
+        return thumbnail[:, ::-1]
+    if view == "rotated90":
+        return thumbnail.T[:, ::-1]  # what was the bottom row becomes the left column
+    return thumbnail[::-1, ::-1] if view == "rotated180" else thumbnail
+
+
+def _turns(thumbnail: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+    """All eight ways to turn or mirror a square."""
+    return [
+        side[:: 1 - 2 * up, :: 1 - 2 * left] for side in (thumbnail, thumbnail.T) for up in (0, 1) for left in (0, 1)
+    ]

@@ -1,0 +1,293 @@
+"""What could be had without looking: answers from options and text alone, scored per cell.
+
+Four guessers, none of which sees a picture:
+
+* ``first`` takes the first option.
+* ``longest`` takes the longest option.
+* ``constant`` takes the option that was right most often, of the times it was offered, in other volumes.
+* ``text`` is a linear classifier over words and phrases of up to three words of the question (options among them),
+  trained on other volumes. Each option is scored against each phrase; the best option is taken.
+
+Choices among equals get the share of credit that a random choice would. Where a marker is drawn and two options are
+given, the design leaves nothing to find, so that every guesser must be within two standard errors of chance (see
+:func:`dataset_builder.check.statistics.accuracy`; corrected for their number by Holm's method). Elsewhere, as where
+structures are named, the prior is real: it is reported.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.check.findings import Findings
+from dataset_builder.check.items import Item, Items, group
+from dataset_builder.check.statistics import Share, accuracy, holm
+from dataset_builder.errors import MISGroundError
+from dataset_builder.factors import DRAWN_PROMPTS
+
+LEVEL = 0.05
+"""Two standard errors: probability of a false alarm over all cells together, after Holm's correction."""
+FOLDS = 5
+MAX_ROWS = 40_000
+"""Larger data sets are sampled for the classifier, pairs kept whole."""
+HASH_SIZE = 1 << 21
+"""Weights of the classifier: one for an option with a phrase, by their hash."""
+EPOCHS = 8
+
+GUESSERS = ("first", "longest", "constant", "text")
+Floats = npt.NDArray[np.float64]
+
+
+class MissingExtraError(MISGroundError):
+    """A package that only this command needs is not installed."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What each guesser gets in a cell.
+
+    Args:
+        gated: whether all guessers must be at chance.
+        guessers: name -> accuracy; a guesser that could not be trained (one volume only) is left out.
+    """
+
+    cell: str
+    gated: bool
+    guessers: dict[str, Share]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How often the answer of anatomy (column ``prior_answer``) is right, for rows that are shown alike.
+
+    Args:
+        stated: rows that have a prior answer.
+        right: those of them in which it is the answer.
+    """
+
+    shown: str
+    rows: int
+    stated: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Priors:
+    """What could be had without looking: by kind of question, by cell; and by anatomy's own answers."""
+
+    pooled: list[Prior]
+    cells: list[Prior]
+    followed: list[Followed]
+
+
+def need_classifier() -> None:
+    """Fail early if scikit-learn is not there.
+
+    Raises:
+        MissingExtraError: naming the extra.
+    """
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "The check needs scikit-learn for its text classifier.",
+            remedy="Install the extra: pip install 'mis-ground[check]'.",
+        ) from error
+
+
+def is_gated(item: Item) -> bool:
+    """Whether nothing in a row's text can tell its answer: two options, and markers in place of names."""
+    return item.prompt in DRAWN_PROMPTS and len(item.options) == 2
+
+
+def check_priors(items: Items, findings: Findings, progress: Callable[[str, int, int], None]) -> Priors:
+    """Score the guessers in every cell and test those cells in which they must be at chance."""
+    rows = list(items.rows)
+    credit: dict[str, Floats] = {"first": first_option(rows), "longest": longest_option(rows)}
+    folds = volume_folds(rows)
+    if folds is None:
+        findings.note("priors", "There is one volume only: nothing can be trained on others.")
+    else:
+        credit["constant"] = constant_answer(rows, folds)
+        kept = sample(rows, MAX_ROWS)
+        if len(kept) < len(rows):
+            findings.note("priors", f"The text classifier was trained and scored on {len(kept):,} rows.")
+        scored = np.full(len(rows), np.nan)
+        scored[kept] = text_classifier([rows[i] for i in kept.tolist()], folds[kept], progress)
+        credit["text"] = scored
+    number = {id(item): i for i, item in enumerate(rows)}
+    result = Priors([], [], followed(rows))
+    families = ((result.pooled, group((kind_of(item), item) for item in rows)), (result.cells, items.cells))
+    for scores, groups in families:
+        for name, members in sorted(groups.items()):
+            for must in (True, False):
+                part = [item for item in members if is_gated(item) == must]
+                if part:
+                    scores.append(_score(name, must, part, [number[id(item)] for item in part], credit))
+    _test([*result.pooled, *result.cells], findings)
+    return result
+
+
+def kind_of(item: Item) -> str:
+    """Cells of one kind, over modalities and planes: what is asked, and whether structures are named or marked."""
+    shown = "turned" if item.view != "plain" else item.input
+    marked = "named" if item.prompt == "none" else "marked" if item.prompt in DRAWN_PROMPTS else "coordinates"
+    return f"{shown}, {item.terminology}, {marked}"
+
+
+def _score(cell: str, gated: bool, members: Sequence[Item], at: Sequence[int], credit: dict[str, Floats]) -> Prior:
+    guessers = {}
+    for name, found in credit.items():
+        scored = [(item, found[i]) for item, i in zip(members, at, strict=True) if not np.isnan(found[i])]
+        if scored:
+            guessers[name] = accuracy(
+                [value for _, value in scored],
+                [1 / len(item.options) for item, _ in scored],
+                [item.volume for item, _ in scored],
+            )
+    return Prior(cell, gated, guessers)
+
+
+def _test(priors: Sequence[Prior], findings: Findings) -> None:
+    tests = [(prior.cell, name, result) for prior in priors if prior.gated for name, result in prior.guessers.items()]
+    findings.looked("priors", len(tests))
+    if not tests:
+        findings.skip("priors", "No row has two options and drawn markers.")
+    for (cell, name, result), p in zip(tests, holm([result.p for _, _, result in tests]), strict=True):
+        if p < LEVEL:
+            found = (
+                f"{name}: {100 * result.value:.1f} % of {result.rows}, chance {100 * result.expected:.1f} %, "
+                f"standard error {100 * result.error:.1f} %"
+            )
+            findings.violation(
+                "priors", "The answer can be had without looking, though markers are drawn.", cell, found
+            )
+
+
+# Guessers ------------------------------------------------------------------------------------------------------------
+
+
+def first_option(rows: Sequence[Item]) -> Floats:
+    """Credit of always taking the first option [N]."""
+    return np.array([item.options[0] == item.answer for item in rows], np.float64)
+
+
+def longest_option(rows: Sequence[Item]) -> Floats:
+    """Credit of always taking the longest option [N]."""
+    return np.array([_credit(item, [len(option) for option in item.options]) for item in rows])
+
+
+def constant_answer(rows: Sequence[Item], folds: npt.NDArray[np.int64]) -> Floats:
+    """Credit of taking the option that was right most often when it was offered in other folds [N]."""
+    credit = np.zeros(len(rows))
+    for fold in range(int(folds.max()) + 1):
+        offered: dict[str, float] = {}
+        right: dict[str, float] = {}
+        for item, of in zip(rows, folds, strict=True):
+            if of != fold:
+                for option in item.options:
+                    offered[option] = offered.get(option, 0) + 1
+                right[item.answer] = right.get(item.answer, 0) + 1
+        for i in np.flatnonzero(folds == fold).tolist():
+            item = rows[i]
+            chance = 1 / len(item.options)  # counts as one more time that each option was offered
+            scores = [(right.get(option, 0) + chance) / (offered.get(option, 0) + 1) for option in item.options]
+            credit[i] = _credit(item, scores)
+    return credit
+
+
+def _credit(item: Item, scores: Sequence[float]) -> float:
+    """1 for the right option, shared among equals at the top."""
+    top = max(scores)
+    best = [option for option, score in zip(item.options, scores, strict=True) if score >= top - 1e-12]
+    return (item.answer in best) / len(best)
+
+
+def volume_folds(rows: Sequence[Item]) -> npt.NDArray[np.int64] | None:
+    """The fold of each row: a volume lies in one fold; ``None`` if there is only one volume."""
+    from sklearn.model_selection import GroupKFold
+
+    number = {volume: i for i, volume in enumerate(sorted({item.volume for item in rows}))}
+    if len(number) < 2:
+        return None
+    groups = [number[item.volume] for item in rows]
+    fold_of = np.zeros(len(rows), np.int64)
+    splits = GroupKFold(min(FOLDS, len(number))).split(np.zeros((len(rows), 1)), groups=groups)
+    for fold, (_, held_out) in enumerate(splits):
+        fold_of[held_out] = fold
+    return fold_of
+
+
+def sample(rows: Sequence[Item], count: int) -> npt.NDArray[np.int64]:
+    """Numbers of about ``count`` rows, pairs whole, the same whenever it is called."""
+    if len(rows) <= count:
+        return np.arange(len(rows))
+    limit = int(count / len(rows) * 2**64)
+    drawn = (int.from_bytes(hashlib.blake2b(item.unit.encode(), digest_size=8).digest(), "big") for item in rows)
+    return np.flatnonzero([value < limit for value in drawn])
+
+
+def text_classifier(
+    rows: Sequence[Item], folds: npt.NDArray[np.int64], progress: Callable[[str, int, int], None]
+) -> Floats:
+    """Credit of a classifier that reads the question, trained on other folds [N]."""
+    from scipy import sparse
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.linear_model import SGDClassifier
+
+    phrases = HashingVectorizer(
+        token_pattern=r"(?u)\b\w+\b",  # letters and digits that stand alone count, too
+        ngram_range=(1, 3),
+        n_features=HASH_SIZE,
+        alternate_sign=False,
+        binary=True,
+        norm=None,
+        dtype=np.float32,
+    ).transform(item.question for item in rows)
+    options = sorted({option for item in rows for option in item.options})
+    salt = {option: int(hashlib.blake2b(option.encode(), digest_size=4).hexdigest(), 16) for option in options}
+
+    def crossed(numbers: npt.NDArray[np.int64]) -> tuple[sparse.csr_matrix, npt.NDArray[np.bool_]]:
+        """Each option of each row as the phrases it stands with [options of all rows], and whether it is right."""
+        parts, labels = [], []
+        for i in numbers.tolist():
+            found = phrases.indices[phrases.indptr[i] : phrases.indptr[i + 1]].astype(np.int64)
+            for option in rows[i].options:
+                # Multiplied by an odd number, phrases stay apart; the option decides where they go.
+                parts.append((found * (2 * salt[option] + 1) + salt[option]) % HASH_SIZE)
+                labels.append(option == rows[i].answer)
+        ends = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int32)
+        scale = np.concatenate([np.full(len(part), len(part) ** -0.5, np.float32) for part in parts])
+        matrix = sparse.csr_matrix((scale, np.concatenate(parts).astype(np.int32), ends), (len(parts), HASH_SIZE))
+        return matrix, np.array(labels)
+
+    credit = np.zeros(len(rows))
+    count = int(folds.max()) + 1
+    for fold in range(count):
+        progress("classifier", fold, count)
+        held_out = np.flatnonzero(folds == fold)
+        if not len(held_out):
+            continue
+        model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=EPOCHS, tol=None, random_state=0)
+        model.fit(*crossed(np.flatnonzero(folds != fold)))
+        scores = iter(model.decision_function(crossed(held_out)[0]).tolist())
+        for i in held_out.tolist():
+            credit[i] = _credit(rows[i], [next(scores) for _ in rows[i].options])
+    progress("classifier", count, count)
+    return credit
+
+
+def followed(rows: Sequence[Item]) -> list[Followed]:
+    """How often anatomy's own answer is right, by how a question is shown and what it asks."""
+    found: dict[tuple[str, ...], list[Item]] = {}
+    for item in rows:
+        found.setdefault((item.input, item.terminology, item.frame, item.convention, item.view), []).append(item)
+    result = []
+    for key, members in sorted(found.items()):
+        stated = [item for item in members if item.prior_answer]
+        if stated:
+            right = sum(item.prior_answer == item.answer for item in stated)
+            result.append(Followed(", ".join(key), len(members), len(stated), right))
+    return result

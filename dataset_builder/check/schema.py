@@ -1,0 +1,138 @@
+"""Columns, types and values of rows: what must hold before anything else can be asked of them."""
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any
+
+import pyarrow as pa
+
+from dataset_builder.check.items import STANDARD_CONFIGS, Item
+from dataset_builder.factors import (
+    CONVENTIONS,
+    DRAWN_PROMPTS,
+    FRAMES,
+    INPUTS,
+    MODALITIES,
+    PLANES,
+    PROMPTS,
+    REGISTERS,
+    STACK_ORDERS,
+    TERMINOLOGIES,
+    VIEWS,
+    cell_of,
+)
+from dataset_builder.rows import COLUMNS
+
+LEGAL = {
+    "modality": MODALITIES,
+    "plane": PLANES,
+    "terminology": TERMINOLOGIES,
+    "prompt": PROMPTS,
+    "register": REGISTERS,
+    "convention": CONVENTIONS,
+    "frame": FRAMES,
+    "input": INPUTS,
+    "view": VIEWS,
+    "stack_order": (None, *STACK_ORDERS),
+}
+
+_FILLED = ("id", "question", "answer", "template", "relation", "fact_id", "source", "subject", "window", "version")
+_MAY_BE_NULL = ("stack_order",)
+
+
+def column_problems(schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    """What is wrong with the columns of a file: (problem, found).
+
+    A data set without pictures has their sha256 in the column ``image_sha256`` instead.
+    """
+    for name, kind in COLUMNS.items():
+        if name not in schema.names:
+            if not (name == "images" and "image_sha256" in schema.names):
+                yield "A column is missing.", name
+            continue
+        found = schema.field(name).type
+        if _plain(found) != _plain(kind) and not (name in _MAY_BE_NULL and pa.types.is_null(found)):
+            yield "A column has another type than it should have.", f"{name}: {found}, not {kind}"
+
+
+def _plain(kind: pa.DataType) -> object:
+    """A type without what does not matter: names of list items, and how long a text or list may be."""
+    if pa.types.is_struct(kind):
+        return tuple(sorted((field.name, str(_plain(field.type))) for field in kind))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return ["list", _plain(kind.value_type)]
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    return kind
+
+
+def gaps(row: Mapping[str, Any]) -> list[str]:
+    """Columns of a row that hold nothing where something must be: the row cannot be read further."""
+    return [
+        name
+        for name in COLUMNS
+        if name != "images" and name not in _MAY_BE_NULL and (row[name] is None or _has_gap(row[name]))
+    ]
+
+
+def _has_gap(value: Any) -> bool:
+    return isinstance(value, list) and any(part is None or _has_gap(part) for part in value)
+
+
+def value_problems(item: Item) -> Iterator[tuple[str, object]]:
+    """What is wrong with the values of a row: (problem, found)."""
+    for name, legal in LEGAL.items():
+        if getattr(item, name) not in legal:
+            yield "A factor has a value that it cannot have.", f"{name}: {getattr(item, name)}"
+    for name in _FILLED:
+        if not getattr(item, name).strip():
+            yield "A column is empty.", name
+    if not 2 <= len(set(item.options)) == len(item.options):
+        yield "Options are fewer than two, or not all different.", "; ".join(item.options)
+    if not (0 <= item.answer_index < len(item.options) and item.options[item.answer_index] == item.answer):
+        yield "The answer is not the option that answer_index names.", f"{item.answer}, {item.answer_index}"
+    if item.prior_answer and item.prior_answer not in item.options:
+        yield "The prior answer is not one of the options.", item.prior_answer
+    places = {len(item.structures), len(item.boxes), len(item.points), len(item.box_images)}
+    if places != {len(item.structures)} or not item.structures:
+        yield "There is not one box, point and picture number for each structure.", sorted(places)
+    if any(len(box) != 4 for box in item.boxes) or any(len(point) != 2 for point in item.points):
+        yield "A box has other than four numbers, or a point other than two.", (item.boxes, item.points)
+    if any(not 0 <= image < len(item.slice_index) for image in item.box_images):
+        yield "A box is said to be in a picture that the row does not have.", item.box_images
+    if (len(item.slice_index) > 1) != (item.input == "stack") or not item.slice_index:
+        yield "Only a stack, and every stack, has several slices.", len(item.slice_index)
+    if (item.stack_order is None) == (item.input == "stack"):
+        yield "Only a stack, and every stack, has an order.", item.stack_order
+    if item.input == "blank" and item.prompt not in DRAWN_PROMPTS:
+        yield "A blank canvas without a drawn marker shows nothing.", item.prompt
+    if not (isfinite(item.pixel_mm) and item.pixel_mm > 0):
+        yield "The size of a pixel is not a positive number.", item.pixel_mm
+    if not (isfinite(item.margin_mm) and item.margin_mm >= 0):
+        yield "The margin is not a number of 0 or more.", item.margin_mm
+
+
+def is_usable(item: Item) -> bool:
+    """Whether the values that all other checks rely on are as they must be."""
+    count = len(item.structures)
+    return (
+        all(getattr(item, name) in legal for name, legal in LEGAL.items())
+        and 0 < count == len(item.boxes) == len(item.points) == len(item.box_images)
+        and all(len(box) == 4 for box in item.boxes)
+        and all(len(point) == 2 for point in item.points)
+        and all(0 <= image < len(item.slice_index) for image in item.box_images)
+        and item.answer in item.options
+        and len(item.options) > 1
+        and isfinite(item.pixel_mm)
+        and item.pixel_mm > 0
+    )
+
+
+def wrong_cell(item: Item, config: str, split: str) -> str | None:
+    """The cell that a row belongs to, if its file is that of another; a user's own configs may hold any row."""
+    if config not in STANDARD_CONFIGS:
+        return None
+    belongs = cell_of(item.modality, item.plane, item.terminology, item.prompt, item.input, item.view)  # type: ignore[arg-type]
+    return None if belongs == (config, split) else "/".join(belongs)

@@ -1,0 +1,45 @@
+"""The main results of an audit in the terminal."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dataset_builder.check import Audit
+from dataset_builder.check.priors import GUESSERS
+from dataset_builder.check.report import share_text, verdict
+
+_COLOURS = {"ok": "green", "violation": "bold red", "not checked": "yellow"}
+
+
+def show(audit: Audit, console: Console) -> None:
+    """Print the checks, each violation with an example, and what could be had without looking."""
+    checks = audit.findings.checks.values()
+    summary = Table(title=f"{escape(audit.dataset)}: {audit.rows:,} questions about {audit.volumes:,} volumes")
+    for name in ("check", "looked at", "outcome"):
+        summary.add_column(name, justify="right" if name == "looked at" else "left")
+    for check in checks:
+        text = f"{check.count:,} violations" if check.violations else check.status
+        notes = "".join(f" {note}" for note in (check.skipped, *check.notes) if note)
+        summary.add_row(check.name, f"{check.looked_at:,}", f"[{_COLOURS[check.status]}]{text}[/]{escape(notes)}")
+    console.print(summary)
+    for check in checks:
+        for violation in check.violations.values():
+            console.print(f"[bold red]{check.name}[/]: {escape(violation.problem)} {violation.count:,} times, such as:")
+            console.print(f"    {escape(violation.examples[0])}", soft_wrap=True, highlight=False)
+    if audit.priors.pooled:
+        console.print(_guessers(audit))
+    colour = "green" if audit.ok else "bold red"
+    console.print(f"[{colour}]{escape(verdict(audit))}[/]", soft_wrap=True)
+
+
+def _guessers(audit: Audit) -> Table:
+    shown = Table(title="What could be had without looking: accuracy in per cent, ± one standard error")
+    shown.add_column("questions")
+    for name in ("rows", "chance", *GUESSERS, "must be"):
+        shown.add_column(name, justify="right")
+    for prior in audit.priors.pooled:
+        known = next(iter(prior.guessers.values()))
+        scores = [share_text(prior.guessers.get(name)) for name in GUESSERS]
+        must = "at chance" if prior.gated else ""
+        shown.add_row(prior.cell, f"{known.rows:,}", f"{100 * known.expected:.1f}", *scores, must)
+    return shown
