@@ -133,7 +133,7 @@ def check_priors(items: Items, findings: Findings, progress: Callable[[str, int,
 def kind_of(item: Item) -> str:
     """Cells of one kind, over modalities and planes: what is asked, and whether structures are named or marked."""
     shown = "turned" if item.view != "plain" else item.input
-    marked = "named" if item.prompt == "none" else "marked" if item.prompt in DRAWN_PROMPTS else "coordinates"
+    marked = "named" if item.prompt == "none" else "marked" if item.prompt in DRAWN_PROMPTS else "pixels"
     return f"{shown}, {item.terminology}, {marked}"
 
 

@@ -19,14 +19,15 @@ MARKDOWN, JSON = "check.md", "check.json"
 
 METHOD = f"""\
 - *Balance* and *leakage*: shares are tested by their deviations within what one draw decided together (a pair, or a
-  fact); a pair whose rows deviate in opposite ways adds nothing. A share is a violation if its probability, corrected by
-  Holm's method for all shares of the check, is below {ALPHA:g}, and it is off by more than {100 * MIN_EFFECT:g} points:
-  small cells raise no alarm.
-- *Guessers* see no picture. `first` takes the first option, `longest` the longest, `constant` the option that was right
-  most often when it was offered in other volumes, `text` a linear classifier over words and phrases of up to three words
-  of the question and its options, trained on other volumes ({FOLDS} folds, {EPOCHS} passes).
+  fact); a pair whose rows deviate in opposite ways adds nothing. A share is a violation if its probability, corrected
+  by Holm's method for all shares of the check, is below {ALPHA:g}, and it is off by more than {100 * MIN_EFFECT:g}
+  points: small cells raise no alarm.
+- *Guessers* see no picture. `first` takes the first option, `longest` the longest, `constant` the option that was
+  right most often when it was offered in other volumes, `text` a linear classifier over words and phrases of up to
+  three words of the question and its options, trained on other volumes ({FOLDS} folds, {EPOCHS} passes).
 - Where a marker is drawn and there are two options, every guesser must be at chance: within two standard errors,
-  corrected by Holm's method for all cells and guessers to a level of {LEVEL:g}. Elsewhere the prior is real and reported.
+  corrected by Holm's method for all cells and guessers to a level of {LEVEL:g}. Elsewhere the prior is real, and
+  reported.
 - Standard errors are by volume, or binomial where that is larger; with few volumes they say little.
 """
 
@@ -109,7 +110,7 @@ def to_markdown(audit: Audit) -> str:
     """The report to read."""
     checks = audit.findings.checks.values()
     pictures = ", ".join(f"{count:,} of {size}" for size, count in audit.pictures.items()) or "none"
-    facts = [
+    facts: list[list[object]] = [
         ["questions", audit.rows],
         ["volumes", audit.volumes],
         ["facts", audit.facts],
@@ -122,7 +123,7 @@ def to_markdown(audit: Audit) -> str:
         f"**{verdict(audit)}**",
         table(["", ""], facts),
         "## Checks",
-        table(["check", "what must hold", "looked at", "outcome"], [_check_line(c) for c in checks]),
+        table(["check", "what must hold", "looked at", "outcome"], [_check_line(check) for check in checks]),
         *_violations(audit),
         "## What could be had without looking",
         "Accuracy in per cent, ± one standard error.",

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from dataset_builder.check import Audit
 from dataset_builder.check.priors import GUESSERS
-from dataset_builder.check.report import share_text, verdict
+from dataset_builder.check.report import verdict
 
 _COLOURS = {"ok": "green", "violation": "bold red", "not checked": "yellow"}
 
@@ -33,13 +33,12 @@ def show(audit: Audit, console: Console) -> None:
 
 
 def _guessers(audit: Audit) -> Table:
-    shown = Table(title="What could be had without looking: accuracy in per cent, ± one standard error")
+    shown = Table(title="Accuracy in per cent of guessers that do not look (* must be at chance)")
     shown.add_column("questions")
-    for name in ("rows", "chance", *GUESSERS, "must be"):
+    for name in ("chance", *GUESSERS):
         shown.add_column(name, justify="right")
     for prior in audit.priors.pooled:
-        known = next(iter(prior.guessers.values()))
-        scores = [share_text(prior.guessers.get(name)) for name in GUESSERS]
-        must = "at chance" if prior.gated else ""
-        shown.add_row(prior.cell, f"{known.rows:,}", f"{100 * known.expected:.1f}", *scores, must)
+        chance = next(iter(prior.guessers.values())).expected
+        scores = [f"{100 * prior.guessers[name].value:.1f}" if name in prior.guessers else "-" for name in GUESSERS]
+        shown.add_row(prior.cell, f"{100 * chance:.1f}{'*' if prior.gated else ' '}", *scores)
     return shown
