@@ -79,7 +79,12 @@ def save_tiny_qwen3_vl(folder: Path) -> Path:
             "num_key_value_heads": 1,
             "head_dim": 32,
             "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [6, 5, 5]},
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [6, 5, 5],
+                "mrope_interleaved": True,  # transformers takes it for granted, vLLM reads it here
+            },
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
         },

@@ -19,11 +19,16 @@ SETTINGS = {
 
 @contextmanager
 def running(model: str) -> Iterator[LLM]:
-    """An engine with the model, gone at the end, so that another can be started after it."""
+    """An engine with the model, gone at the end."""
     engine = LLM(model, **SETTINGS)
     try:
         yield engine
     finally:
-        del engine
-        gc.collect()
-        cleanup_dist_env_and_memory()
+        stop(engine)
+
+
+def stop(engine: LLM) -> None:
+    """End an engine, so that another can be started in this process."""
+    engine.llm_engine.engine_core.shutdown()
+    gc.collect()
+    cleanup_dist_env_and_memory()
