@@ -1,5 +1,10 @@
-"""The harness's own command line with MIS-Ground's tasks and models registered: ``mis-ground eval ARGS``."""
+"""The harness's own command line with MIS-Ground's tasks and models registered: ``mis-ground eval ARGS``.
 
+Two options are this package's own: ``--resume DIR`` keeps every answer in DIR and never asks for it again, and
+``--strict`` stops a run whose pictures do not seem to reach the model.
+"""
+
+import argparse
 import filecmp
 import importlib
 import importlib.util
@@ -52,29 +57,67 @@ def harness_arguments(arguments: Sequence[str]) -> list[str]:
     return [*arguments, "--include_path", str(TASKS)]
 
 
+def own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """This package's options, and the arguments that are left for the harness.
+
+    Raises:
+        MISGroundError: if ``--resume`` names no folder, or stands beside the harness's own cache.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--resume", type=Path)
+    parser.add_argument("--strict", action="store_true")
+    try:
+        options, rest = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise MISGroundError("--resume needs a folder.", remedy="Give one: --resume DIR.") from error
+    caches = {"--use_cache", "-c"}
+    if options.resume and any(argument.split("=", 1)[0] in caches for argument in rest):
+        raise MISGroundError(
+            "--resume and --use_cache both keep answers.", remedy="Leave out --use_cache: it takes no note of pictures."
+        )
+    return options, rest
+
+
+HELP = """\
+options of mis-ground eval, beside all of the harness's own:
+  --resume DIR   keep every answer in DIR; give the same command again after an interruption, and only what is missing
+                 is asked
+  --strict       stop if the pictures do not seem to reach the model (otherwise: warn)
+"""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the harness's command line.
 
     Args:
-        arguments: what ``lm_eval`` takes, without the program's name.
+        arguments: what ``lm_eval`` takes, without the program's name, and this package's own options.
 
     Returns:
         The exit status.
 
     Raises:
         DatasetNotFoundError: if there is no data set to evaluate on.
+        MISGroundError: if the options do not go together, or a check of ``--strict`` fails.
     """
-    given = harness_arguments(arguments)
+    options, rest = own_options(arguments)
+    if not rest or {"-h", "--help"} & set(rest):
+        print(HELP)
+    given = harness_arguments(rest)
     register_models()
     from lm_eval.__main__ import cli_evaluate
 
+    from lm_eval_tasks.watching import Watch, watched
+
+    watch = Watch(options.resume, options.strict)
     before, sys.argv = sys.argv, ["mis-ground eval", *given]
     try:
-        cli_evaluate()
+        with watched(watch):
+            cli_evaluate()
     except FileNotFoundError as error:
         if "MIS-Ground data set" in str(error):
             raise DatasetNotFoundError(str(error)) from error
         raise
     finally:
         sys.argv = before
+    watch.summary()
     return 0

@@ -1,0 +1,197 @@
+"""Before a long run: how long it will be, and whether the pictures reach the model.
+
+A picture that is silently dropped is the best-known trap of evaluations with pictures: the run goes through, and the
+scores are those of a model that was shown nothing. So the places for pictures in the prompts are counted, and some
+questions are asked twice, with their picture and with a blank one: a model that answers all of them the same does
+not look.
+"""
+
+import copy
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+Request = Any
+Ask = Callable[[list[Request]], Sequence[str]]
+
+PROBES = 12
+"""So many questions are asked with their picture and with a blank one."""
+
+LONG_RUN = 200
+"""From so many questions on a run is probed; a shorter one is over before."""
+
+DEFAULT_PLACEHOLDER = "<image>"
+TOKEN_NAMES = ("image_token", "boi_token", "image_start_token", "start_image_token", "vision_start_token")
+"""Attributes of models, processors and tokenizers that hold the text that stands for a picture."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to ask."""
+
+    questions: int
+    pictures: int
+    tasks: int
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> "Plan":
+        """Count the questions, their pictures and their tasks."""
+        return cls(
+            len(requests), sum(len(pictures_of(request)) for request in requests), len({r.task_name for r in requests})
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What asking with and without pictures showed.
+
+    Args:
+        asked: questions asked twice.
+        same: those answered the same both times.
+        different_answers: how many different answers were given to the questions with their pictures.
+        seconds: that a question took.
+        reached: whether the first logits differ, where the model can tell.
+    """
+
+    asked: int
+    same: int
+    different_answers: int
+    seconds: float
+    reached: bool | None
+
+
+def pictures_of(request: Request) -> list[Any]:
+    """The pictures of a request; none for a text-only one."""
+    return list(request.args[2].get("visual") or []) if len(request.args) > 2 else []
+
+
+def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
+    """Whether each prompt has a place for each of its pictures, and the model takes so many.
+
+    Args:
+        requests: of the harness, their prompts in the model's chat template if it is used.
+        model: the harness's model.
+
+    Returns:
+        Sentences for the user; none if all is well or it cannot be told (models behind an API make places themselves).
+    """
+    problems = []
+    most = max((len(pictures_of(request)) for request in requests), default=0)
+    taken = getattr(model, "max_images", None)
+    if taken is not None and most > taken:
+        problems.append(
+            f"The model takes {taken} picture(s) a question and some questions have {most}: the others would be "
+            f"dropped. Give it more: --model_args max_images={most}."
+        )
+    if hasattr(model, "_concurrent"):
+        return problems
+    tokens = placeholders(model)
+    wrong = []
+    for request in requests:
+        expected = len(pictures_of(request))
+        # The first token that there is counts: others may stand around it.
+        places = next(filter(None, (request.args[0].count(token) for token in tokens)), 0)
+        if expected and places != expected:
+            wrong.append((request, expected))
+    if wrong:
+        request, expected = wrong[0]
+        counts = ", ".join(f"{token!r} {request.args[0].count(token)} times" for token in tokens)
+        problems.append(
+            f"{len(wrong)} of {len(requests)} prompts do not have a place for each of their pictures: a question of "
+            f"{request.task_name} has {expected}, and in its prompt there is {counts}. Is --apply_chat_template "
+            "missing, or does the model need another image_token_id or image_string in --model_args?"
+        )
+    return problems
+
+
+def placeholders(model: Any) -> list[str]:
+    """The texts that may stand for a picture in a prompt: the model's own first."""
+    holders = (model, getattr(model, "processor", None), getattr(model, "tokenizer", None))
+    found = [getattr(model, "image_token", None), DEFAULT_PLACEHOLDER]
+    found += [getattr(holder, name, None) for holder in holders for name in TOKEN_NAMES]
+    return list(dict.fromkeys(token for token in found if isinstance(token, str) and token))
+
+
+def probe(requests: Sequence[Request], model: Any, ask: Ask, count: int = PROBES) -> Probe | None:
+    """Ask some questions with their pictures and with blank ones; None if no question has a picture.
+
+    Args:
+        requests: of the harness.
+        model: asked for its logits if it can give them.
+        ask: gives answers to requests.
+        count: at most so many questions, spread over all.
+    """
+    with_pictures = [request for request in requests if pictures_of(request)]
+    if not with_pictures:
+        return None
+    step = max(1, len(with_pictures) // count)
+    chosen = [_decided(request, blank=False) for request in with_pictures[::step][:count]]
+    blank = [_decided(request, blank=True) for request in with_pictures[::step][:count]]
+    with _own_random_numbers():
+        seen = [str(answer).strip() for answer in ask(chosen)]
+        start = time.monotonic()
+        unseen = [str(answer).strip() for answer in ask(blank)]
+        seconds = (time.monotonic() - start) / len(chosen)
+        same = sum(one == other for one, other in zip(seen, unseen, strict=True))
+        reached = logits_differ(model, chosen[0], blank[0]) if same == len(chosen) else True
+    return Probe(len(chosen), same, len(set(seen)), seconds, reached)
+
+
+def probe_problems(found: Probe) -> list[str]:
+    """What a user should know of a probe."""
+    if found.same < found.asked:
+        return []
+    text = f"All of {found.asked} questions were answered the same with their picture and with a blank one. "
+    if found.reached is False:
+        return [text + "The picture does not reach the model: its logits are the same to the last digit."]
+    if found.reached:
+        text += "The picture does reach the model (its logits change), but the answers do not depend on it"
+    else:
+        text += "Either the picture does not reach the model, or its answers do not depend on it"
+    if found.different_answers == 1 and found.asked > 1:
+        text += "; it answered the same to every one of these questions"
+    return [text + "."]
+
+
+def logits_differ(model: Any, one: Request, other: Request) -> bool | None:
+    """Whether the logits of the first token differ between two requests; None if the model cannot tell.
+
+    Works for the harness's ``hf-multimodal`` and what is made of it.
+    """
+    network, encode = getattr(model, "model", None), getattr(model, "tok_batch_multimodal_encode", None)
+    if network is None or encode is None or not callable(network):
+        return None
+    import torch
+
+    with torch.no_grad():
+        first, second = (
+            network(**encode([request.args[0]], [pictures_of(request)])).logits[:, -1] for request in (one, other)
+        )
+    return first.shape != second.shape or not torch.equal(first, second)
+
+
+def _decided(request: Request, blank: bool) -> Request:
+    """A copy of a request that is answered without drawing, and with blank pictures if asked for."""
+    from PIL import Image
+
+    prompt, generation, more = request.args
+    pictures = pictures_of(request)
+    if blank:
+        pictures = [Image.new("RGB", picture.size, (127, 127, 127)) for picture in pictures]
+    changed = copy.copy(request)
+    changed.arguments = (prompt, {**generation, "do_sample": False, "temperature": 0.0}, {**more, "visual": pictures})
+    return changed
+
+
+@contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """What is drawn inside is not missing outside."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        yield
