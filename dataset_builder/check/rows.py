@@ -192,9 +192,9 @@ def _counts_images(item: Item) -> bool:
 
 def facts(items: Items, findings: Findings) -> None:
     """Rows of a fact share all but factors, and no two of them share all factors."""
-    for members in items.facts.values():
+    for fact, members in items.facts.items():
         findings.looked("facts")
-        where = str(members[0])
+        where = f"fact {fact}, such as {members[0]}"
         different = [name for name in _SAME_IN_FACT if len({getattr(item, name) for item in members}) > 1]
         if len({tuple(sorted(item.slice_index)) for item in members}) > 1:
             different.append("slice_index")
