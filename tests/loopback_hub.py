@@ -143,6 +143,7 @@ class LoopbackHub:
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # or datasets asks Amazon
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }

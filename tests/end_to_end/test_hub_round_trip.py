@@ -1,0 +1,130 @@
+"""From a built folder to a Hub and back, with the commands that a user gives; the Hub is one on loopback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from loopback_hub import TOKEN, LoopbackHub, client
+from small_ground import CELLS, write_ground
+
+from dataset_builder.hub import push
+
+PLACE = "me/mis-ground"
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with LoopbackHub() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def shell(hub, tmp_path_factory):
+    """Runs a command in an empty home, where nothing but this Hub can be reached."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "sitecustomize.py").write_text(ONLY_LOOPBACK)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "MIS_GROUND"))}
+    environment = {
+        **inherited,
+        **hub.environment(),
+        "HOME": str(home),
+        "HF_HOME": str(home / "hf"),
+        "PYTHONPATH": str(home),
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def run(*command, check=True, **more):
+        done = subprocess.run(
+            [sys.executable, *command],
+            env=environment | more,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        assert TOKEN not in done.stdout + done.stderr
+        return done
+
+    run.home = home
+    return run
+
+
+# It hides the environment's own sitecustomize, and so has to run it.
+ONLY_LOOPBACK = """
+import os, runpy, socket, sysconfig
+own = os.path.join(sysconfig.get_paths()["purelib"], "sitecustomize.py")
+if os.path.exists(own):
+    runpy.run_path(own)
+real = socket.getaddrinfo
+def only_here(host, *rest, **named):
+    if host == "datasets-server.127.0.0.1":  # what datasets makes of the Hub's name to ask for its viewer
+        raise socket.gaierror("no such host")
+    if host not in ("127.0.0.1", "localhost", None):
+        raise SystemExit(f"ASKED FOR THE HOST {host}")
+    return real(host, *rest, **named)
+socket.getaddrinfo = only_here
+"""
+
+
+@pytest.fixture(scope="module")
+def pushed(hub, shell):
+    """A data set pushed with the command, then a split added to it."""
+    write_ground(shell.home / "mis-ground", CELLS)
+    said = shell("-m", "dataset_builder.cli", "push", PLACE).stdout
+    (shell.home / "mis-ground").rename(shell.home / "first")  # or the harness would take the folder
+    more = write_ground(shell.home / "more", [("ct", "axial", "directional", "mask")], slices=False)
+    with pytest.MonkeyPatch.context() as patched:
+        push(more, PLACE, api=client(hub, patched))
+    return said
+
+
+LOAD = """
+import json
+from datasets import load_dataset
+out = {}
+everything = load_dataset("me/mis-ground")
+out["splits"] = {name: len(rows) for name, rows in everything.items()}
+row = everything["test"][0]
+out["picture"] = row["images"][0].size
+out["cell"] = list(load_dataset("me/mis-ground", "ct_axial", split="directional_mask")["prompt"])
+stream = load_dataset("me/mis-ground", split="test", streaming=True)
+out["streamed"] = sorted(one["id"] for one in stream)
+out["whole"] = sorted(everything["test"]["id"])
+out["streamed size"] = next(iter(stream))["images"][0].size
+out["slices"] = len(load_dataset("me/mis-ground", "slices", split="test"))
+out["earlier"] = len(load_dataset("me/mis-ground", split="test", revision=REVISION))
+print("RESULT" + json.dumps(out))
+"""
+
+
+def test_load_dataset_from_the_hub(pushed, shell, hub):
+    (tag, *_) = (ref.removeprefix("refs/tags/") for ref in hub.repos[PLACE].refs if ref.startswith("refs/tags/"))
+    assert f'revision="{tag}"' in pushed
+    done = shell("-c", LOAD.replace("REVISION", repr(tag)))
+    found = json.loads(done.stdout.partition("RESULT")[2])
+    assert found["splits"] == {"test": 20}
+    assert found["cell"] == ["mask"] * 4
+    assert found["streamed"] == found["whole"]
+    assert len(set(found["whole"])) == 20
+    assert found["picture"] == found["streamed size"] == [64, 64]
+    assert (found["slices"], found["earlier"]) == (1, 16)
+
+
+def test_the_harness_scores_with_the_data_from_the_hub(pushed, shell):
+    shell(
+        *("-m", "dataset_builder.cli", "eval", "--model", "mis-ground-constant", "--tasks", "mis_ground_ct_axial_*"),
+        *("--output_path", "out", "--log_samples"),
+        MIS_GROUND_DATASET=PLACE,
+    )
+    (path,) = (shell.home / "out").rglob("results_*.json")
+    scores = {name: one for name, one in json.loads(path.read_text())["results"].items() if "acc,none" in one}
+    assert set(scores) == {f"mis_ground_ct_axial_directional_{prompt}" for prompt in ("box", "none", "mask")}
+    assert all((one["acc,none"], one["pair_acc,none"]) == (0.5, 0) for one in scores.values())
+    samples = next((shell.home / "out").rglob("samples_mis_ground_ct_axial_directional_mask_*.jsonl"))
+    assert len(Path(samples).read_text().splitlines()) == 4
