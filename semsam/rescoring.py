@@ -27,6 +27,8 @@ from semsam.tables import NeighbourTables
 
 # So that a sum of nothing is -inf, and not NaN.
 _LOWEST = torch.finfo(torch.float32).min
+# No float32 sum of all probabilities is less.
+_ALMOST_ALL = 1 - 1e-4
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,11 @@ def rescore(
         return logits
     return _rescore(
         logits,
-        tables,
+        tables.first(settings.k),
         most=settings.top_m,
         threshold=_threshold(settings.top_p),
         strength=None if settings.strength == 1 else settings.strength,
         sample=settings.mode == "sample",
-        k=settings.k,
     )
 
 
@@ -134,7 +135,7 @@ def rescore_rows(logits: Tensor, tables: NeighbourTables, rows: RowSettings) -> 
         strength=rows.strength,
         sample=rows.sample,
         top_m=rows.top_m,
-        row_k=rows.k,
+        k=rows.k,
     )
 
 
@@ -145,9 +146,8 @@ def _rescore(
     threshold: float | Tensor,
     strength: float | Tensor | None,
     sample: bool | Tensor,
-    k: int | None = None,
     top_m: Tensor | None = None,
-    row_k: Tensor | None = None,
+    k: Tensor | None = None,
 ) -> Tensor:
     full = _softmax(logits)
     ids = top_k(logits, most)  # [B, M]
@@ -156,24 +156,25 @@ def _rescore(
     log_total = own[:, :1] - probability[:, :1].log()  # [B, 1]
 
     before = probability.cumsum(-1) - probability
-    candidate = (before < threshold) & (own > -torch.inf)
+    candidate = before < threshold
+    if isinstance(threshold, Tensor) or threshold > _ALMOST_ALL:
+        candidate &= own > -torch.inf  # else they have all of the probability before them
     if top_m is not None:
         candidate &= torch.arange(ids.shape[1], device=ids.device) < top_m
 
     # log(score) = log(sum of exp(logit + log w)) - log total. The sum is taken beside its largest term, so that with
     # one neighbour it is exactly the token's own logit: the scores have the very order of the logits.
-    neighbours = torch.nn.functional.embedding(ids, tables.ids[:, :k])  # [B, M, K]
-    weights = torch.nn.functional.embedding(ids, tables.weights[:, :k])
-    if strength is not None or row_k is not None:
-        weights = _reduced(weights, strength, row_k)
-    terms = weights.log_().add_(logits.gather(1, neighbours.flatten(1).long()).view_as(weights))
+    neighbours = torch.nn.functional.embedding(ids, tables.ids)  # [B, M, K]
+    terms = torch.nn.functional.embedding(ids, tables.log_weights)
+    if strength is not None or k is not None:
+        terms = _reduced(terms, strength, k)
+    terms += logits.gather(1, neighbours.flatten(1).long()).view_as(terms)
     largest = terms.amax(-1, keepdim=True).clamp_min_(_LOWEST)
     score = terms.sub_(largest).exp_().sum(-1).log_().add_(largest.squeeze(-1))
     score = torch.where(candidate, score, -torch.inf)
     best = score.amax(-1, keepdim=True)
 
-    # Of bools, a > b is a and not b.
-    rescored = (best > -torch.inf) > (candidate > tables.content.take(ids)).any(-1, keepdim=True)  # [B, 1]
+    rescored = best > -torch.inf  # [B, 1]; NaN where a candidate is not content
     if isinstance(strength, Tensor):
         rescored &= strength.squeeze(-1) > 0
     # Adding -0.0 leaves every bit as it is. A float32 result takes the place of the softmax.
@@ -193,12 +194,13 @@ def _softmax(logits: Tensor) -> Tensor:
     return full.div_(full.sum(-1, keepdim=True))
 
 
-def _reduced(weights: Tensor, strength: float | Tensor | None, k: Tensor | None) -> Tensor:
-    """``weights`` [B, M, K] with the neighbours' own weakened, and those after the k-th gone."""
-    column = torch.arange(weights.shape[-1], device=weights.device)
+def _reduced(terms: Tensor, strength: float | Tensor | None, k: Tensor | None) -> Tensor:
+    """Log weights [B, M, K] with those of other tokens weakened, and those after the k-th gone."""
+    column = torch.arange(terms.shape[-1], device=terms.device)
     if strength is not None:
-        weights = torch.where(column == 0, weights, weights * strength)
-    return weights if k is None else torch.where(column < k, weights, 0.0)
+        less = strength.log() if isinstance(strength, Tensor) else math.log(strength)
+        terms = torch.where(column == 0, terms, terms + less)
+    return terms if k is None else torch.where(column < k, terms, -torch.inf)
 
 
 def _values(

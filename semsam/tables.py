@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -56,8 +57,13 @@ class NeighbourTables:
         moved = {name: getattr(self, name).to(device) for name in ("ids", "weights", "content")}
         return dataclasses.replace(self, **moved)
 
+    @cached_property
+    def log_weights(self) -> Tensor:
+        """float32[V, K], the weights' logarithms; NaN for tokens that are not content, which spoil every sum."""
+        return torch.where(self.content.unsqueeze(1), self.weights.log(), torch.nan)
+
     def first(self, k: int) -> Self:
-        """The tables of the ``k`` nearest neighbours.
+        """The tables of the ``k`` nearest neighbours: a view.
 
         Raises:
             TablesError: if they have fewer.
@@ -69,7 +75,9 @@ class NeighbourTables:
                 f"The neighbour tables have {self.k} neighbours of each token; {k} are asked for.",
                 remedy=f"build them with k={k}.",
             )
-        return dataclasses.replace(self, ids=self.ids[:, :k].contiguous(), weights=self.weights[:, :k].contiguous())
+        view = dataclasses.replace(self, ids=self.ids[:, :k], weights=self.weights[:, :k])
+        view.__dict__["log_weights"] = self.log_weights[:, :k]
+        return view
 
 
 def check_model(tables: NeighbourTables, embedding: Tensor) -> None:

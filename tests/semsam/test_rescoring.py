@@ -367,3 +367,19 @@ def test_tables_elsewhere_are_refused():
 def test_float64_logits_are_refused():
     with pytest.raises(TablesError, match="float64"):
         rescore(torch.randn(1, 30, dtype=torch.float64), random_tables(30, 4, seed=0))
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_never_waits_for_the_device(by_row):
+    """On tensors without data any look at a value fails."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    made = random_tables(3000, 4, seed=0)
+    with FakeTensorMode() as mode:
+        tables = NeighbourTables(*(mode.from_tensor(part) for part in (made.ids, made.weights, made.content)))
+        logits = torch.empty(4, 3000)
+        if by_row:
+            result = rescore_rows(logits, tables, RowSettings.of([Settings(k=4), None, Settings(k=2), None]))
+        else:
+            result = rescore(logits, tables, strength=0.5, mode="sample")
+    assert result.shape == (4, 3000)

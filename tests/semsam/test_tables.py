@@ -25,6 +25,17 @@ def test_first_are_the_tables_of_fewer_neighbours(embedding, tables):
     assert tables.first(6) is tables
 
 
+def test_first_are_a_view_that_costs_nothing(tables):
+    for part in ("ids", "weights", "log_weights"):
+        assert getattr(tables.first(2), part).data_ptr() == getattr(tables, part).data_ptr()
+        assert getattr(tables.first(2), part).shape == (300, 2)
+
+
+def test_log_weights_of_control_tokens_are_nan(tables):
+    assert tables.log_weights.isnan().any(1).tolist() == (~tables.content).tolist()
+    assert torch.equal(tables.log_weights[tables.content], tables.weights[tables.content].log())
+
+
 def test_more_neighbours_than_there_are_are_refused(tables):
     with pytest.raises(TablesError, match=r"have 6 neighbours.*7 are asked for.*Remedy: build them with k=7"):
         tables.first(7)
