@@ -108,6 +108,7 @@ def fetch_sample_command() -> None:
 
 @app.command("build")
 def build_command(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="The data set folder to make or replace.")] = Path("mis-ground"),
     source: SourceOption = [],  # noqa: B006 - typer reads it, nothing changes it
     store: Annotated[
@@ -134,6 +135,16 @@ def build_command(
     stack_questions_per_volume: Annotated[
         str, typer.Option(help="At most so many questions about a volume's stacks, or 'all'.")
     ] = "12",
+    ct_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the questions that are about CT; volumes of the commoner kind get fewer questions."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="'paper': the published mixture of questions. Options given beside it override it."),
+    ] = None,
     image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
     vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
     num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
@@ -145,25 +156,30 @@ def build_command(
     where it was when the same command is given again.
     """
     from dataset_builder.builder import build
+    from dataset_builder.presets import with_preset
     from dataset_builder.settings import Settings
     from dataset_builder.sources import open_source
 
-    settings = Settings(
-        seed=seed,
-        planes=choices("planes", PLANES)(planes),
-        prompts=choices("prompts", PROMPTS)(prompts),
-        terminologies=choices("terminologies", TERMINOLOGIES)(terminologies),
-        registers=choices("registers", REGISTERS)(registers),
-        conventions=choices("conventions", CONVENTIONS)(conventions),
-        slices_per_volume=slices_per_volume,
-        inputs=choices("inputs", INPUTS)(inputs),
-        views=choices("views", VIEWS)(views),
-        questions_per_volume=number_or_all("questions-per-volume", questions_per_volume),
-        stacks_per_volume=stacks_per_volume,
-        stack_size=stack_size,
-        stack_questions_per_volume=number_or_all("stack-questions-per-volume", stack_questions_per_volume),
-        image_size=image_size,
-    )
+    options: dict[str, Any] = {
+        "seed": seed,
+        "planes": choices("planes", PLANES)(planes),
+        "prompts": choices("prompts", PROMPTS)(prompts),
+        "terminologies": choices("terminologies", TERMINOLOGIES)(terminologies),
+        "registers": choices("registers", REGISTERS)(registers),
+        "conventions": choices("conventions", CONVENTIONS)(conventions),
+        "slices_per_volume": slices_per_volume,
+        "inputs": choices("inputs", INPUTS)(inputs),
+        "views": choices("views", VIEWS)(views),
+        "questions_per_volume": number_or_all("questions-per-volume", questions_per_volume),
+        "stacks_per_volume": stacks_per_volume,
+        "stack_size": stack_size,
+        "stack_questions_per_volume": number_or_all("stack-questions-per-volume", stack_questions_per_volume),
+        "ct_share": ct_share,
+        "image_size": image_size,
+    }
+    sources_of_options = {name: context.get_parameter_source(name) for name in options}
+    given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
+    settings = Settings(**with_preset(preset, options, given))
     sources = [open_source(spec, vocabulary) for spec in source]
     with progress_bars() as progress:
         summary = build(
@@ -290,6 +306,24 @@ def report_command(
     show(report, console)
     console.print(f"Look at it: {out / 'index.html'}", soft_wrap=True)
     console.print(f"All numbers: {out / 'report.json'}, and as tables in {out / '*.csv'}", soft_wrap=True)
+    console.print(f"To publish: {out / 'table.md'}, and model cards in {out / 'cards'}", soft_wrap=True)
+
+
+@app.command("leaderboard")
+def leaderboard_command(
+    reports: Annotated[
+        list[Path],
+        typer.Argument(metavar="REPORT...", help="report.json files, or folders with reports.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("leaderboard.html"),
+) -> None:
+    """Write a page that ranks the runs of many reports; only runs of the very same questions are ranked together."""
+    from lm_eval_tasks.report.leaderboard import write_leaderboard
+
+    boards = write_leaderboard(reports, out)
+    console.print(
+        f"{sum(map(len, boards))} run(s) in {len(boards)} table(s) in {out}: open it in a browser.", soft_wrap=True
+    )
 
 
 @app.command("demo")

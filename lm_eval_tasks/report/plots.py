@@ -119,12 +119,11 @@ def forest(rows: Sequence[Row], axis: Axis, caption: str, size: str = "questions
             for number, mark in enumerate(row.marks)
         )
         body.append(
-            f'<tr><th scope="row">{name}</th><td class="track">{_track(row.marks, axis)}</td>'
+            f'<tr><th scope="row">{name}</th><td class="track">{track(row.marks, axis)}</td>'
             f'<td class="numbers">{numbers}</td><td class="size">{escape(row.size)}</td></tr>'
         )
-    head = (
-        f'<th></th><th>{_ticks(axis)}</th><th scope="col">per cent (95 %)</th><th scope="col" class="size">{size}</th>'
-    )
+    head = f'<th></th><th>{tick_line(axis)}</th><th scope="col">per cent (95 %)</th>'
+    head += f'<th scope="col" class="size">{size}</th>'
     return (
         f'<table class="plot{" signed" if axis.signed else ""}"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
@@ -138,7 +137,8 @@ def _number(mark: Mark | None, axis: Axis) -> str:
     return escape(per_cent(mark.interval, signed=axis.signed)) + note
 
 
-def _ticks(axis: Axis) -> str:
+def tick_line(axis: Axis) -> str:
+    """The numbers above the lines."""
     texts = []
     for tick in axis.ticks:
         anchor = "start" if tick == axis.low else "end" if tick == axis.high else "middle"
@@ -146,7 +146,8 @@ def _ticks(axis: Axis) -> str:
     return f'<svg class="ticks" width="100%" height="16" aria-hidden="true">{"".join(texts)}</svg>'
 
 
-def _track(marks: Sequence[Mark | None], axis: Axis) -> str:
+def track(marks: Sequence[Mark | None], axis: Axis) -> str:
+    """The drawing of one row."""
     height = LINE * max(1, len(marks))
     parts = []
     for tick in axis.ticks:

@@ -21,6 +21,9 @@ PLAIN_ANSWERS = "semsam_plain"
 """Where a run of ``mis-semsam`` with ``semsam_compare`` keeps the plain answers; see ``semsam.harness``."""
 
 _RESULTS = re.compile(r"^.*?_?(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)\.json$")
+_SECRET = re.compile(
+    r"(^|_)(api_?key|key|secret|password|credentials?|authorization|headers?)$|^(hf_|auth_)?token$", re.IGNORECASE
+)
 _IDENTITY = ("model", "model_args", "gen_kwargs")
 _NOT_SETTINGS = {"limit", "batch_size", "batch_sizes", "device", "use_cache", "bootstrap_iters"}
 """Parts of the harness's ``config`` that do not decide what a model answers to a question."""
@@ -293,7 +296,15 @@ def _settings(results: Mapping[str, Any]) -> dict[str, Any]:
     settings["chat_template_sha"] = results.get("chat_template_sha")
     settings["system_instruction"] = results.get("system_instruction")
     settings["limit"] = results["config"].get("limit")
-    return {name: value for name, value in settings.items() if value not in (None, "", {})}
+    return {name: value for name, value in _without_secrets(settings).items() if value not in (None, "", {})}
+
+
+def _without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings fit to be published: what looks like a key or a password is not read on."""
+    return {
+        name: "(hidden)" if _SECRET.search(name) else _without_secrets(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
 
 
 def _plainly(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dataset_builder.errors import BuildError
 from dataset_builder.store import write_atomically
+from lm_eval_tasks.report.card import CARDS, cards
 from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.page import make_page
 from lm_eval_tasks.report.pictures import gather
@@ -19,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 def write_report(
     places: Sequence[str], out: Path, dataset: Path | None = None, progress: Progress | None = None
 ) -> Json:
-    """Read runs and write their report: ``report.json``, CSV files and the page ``index.html``.
+    """Read runs and write their report: the page ``index.html``, ``report.json``, CSV files, and cards to publish.
 
     Args:
         places: folders that the harness wrote to, or result files; ``NAME=PLACE`` names a run.
@@ -38,8 +39,10 @@ def write_report(
     reading = read_runs(places)
     report = contents(reading)
     files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
-    files |= tables(report, reading)
+    files |= tables(report, reading) | cards(report)
     try:
+        for old in (out / CARDS).glob("*.md"):
+            old.unlink()
         pictures = gather(reading, dataset, out, progress)
         files["index.html"] = make_page(report, reading, pictures)
         for done, (name, text) in enumerate(files.items(), start=1):
