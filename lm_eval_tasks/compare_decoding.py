@@ -182,7 +182,7 @@ def report(runs: Mapping[str, Run], tokenizer: Any) -> str:
     plain = runs[PLAIN.name]
     tasks = sorted({item.task for item in plain.items})
     parts = []
-    for title, wanted in [*((task, [task]) for task in tasks), ("all tasks", tasks)]:
+    for title, wanted in [*((task, [task]) for task in tasks), *([("all tasks", tasks)] if len(tasks) > 1 else [])]:
         of_task = {name: _only(run, wanted) for name, run in runs.items()}
         comparisons = {name: compare(of_task[PLAIN.name], run, tokenizer) for name, run in of_task.items()}
         items = of_task[PLAIN.name].items

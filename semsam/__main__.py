@@ -62,6 +62,14 @@ def tables(model: Model, k: K = 16, guard: Guard = "none") -> None:
     print(cache.path(made))
 
 
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sweep(context: typer.Context) -> None:
+    """Answer a harness task under many settings: a table and a plot."""
+    from semsam.sweep import main as run
+
+    raise typer.Exit(run(context.args))
+
+
 def _tokens(tokenizer: Any, word: str) -> tuple[list[int], bool]:
     """The tokens that write the word, with a leading space and without; else its pieces, and false."""
     if not word.strip():
