@@ -96,13 +96,49 @@ def solve(question: str, picture: Image.Image) -> str:
     return max(toward, key=toward.__getitem__)
 
 
+ENDS = EDGES | {"the head end": SUPERIOR, "the feet end": -SUPERIOR}
+
+
+def solve_stack(question: str, pictures: list[Image.Image]) -> str:
+    """The option that the pictures of a stack show to be right; nothing if they cannot tell.
+
+    The order of the images must be stated: whatever else tells it, the markers do not.
+    """
+    listed = re.findall(r"^Options: (.*)$", question, re.MULTILINE)[-1].split("; ")
+    asked = re.findall(r"[^.?]*\?", question)[-1]
+    drawn = {
+        letter: [int((np.asarray(picture) == MARKER_COLOURS[letter]).all(axis=-1).sum()) for picture in pictures]
+        for letter in "ABC"
+    }
+    shown = [number for number, pixels in enumerate(drawn["A"], 1) if pixels]
+    if "first" in asked and "image" in asked and not re.search("[Gg]oing from|From ", asked):
+        return f"image {min(shown)}"
+    if "last" in asked and all(option.startswith("image") for option in listed):
+        return f"image {max(shown)}"
+    if all(option.startswith("image") for option in listed):
+        return ""  # the largest area: a box or a dot does not show it
+    stated = re.search(r"numbered 1 to \d+,?(?: going)? from (.+?) to (.+?)\.", question)
+    if stated is None:
+        return ""
+    toward_last = ENDS[stated[2]]
+    centre = {letter: np.average(np.arange(len(of)), weights=of) for letter, of in drawn.items() if any(of)}
+    if len(centre) == 3:
+        first, last = re.search(r"[Ff]rom (.+?) to (.+?)[?,]", asked).groups()
+        rising = np.dot(ENDS[last], toward_last) > 0
+        assert np.dot(ENDS[first], ENDS[last]) < 0
+        return ", ".join(sorted(centre, key=lambda letter: centre[letter] if rising else -centre[letter]))
+    moved = (centre["A"] - centre["B"]) * toward_last
+    return max(listed, key=lambda option: np.dot(WORDS[option], moved))
+
+
 @register_model("mis-ground-oracle")
 class Oracle(LM):
     """Sees the pictures as a model does.
 
     Args:
         pictures: ``own``; or to see it fail: ``partner`` gives the two questions of a pair each other's picture,
-            ``shuffled`` gives each question one of its leaf at random, ``mirrored`` its own mirrored left to right.
+            ``shuffled`` gives each question one of its leaf at random, ``mirrored`` its own mirrored left to right,
+            ``reversed`` those of a stack from the last to the first.
     """
 
     MULTIMODAL = True
@@ -113,7 +149,8 @@ class Oracle(LM):
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         shown = [request.args[2]["visual"] for request in requests]
-        assert all(len(pictures) == 1 for pictures in shown)
+        if any(len(pictures) > 1 for pictures in shown):
+            return [self._of_stack(request.args[0], request.args[2]["visual"]) for request in requests]
         seen = [pictures[0].convert("RGB") for pictures in shown]
         if self.pictures == "mirrored":
             seen = [ImageOps.mirror(picture) for picture in seen]
@@ -124,6 +161,13 @@ class Oracle(LM):
             assert request.args[0].count("<image>") == 1
             answers.append(solve(request.args[0], picture) if "marked A" in request.args[0] else "")
         return answers
+
+    def _of_stack(self, prompt: str, pictures: list[Image.Image]) -> str:
+        assert prompt.count("<image>") == len(pictures)
+        seen = [picture.convert("RGB") for picture in pictures]
+        if self.pictures == "reversed":
+            seen = seen[::-1]
+        return solve_stack(prompt, seen) if "marked A" in prompt or "structure A" in prompt else ""
 
     def _exchange(self, leaves: list[str]) -> list[int]:
         members: dict[str, list[int]] = defaultdict(list)

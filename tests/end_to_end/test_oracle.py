@@ -31,7 +31,7 @@ CONTROLS = [*(f"mis_ground_blank_{prompt}" for prompt in DRAWN_PROMPTS), *(f"mis
 def built(out: Path, **settings: Any) -> Path:
     """The real CT and MR, a phantom torso and a phantom knee."""
     common = {"slices_per_volume": 6, "prompts": DRAWN_PROMPTS, "terminologies": ("directional",), "image_size": 256}
-    build([open_source("sample"), open_source("phantom:2")], out, Settings(**common, **settings))
+    build([open_source("sample"), open_source("phantom:2")], out, Settings(**common | settings))
     return out
 
 
@@ -45,6 +45,13 @@ def ground(tmp_path_factory, sample_folder) -> Path:
 def controls(tmp_path_factory, sample_folder) -> Path:
     out = tmp_path_factory.mktemp("controls") / "mis-ground"
     return built(out, questions_per_volume=96, inputs=("slice", "blank"))
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory, sample_folder) -> Path:
+    out = tmp_path_factory.mktemp("stacks") / "mis-ground"
+    of_stacks = {"stacks_per_volume": 3, "stack_size": 5, "stack_questions_per_volume": 96}
+    return built(out, inputs=("stack",), terminologies=("directional", "relational"), **of_stacks)
 
 
 def asked(ground: Path, leaves: list[str], pictures: str = "own", limit: int | None = None) -> list[dict]:
@@ -98,6 +105,43 @@ def test_it_is_right_on_the_controls_too(controls):
     kinds = Counter((sample["doc"]["input"], sample["doc"]["view"], sample["doc"]["frame"]) for sample in samples)
     assert min(kinds["blank", "plain", frame] for frame in FRAMES) >= 50
     assert min(kinds["slice", view, frame] for view, frame in product(VIEWS[1:], FRAMES)) >= 20
+
+
+STACKS = [f"mis_ground_stack_{modality}_{plane}" for modality, plane in product(MODALITIES, PLANES)]
+
+
+def asked_of_stacks(ground: Path, pictures: str = "own") -> list[dict]:
+    """The harness's samples of the stacks that the oracle answers."""
+    results = simple_evaluate(
+        model="mis-ground-oracle",
+        model_args={"pictures": pictures},
+        tasks=STACKS,
+        task_manager=TaskManager(include_path=str(TASKS), include_defaults=False, metadata={"dataset": str(ground)}),
+        apply_chat_template=True,
+        bootstrap_iters=0,
+    )
+    samples = [sample for of_leaf in results["samples"].values() for sample in of_leaf]
+    return [sample for sample in samples if not sample["doc"].get("empty") and sample["resps"][0][0]]
+
+
+def test_the_images_of_a_stack_reach_a_model_in_order(stacks):
+    samples = asked_of_stacks(stacks)
+    wrong = [
+        (sample["doc"]["question"], sample["doc"]["answer"], sample["resps"]) for sample in samples if not sample["acc"]
+    ]
+    assert not wrong
+    assert len(samples) > 100
+    kinds = Counter(sample["doc"]["template"].split(".")[0] for sample in samples)
+    assert kinds.keys() >= {"first", "last", "order"}
+    assert len(kinds.keys() & {"right_left", "anterior_posterior", "superior_inferior"}) >= 2
+    orders = Counter(
+        sample["doc"]["stack_order"] for sample in samples if sample["doc"]["terminology"] == "directional"
+    )
+    assert min(orders["ascending"], orders["descending"]) > 10
+    turned_round = asked_of_stacks(stacks, "reversed")
+    directions = [sample for sample in turned_round if sample["doc"]["terminology"] == "directional"]
+    assert directions
+    assert share(directions) == 0
 
 
 def test_it_is_always_wrong_with_the_pictures_of_the_opposite_questions(ground):
