@@ -1,4 +1,4 @@
-"""Rows made by hand for the tests of the audit's statistics: pairs whose text tells nothing, unless a test makes it tell."""
+"""Rows made by hand for the tests of the audit: pairs whose text tells nothing, unless a test has it tell."""
 
 from dataclasses import replace
 from itertools import count

@@ -5,7 +5,7 @@ that, in square pixels, padded to a square, turned by 180 degrees if radiologica
 the corners of voxels are moved, as numbers; nothing is shared with :mod:`dataset_builder.geometry`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -141,6 +141,36 @@ class Shown:
         u, v = self.map.spacing
         return self.to_picture((x0 * u, y0 * v, x1 * u, y1 * v))
 
+    def has_box(self, name: str, box: tuple[int, ...]) -> bool:
+        """Whether a box is that of a structure, to a pixel.
+
+        Pixels belong to the structure that their middle lies on. Where voxels are smaller than pixels, thin parts fall
+        between the middles, and a small structure may do so as a whole: its box is a single pixel then.
+        """
+        if _differ(box, self.box(name)) <= 1:
+            return True
+        sampled = [self._sampled(name, across, down) for across in (-1, 1) for down in (-1, 1)]
+        if any(found is not None and _differ(box, found) <= 1 for found in sampled):
+            return True
+        return None in sampled and box[2] - box[0] == box[3] - box[1] == 1
+
+    def _sampled(self, name: str, across: int, down: int) -> Rectangle | None:
+        """Around the pixels whose middles lie on a structure; ``None`` if there are none.
+
+        A middle on the border of two voxels counts to the next one or the one before, as ``across`` and ``down`` say.
+        """
+        mm = (np.arange(self.size) + 0.5) * self.pixel_mm
+        rows, columns = self.map.labels.shape
+        x = np.floor((mm - self._padding[0]) / self.map.spacing[0] + across * 1e-6).astype(int)
+        y = np.floor((mm - self._padding[1]) / self.map.spacing[1] + down * 1e-6).astype(int)
+        inside = ((y >= 0) & (y < rows))[:, None] & ((x >= 0) & (x < columns))[None]
+        there = self.map.of(name)[np.clip(y, 0, rows - 1)[:, None], np.clip(x, 0, columns - 1)[None]] & inside
+        down_to, along = np.nonzero(there)
+        if not len(along):
+            return None
+        corners = [(float(along.min()), float(down_to.min())), (float(along.max()) + 1, float(down_to.max()) + 1)]
+        return _around([_turn(corner, self.size, self.convention, self.view) for corner in corners])
+
     def touches(self, name: str, point: tuple[int, ...]) -> bool:
         """Whether a pixel covers part of a voxel of a structure."""
         x, y = point
@@ -148,10 +178,15 @@ class Shown:
         u, v = self.map.spacing
         rows, columns = self.map.labels.shape
         slack = 1e-6  # a pixel's border on a voxel's border
-        first = max(0, int(np.floor(x0 / u - slack))), max(0, int(np.floor(y0 / v - slack)))
-        last = min(columns, int(np.ceil(x1 / u + slack))), min(rows, int(np.ceil(y1 / v + slack)))
-        there = self.map.labels[first[1] : last[1], first[0] : last[0]]
+        across = slice(*np.clip([np.floor(x0 / u - slack), np.ceil(x1 / u + slack)], 0, columns).astype(int))
+        down = slice(*np.clip([np.floor(y0 / v - slack), np.ceil(y1 / v + slack)], 0, rows).astype(int))
+        there = self.map.labels[down, across]
         return bool((there == self.map.values[name]).any())
+
+
+def _differ(box: Sequence[float], other: Sequence[float]) -> float:
+    """How far apart the edges of two boxes are at most."""
+    return max(abs(edge - wanted) for edge, wanted in zip(box, other, strict=True))
 
 
 def _turn(place: tuple[float, float], size: int, convention: str, view: str) -> tuple[float, float]:

@@ -8,7 +8,9 @@ from dataset_builder.check import check_dataset, findings
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 
-SMALL = Settings(slices_per_volume=3, questions_per_volume=160, stack_size=4, stack_questions_per_volume=40, image_size=128)
+SMALL = Settings(
+    slices_per_volume=3, questions_per_volume=160, stack_size=4, stack_questions_per_volume=40, image_size=128
+)
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_a_favoured_position_is_found_and_a_drawn_one_is_not():
 
 
 def test_small_cells_raise_no_alarm():
-    """Four rows in each of 60 cells, all first: of one cell that is nothing."""
+    """Four rows, all of them with the first option right."""
     rows = [names(number, 0) for number in range(4)]
     assert problems(items(rows))[0] == set()
 

@@ -28,9 +28,7 @@ def fair(count=200):
         points = ((15, 15), (50, 50))
         if draw.random() < 0.5:
             boxes, points = boxes[::-1], points[::-1]
-        made.append(
-            pair(flip=draw.random() < 0.5, turned_options=draw.random() < 0.5, boxes=boxes, points=points)
-        )
+        made.append(pair(flip=draw.random() < 0.5, turned_options=draw.random() < 0.5, boxes=boxes, points=points))
     return made
 
 
@@ -48,7 +46,9 @@ def test_a_first_option_that_goes_with_the_letters_is_found():
     made = []
     for pair_of in fair():
         for row in pair_of:
-            options = ("left", "right") if (row.points[0] < row.points[1]) == (row.answer == "left") else ("right", "left")
+            options = (
+                ("left", "right") if (row.points[0] < row.points[1]) == (row.answer == "left") else ("right", "left")
+            )
             made.append(replace(row, options=options, answer_index=options.index(row.answer)))
     assert "The position of the right option goes with where A is." in problems(items(made))
 

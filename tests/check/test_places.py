@@ -1,0 +1,25 @@
+"""How pictures are turned: the eight ways against the builder's own."""
+
+import numpy as np
+import pytest
+
+from dataset_builder.check.places import _as_shown, _turns
+from dataset_builder.factors import CONVENTIONS, VIEWS
+from dataset_builder.geometry import DisplayTransform
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_a_thumbnail_is_turned_as_the_builder_turns_pictures(convention, view):
+    stored = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)  # rows = v, columns = u
+    shown = DisplayTransform((64, 64), (1, 1), convention, 64, view).show_labels(stored.T)
+    assert np.array_equal(_as_shown(stored, convention, view), shown)
+
+
+def test_there_are_eight_turns():
+    square = np.arange(9.0).reshape(3, 3)
+    turns = {turned.tobytes() for turned in map(np.ascontiguousarray, _turns(square))}
+    assert len(turns) == 8
+    for convention in CONVENTIONS:
+        for view in VIEWS:
+            assert np.ascontiguousarray(_as_shown(square, convention, view)).tobytes() in turns
