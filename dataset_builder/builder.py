@@ -45,6 +45,7 @@ from dataset_builder.factors import (
     config_name,
     split_name,
 )
+from dataset_builder.mixture import settings_of_volumes
 from dataset_builder.parquet import writer_options
 from dataset_builder.rows import COLUMNS, VERSION, volume_rows
 from dataset_builder.settings import Settings, digest
@@ -178,8 +179,8 @@ def build(
         parts = work / "parts"
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir()
-        make = partial(_write_part, settings=settings, vocabulary=vocabulary, folder=parts)
-        made = list(_each(make, list(enumerate(volumes)), num_proc, "questions", progress))
+        make = partial(_write_part, vocabulary=vocabulary, folder=parts)
+        made = list(_each(make, list(_to_ask(volumes, settings)), num_proc, "questions", progress))
         if not any(made):
             raise BuildError(
                 "No question could be asked of these volumes.",
@@ -329,11 +330,20 @@ def row_schema() -> pa.Schema:
     return FEATURES.arrow_schema
 
 
-def _write_part(
-    item: tuple[int, StoredVolume], settings: Settings, vocabulary: Path | None, folder: Path
-) -> Path | None:
+def _to_ask(volumes: Sequence[StoredVolume], settings: Settings) -> Iterator[tuple[int, StoredVolume, Settings]]:
+    """Number, volume and its own settings of every volume that is asked about."""
+    if settings.ct_share is None:
+        own: list[Settings | None] = [settings] * len(volumes)
+    else:
+        own = settings_of_volumes([(volume.identity, volume.modality) for volume in volumes], settings)
+    for number, (volume, of_volume) in enumerate(zip(volumes, own, strict=True)):
+        if of_volume is not None:
+            yield number, volume, of_volume
+
+
+def _write_part(item: tuple[int, StoredVolume, Settings], vocabulary: Path | None, folder: Path) -> Path | None:
     """The rows of one volume as an Arrow file; ``None`` if there are none."""
-    number, volume = item
+    number, volume, settings = item
     rows = list(volume_rows(volume, settings, vocabulary))
     if not rows:
         return None
@@ -472,8 +482,8 @@ class MISGround(datasets.GeneratorBasedBuilder):
     def _rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Config, split and row of every row of this config."""
         vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
-        for volume in volumes_in(Path(self.config.store)):
-            for row in volume_rows(volume, self.config.settings, vocabulary):
+        for _, volume, settings in _to_ask(volumes_in(Path(self.config.store)), self.config.settings):
+            for row in volume_rows(volume, settings, vocabulary):
                 config, split = cell_of(*(row[name] for name in CELL_COLUMNS))
                 if self.config.name in ("all", config):
                     yield config, split, row

@@ -43,6 +43,8 @@ class Settings:
         stacks_per_volume: stacks cut from a volume, each along one plane.
         stack_size: images of a stack.
         stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
+        ct_share: share of the questions that are about CT: volumes of the kind that there is too much of get fewer, see
+            :mod:`dataset_builder.mixture`; ``None`` to ask every volume alike.
         image_size: side of the square pictures, in pixels.
         fairness: the margins that a question must keep.
     """
@@ -60,6 +62,7 @@ class Settings:
     stacks_per_volume: int = 1
     stack_size: int = 8
     stack_questions_per_volume: int | None = 12
+    ct_share: float | None = None
     image_size: int = 512
     fairness: Fairness = field(default_factory=Fairness)
 
@@ -93,6 +96,16 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise BuildError(f"The setting '{name}' must be at least 1, or 'all'.", value=value)
+        if self.ct_share is None:
+            return
+        if not 0 < self.ct_share < 1:
+            raise BuildError("The setting 'ct_share' must lie between 0 and 1.", value=self.ct_share)
+        if self.questions_per_volume is None or self.stack_questions_per_volume is None:
+            raise BuildError(
+                "With the setting 'ct_share' not all that can be asked is asked.",
+                value="all questions per volume",
+                remedy="Give a number of questions per volume, or leave the share of CT as it comes.",
+            )
 
     def fingerprint(self) -> str:
         """A short hash that changes whenever a setting does."""

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow.parquet as pq
+
 from dataset_builder.errors import BuildError
+from dataset_builder.factors import Modality
 from dataset_builder.settings import Settings, digest
 from dataset_builder.sides import check_sides
 from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
@@ -37,6 +40,11 @@ class StoredVolume:
     def identity(self) -> str:
         """What names the volume and, with the seed, decides every random choice about it."""
         return f"{self.source}/{self.subject}"
+
+    @property
+    def modality(self) -> Modality:
+        """As its slices say."""
+        return pq.read_table(self.path, columns=["modality"])["modality"][0].as_py()
 
     def load(self) -> list[SliceRecord]:
         """The slices, in the order in which they were chosen, and after them those of stacks."""

@@ -22,6 +22,7 @@ def test_the_fingerprint_follows_every_setting():
         "stacks_per_volume": 2,
         "stack_size": 6,
         "stack_questions_per_volume": None,
+        "ct_share": 0.84,
         "slices_per_volume": 3,
         "questions_per_volume": None,
         "image_size": 256,
