@@ -20,7 +20,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from semsam.errors import TablesError
+from semsam.errors import SettingsError, TablesError
 from semsam.selection import top_k
 from semsam.settings import Mode, Settings
 from semsam.tables import NeighbourTables
@@ -125,8 +125,14 @@ def rescore_rows(logits: Tensor, tables: NeighbourTables, rows: RowSettings) -> 
 
     Raises:
         TablesError: if the tables are of another vocabulary or device, or have fewer neighbours than a row asks for.
+        SettingsError: if there are not as many settings as rows.
     """
     _check_fit(logits, tables, rows.widest)
+    if len(rows.top_p) != len(logits):
+        raise SettingsError(
+            f"There are settings of {len(rows.top_p)} rows for logits of {len(logits)}.",
+            remedy="give a row that is decoded plainly the settings None.",
+        )
     return _rescore(
         logits,
         tables,
