@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from dataset_builder.cli_hub import add_commands
+from dataset_builder.cli_hub import add_commands, add_fetch_commands
 from dataset_builder.errors import MISGroundError
 from dataset_builder.factors import CONVENTIONS, INPUTS, PLANES, PROMPTS, REGISTERS, TERMINOLOGIES, VIEWS
 
@@ -336,6 +336,7 @@ def demo_command(
     run_demo(out, console=console, progress_bars=progress_bars, print_summary=print_summary)
 
 
+add_fetch_commands(fetch_app, console, errors)
 add_commands(app, console, errors, progress_bars, print_summary)
 
 

@@ -40,6 +40,81 @@ def byte_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+OutOption = Annotated[Path | None, typer.Option(help="Folder to fetch into; else one in the cache folder.")]
+UnpackOption = Annotated[
+    bool, typer.Option("--unpack", help="Unpack the zip files; not needed, the sources read them as they are.")
+]
+
+
+def add_fetch_commands(app: typer.Typer, console: Console, errors: Console) -> None:
+    """Add the public archives to ``fetch``.
+
+    Args:
+        app: the command line of ``fetch``.
+        console, errors: for results, and for progress.
+    """
+
+    def fetch(name: str, out: Path | None, unpack: bool, accepted: bool = False) -> None:
+        from dataset_builder import archives
+        from dataset_builder.fetching import cache_folder
+
+        archive = archives.archives()[name]
+        folder = out or cache_folder() / "archives" / name
+        console.print(f"{archive.title}\nlicence {archive.licence}; {archive.url}", soft_wrap=True, highlight=False)
+        with byte_bars(errors) as progress:
+            archives.fetch_archive(archive, folder, accepted=accepted, unpack_members=unpack, progress=progress)
+        console.print(f"All of it is in {folder}, checked. Cite: {archive.citation}", soft_wrap=True, highlight=False)
+        console.print(
+            f"Next: mis-ground build --source {archive.source}:{folder} --out mis-ground",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    @app.command("totalsegmentator")
+    def totalsegmentator_command(
+        small: Annotated[bool, typer.Option("--small", help="102 scans instead of 1,228 (3.2 GB, not 23.6).")] = False,
+        out: OutOption = None,
+        unpack: UnpackOption = False,
+    ) -> None:
+        """Fetch TotalSegmentator's CT data from Zenodo (23.6 GB; stopped, it goes on where it was)."""
+        fetch("totalsegmentator-small" if small else "totalsegmentator", out, unpack)
+
+    @app.command("totalsegmentator-mri")
+    def totalsegmentator_mri_command(out: OutOption = None, unpack: UnpackOption = False) -> None:
+        """Fetch TotalSegmentator's MR data from Zenodo (5.1 GB; stopped, it goes on where it was)."""
+        fetch("totalsegmentator-mri", out, unpack)
+
+    @app.command("oaizib-cm")
+    def oaizib_cm_command(
+        accept_licence: Annotated[
+            bool, typer.Option("--accept-licence", help="You have read CC BY-NC 4.0 and agree to it.")
+        ] = False,
+        out: OutOption = None,
+        unpack: UnpackOption = False,
+    ) -> None:
+        """Fetch OAIZIB-CM, 507 knees in MR, from the Hugging Face Hub (about 13 GB; not for commercial use)."""
+        fetch("oaizib-cm", out, unpack, accept_licence)
+
+    @app.command("check")
+    def check_folder_command(
+        source: Annotated[str, typer.Argument(metavar="NAME:DIR", help="A source and its folder.")],
+        expected: Annotated[int | None, typer.Option(help="How many scans a complete folder has.")] = None,
+    ) -> None:
+        """Say whether a source's folder has image and labels of every scan; nothing is read but names."""
+        from dataset_builder.archives import check_folder
+
+        found = check_folder(source, expected)
+        for subject, lack in found.missing[:20]:
+            console.print(f"missing: {escape(f'{subject}: {lack}')}", soft_wrap=True, highlight=False)
+        if len(found.missing) > 20:
+            console.print(f"... and {len(found.missing) - 20} more")
+        of = "" if found.expected is None else f" of {found.expected}"
+        state = "complete" if found.complete else "not complete"
+        console.print(f"{found.cases}{of} scan(s), {len(found.missing)} thing(s) missing: {state}.", highlight=False)
+        if not found.complete:
+            raise typer.Exit(1)
+
+
 def add_commands(
     app: typer.Typer,
     console: Console,

@@ -6,6 +6,8 @@
     s0000/ct.nii.gz
     s0000/segmentations/kidney_left.nii.gz   0 and 1; many are empty
 
+The zip file that they are published in will do as well, unpacked or not.
+
 A mask means what its file name says, never what place it has in a list: the versions number their structures
 differently. Masks overlap in every subject. They are laid on top of each other sorted by name, but a part after the
 whole that it is part of (``part_of`` in the vocabulary), and the last one has the voxel.
@@ -19,6 +21,7 @@ from pathlib import Path
 from dataset_builder.errors import CaseError, MissingLabelsError, SourceError, UnknownLabelError
 from dataset_builder.factors import Modality
 from dataset_builder.sources.base import Case
+from dataset_builder.sources.packed import packed_subjects, taken_out
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, structures
 from dataset_builder.volume import Volume, read_masks
@@ -53,12 +56,17 @@ class MaskFolders:
         """
         subjects = {path.parent.name for path in self.folder.glob(f"[!.]*/{self.image}")}
         subjects |= {path.parent.name for path in self.folder.glob(f"[!.]*/{SEGMENTATIONS}") if path.is_dir()}
+        packed = {} if subjects else packed_subjects(self.folder, self.image)
+        for subject, archive in packed.items():
+            yield Case(self.name, subject, self.modality, self.licence, (archive,))
+        if packed:
+            return
         if not subjects:
             raise SourceError(
                 "There is no subject in this folder.",
                 file=self.folder,
-                remedy=f"Give the folder that holds s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on; unpack the "
-                "archive, if you have not.",
+                remedy=f"Give the folder that holds s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or the zip "
+                "file with them.",
             )
         for subject in sorted(subjects | set(listed_subjects(self.folder / "meta.csv"))):
             paths = (self.folder / subject / self.image, self.folder / subject / SEGMENTATIONS)
@@ -66,7 +74,12 @@ class MaskFolders:
 
     def read(self, case: Case) -> Volume:
         """A subject with all its masks, the empty ones included: their structures are known to be absent."""
-        image, folder = case.paths
+        if case.paths[0].suffix == ".zip":
+            with taken_out(case.paths[0], case.subject, self.image) as folder:
+                return self._read(case, folder / self.image, folder / SEGMENTATIONS)
+        return self._read(case, *case.paths)
+
+    def _read(self, case: Case, image: Path, folder: Path) -> Volume:
         masks = named_masks(folder, structures(self.vocabulary))
         return read_masks(
             image,
