@@ -25,18 +25,28 @@ const MARKERS = {
   mask: "a coloured overlay marks each structure asked about",
 };
 
+const TURNS = {
+  mirrored: "mirrored left to right",
+  rotated90: "turned clockwise by 90 degrees",
+  rotated180: "turned by 180 degrees",
+};
+
 function describe(item, position) {
   const modality = item.modality === "ct" ? "CT" : "MRI";
-  const parts = [`${item.plane} ${modality} slice in ${item.convention} convention`];
+  const slice = `${item.plane} ${modality} slice in ${item.convention} convention`;
+  const parts = [item.input === "blank" ? `an empty canvas in place of the ${slice}` : slice];
+  if (TURNS[item.view]) parts.push(TURNS[item.view]);
   if (item.images.length > 1) parts.push(`picture ${position + 1} of ${item.images.length}`);
   if (MARKERS[item.prompt]) parts.push(MARKERS[item.prompt]);
   return parts.join("; ");
 }
 
-// Where the structures of a clean picture are; shown with the answer. Colours are [red, green, blue].
-function outline(item, size, colours) {
+// Where the structures of a clean picture are; shown with the answer. Colours are [red, green, blue]; of several
+// pictures, each shows the structures whose boxes are in it.
+function outline(item, size, colours, position = 0) {
   const shape = makeShape("svg", { viewBox: `0 0 ${size} ${size}`, "aria-hidden": "true" });
   item.structures.forEach((_, i) => {
+    if ((item.box_images?.[i] ?? 0) !== position) return;
     const colour = `rgb(${colours[i % colours.length].join(",")})`;
     const [x0, y0, x1, y1] = item.boxes[i];
     const [x, y] = item.points[i];

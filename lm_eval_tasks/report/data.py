@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dataset_builder.render import MARKER_COLOURS
-from lm_eval_tasks.report.items import FACTORS, MARGIN_GROUPS, in_order, margin_group, text_of
+from lm_eval_tasks.report.items import FACTORS, MARGIN_GROUPS, in_order, margin_group, relation_of, text_of
 from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
@@ -35,6 +35,7 @@ def page_data(reading: Reading, pictures: Pictures) -> Json:
     pieces, numbers = _pieces([question["question"] for question in questions])
     margins = [margin_group(question.get("margin_mm")) for question in questions]
     columns["margin_group"] = _column(margins)
+    columns["relation"] = _column([relation_of(question) for question in questions])
     return {
         "ids": ids,
         "columns": columns,
@@ -86,9 +87,8 @@ def _values(name: str, questions: Sequence[dict[str, Any]], margins: Sequence[st
         return sorted({each for question in questions for each in question.get("structures") or []})
     if name == "margin_mm":
         return [each for each in MARGIN_GROUPS if each in set(margins)]
-    if name == "relation":
-        questions = [question for question in questions if question.get("terminology") != "anatomical"]
-    return in_order(name, [text_of(question.get(name)) for question in questions])
+    read = relation_of if name == "relation" else lambda question: text_of(question.get(name))
+    return in_order(name, [read(question) for question in questions])
 
 
 def _answers(name: str, mode: str, answers: Sequence[Any]) -> Json:

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lm_eval_tasks.report.items import FACTORS, Sheet
+from lm_eval_tasks.report.items import CONTROLS, FACTORS, Sheet
 from lm_eval_tasks.report.scores import Json, difference
 from lm_eval_tasks.report.statistics import holm, rounded
 
@@ -66,7 +66,7 @@ def matched(sheet: Sheet, name: str) -> list[dict[str, int]]:
     others = [sheet.column(other).tolist() for other in FACTORS if other != name and len(sheet.values(other)) > 1]
     own = sheet.column(name).tolist()
     sets: dict[tuple[object, ...], dict[str, int]] = {}
-    for row in range(len(sheet)) if name == "input" else sheet.scored:
+    for row in sheet.without_controls(but_of=name) if name in CONTROLS else sheet.scored:
         question = sheet.questions[row]
         if not question.get("fact_id") or not own[row]:
             continue

@@ -1,5 +1,6 @@
 """Questions and answers as arrays, and the groups of questions that numbers are made of."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from dataset_builder.factors import (
     PLANES,
     PROMPTS,
     REGISTERS,
+    STACK_ORDERS,
     TERMINOLOGIES,
+    VIEWS,
 )
 from dataset_builder.wording import opposites
 from lm_eval_tasks.report.runs import Answer, Question, Run
@@ -29,9 +32,9 @@ FACTORS: dict[str, tuple[str, ...]] = {
     "register": REGISTERS,
     "convention": CONVENTIONS,
     "frame": FRAMES,
-    "view": ("plain", "mirrored", "rotated90", "rotated180"),
+    "view": VIEWS,
     "input": INPUTS,
-    "stack_order": ("ascending", "descending", "unstated"),
+    "stack_order": STACK_ORDERS,
     "modality": MODALITIES,
     "plane": PLANES,
 }
@@ -46,8 +49,8 @@ MARGIN_GROUPS = (
     f"{MARGINS[-1]:g} and more",
 )
 
-BLANK = "blank"
-"""The value of ``input`` whose questions are controls: they stay out of every number but those by ``input``."""
+CONTROLS = {"input": ("blank",), "view": VIEWS[1:]}
+"""Values whose questions are controls: they stay out of every number but those by the same column."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Sheet:
     def column(self, name: str) -> NDArray[np.str_]:
         """str[N]: a column's values as text; "" where a question has none."""
         if name not in self._columns:
-            self._columns[name] = np.array([text_of(question.get(name)) for question in self.questions], dtype=np.str_)
+            texts = [relation_of(each) if name == "relation" else text_of(each.get(name)) for each in self.questions]
+            self._columns[name] = np.array(texts, dtype=np.str_)
         return self._columns[name]
 
     def values(self, name: str) -> list[str]:
@@ -105,9 +109,17 @@ class Sheet:
 
     @cached_property
     def scored(self) -> NDArray[np.int64]:
-        """The questions that count for the headline: all but those on a blank canvas, unless there are only such."""
-        rows = np.flatnonzero(self.column("input") != BLANK)
+        """The questions that count for the headline: all but the controls, unless there are only such."""
+        rows = self.without_controls()
         return rows if len(rows) else np.arange(len(self))
+
+    def without_controls(self, but_of: str = "") -> NDArray[np.int64]:
+        """The questions that are no controls, or only by the column ``but_of``."""
+        is_control = np.zeros(len(self), dtype=bool)
+        for name, values in CONTROLS.items():
+            if name != but_of:
+                is_control |= np.isin(self.column(name), values)
+        return np.flatnonzero(~is_control)
 
     @cached_property
     def pairs(self) -> NDArray[np.int64]:
@@ -144,12 +156,9 @@ class Sheet:
     def groups(self) -> Iterator[Group]:
         """All questions; by each factor, source, relation, structure and margin; and by terminology with prompt."""
         yield Group((), (), self.scored)
-        everything = np.arange(len(self))
         for name in (*FACTORS, "source", "relation"):
-            rows = everything if name == "input" else self.scored
+            rows = self.without_controls(but_of=name) if name in CONTROLS else self.scored
             column = self.column(name)[rows]
-            if name == "relation":  # of a naming question it is the structure's own name
-                column = np.where(self.column("terminology")[rows] == "anatomical", "", column)
             for value in self.values(name):
                 if (column == value).any():
                     yield Group((name,), (value,), rows[column == value])
@@ -184,6 +193,16 @@ def margin_group(margin: float | None) -> str:
     if margin is None or np.isnan(margin):
         return ""
     return MARGIN_GROUPS[bisect_right(MARGINS, margin)]
+
+
+def relation_of(question: Mapping[str, Any]) -> str:
+    """What is asked for: the relation, without the number of the image that shows it.
+
+    Of a naming question it is "": its relation is the structure's own name.
+    """
+    if question.get("terminology") == "anatomical":
+        return ""
+    return re.sub(r" in image \d+$", "", text_of(question.get("relation")))
 
 
 def volume(question: Mapping[str, Any]) -> str:

@@ -81,8 +81,8 @@ function pictureOf(i, position) {
 }
 
 function picturesDescribed(i, position) {
-  const item = { images: data.pictures[i], modality: cell("modality", i), plane: cell("plane", i), convention: cell("convention", i), prompt: cell("prompt", i) };
-  return describe(item, position);
+  const names = ["modality", "plane", "convention", "prompt", "input", "view"];
+  return describe({ images: data.pictures[i], ...Object.fromEntries(names.map((name) => [name, cell(name, i)])) }, position);
 }
 
 function verdict(run, i) {
@@ -185,12 +185,13 @@ function showPictures(i) {
   data.pictures[i].forEach((_, position) => {
     const image = make("img", { src: pictureOf(i, position), alt: picturesDescribed(i, position) });
     row.append(make("div", { className: "picture" }, image));
-    const clean = !MARKERS[cell("prompt", i)] && data.pictures[i].length === 1 && cell("boxes", i) && cell("points", i);
+    const clean = !MARKERS[cell("prompt", i)] && cell("boxes", i) && cell("points", i);
     if (!clean) return;
     image.decode().then(() => {
       // Boxes and points are in pixels of the stored picture; what is shown may be a smaller one.
-      const item = { structures: cell("structures", i), boxes: cell("boxes", i), points: cell("points", i) };
-      image.after(outline(item, data.widths[data.pictures[i][0]], data.colours));
+      const names = ["structures", "boxes", "points", "box_images"];
+      const item = Object.fromEntries(names.map((name) => [name, cell(name, i)]));
+      image.after(outline(item, data.widths[data.pictures[i][position]], data.colours, position));
     }, () => {});
   });
   return row;
@@ -225,7 +226,7 @@ function showReplies(i) {
 function showColumns(i) {
   const fields = make("dl", {});
   for (const name of Object.keys(data.columns)) {
-    if (["options", "answer", "answer_index", "margin_group", "id"].includes(name)) continue;
+    if (["options", "answer", "answer_index", "margin_group", "box_images", "id"].includes(name)) continue;
     const value = cell(name, i);
     if (value === null || value === undefined || value === "") continue;
     fields.append(make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, plain(value)));

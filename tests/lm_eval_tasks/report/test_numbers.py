@@ -47,9 +47,15 @@ def reading(tmp_path_factory):
         for each in ROWS
         if each["prompt"] == "box" and each["terminology"] == "directional"
     ]
-    write_run(folder / "a", ROWS + blank, worse_in_lay_words)
-    write_run(folder / "b", ROWS + blank, better, model_args={"pretrained": "org/better"})
-    write_run(folder / "c", ROWS, guess, blind=True, model="hf")
+    mirrored = [
+        each | {"id": f"mirrored-{each['id']}", "pair_id": f"mirrored-{each['pair_id']}", "view": "mirrored"}
+        for each in ROWS
+        if each["prompt"] == "none" and each["register"] == "clinical"
+    ]
+    rows = [{"view": "plain"} | each for each in ROWS + blank + mirrored]
+    write_run(folder / "a", rows, worse_in_lay_words)
+    write_run(folder / "b", rows, better, model_args={"pretrained": "org/better"})
+    write_run(folder / "c", [{"view": "plain"} | each for each in ROWS], guess, blind=True, model="hf")
     return read_runs([str(folder / name) for name in "abc"])
 
 
@@ -63,22 +69,24 @@ def score_of(found, *value):
 
 
 def rows_where(reading, run, **wanted):
+    wanted.setdefault("view", "plain")
     return [
         (question, run.answers[identity])
         for identity, question in reading.questions.items()
-        if identity in run.answers and all(question[name] == value for name, value in wanted.items())
+        if identity in run.answers and all(question.get(name, "plain") == value for name, value in wanted.items())
     ]
 
 
 def test_every_group_has_its_items_and_accuracy(reading, sheets):
     run = reading.runs[0]
     found = scores(sheets[0])
-    assert found[0]["items"] == len(ROWS)  # without the blank ones
+    assert found[0]["items"] == len(ROWS)  # without the blank and the mirrored ones
     seen = set()
     for score in found:
         wanted = dict(zip(score["by"], score["value"], strict=True))
         if "structure" in wanted or "margin_mm" in wanted:
             continue
+        wanted.setdefault("view", "plain")
         if "input" not in wanted:
             wanted["input"] = "slice"
         here = rows_where(reading, run, **wanted)
@@ -92,13 +100,13 @@ def test_every_group_has_its_items_and_accuracy(reading, sheets):
         assert score["chance"] == pytest.approx(np.mean([1 / len(q["options"]) for q, _ in here]), abs=1e-6)
         assert score["volumes"] == len({q["subject"] for q, _ in here})
         seen.add(tuple(score["by"]))
-    factors = ("terminology", "prompt", "register", "convention", "frame", "input", "modality", "plane")
+    factors = ("terminology", "prompt", "register", "convention", "frame", "view", "input", "modality", "plane")
     assert seen == {(), *((name,) for name in (*factors, "source", "relation")), ("terminology", "prompt")}
 
 
 def test_columns_that_the_data_lack_are_absent(reading, sheets):
-    assert not {"view", "stack_order"} & {name for score in scores(sheets[0]) for name in score["by"]}
-    assert not {"view", "stack_order"} & contents(reading)["data"]["factors"].keys()
+    assert "stack_order" not in {name for score in scores(sheets[0]) for name in score["by"]}
+    assert "stack_order" not in contents(reading)["data"]["factors"]
 
 
 def test_a_question_counts_for_each_of_its_structures(reading, sheets):
@@ -139,8 +147,9 @@ def test_interval_is_by_volume(sheets):
     """Recomputed: the variance between volumes as an effective number of items, then Wilson."""
     score = scores(sheets[0])[0]
     sheet = sheets[0]
-    right = np.array([r for q, r in zip(sheet.questions, sheet.right, strict=True) if q["input"] == "slice"], float)
-    subjects = np.array([q["subject"] for q in sheet.questions if q["input"] == "slice"])
+    counted = [q["input"] == "slice" and q["view"] == "plain" for q in sheet.questions]
+    right = sheet.right[counted].astype(float)
+    subjects = np.array([q["subject"] for q in sheet.questions])[counted]
     totals = np.array([(right[subjects == name] - right.mean()).sum() for name in np.unique(subjects)])
     variance = 12 / 11 * (totals**2).sum() / len(right) ** 2
     p = right.mean()
@@ -197,7 +206,7 @@ def test_the_blind_run_of_the_same_model_is_preferred(tmp_path):
 
 # --- effects ---------------------------------------------------------------------------------------------------------
 
-FACTORS = ("terminology", "prompt", "register", "convention", "frame", "input", "modality", "plane")
+FACTORS = ("terminology", "prompt", "register", "convention", "frame", "view", "input", "modality", "plane")
 
 
 def matched_by_hand(reading, run, factor, one, two, terminology=None):
@@ -206,7 +215,7 @@ def matched_by_hand(reading, run, factor, one, two, terminology=None):
     asked = [q for q in reading.questions.values() if q["id"] in run.answers]
     for a, b in itertools.product(asked, asked):
         alike = a["fact_id"] == b["fact_id"] and a["structures"] == b["structures"]
-        alike = alike and all(a[name] == b[name] for name in FACTORS if name != factor)
+        alike = alike and all(a.get(name) == b.get(name) for name in FACTORS if name != factor)
         if alike and (a[factor], b[factor]) == (one, two) and terminology in (None, a["terminology"]):
             if factor != "input" and a["input"] == "blank":
                 continue
@@ -284,6 +293,7 @@ def test_comparison_is_on_the_shared_questions(reading, sheets):
         if "margin_mm" in wanted:
             continue
         wanted.setdefault("input", "slice")
+        wanted.setdefault("view", "plain")
         both = [
             (answer.right, two.answers[q["id"]].right)
             for q, answer in rows_where(reading, one, **wanted)
@@ -376,3 +386,15 @@ def test_opposites_are_counted_by_meaning(reading, sheets):
 
 def test_digest_tells_whether_the_same_questions_were_answered():
     assert digest(["a", "b"]) == digest(["b", "a"]) != digest(["a", "c"])
+
+
+def test_relations_are_named_without_the_number_of_an_image(tmp_path):
+    rows = [
+        row("a", 0, input="stack", terminology="relational", relation="largest in image 3"),
+        row("b", 0, input="stack", terminology="relational", relation="largest in image 12"),
+        row("c", 0, relation="left"),
+    ]
+    write_run(tmp_path, rows, lambda each: each["answer"])
+    report = contents(read_runs([str(tmp_path)]))
+    found = {s["value"][0]: s["items"] for s in report["runs"][0]["scores"] if s["by"] == ["relation"]}
+    assert found == {"left": 1, "largest": 2}

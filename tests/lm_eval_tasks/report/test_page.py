@@ -25,7 +25,7 @@ HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> <!-- \u2028 {{data}} &amp; <b>"
 )
 ROWS = factorial_rows(volumes=4, facts=2, prior=True)
-STACK = row("stack", 0, input="stack", terminology="relational", relation="larger")
+STACK = row("stack", 0, input="stack", terminology="relational", relation="larger", prompt="none", box_images=[0, 2])
 HOSTILE_ROW = row(
     "hostile", 0, subject=HOSTILE, structures=[HOSTILE, "spleen"], question=f"{HOSTILE}\nOptions: right; left"
 )
@@ -339,6 +339,10 @@ def test_a_stack_shows_all_its_pictures(opened, page):
     alternatives = opened.evaluate("[...document.querySelectorAll('#detail-body img')].map((image) => image.alt)")
     assert len(alternatives) == 3
     assert "picture 3 of 3" in alternatives[2]
+    # Each structure is outlined in the picture that it is in.
+    opened.wait_for("document.querySelectorAll('#detail-body svg').length === 3")
+    letters = opened.evaluate("[...document.querySelectorAll('#detail-body svg')].map((svg) => svg.textContent)")
+    assert letters == ["A", "", "B"]
 
 
 def test_a_link_brings_the_view_back(opened, page):
