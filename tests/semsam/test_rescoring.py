@@ -201,6 +201,13 @@ def test_row_in_which_no_candidate_has_a_score_is_unchanged():
     assert torch.equal(rescore(logits, tables), logits)
 
 
+def test_candidate_without_a_score_loses_and_the_others_are_rescored():
+    logits = torch.tensor([[2.0, 1.0]])
+    result = rescore(logits, tables_of([[0], [1]], [[0], [1]]), top_p=1.0)
+    assert result[0, 0] == -math.inf
+    torch.testing.assert_close(result[0, 1], logits.log_softmax(-1)[0, 1])
+
+
 def test_equal_scores_stay_equal():
     logits = torch.tensor([[0.0, 1.0, 1.0, 1.0]])
     result = rescore(logits, random_tables(4, 1, seed=0), top_p=1.0)
