@@ -1,6 +1,6 @@
 """Rows of the data set: questions with their pictures, for one stored volume at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dataset_builder.stack_questions import ask_of_stack, marked_in, shown_order
 from dataset_builder.stacks import group_stacks
 from dataset_builder.store import StoredVolume
 from dataset_builder.units import choose, choose_of_stacks, controls
-from dataset_builder.vocabulary import structures
+from dataset_builder.vocabulary import Structure, structures
 
 VERSION = "1.0.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
@@ -68,26 +68,39 @@ def volume_rows(volume: StoredVolume, settings: Settings, vocabulary: Path | Non
         settings: of the build.
         vocabulary: the user's own structures beside the package's, if any.
     """
-    records = volume.load()
-    slices = [record for record in records if not record.stack]
-    words = structures(vocabulary)
     drawn = _Pictures(settings)
+    for question, shown in volume_questions(volume.load(), settings, structures(vocabulary), volume.identity):
+        of = drawn.of_stack if question.input == "stack" else drawn.of_slice
+        yield _row(question, shown, [of(question, record) for record in shown], settings)
+
+
+def volume_questions(
+    records: Sequence[SliceRecord], settings: Settings, words: Mapping[str, Structure], identity: str
+) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
+    """The questions of one volume, and the slices that each is to show, in order.
+
+    Args:
+        records: the volume's slices, and those of its stacks.
+        settings: of the build.
+        words: the vocabulary.
+        identity: what names the volume ("source/subject").
+    """
+    slices = [record for record in records if not record.stack]
     if {"slice", "blank"} & set(settings.inputs):
         facts = [find_facts(record, settings.fairness, settings.seed, words) for record in slices]
-        for unit in choose([record.plane for record in slices], facts, settings, volume.identity):
+        for unit in choose([record.plane for record in slices], facts, settings, identity):
             record = slices[unit.record]
             shown = [unit] if "slice" in settings.inputs and "plain" in settings.views else []
-            for each in (*shown, *controls(unit, settings, volume.identity)):
+            for each in (*shown, *controls(unit, settings, identity)):
                 for question in ask(each, record, settings, words):
-                    yield _row(question, [record], [drawn.of_slice(question, record)], settings)
+                    yield question, [record]
     if "stack" in settings.inputs:
         stacks = group_stacks(records)
         facts = [find_stack_facts(stack, settings.fairness, settings.seed, words) for stack in stacks]
-        for unit in choose_of_stacks([stack[0].plane for stack in stacks], facts, settings, volume.identity):
+        for unit in choose_of_stacks([stack[0].plane for stack in stacks], facts, settings, identity):
             in_order = shown_order(unit, stacks[unit.record], settings)
             for question in ask_of_stack(unit, stacks[unit.record], settings, words):
-                pictures = [drawn.of_stack(question, record) for record in in_order]
-                yield _row(question, in_order, pictures, settings)
+                yield question, in_order
 
 
 class _Pictures:
