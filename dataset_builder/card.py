@@ -334,7 +334,25 @@ def _limits(record: Record) -> str:
         text.append("- What can be had without looking, measured on the rows of each build:")
         header = ["build", "terminology", "questions", "chance", "one word for a split", "first option", "with inverse"]
         text.append("\n" + table(header, lines))
+    text += [_audit(number, build.audit) for number, build in enumerate(record.builds, 1) if build.audit]
     return "\n".join(text)
+
+
+def _audit(number: int, audit: Mapping[str, Any]) -> str:
+    """The outcome of ``mis-ground check``, and what guessers that see no picture score."""
+    violated = [f"{name} ({count:,})" for name, count in audit["checks"].items() if count]
+    verdict = f"violated are: {', '.join(violated)}." if violated else f"none of {len(audit['checks'])} is violated."
+    text = f"\nBuild {number} was audited with `mis-ground check`: of its checks {verdict}"
+    names = list(dict.fromkeys(name for guessers in audit["guessers"].values() for name in guessers))
+    lines = []
+    for cell, guessers in audit["guessers"].items():
+        chance = next(iter(guessers.values()))[2]
+        shares = [f"{100 * guessers[n][0]:.1f} ± {100 * guessers[n][1]:.1f}" if n in guessers else "" for n in names]
+        lines.append([cell, f"{100 * chance:.1f}", *shares])
+    if lines:
+        text += " Accuracy in per cent of guessers that see no picture, ± one standard error:\n\n"
+        text += table(["questions", "chance", *(f"`{name}`" for name in names)], lines)
+    return text
 
 
 def table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:

@@ -174,6 +174,9 @@ def add_commands(
             list[str],
             typer.Option(metavar="NAME", help="Pass on pictures under this licence: you have the right. Repeatable."),
         ] = [],  # noqa: B006
+        audit: Annotated[
+            Path | None, typer.Option(help="Put this report of 'mis-ground check' into the card.", exists=True)
+        ] = None,
         tag: Annotated[str | None, typer.Option(help="Git tag; else made of the versions of data and content.")] = None,
         message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
@@ -201,6 +204,7 @@ def add_commands(
                 tag=tag,
                 message=message,
                 accepted_licences=accept_licence,
+                audit=audit,
                 progress=progress,
             )
             print_push(done, console)

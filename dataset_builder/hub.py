@@ -33,7 +33,7 @@ from dataset_builder.hub_plan import (
     prepare,
 )
 from dataset_builder.licences import licence
-from dataset_builder.record import RECORD_NAME, BuildNote, Record, read_record, record_from_text
+from dataset_builder.record import RECORD_NAME, BuildNote, Record, audit_of, read_record, record_from_text
 
 DATASET = "dataset"
 BATCH_FILES, BATCH_BYTES = 16, 1_000_000_000
@@ -80,6 +80,7 @@ def push(
     tag: str | None = None,
     message: str | None = None,
     accepted_licences: Collection[str] = (),
+    audit: Path | None = None,
     progress: Progress = _silent,
     api: HfApi | None = None,
 ) -> Pushed:
@@ -97,16 +98,20 @@ def push(
         tag: name of the git tag; made of the versions of data and content if not given.
         message: of the commit.
         accepted_licences: licences under which pictures are passed on although they are not known to allow it.
+        audit: report of ``mis-ground check`` to put into the card.
         progress: told of every batch, in bytes.
         api: client of the Hub.
 
     Raises:
         DatasetNotFoundError: if the folder is no data set.
-        BuildError: if ``only`` or ``config`` names nothing that can be.
+        BuildError: if ``only`` or ``config`` names nothing that can be, or the audit is of other data.
         HubError: if a licence forbids it, or the Hub does; then the repository is as it was.
     """
     _check_names(place, config, tag)
     record = read_record(folder)
+    if audit is not None:
+        found = audit_of(audit, record.content)
+        record = replace(record, builds=tuple(replace(build, audit=found) for build in record.builds))
     keys = choose(record, only)
     _check_licences(folder, record, keys, accepted_licences)
     api = api or HfApi(library_name="mis-ground")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.errors import DatasetNotFoundError
+from dataset_builder.errors import BuildError, DatasetNotFoundError
 
 RECORD_NAME = "build.json"
 
@@ -99,6 +99,7 @@ class BuildNote:
         examples: one a prompt.
         fairness: one a terminology, over all rows of the build.
         pictures: whether rows hold their pictures; a recipe holds their sha256 instead.
+        audit: the outcome of ``mis-ground check``, as :func:`audit_of` makes it; empty if there was none.
     """
 
     package: str
@@ -114,6 +115,7 @@ class BuildNote:
     examples: tuple[Example, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     pictures: bool = True
+    audit: dict[str, Any] = field(default_factory=dict)
 
     def features_of(self, key: Key) -> dict[str, Any]:
         """The features of a split."""
@@ -188,6 +190,44 @@ class Record:
 def is_slices(key: Key) -> bool:
     """Whether a split holds slices, not questions: ``slices``, or those beside a user's own config."""
     return key[0] == SLICES[0] or key[0].endswith(f"_{SLICES[0]}")
+
+
+def audit_of(path: Path, content: str) -> dict[str, Any]:
+    """What a card says of an audit: which checks were violated, and what guessers that see no picture score.
+
+    Args:
+        path: ``check.json``, or the folder with it, as ``mis-ground check`` writes it.
+        content: of the data set that it should be of.
+
+    Raises:
+        BuildError: if it cannot be read, or is of other data.
+    """
+    path = path / "check.json" if path.is_dir() else path
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        audit = {
+            "checks": {check["name"]: len(check["violations"]) for check in found["checks"]},
+            "guessers": {
+                prior["name"]: {
+                    name: [round(one["accuracy"], 4), round(one["standard_error"], 4), round(one["chance"], 4)]
+                    for name, one in prior["guessers"].items()
+                }
+                for prior in found["guessers"]["pooled"]
+            },
+        }
+        of = found["content"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BuildError(
+            "The audit cannot be read.", file=path, value=str(error), remedy="Make it with: mis-ground check."
+        ) from error
+    if of != content:
+        raise BuildError(
+            "The audit is of other data.",
+            file=path,
+            value=f"content {of}, not {content}",
+            remedy="Audit this data set: mis-ground check.",
+        )
+    return audit
 
 
 def read_record(folder: Path) -> Record:

@@ -264,6 +264,27 @@ def test_splits_with_other_columns_are_refused(hub, api, grounds, tmp_path):
         push(later, PLACE, api=api)
 
 
+def test_an_audit_comes_into_the_card(hub, api, grounds, tmp_path):
+    content = json.loads((grounds["first"] / "build.json").read_text())["content"]
+    guessers = {"first": {"accuracy": 0.503, "standard_error": 0.011, "chance": 0.5}}
+    audit = {
+        "content": content,
+        "checks": [{"name": "pairs", "violations": []}, {"name": "words", "violations": [{}, {}]}],
+        "guessers": {"pooled": [{"name": "directional, marked", "guessers": guessers}]},
+    }
+    (tmp_path / "check.json").write_text(json.dumps(audit))
+    push(grounds["first"], PLACE, audit=tmp_path, api=api)
+    text = hub.read(PLACE, "README.md").decode()
+    assert "of its checks violated are: words (2)." in text
+    assert "| directional, marked | 50.0 | 50.3 ± 1.1 |" in text
+    check_whole(hub)
+    with pytest.raises(BuildError, match="of other data"):
+        push(grounds["more"], PLACE, audit=tmp_path, api=api)
+    (tmp_path / "check.json").write_text("{}")
+    with pytest.raises(BuildError, match="cannot be read"):
+        push(grounds["more"], PLACE, audit=tmp_path, api=api)
+
+
 # ------------------------------------------------------------------------------------------------------- pull requests
 
 
