@@ -2,6 +2,7 @@ import dataclasses
 from collections import Counter
 
 import pytest
+from benchmarks import paper_size
 from datasets import load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,3 +164,19 @@ def test_a_build_keeps_the_share_and_so_does_the_builder(tmp_path):
     assert summary.total_rows == 28
     made = MISGround("all", store=tmp_path / "store", settings=settings, cache_dir=str(tmp_path / "builder"))
     assert sorted(row["id"] for _, _, row in made._rows()) == sorted(row["id"] for row in rows)
+
+
+def test_the_simulation_counts_what_a_build_makes(tmp_path):
+    settings = dataclasses.replace(PAPER, stack_size=4, image_size=64)
+    summary = build([open_source("phantom:2")], tmp_path / "made", settings)
+    names = [case.subject for case in open_source("phantom:2").cases()]
+    own = settings_of_volumes([(f"phantom/{names[0]}", "ct"), (f"phantom/{names[1]}", "mri")], settings)
+    size = paper_size.Size()
+    for number, (name, of_volume) in enumerate(zip(names, own, strict=True)):
+        size.add(paper_size.measure(number, [(name, of_volume)]))
+    assert size.rows == summary.rows
+    assert size.slices == 4
+    told = "\n".join(paper_size.report(size, 2, 1))
+    of_slices = sum(rows for (config, _), rows in summary.rows.items() if config.startswith(("ct_", "mri_")))
+    assert f"| questions about slices | {of_slices} | 33,864 |" in told
+    assert f"| on top: blank canvases | {summary.rows['blank', 'test']} |" in told
