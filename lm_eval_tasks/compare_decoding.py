@@ -9,12 +9,11 @@ import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lm_eval_tasks.mis_ground.utils import extract_answer
-from semsam.runs import Item, Run, remembered
+from semsam.runs import Item, Run
 from semsam.settings import Settings
 from semsam.statistics import Difference, paired_difference
 from semsam.sweep import add_runner_arguments, runner_of
@@ -211,9 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     runner = runner_of(arguments)
     runs = {}
     for decoding in decodings(settings):
-        header = runner.header() | {"settings": str(decoding.settings), "generation": dict(decoding.generation)}
-        path = arguments.out / "runs" / f"{decoding.name.replace(' ', '-')}.json"
-        runs[decoding.name] = remembered(path, header, partial(runner.run, decoding.settings, decoding.generation))
+        folder = arguments.out / "runs" / decoding.name.replace(" ", "-")
+        runs[decoding.name] = runner.run(folder, decoding.settings, decoding.generation)
     text = report(runs, runner.tokenizer)
     Path(arguments.out / "decodings.md").write_text(text, encoding="utf-8")
     print(text, end="")

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,20 +127,32 @@ class Runner:
         """The model's tokenizer."""
         return self._lm.tokenizer
 
-    def header(self) -> dict[str, Any]:
-        """What two runs must share to be compared."""
-        return {"model": self.model, "tasks": list(self.tasks), "metric": self.metric, "limit": self.limit}
-
-    def run(self, settings: Settings, generation: Mapping[str, Any] | None = None) -> Run:
-        """Answer all items.
+    def run(self, out: Path, settings: Settings, generation: Mapping[str, Any] | None = None) -> Run:
+        """All items under one decoding. What is in the folder ``out`` is read, what is not is made, task by task.
 
         Args:
+            out: one decoding's folder.
             settings: of the rule; strength 0 for any other decoding.
             generation: the harness's generation settings that differ from the tasks' own.
 
         Raises:
-            ValueError: if a task does not score its items by the metric.
+            ValueError: if the folder holds another run, or a task does not score its items by the metric.
         """
+        header: dict[str, Any] = {"model": self.model, "metric": self.metric, "limit": self.limit}
+        header |= {"chat_template": self.chat_template, "settings": str(settings), "generation": dict(generation or {})}
+        parts = []
+        for task in self.tasks:
+            path = out / f"{task.replace('*', '_')}.json"
+            make = partial(self._answer, task, settings, generation or {})
+            parts.append(remembered(path, header | {"task": task}, make))
+        return Run(
+            [item for part in parts for item in part.items],
+            steps=sum(part.steps for part in parts),
+            rescored=sum(part.rescored for part in parts),
+            changed=sum(part.changed for part in parts),
+        )
+
+    def _answer(self, task: str, settings: Settings, generation: Mapping[str, Any]) -> Run:
         from lm_eval import simple_evaluate
 
         self._lm.use(settings)
@@ -147,14 +160,14 @@ class Runner:
         self._lm.processors[:] = watchers
         results = simple_evaluate(
             model=self._lm,
-            tasks=list(self.tasks),
+            tasks=[task],
             task_manager=self._manager,
             limit=self.limit,
             apply_chat_template=self.chat_template,
             gen_kwargs=dict(generation) if generation else None,
             bootstrap_iters=0,
         )
-        items = [item for task, samples in sorted(results["samples"].items()) for item in self._items(task, samples)]
+        items = [item for name, samples in sorted(results["samples"].items()) for item in self._items(name, samples)]
         steps, rescored, changed = watchers[0].counts() if watchers else (0, 0, 0)
         return Run(items, steps, rescored, changed)
 
@@ -190,7 +203,7 @@ def remembered(path: Path, header: Mapping[str, Any], make: Callable[[], Run]) -
             name = different[0]
             raise ValueError(
                 f"{path} was made with {name} = {stored['header'].get(name)!r}, and {header[name]!r} is asked for. "
-                "Give another --out, or delete the folder."
+                "Give another --out, or delete the file."
             )
         items = [Item(**item) for item in stored["run"].pop("items")]
         return Run(items, **stored["run"])

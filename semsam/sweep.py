@@ -8,16 +8,15 @@ written.
 import argparse
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from semsam.plot import Point, line_plot
-from semsam.runs import Run, Runner, remembered
+from semsam.runs import Run, Runner
 from semsam.settings import Settings
 from semsam.statistics import Difference, paired_difference
 
@@ -85,11 +84,11 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def markdown(rows: Sequence[Row], plain: float, header: Mapping[str, Any], items: int) -> str:
+def markdown(rows: Sequence[Row], plain: float, runner: Runner, items: int) -> str:
     """The table for people."""
     lines = [
-        f"Model `{header['model']}`, {items} items of {', '.join(f'`{task}`' for task in header['tasks'])}. "
-        f"Plain decoding: {header['metric']} {100 * plain:.1f} %.",
+        f"Model `{runner.model}`, {items} items of {', '.join(f'`{task}`' for task in runner.tasks)}. "
+        f"Plain decoding: {runner.metric} {100 * plain:.1f} %.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|" + "---|" * len(COLUMNS),
@@ -138,22 +137,20 @@ def sweep(runner: Runner, settings: Sequence[Settings], out: Path, cluster: str 
     """Run what is not there yet, compare all with plain decoding, and write the table and the plot."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    header = runner.header()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task("plain decoding", total=len(settings) + 1)
-        plain = remembered(out / "runs" / "plain.json", header, partial(runner.run, Settings(strength=0)))
+        plain = runner.run(out / "runs" / "plain", Settings(strength=0))
         rows = []
         for one in settings:
             name = f"k{one.k}-m{one.top_m}-p{one.top_p:g}-{one.guard}"
             progress.update(task, advance=1, description=name)
-            run = remembered(out / "runs" / f"{name}.json", header, partial(runner.run, one))
-            rows.append(row(one, run, plain, cluster))
+            rows.append(row(one, runner.run(out / "runs" / name, one), plain, cluster))
         progress.advance(task)
     score = sum(item.score for item in plain.items) / len(plain.items)
     (out / "sweep.csv").write_text(comma_separated(rows), encoding="utf-8")
-    (out / "sweep.md").write_text(markdown(rows, score, header, len(plain.items)), encoding="utf-8")
-    (out / "sweep.svg").write_text(plot(rows, score, header["metric"]), encoding="utf-8")
+    (out / "sweep.md").write_text(markdown(rows, score, runner, len(plain.items)), encoding="utf-8")
+    (out / "sweep.svg").write_text(plot(rows, score, runner.metric), encoding="utf-8")
     return rows
 
 

@@ -107,4 +107,4 @@ def test_a_comparison_of_a_model_on_a_task(tmp_path, monkeypatch, capsys):
     _plain, published, min_p = rows
     assert float(published[6]) > 0  # answers changed
     assert float(min_p[6]) > 0
-    assert len(list((tmp_path / "out" / "runs").glob("*.json"))) == 4
+    assert len(list((tmp_path / "out" / "runs").rglob("*.json"))) == 4

@@ -120,7 +120,7 @@ def test_a_sweep_of_a_model_on_a_task(tmp_path, monkeypatch, capsys):
     picture = ElementTree.parse(tmp_path / "out" / "sweep.svg")
     assert len(list(picture.iter("{http://www.w3.org/2000/svg}polyline"))) == 1
 
-    kept = tmp_path / "out" / "runs" / "k16-m5-p0.95-none.json"
+    kept = tmp_path / "out" / "runs" / "k16-m5-p0.95-none" / "blind_mis_ground_none.json"
     stored = json.loads(kept.read_text())
     stored["run"]["steps"] *= 2  # so that it shows whether it was read
     kept.write_text(json.dumps(stored))
