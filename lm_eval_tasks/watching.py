@@ -6,7 +6,7 @@ The harness makes its model by name; while `watched` is in force, a model so mad
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,18 +15,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
 from dataset_builder.errors import MISGroundError
 from lm_eval_tasks import preflight, resume
+from lm_eval_tasks.progress import duration, rate, shown_progress
 
 Request = Any
 Document = dict[str, Any]
-
-LINE_EVERY = 60.0
-"""Without a terminal, progress is told in a line after so many seconds."""
 
 
 @dataclass
@@ -85,7 +81,7 @@ class Watch:
                 left = sum(key not in known for key in keys)
                 self.known += len(requests) - left
                 self._check(requests, left, model, ask, shown, remembered=(store, f"preflight {run}"))
-                with self._progress(shown) as report:
+                with shown_progress(self.console if shown else None) as report:
                     answers = resume.answer_all(
                         requests,
                         keys,
@@ -158,32 +154,6 @@ class Watch:
             store.set_note(name, json.dumps(problems))
         return problems
 
-    @contextmanager
-    def _progress(self, shown: bool) -> Iterator[Callable[[resume.Progress], None]]:
-        """Shows how far the run is: a bar in a terminal, else a line now and then."""
-        if not shown:
-            yield lambda progress: None
-        elif self.console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(elapsed_when_finished=True),
-            )
-            with Bars(*columns, console=self.console) as bars:
-                task = bars.add_task("answers", total=None, rate="")
-                start = time.monotonic()
-
-                def show(progress: resume.Progress) -> None:
-                    pace = rate(progress.asked, time.monotonic() - start)
-                    bars.update(task, total=progress.total, completed=progress.known + progress.asked, rate=pace)
-
-                yield show
-        else:
-            yield Lines(self.console).show
-
     def summary(self) -> None:
         """Print what came of the questions, if any were asked."""
         ours = [(doc, answer) for doc, answer in self.answered if isinstance(doc, dict) and doc.get("options")]
@@ -196,38 +166,6 @@ class Watch:
             highlight=False,
         )
         self.console.print(summary_table(ours))
-
-
-@dataclass
-class Lines:
-    """Progress in lines: one when the pace is known, then one a minute.
-
-    Args:
-        console: where to print.
-        clock: gives seconds.
-    """
-
-    console: Console
-    clock: Callable[[], float] = time.monotonic
-    start: float | None = None
-    last: float = 0.0
-
-    def show(self, progress: resume.Progress) -> None:
-        """Print a line if it is time for one."""
-        now = self.clock()
-        if self.start is None:
-            self.start = self.last = now
-            return
-        done, elapsed = progress.known + progress.asked, now - self.start
-        first = self.last == self.start and elapsed > 10
-        if not progress.asked or not (first or now - self.last >= LINE_EVERY):
-            return
-        self.last = now
-        left = (progress.total - done) * elapsed / progress.asked
-        self.console.print(
-            f"{done:,} of {progress.total:,} answers, {rate(progress.asked, elapsed)}, {duration(left)} left",
-            highlight=False,
-        )
 
 
 def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
@@ -308,17 +246,3 @@ def task_version(task: str) -> object:
     Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type]
     template = Path(__file__).parent / "mis_ground" / "_template_yaml"
     return yaml.load(template.read_text(encoding="utf-8"), Loader=Loader)["metadata"]["version"]
-
-
-def rate(count: int, seconds: float) -> str:
-    """How fast: answers a second, or a minute where these are few."""
-    pace = count / seconds if seconds > 0 else 0.0
-    return f"{pace:.1f} a second" if pace >= 1 else f"{60 * pace:.1f} a minute"
-
-
-def duration(seconds: float) -> str:
-    """As in ``2 h 5 min``, ``5 min`` or ``40 s``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

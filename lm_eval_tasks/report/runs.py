@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataset_builder.errors import MISGroundError
+from lm_eval_tasks.report.settings import model_name, plainly, run_name, settings_of, unique_names, versions_of
 
 Mode = Literal["pictures", "blind"]
 Question = dict[str, Any]
@@ -21,12 +22,7 @@ PLAIN_ANSWERS = "semsam_plain"
 """Where a run of ``mis-semsam`` with ``semsam_compare`` keeps the plain answers; see ``semsam.harness``."""
 
 _RESULTS = re.compile(r"^.*?_?(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)\.json$")
-_SECRET = re.compile(
-    r"(^|_)(api_?key|key|secret|password|credentials?|authorization|headers?)$|^(hf_|auth_)?token$", re.IGNORECASE
-)
 _IDENTITY = ("model", "model_args", "gen_kwargs")
-_NOT_SETTINGS = {"limit", "batch_size", "batch_sizes", "device", "use_cache", "bootstrap_iters"}
-"""Parts of the harness's ``config`` that do not decide what a model answers to a question."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,8 @@ def read_runs(places: Sequence[str]) -> Reading:
                 remedy="Name each result file by itself: NAME=FOLDER/MODEL/results_DATE.json.",
             )
         reading.runs += [replace(run, name=_with_mode(name, run.mode)) for run in found] if name else found
-    _make_names_unique(reading)
+    names = unique_names([run.name for run in reading.runs], [run.settings for run in reading.runs])
+    reading.runs = [replace(run, name=name) for run, name in zip(reading.runs, names, strict=True)]
     return reading
 
 
@@ -167,21 +164,21 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
                 plain = _plain_reply(sample)
                 if plain is not None:
                     answers.setdefault((mode, True), {})[question["id"]] = _score(plain, question)
-        versions |= _versions(results, tasks)
+        versions |= versions_of(results, tasks)
     results = parts[-1][0]
     if disagreements:
         reading.warnings.append(
-            f"{disagreements} answer(s) of {_model(results)} are read differently by this version than they were "
+            f"{disagreements} answer(s) of {model_name(results)} are read differently by this version than they were "
             "scored; the scores in the files count."
         )
-    settings = _settings(results)
+    settings = settings_of(results)
     versions["data"] = ", ".join(sorted(data_versions - {""}))
     return [
         Run(
-            name=_with_mode(_run_name(settings, plain), mode),
+            name=_with_mode(run_name(settings, plain), mode),
             mode=mode,
-            model=_model(results),
-            settings=_plainly(settings) if plain else settings,
+            model=model_name(results),
+            settings=plainly(settings) if plain else settings,
             versions=versions,
             answers=found,
             dates=[part["date"] for part, _ in parts if part.get("date")],
@@ -282,55 +279,6 @@ def _plain_reply(sample: Mapping[str, Any]) -> str | None:
     return plain[0] if plain else None
 
 
-def _model(results: Mapping[str, Any]) -> str:
-    arguments = results["config"].get("model_args")
-    if isinstance(arguments, dict):
-        for name in ("peft", "delta", "pretrained", "model", "path", "engine"):
-            if arguments.get(name):
-                return str(arguments[name])
-    return str(results["config"].get("model"))
-
-
-def _settings(results: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {name: value for name, value in results["config"].items() if name not in _NOT_SETTINGS}
-    settings["chat_template_sha"] = results.get("chat_template_sha")
-    settings["system_instruction"] = results.get("system_instruction")
-    settings["limit"] = results["config"].get("limit")
-    return {name: value for name, value in _without_secrets(settings).items() if value not in (None, "", {})}
-
-
-def _without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings fit to be published: what looks like a key or a password is not read on."""
-    return {
-        name: "(hidden)" if _SECRET.search(name) else _without_secrets(value) if isinstance(value, dict) else value
-        for name, value in settings.items()
-    }
-
-
-def _plainly(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the plain answers of a run that compares: all but those of semantic sampling."""
-    rest = {name: value for name, value in settings.items() if not name.startswith("semsam_")}
-    return {name: _plainly(value) if isinstance(value, dict) else value for name, value in rest.items()}
-
-
-def _versions(results: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
-    environment = str(results.get("pretty_env_info", ""))
-
-    def line(start: str) -> str | None:
-        found = re.search(rf"^{start}: (.+)$", environment, re.MULTILINE)
-        return found[1].split(" (")[0] if found else None
-
-    versions = {
-        "lm_eval": results.get("lm_eval_version"),
-        "transformers": results.get("transformers_version"),
-        "torch": line("PyTorch version"),
-        "python": line("Python version"),
-        "gpu": line("GPU models and configuration"),
-        "tasks": ", ".join(sorted({str(results["versions"][task]) for task in tasks if task in results["versions"]})),
-    }
-    return {name: value for name, value in versions.items() if value and value != "Could not collect"}
-
-
 def _dataset(results: Mapping[str, Any]) -> str | None:
     for config in results.get("configs", {}).values():
         place = (config.get("metadata") or {}).get("dataset")
@@ -339,49 +287,5 @@ def _dataset(results: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _run_name(settings: Mapping[str, Any], plain: bool) -> str:
-    name = _model({"config": settings}).rstrip("/").rsplit("/", 1)[-1]
-    flat = _flat(settings)
-    sampling = {key for key in flat if key.startswith("semsam_")} - {"semsam_compare", "semsam_strength"}
-    semantic = sampling or str(settings.get("model", "")).startswith("mis-semsam")
-    if plain or not semantic or float(flat.get("semsam_strength", 1)) == 0:
-        return name
-    guard = flat.get("semsam_guard", "none")
-    return f"{name} + SemSam" + (f" ({guard})" if guard != "none" else "")
-
-
 def _with_mode(name: str, mode: Mode) -> str:
     return f"{name}, blind" if mode == "blind" else name
-
-
-def _make_names_unique(reading: Reading) -> None:
-    """Two runs of one name are told apart by the settings in which they differ, or by number."""
-    by_name: dict[str, list[int]] = {}
-    for number, run in enumerate(reading.runs):
-        by_name.setdefault(run.name, []).append(number)
-    taken = {name for name, numbers in by_name.items() if len(numbers) == 1}
-    for name, numbers in by_name.items():
-        if len(numbers) == 1:
-            continue
-        flat = {number: _flat(reading.runs[number].settings) for number in numbers}
-        keys = sorted({key for settings in flat.values() for key in settings})
-        different = [key for key in keys if len({flat[number].get(key) for number in numbers}) > 1]
-        for number in numbers:
-            told = ", ".join(f"{key}={flat[number][key]}" for key in different[:2] if key in flat[number])
-            unique, count = f"{name} [{told}]" if told else name, 1
-            while unique in taken:
-                count += 1
-                unique = f"{name} ({count})"
-            taken.add(unique)
-            reading.runs[number] = replace(reading.runs[number], name=unique)
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Settings, nested ones too, without those that only say where things are or how often."""
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value)
-        elif not name.endswith(("_sha", "_seed")) and name != "limit":
-            flat[name] = str(value)
-    return flat

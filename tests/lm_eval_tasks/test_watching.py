@@ -9,7 +9,7 @@ from rich.console import Console
 from tiny_dataset import write_dataset
 
 from dataset_builder.errors import MISGroundError
-from lm_eval_tasks import evaluate, preflight, resume, watching
+from lm_eval_tasks import evaluate, preflight, progress, resume, watching
 
 TASKS = "mis_ground_ct_axial_directional_box,mis_ground_ct_axial_relational_none"
 
@@ -119,7 +119,7 @@ def test_a_model_spread_by_a_launcher_cannot_keep_answers(tmp_path, monkeypatch)
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal():
     stream, times = io.StringIO(), iter([0.0, 5.0, 12.0, 30.0, 75.0])
-    lines = watching.Lines(Console(file=stream, width=200), clock=lambda: next(times))
+    lines = progress.Lines(Console(file=stream, width=200), clock=lambda: next(times))
     for asked in (0, 50, 120, 300, 750):
         lines.show(resume.Progress(2000, 100, asked))
     assert stream.getvalue().splitlines() == [
@@ -130,12 +130,11 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal():
 
 def test_progress_is_a_bar_in_a_terminal():
     stream = io.StringIO()
-    watch = watching.Watch(console=Console(file=stream, force_terminal=True, width=120))
-    with watch._progress(True) as report:
+    with progress.shown_progress(Console(file=stream, force_terminal=True, width=120)) as report:
         report(resume.Progress(20, 5, 0))
         report(resume.Progress(20, 5, 15))
     assert "20/20" in stream.getvalue()
-    with watch._progress(False) as report:
+    with progress.shown_progress(None) as report:
         report(resume.Progress(1, 0, 1))
 
 
@@ -178,14 +177,14 @@ def test_the_version_of_our_tasks_is_known():
 
 
 def test_times_are_told_in_words():
-    assert [watching.duration(s) for s in (3.4, 89, 100, 3600, 7500)] == [
+    assert [progress.duration(s) for s in (3.4, 89, 100, 3600, 7500)] == [
         "3 s",
         "89 s",
         "2 min",
         "1 h 0 min",
         "2 h 5 min",
     ]
-    assert [watching.rate(*each) for each in ((10, 5), (1, 30), (0, 0))] == [
+    assert [progress.rate(*each) for each in ((10, 5), (1, 30), (0, 0))] == [
         "2.0 a second",
         "2.0 a minute",
         "0.0 a minute",

@@ -1,0 +1,110 @@
+"""What a result file says of the model that it is about: its name, its settings, the versions of the software."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_SECRET = re.compile(
+    r"(^|_)(api_?key|key|secret|password|credentials?|authorization|headers?)$|^(hf_|auth_)?token$", re.IGNORECASE
+)
+_NOT_SETTINGS = {"limit", "batch_size", "batch_sizes", "device", "use_cache", "bootstrap_iters"}
+"""Parts of the harness's ``config`` that do not decide what a model answers to a question."""
+
+
+def model_name(results: Mapping[str, Any]) -> str:
+    """The model's own name: what it was loaded from, or else its kind."""
+    arguments = results["config"].get("model_args")
+    if isinstance(arguments, dict):
+        for name in ("peft", "delta", "pretrained", "model", "path", "engine"):
+            if arguments.get(name):
+                return str(arguments[name])
+    return str(results["config"].get("model"))
+
+
+def settings_of(results: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides the answers, as the harness tells it."""
+    settings = {name: value for name, value in results["config"].items() if name not in _NOT_SETTINGS}
+    settings["chat_template_sha"] = results.get("chat_template_sha")
+    settings["system_instruction"] = results.get("system_instruction")
+    settings["limit"] = results["config"].get("limit")
+    return {name: value for name, value in _without_secrets(settings).items() if value not in (None, "", {})}
+
+
+def _without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings fit to be published: what looks like a key or a password is not read on."""
+    return {
+        name: "(hidden)" if _SECRET.search(name) else _without_secrets(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
+
+
+def plainly(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the plain answers of a run that compares: all but those of semantic sampling."""
+    rest = {name: value for name, value in settings.items() if not name.startswith("semsam_")}
+    return {name: plainly(value) if isinstance(value, dict) else value for name, value in rest.items()}
+
+
+def versions_of(results: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    """Versions of the software and of some tasks."""
+    environment = str(results.get("pretty_env_info", ""))
+
+    def line(start: str) -> str | None:
+        found = re.search(rf"^{start}: (.+)$", environment, re.MULTILINE)
+        return found[1].split(" (")[0] if found else None
+
+    versions = {
+        "lm_eval": results.get("lm_eval_version"),
+        "transformers": results.get("transformers_version"),
+        "torch": line("PyTorch version"),
+        "python": line("Python version"),
+        "gpu": line("GPU models and configuration"),
+        "tasks": ", ".join(sorted({str(results["versions"][task]) for task in tasks if task in results["versions"]})),
+    }
+    return {name: value for name, value in versions.items() if value and value != "Could not collect"}
+
+
+def run_name(settings: Mapping[str, Any], plain: bool) -> str:
+    """How a run is called: the model, and whether it was sampled semantically."""
+    name = model_name({"config": settings}).rstrip("/").rsplit("/", 1)[-1]
+    known = flat(settings)
+    sampling = {key for key in known if key.startswith("semsam_")} - {"semsam_compare", "semsam_strength"}
+    semantic = sampling or str(settings.get("model", "")).startswith("mis-semsam")
+    if plain or not semantic or float(known.get("semsam_strength", 1)) == 0:
+        return name
+    guard = known.get("semsam_guard", "none")
+    return f"{name} + SemSam" + (f" ({guard})" if guard != "none" else "")
+
+
+def unique_names(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of runs: those of one name are told apart by the settings in which they differ, or by number."""
+    by_name: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        by_name.setdefault(name, []).append(number)
+    found = list(names)
+    taken = {name for name, numbers in by_name.items() if len(numbers) == 1}
+    for name, numbers in by_name.items():
+        if len(numbers) == 1:
+            continue
+        of_each = {number: flat(settings[number]) for number in numbers}
+        keys = sorted({key for own in of_each.values() for key in own})
+        different = [key for key in keys if len({of_each[number].get(key) for number in numbers}) > 1]
+        for number in numbers:
+            told = ", ".join(f"{key}={of_each[number][key]}" for key in different[:2] if key in of_each[number])
+            unique, count = f"{name} [{told}]" if told else name, 1
+            while unique in taken:
+                count += 1
+                unique = f"{name} ({count})"
+            taken.add(unique)
+            found[number] = unique
+    return found
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings, nested ones too, without those that only say where things are or how often."""
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found |= flat(value)
+        elif not name.endswith(("_sha", "_seed")) and name != "limit":
+            found[name] = str(value)
+    return found
