@@ -97,12 +97,14 @@ def test_load_dataset_streams(built):
 
 
 def test_the_class_gives_the_same_rows_as_the_folder(built, tmp_path):
-    summary, store = built
+    _, store = built
+    few = dataclasses.replace(SMALL, prompts=("none", "box"), questions_per_volume=24, inputs=("slice",))
+    summary = build([], tmp_path / "folder", few, store=store)
     config = next(iter(summary.rows))[0]
-    builder = MISGround(config, store=store, settings=SMALL, cache_dir=str(tmp_path))
+    builder = MISGround("view", store=store, settings=few, cache_dir=str(tmp_path / "parquet"))
     builder.download_and_prepare(file_format="parquet")
-    assert list(tmp_path.rglob("*.parquet"))
-    made = MISGround(config, store=store, settings=SMALL, cache_dir=str(tmp_path / "arrow"))
+    assert list((tmp_path / "parquet").rglob("*.parquet"))
+    made = MISGround(config, store=store, settings=few, cache_dir=str(tmp_path / "arrow"))
     made.download_and_prepare()
     splits = made.as_dataset()
     assert {split: len(rows) for split, rows in splits.items()} == {

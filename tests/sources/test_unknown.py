@@ -2,7 +2,7 @@ from dataset_builder.sources.unknown import how_to_add, vocabulary_rows
 from dataset_builder.vocabulary import REGIONS, find, structures
 
 NAMES = [
-    *("plica", "Plica Left", "Knorpel (außen)", "3rd ventricle", "left_right_thing", "Hoffa's fat pad", "µ"),
+    *("plica", "Plica Left", "Knorpel (außen)", "5th ventricle", "left_right_thing", "Hoffa's fat pad", "µ"),
     *("半月板", "肌腱", "liver!", "x", "no", "_", "12", 'a "quoted" name', "Left", "the mass"),
 ]
 
