@@ -30,8 +30,9 @@ from dataset_builder.factors import DRAWN_PROMPTS
 LEVEL = 0.05
 """Two standard errors: probability of a false alarm over all cells together, after Holm's correction."""
 FOLDS = 5
-MAX_ROWS = 40_000
-"""Larger data sets are sampled for the classifier, pairs kept whole."""
+MAX_ROWS, MAX_TRAINING_ROWS = 100_000, 20_000
+"""The classifier scores, and is trained on, so many rows at most; larger data sets are sampled, pairs kept whole."""
+SCORED_AT_ONCE = 2000
 HASH_SIZE = 1 << 21
 """Weights of the classifier: one for an option with a phrase, by their hash."""
 EPOCHS = 8
@@ -271,10 +272,13 @@ def text_classifier(
         if not len(held_out):
             continue
         model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=EPOCHS, tol=None, random_state=0)
-        model.fit(*crossed(np.flatnonzero(folds != fold)))
-        scores = iter(model.decision_function(crossed(held_out)[0]).tolist())
-        for i in held_out.tolist():
-            credit[i] = _credit(rows[i], [next(scores) for _ in rows[i].options])
+        others = np.flatnonzero(folds != fold)
+        model.fit(*crossed(others[sample([rows[i] for i in others.tolist()], MAX_TRAINING_ROWS)]))
+        for start in range(0, len(held_out), SCORED_AT_ONCE):
+            part = held_out[start : start + SCORED_AT_ONCE]
+            scores = iter(model.decision_function(crossed(part)[0]).tolist())
+            for i in part.tolist():
+                credit[i] = _credit(rows[i], [next(scores) for _ in rows[i].options])
     progress("classifier", count, count)
     return credit
 
