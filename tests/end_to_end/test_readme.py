@@ -1,0 +1,157 @@
+"""Every command and program that README.md shows is run: in its order, in one folder, on small data and tiny models.
+
+Blocks in ``bash`` and ``python`` are read from the file, so that a new one is run from the day on which it is written.
+Blocks build on those before them (one builds the data set that the next ones read), as they do for a reader.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loopback_hub import LoopbackHub
+from readme import RUN, Block, blocks, filled_in, hidden_commands
+from tiny_models import save_tiny_llama, save_tiny_qwen3_vl
+
+pytestmark = pytest.mark.xdist_group("readme")  # one worker, in order
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCKS = blocks(README)
+
+NOT_RUN = {
+    "make demo": "takes minutes; tests/lm_eval_tasks/test_demo.py runs its command, `mis-ground demo`, at a small size",
+    "make test": "is what runs this test",
+    "vllm serve ": "needs GPUs; tests/vllm_engine/ (make test-vllm) runs the processor in vLLM on a CPU",
+    "lm_eval --model vllm": "needs GPUs; tests/vllm_engine/test_lm_eval.py (make test-vllm) runs it on a CPU",
+}
+"""Beginnings of the commands that the README shows and this test does not run, and why."""
+
+SMALLER = [
+    (r"--slices-per-volume \d+", "--slices-per-volume 3"),
+    (r"--questions-per-volume (?:\d+|all)", "--questions-per-volume 126"),
+    (r"(mis-ground build [^\n]*)", r"\1 --image-size 64"),
+    (r"--limit \d+", "--limit 1"),
+    (r"'mis_ground_\*'", "'mis_ground_ct_axial_*'"),  # test_harness.py runs them all
+    (r"((?:lm_eval|mis-ground eval) [^\n]*)", r"\1 --gen_kwargs max_gen_toks=2"),
+]
+"""What keeps it fast: few questions (two of each cell), small pictures, answers of two tokens."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """The reader's folder."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory) -> dict[str, str]:
+    """What stands for the reader's own models and scans."""
+    from dataset_builder.phantom import torso
+    from dataset_builder.phantom.files import write_nnunet
+
+    folder = tmp_path_factory.mktemp("stand-ins")
+    scans = folder / "scans"
+    write_nnunet(scans, {"case_1": torso(1, "ct", spacing=(6.0, 6.0, 6.0))})
+    text, vision = save_tiny_llama(folder / "text-model"), save_tiny_qwen3_vl(folder / "vision-model")
+    return {"nnunet:DIR": f"nnunet:{scans}", "VLM": str(vision), "LM": str(text), "MODEL": str(text), "USER": "me"}
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[LoopbackHub]:
+    """The Hub that `mis-ground push` reaches, on this machine."""
+    with LoopbackHub() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def environment(slim_python, sample_folder, tmp_path_factory) -> dict[str, str]:
+    """The reader's: the installed wheel, its commands first in the path."""
+    programs = tmp_path_factory.mktemp("bin")
+    for name, command in {"lm_eval": "-m lm_eval", "python": ""}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec "{slim_python}" {command} "$@"\n')
+        (programs / name).chmod(0o755)
+    path = os.pathsep.join(map(str, (programs, slim_python.parent, Path(sys.executable).parent, os.environ["PATH"])))
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return inherited | {"PATH": path, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language in RUN], ids=lambda block: block.name)
+def test_what_the_readme_shows_runs(block: Block, place, stand_ins, environment, hub):
+    if block.language == "python":
+        shown = filled_in("\n".join(block.lines), stand_ins, [])
+        given = ["python", "-c", shown]
+    else:
+        run = [command for command in block.commands() if not command.startswith(tuple(NOT_RUN))]
+        shown = "\n".join(filled_in(command, stand_ins, SMALLER) for command in run)
+        given = ["bash", "-euxo", "pipefail", "-c", shown]
+    online = hub.environment() if "mis-ground push" in shown else {}
+    done = subprocess.run(given, env=environment | online, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shown}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    assert "Traceback" not in done.stderr
+    for written in re.findall(r"--(?:out|output_path|store) (\S+)", shown):
+        target = place / written
+        assert target.is_file() or any(target.iterdir()), f"{written} is empty"
+
+
+def test_no_command_is_excused_that_is_not_shown():
+    shown = [command for block in BLOCKS if block.language == "bash" for command in block.commands()]
+    assert all(any(command.startswith(beginning) for command in shown) for beginning in NOT_RUN)
+
+
+def test_no_command_hides_in_a_block_that_is_not_run():
+    assert not [line for block in BLOCKS if block.language not in RUN for line in hidden_commands(block)]
+
+
+MARKDOWN = """\
+Text with `mis-ground inline`.
+
+```bash
+mis-ground build --source nnunet:DIR \\
+  --out there  # a comment
+# another comment
+lm_eval --model_args pretrained=VLM,dtype=float32 --limit 10
+```
+~~~python
+print("```")
+~~~
+```
+tests/   make test runs these
+$ mis-ground report
+```
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "README.md"
+    path.write_text(text)
+    return path
+
+
+def test_blocks_are_read_as_they_are_shown(tmp_path):
+    bash, python, shown = blocks(written(tmp_path, MARKDOWN))
+    assert bash.commands() == [
+        "mis-ground build --source nnunet:DIR --out there",
+        "lm_eval --model_args pretrained=VLM,dtype=float32 --limit 10",
+    ]
+    assert (bash.name, bash.language, python.lines) == ("line-3-bash", "bash", ('print("```")',))
+    assert hidden_commands(shown) == ["$ mis-ground report"]
+
+
+@pytest.mark.parametrize("text", ["```sh\nmis-ground demo\n```\n", "```bash\nmis-ground demo\n"])
+def test_a_block_that_would_be_passed_over_is_refused(tmp_path, text):
+    with pytest.raises(ValueError, match=r"README\.md:1"):
+        blocks(written(tmp_path, text))
+
+
+def test_what_is_left_open_is_filled_in():
+    given = {"nnunet:DIR": "nnunet:/scans", "VLM": "/vlm", "LM": "/lm"}
+    assert filled_in("a pretrained=VLM,x nnunet:DIR --limit 10", given, [(r"--limit \d+", "--limit 1")]) == (
+        "a pretrained=/vlm,x nnunet:/scans --limit 1"
+    )
+    assert filled_in("LM LLM", {"LM": "/lm"}, []) == "/lm LLM"
+    for text in ("mis-ground build --source totalsegmentator:DIR", "pretrained=MODEL"):
+        with pytest.raises(ValueError, match="no stand-in"):
+            filled_in(text, given, [])
