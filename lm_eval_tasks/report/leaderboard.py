@@ -171,7 +171,8 @@ def _row(run: Json, terminologies: Sequence[str], is_tied: bool) -> str:
 def _cell(interval: dict[str, Any] | None, signed: bool = False) -> str:
     value = "" if interval is None or interval["value"] is None else interval["value"]
     number, _, bounds = per_cent(interval, signed=signed).partition(" ")
-    return f'<td data-value="{value}">{escape(number)}<small>{escape(bounds.strip("()"))}</small></td>'
+    bounds = bounds.replace("(", "").replace(")", "")
+    return f'<td data-value="{value}">{escape(number)}<small>{escape(bounds)}</small></td>'
 
 
 def _of(run: Json, terminology: str) -> Json | None:

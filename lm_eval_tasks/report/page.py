@@ -11,7 +11,7 @@ from dataset_builder import pages
 from dataset_builder.wording import opposites
 from lm_eval_tasks.report.confusions import NO_ANSWER
 from lm_eval_tasks.report.data import page_data
-from lm_eval_tasks.report.formats import p_value, per_cent
+from lm_eval_tasks.report.formats import STAR, p_value, per_cent
 from lm_eval_tasks.report.items import FACTORS
 from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.plots import SHARE, Mark, Row, defs, difference_axis, forest, heat, legend
@@ -36,7 +36,7 @@ def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
     about = (
         f"{data['items']:,} questions about {data['structures']:,} structures in {data['volumes']:,} volumes "
         f"({', '.join(data['sources'])}; data version {', '.join(data['versions'])}). Numbers are per cent; intervals "
-        "are 95 % intervals by volume."
+        f"are 95 % intervals by volume ({STAR})."
     )
     parts = {
         "title": escape(" · ".join(runs[:3]) + (" ..." if len(runs) > 3 else "")),

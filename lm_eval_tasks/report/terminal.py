@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lm_eval_tasks.report.formats import p_value, per_cent
+from lm_eval_tasks.report.formats import STAR, p_value, per_cent
 from lm_eval_tasks.report.scores import Json
 
 SHOWN = (
@@ -42,7 +42,9 @@ def show(report: Json, console: Console) -> None:
 
 def _headline(report: Json) -> Table:
     data = report["data"]
-    title = f"{data['items']:,} questions, {data['volumes']:,} volumes; per cent, with 95 % intervals by volume"
+    title = (
+        f"{data['items']:,} questions, {data['volumes']:,} volumes; per cent, with 95 % intervals by volume ({STAR})"
+    )
     table = Table(title=title)
     with_prior = any(run["scores"][0]["prior"] for run in report["runs"])
     with_blind = any(run["scores"][0]["blind"] for run in report["runs"])

@@ -160,7 +160,10 @@ def test_numbers_as_text():
     assert per_cent(None) == "-"
     assert per_cent({"value": None, "low": None, "high": None}) == "-"
     assert per_cent({"value": 0.5, "low": None, "high": None}) == "50.0"
-    assert per_cent({"value": 0.05, "low": -0.01, "high": 0.11}, signed=True) == "+5.0 (-1.0 to +11.0)"
+    difference = {"value": 0.05, "low": -0.01, "high": 0.11, "method": "clustered t"}
+    assert per_cent(difference, signed=True) == "+5.0 (-1.0 to +11.0)"
+    one_volume = {"value": 0.5, "low": 0.4, "high": 0.6, "method": "wilson"}
+    assert per_cent(one_volume) == "50.0 (40.0-60.0)*"
     assert [p_value(p) for p in (None, 0.0001, 0.5)] == ["-", "<0.001", "0.500"]
 
 
