@@ -29,6 +29,9 @@ LOCAL_FOLDER = "mis-ground"
 
 ENVIRONMENT_VARIABLE = "MIS_GROUND_DATASET"
 
+ON_THE_HUB = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./+-]+))?(?::([\w-]+))?")
+"""A data set on the Hub: its name, a revision, a config (all questions, if none is given)."""
+
 INSTRUCTION = "Answer with one of the options and nothing else.\nAnswer:"
 
 Document = dict[str, Any]
@@ -43,7 +46,8 @@ def find_dataset(dataset: str | None = None) -> str:
     """The folder or Hub id of the data set: the first that is given or there.
 
     Looked for in order: ``dataset`` (from ``--metadata '{"dataset": "DIR"}'``), the environment variable
-    ``MIS_GROUND_DATASET``, the folder ``./mis-ground``, the Hub. The first two may also name a data set on the Hub.
+    ``MIS_GROUND_DATASET``, the folder ``./mis-ground``, the Hub. The first two may also name a data set on the Hub:
+    ``user/name``, with ``@revision`` and ``:config`` if wanted.
 
     Raises:
         FileNotFoundError: if the first or the second is given and is no folder and no Hub id.
@@ -56,7 +60,7 @@ def find_dataset(dataset: str | None = None) -> str:
             continue
         if Path(given).expanduser().is_dir():
             return str(Path(given).expanduser().resolve())
-        if re.fullmatch(r"[\w.-]+/[\w.-]+", given):
+        if ON_THE_HUB.fullmatch(given):
             return given
         raise FileNotFoundError(f"MIS-Ground data set: {place} names {given!r}, which is no folder.")
     if (Path(LOCAL_FOLDER) / "data").is_dir():  # a clone of the project itself has the same name, but no data
@@ -79,8 +83,11 @@ class Rows:
     def __init__(self, place: str) -> None:
         self.place = place
         try:
+            named = None if Path(place).is_dir() else ON_THE_HUB.fullmatch(place)
+            where, revision, config = named.groups() if named else (place, None, None)
             # With data_files the cache knows a rebuilt folder from its forerunner; by config name alone it may not.
-            data = datasets.load_dataset(place, data_files={"test": "data/**/*.parquet"}, split="test")
+            chosen = {"name": config} if config else {"data_files": {"test": "data/**/*.parquet"}}
+            data = datasets.load_dataset(where, revision=revision, split="test", **chosen)
         except Exception as error:
             raise FileNotFoundError(
                 f"No MIS-Ground data set could be read from {place!r} ({type(error).__name__}: {error}). "

@@ -149,7 +149,12 @@ def test_the_data_set_is_looked_for_in_order(nowhere, monkeypatch):
     monkeypatch.setenv(utils.ENVIRONMENT_VARIABLE, str(nowhere / "by-variable"))
     assert find_dataset() == str(nowhere / "by-variable")
     assert find_dataset(str(nowhere / "by-metadata")) == str(nowhere / "by-metadata")
-    assert find_dataset("somebody/their-ground") == "somebody/their-ground"
+    for named in (
+        "somebody/their-ground",
+        "somebody/their-ground@v1.0.0-0a1b2c3d",
+        "somebody/their-ground@v1:their-own",
+    ):
+        assert find_dataset(named) == named
 
 
 def test_a_folder_that_is_named_but_not_there_is_not_passed_over(nowhere, monkeypatch):
@@ -306,3 +311,24 @@ def test_documents_can_be_written_as_json(dataset):
     texts = [json.dumps(task.eval_docs[0], default=handle_non_serializable) for _ in range(2)]
     assert texts[0] == texts[1]
     assert "sha256" in texts[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("a/b", ("a/b", {"revision": None, "data_files": {"test": "data/**/*.parquet"}})),
+        ("a/b:own", ("a/b", {"revision": None, "name": "own"})),
+        ("a/b@v1.0.0-0a1b2c3d:own", ("a/b", {"revision": "v1.0.0-0a1b2c3d", "name": "own"})),
+    ],
+)
+def test_a_data_set_on_the_hub_has_revisions_and_configs(monkeypatch, place, expected):
+    asked = []
+
+    def load_dataset(where, **more):
+        asked.append((where, {name: value for name, value in more.items() if name != "split"}))
+        raise ConnectionError
+
+    monkeypatch.setattr(utils.datasets, "load_dataset", load_dataset)
+    with pytest.raises(FileNotFoundError):
+        utils.Rows(place)
+    assert asked == [expected]
