@@ -74,13 +74,15 @@ socket.getaddrinfo = only_here
 
 @pytest.fixture(scope="module")
 def pushed(hub, shell):
-    """A data set pushed with the command, then a split added to it."""
+    """A data set pushed with the command, then a split and a config of someone's own added to it."""
     write_ground(shell.home / "mis-ground", CELLS)
     said = shell("-m", "dataset_builder.cli", "push", PLACE).stdout
     (shell.home / "mis-ground").rename(shell.home / "first")  # or the harness would take the folder
     more = write_ground(shell.home / "more", [("ct", "axial", "directional", "mask")], slices=False)
     with pytest.MonkeyPatch.context() as patched:
         push(more, PLACE, api=client(hub, patched))
+        own = write_ground(shell.home / "own", CELLS[:2], source="nnunet", first=30)
+        push(own, PLACE, config="my-hospital", api=client(hub, patched))
     return said
 
 
@@ -98,6 +100,7 @@ out["streamed"] = sorted(one["id"] for one in stream)
 out["whole"] = sorted(everything["test"]["id"])
 out["streamed size"] = next(iter(stream))["images"][0].size
 out["slices"] = len(load_dataset("me/mis-ground", "slices", split="test"))
+out["own"] = len(load_dataset("me/mis-ground", "my-hospital", split="test"))
 out["earlier"] = len(load_dataset("me/mis-ground", split="test", revision=REVISION))
 print("RESULT" + json.dumps(out))
 """
@@ -113,12 +116,20 @@ def test_load_dataset_from_the_hub(pushed, shell, hub):
     assert found["streamed"] == found["whole"]
     assert len(set(found["whole"])) == 20
     assert found["picture"] == found["streamed size"] == [64, 64]
-    assert (found["slices"], found["earlier"]) == (1, 16)
+    assert (found["slices"], found["own"], found["earlier"]) == (1, 8, 16)
 
 
 def test_the_harness_scores_with_the_data_from_the_hub(pushed, shell):
     shell(
-        *("-m", "dataset_builder.cli", "eval", "--model", "mis-ground-constant", "--tasks", "mis_ground_ct_axial_*"),
+        *(
+            "-m",
+            "dataset_builder.cli",
+            "eval",
+            "--model",
+            "mis-ground-constant",
+            "--tasks",
+            "mis_ground_ct_axial_directional_*",
+        ),
         *("--output_path", "out", "--log_samples"),
         MIS_GROUND_DATASET=PLACE,
     )
