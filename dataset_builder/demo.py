@@ -1,6 +1,7 @@
 """The demo: from real scans to a scored model and a gallery, with nothing to set."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dataset_builder.builder import BuildSummary
 
 DEMO_SETTINGS = Settings(slices_per_volume=9, questions_per_volume=630)
+PROCESSES = os.cpu_count() or 1
 MARKER = "demo.json"
 """A data set made by the demo holds this file; no other data set is ever replaced by it."""
 
@@ -62,7 +64,7 @@ def run_demo(
         spec = "phantom"
     console.rule("2. Benchmark")
     with progress_bars() as progress:
-        summary = build([open_source(spec)], dataset, DEMO_SETTINGS, progress=progress)
+        summary = build([open_source(spec)], dataset, DEMO_SETTINGS, num_proc=PROCESSES, progress=progress)
     (dataset / MARKER).write_text(json.dumps({"source": spec}) + "\n", encoding="utf-8")
     print_summary(summary)
     with progress_bars() as progress:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from semsam.harness import SemanticSamplingLM
 
 LEAVES = tuple(f"blind_mis_ground_{prompt}" for prompt in ("none", *TEXT_PROMPTS))
-ITEMS_PER_LEAF = 30
+ITEMS_PER_LEAF = 20
 """Questions of each leaf: with three decodings some minutes on two cores."""
 
 BATCH_SIZE = 16

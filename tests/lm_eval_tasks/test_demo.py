@@ -20,6 +20,7 @@ SMALL = Settings(slices_per_volume=3, questions_per_volume=126, image_size=128)
 def run_command(monkeypatch, out: Path) -> str:
     """`make demo`'s command, on a small data set and with few questions."""
     monkeypatch.setattr(builder_demo, "DEMO_SETTINGS", SMALL)
+    monkeypatch.setattr(builder_demo, "PROCESSES", 1)
     monkeypatch.setattr(demo, "ITEMS_PER_LEAF", 2)
     monkeypatch.setattr(cli, "console", Console(width=80))
     result = CliRunner().invoke(cli.app, ["demo", "--out", str(out)], catch_exceptions=False)
