@@ -3,10 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 TEST_VENV := .venv-test
 VLLM_VENV := .venv-vllm
+SPACE_VENV := .venv-space
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
-PACKAGES := dataset_builder lm_eval_tasks semsam tests
+PACKAGES := dataset_builder lm_eval_tasks semsam space tests
 
-.PHONY: demo test check format build environment test-environment browser test-vllm clean
+.PHONY: demo test check format build environment test-environment browser test-vllm test-space clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -70,5 +71,16 @@ $(VLLM_VENV)/.ready: pyproject.toml $(wildcard tests/environment/*)
 	@PYTHON=$(PYTHON) tests/environment/vllm_environment.sh $(VLLM_VENV)
 	@touch $@
 
+## test-space: the page for the Hub in a real browser (first makes an environment for it: its framework wants older packages)
+test-space: $(TEST_VENV)/.ready $(SPACE_VENV)/.ready browser
+	SPACE_PYTHON=$(abspath $(SPACE_VENV)/bin/python) $(TEST_VENV)/bin/python -m pytest tests/space
+
+$(SPACE_VENV)/.ready: space/requirements.txt
+	@echo "Making the environment $(SPACE_VENV) (once; some minutes) ..."
+	@rm -rf $(SPACE_VENV)
+	@$(PYTHON) -m venv $(SPACE_VENV)
+	@$(SPACE_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement space/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) $(SPACE_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

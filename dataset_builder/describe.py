@@ -19,6 +19,16 @@ from dataset_builder.settings import Settings
 EXAMPLES = "examples"
 """Folder of the card's pictures."""
 
+_COMMON = {
+    "input": "slice",
+    "view": "plain",
+    "terminology": "directional",
+    "convention": "radiological",
+    "register": "clinical",
+    "frame": "patient",
+}
+"""What an example on the card should be like."""
+
 _ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view"]
 
 
@@ -147,12 +157,12 @@ def _fairness(paths: Sequence[Path]) -> Iterator[Fairness]:
 
 
 def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
-    """The first question of each prompt, one where A lies from B if there is one, with its picture beside the card."""
+    """The question of each prompt that is most like the others of its kind, with its picture beside the card."""
     best: dict[str, tuple[int, Path, int]] = {}
     for path in paths:
-        table = pq.read_table(path, columns=["prompt", "terminology", "register", "input"]).to_pylist()
+        table = pq.read_table(path, columns=["prompt", *_COMMON]).to_pylist()
         for number, row in enumerate(table):
-            liked = (row["terminology"] == "directional") + (row["register"] == "clinical") + (row["input"] == "slice")
+            liked = sum(row[name] == value for name, value in _COMMON.items())
             if row["prompt"] not in best or liked > best[row["prompt"]][0]:
                 best[row["prompt"]] = (liked, path, number)
     for prompt in PROMPTS:
