@@ -134,7 +134,7 @@ def build_command(
     stack_size: Annotated[int, typer.Option(help="Images of a stack.")] = 8,
     stack_questions_per_volume: Annotated[
         str, typer.Option(help="At most so many questions about a volume's stacks, or 'all'.")
-    ] = "12",
+    ] = "24",
     ct_share: Annotated[
         float | None,
         typer.Option(

@@ -1,7 +1,6 @@
 """What a push would do, worked out before anything is sent: which splits are new, what is sent, what goes away."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -75,6 +74,7 @@ class Plan:
         deleted: files that go away.
         record: of the data set as it will be.
         hashes: sha256 of all its data files.
+        sizes: bytes of each file to send; the plan outlives the folder that some of them are in.
     """
 
     states: dict[Key, State]
@@ -84,6 +84,7 @@ class Plan:
     deleted: tuple[str, ...]
     record: Record
     hashes: dict[str, str]
+    sizes: dict[str, int]
 
     @property
     def empty(self) -> bool:
@@ -93,7 +94,7 @@ class Plan:
     @property
     def send_bytes(self) -> int:
         """How much is to be sent, if the Hub knows none of it."""
-        return sum(path.stat().st_size for path in self.data.values()) + sum(map(len, self.texts.values()))
+        return sum(self.sizes.values())
 
     @property
     def tag(self) -> str:
@@ -257,6 +258,7 @@ def make_plan(local: Local, remote: Remote, place: str, replace_splits: bool = F
         _stale(before, merged, local, remote),
         merged,
         hashes,
+        {path: here.stat().st_size for path, here in data.items()} | {path: len(text) for path, text in texts.items()},
     )
 
 
@@ -338,19 +340,3 @@ def _stale(before: Record, merged: Record, local: Local, remote: Remote) -> tupl
     shown = {example.picture for example in merged.examples}
     stale |= {example.picture for example in before.examples} - shown
     return tuple(sorted(stale & set(remote.files)))
-
-
-def plan_as_json(plan: Plan) -> str:
-    """The plan for machines."""
-    return json.dumps(
-        {
-            "splits": {"/".join(key): state for key, state in plan.states.items()},
-            "kept": ["/".join(key) for key in plan.kept],
-            "send": {path: here.stat().st_size for path, here in plan.data.items()}
-            | {path: len(text) for path, text in plan.texts.items()},
-            "delete": list(plan.deleted),
-            "content": plan.record.content,
-            "tag": plan.tag,
-        },
-        indent=1,
-    )

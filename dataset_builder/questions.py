@@ -86,7 +86,8 @@ class Question:
 class Names:
     """What identifies a unit's rows.
 
-    ``wording_seed`` is shared by a question and its controls, so that they differ in nothing else.
+    ``wording_seed`` is shared by a question and its controls, so that they differ in nothing else. Seed and sizes are
+    part of all names: two builds of the same scans can be joined and no two of their rows are taken for a pair.
     """
 
     fact_id: str
@@ -94,12 +95,13 @@ class Names:
     wording_seed: str
 
     @classmethod
-    def of(cls, unit: Unit, record: SliceRecord) -> "Names":
+    def of(cls, unit: Unit, record: SliceRecord, settings: Settings) -> "Names":
         """Of a unit about a slice, or about the stack that a slice belongs to."""
         fact = unit.fact
         asked_about = ("/".join(names) for names in (fact.structures, fact.inverse_structures, fact.options))
-        where = record.stack or record.index
-        fact_id = digest(record.source, record.subject, record.plane, where, fact.kind, fact.axis, *asked_about)
+        made = (settings.seed, settings.image_size, settings.stack_size if record.stack else 1)
+        where = (record.source, record.subject, record.plane, record.stack or record.index)
+        fact_id = digest(*made, *where, fact.kind, fact.axis, *asked_about)
         asked_how = digest(fact_id, unit.prompt, unit.register, unit.convention, unit.frame, unit.stack_order)
         return cls(fact_id, digest(asked_how, unit.input, unit.view), asked_how)
 
@@ -125,7 +127,7 @@ def ask(unit: Unit, record: SliceRecord, settings: Settings, structures: Mapping
         structures: the vocabulary.
     """
     fact, prompt, register, plane = unit.fact, unit.prompt, unit.register, record.plane
-    names = Names.of(unit, record)
+    names = Names.of(unit, record, settings)
     where = placements(record, unit.convention, settings.image_size, unit.view)
     members = members_of(fact)
     options = _options(unit, plane, structures)

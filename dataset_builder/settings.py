@@ -61,7 +61,7 @@ class Settings:
     questions_per_volume: int | None = 30
     stacks_per_volume: int = 1
     stack_size: int = 8
-    stack_questions_per_volume: int | None = 12
+    stack_questions_per_volume: int | None = 24
     ct_share: float | None = None
     image_size: int = 512
     fairness: Fairness = field(default_factory=Fairness)

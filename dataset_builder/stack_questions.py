@@ -32,9 +32,8 @@ def shown_order(unit: Unit, stack: Sequence[SliceRecord], settings: Settings) ->
     """The slices of a stack in the order in which a unit shows them; where the order is not stated, it is drawn."""
     order = unit.stack_order
     if order == "unstated":
-        order = random.Random(digest("order", settings.seed, Names.of(unit, stack[0]).wording_seed)).choice(
-            ["ascending", "descending"]
-        )
+        wording_seed = Names.of(unit, stack[0], settings).wording_seed
+        order = random.Random(digest("order", settings.seed, wording_seed)).choice(["ascending", "descending"])
     return list(stack) if order == "ascending" else list(reversed(stack))
 
 
@@ -49,7 +48,7 @@ def ask_of_stack(
     """
     assert unit.stack_order is not None
     fact, prompt, register, first = unit.fact, unit.prompt, unit.register, stack[0]
-    names = Names.of(unit, first)
+    names = Names.of(unit, first, settings)
     shown = shown_order(unit, stack, settings)
     members = members_of(fact)
     draw = random.Random(digest("options", settings.seed, names.wording_seed))

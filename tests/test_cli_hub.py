@@ -1,5 +1,7 @@
 """The commands push and rebuild, in this process, against a Hub on loopback."""
 
+import re
+
 import pytest
 from loopback_hub import TOKEN, Fault, LoopbackHub, client
 from small_ground import CELLS, write_ground
@@ -48,6 +50,10 @@ def test_what_a_push_says(hub, grounds):
     done, said = run("push", PLACE, grounds["first"], "--dry-run")
     assert "Dry run: 10 file(s)" in said
     assert f"to a new repository {PLACE}, tag v1.0.0-" in said
+    assert hub.repos == {}
+    _, said = run("push", PLACE, grounds["first"], "--config", "clinic", "--dry-run")
+    assert "clinic" in said
+    assert float(re.search(r"([\d.]+) MB at most", said)[1]) > 0
     assert hub.repos == {}
     done, said = run("push", PLACE, grounds["first"], "--private", "--tag", "v1")
     assert done.exit_code == 0

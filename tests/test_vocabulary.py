@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from importlib import resources
 
 import pytest
 import yaml
@@ -395,6 +396,19 @@ def test_v1_names_that_look_like_v2_names():
     assert find("heart_myocardium").part_of == "heart"
 
 
+def test_the_column_that_says_where_lay_and_clinical_are_the_same_word():
+    folder = resources.files("dataset_builder.vocabulary")
+    said, equal = set(), set()
+    for file in folder.iterdir():
+        if file.name.startswith("structures_"):
+            for name, row in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+                said |= {name} if row.get("same_word") else set()
+                equal |= {name} if words(row["clinical"]) == words(row["lay"]) else set()
+    assert said == equal == {structure.name for structure in ALL.values() if structure.same_word}
+    assert {"liver", "spleen", "kidney_left"} <= said
+    assert not {"sternum", "femur_left", "trachea"} & said
+
+
 # A user's own file
 
 
@@ -411,6 +425,7 @@ def test_a_users_file_adds_and_overrides(tmp_path):
         gonad_left: {clinical: left ovary, lay: left ovary, side: left, region: pelvis, aliases: [Left Ovary]}
         uterus: {clinical: uterus, lay: womb, midline: true, region: pelvis}
         sacrum: {lay: sacral bone}
+        spleen: {lay: milt}
         """,
     )
     mine = structures(path)
@@ -419,6 +434,7 @@ def test_a_users_file_adds_and_overrides(tmp_path):
         name="gonad_left",
         clinical="left ovary",
         lay="left ovary",
+        same_word=True,
         plural=False,
         side="left",
         check_side=True,
@@ -432,6 +448,7 @@ def test_a_users_file_adds_and_overrides(tmp_path):
         part_of=None,
     )
     assert not mine["uterus"].check_side
+    assert (ALL["spleen"].same_word, mine["spleen"].same_word) == (True, False)
     assert mine["sacrum"].lay == "sacral bone"
     assert mine["sacrum"].tissue == "bone"
     assert mine["sacrum"].midline_reference
@@ -462,7 +479,9 @@ GOOD = {"clinical": "left ovary", "lay": "left ovary", "side": "left", "region":
         ({"tissue": "fat"}, "tissue", "fat", "soft, bone, lung"),
         ({"limb": "arm"}, "limb", "arm", "upper, lower"),
         ({"plural": "no"}, "plural", "no", "true, false"),
-        ({"colour": "red"}, "colour", "red", "clinical, lay, plural"),
+        ({"same_word": False}, "same_word", "False", "if clinical and lay are equal"),
+        ({"lay": "left egg store", "same_word": True}, "same_word", "True", "if clinical and lay are equal"),
+        ({"colour": "red"}, "colour", "red", "clinical, lay, same_word"),
         ({"clinical": "ovary"}, "clinical", "ovary", "side"),
         ({"lay": "the left ovary"}, "lay", "the left ovary", "Leave it out"),
         ({"lay": "left ovary; egg store"}, "lay", "egg store", "letters, digits"),

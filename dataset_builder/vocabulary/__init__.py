@@ -47,13 +47,14 @@ class Structure:
     """An anatomical structure; what the fields mean stands at the head of ``structures_ct.yaml``.
 
     ``clinical`` and ``lay`` have no article and fit "Is the ... " ("Are the ... " if ``plural``). ``side`` is the one
-    that the name states; a knee's femur has none. ``pair`` and ``part_of`` are canonical names; the whole need not be
-    labelled in the same data.
+    that the name states; a knee's femur has none. ``same_word``: the register changes nothing in the structure's name.
+    ``pair`` and ``part_of`` are canonical names; the whole need not be labelled in the same data.
     """
 
     name: str
     clinical: str
     lay: str
+    same_word: bool
     plural: bool
     side: Side | None
     check_side: bool
@@ -162,7 +163,7 @@ def _wholes(name: str, known: Mapping[str, Structure]) -> Iterator[str]:
 
 _TEXT = ("clinical", "lay")
 _REQUIRED = ("clinical", "lay", "region")
-_FLAGS = ("plural", "check_side", "midline", "midline_reference")
+_FLAGS = ("same_word", "plural", "check_side", "midline", "midline_reference")
 _LEGAL: Mapping[str, tuple[str, ...]] = {
     "side": get_args(Side),
     "region": REGIONS,
@@ -217,7 +218,10 @@ def _load(extra: Path | None, _modified: int) -> Mapping[str, Structure]:
         except (OSError, UnicodeDecodeError) as error:
             raise BuildError("The vocabulary file cannot be read as text.", file=extra, value=str(error)) from error
         for name, row in _parse(text, str(extra)).items():
-            rows[name], origin[name] = {**rows.get(name, {}), **row}, str(extra)
+            known_row = dict(rows.get(name, {}))
+            if row.keys() & set(_TEXT):
+                known_row.pop("same_word", None)  # it was said of other wordings
+            rows[name], origin[name] = {**known_row, **row}, str(extra)
     known = {name: _structure(name, row, origin[name]) for name, row in rows.items()}
     # The package's own rows fit together: where they do not, the user's file is the cause.
     blame = "structures_*.yaml" if extra is None else str(extra)
@@ -300,6 +304,11 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
     aliases = row.get("aliases") or []
     if not isinstance(aliases, list) or not all(isinstance(alias, str) and alias.strip() for alias in aliases):
         raise wrong("aliases", "is not a list of names", "Write it as [left_kidney, kidney_l].")
+    equal = row["clinical"] == row["lay"]
+    if row.get("same_word", equal) is not equal:
+        raise wrong(
+            "same_word", "does not fit the wordings", "Say true if clinical and lay are equal, else leave it out."
+        )
     if row.get("check_side") and not side:
         raise wrong("check_side", "there is no side to check", "Give 'side', or leave 'check_side' out.")
     if row.get("midline_reference") and not row.get("midline"):
@@ -308,6 +317,7 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
         name=name,
         clinical=row["clinical"],
         lay=row["lay"],
+        same_word=equal,
         plural=row.get("plural", False),
         side=side,
         check_side=row.get("check_side", side is not None),
