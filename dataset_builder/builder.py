@@ -17,6 +17,7 @@ Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
 import json
 import os
 import shutil
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -341,10 +342,12 @@ def _to_ask(volumes: Sequence[StoredVolume], settings: Settings) -> Iterator[tup
             yield number, volume, of_volume
 
 
-def _write_part(item: tuple[int, StoredVolume, Settings], vocabulary: Path | None, folder: Path) -> Path | None:
-    """The rows of one volume as an Arrow file; ``None`` if there are none."""
+def _write_part(
+    item: tuple[int, StoredVolume, Settings], vocabulary: Path | None, folder: Path, only: str | None = None
+) -> Path | None:
+    """The rows of one volume, or those of one config, as an Arrow file; ``None`` if there are none."""
     number, volume, settings = item
-    rows = list(volume_rows(volume, settings, vocabulary))
+    rows = list(volume_rows(volume, settings, vocabulary, only))
     if not rows:
         return None
     path = folder / f"{number:08d}.arrow"
@@ -473,27 +476,30 @@ class MISGround(datasets.GeneratorBasedBuilder):
             raise BuildError(
                 "MISGround needs a slice store.", remedy="Pass store=FOLDER (mis-ground build --store FOLDER)."
             )
-        if self.config.name in ("all", "slices"):
-            return [datasets.SplitGenerator("test", gen_kwargs={"split": None})]
-        present = {split for _, split, _ in self._rows()}
-        ordered = [split for config, split in cells() if config == self.config.name]
-        return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in ordered if name in present]
-
-    def _rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Config, split and row of every row of this config."""
-        vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
-        for _, volume, settings in _to_ask(volumes_in(Path(self.config.store)), self.config.settings):
-            for row in volume_rows(volume, settings, vocabulary):
-                config, split = cell_of(*(row[name] for name in CELL_COLUMNS))
-                if self.config.name in ("all", config):
-                    yield config, split, row
-
-    def _generate_examples(self, split: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.config.name == "slices":
-            for volume in volumes_in(Path(self.config.store)):
-                for number, row in enumerate(pq.read_table(volume.path).to_pylist()):
-                    yield f"{volume.identity}/{number}", row
-            return
-        for _, of_split, row in self._rows():
-            if split in (None, of_split):
-                yield row["id"], row
+            files = [volume.path for volume in volumes_in(Path(self.config.store))]
+            return [datasets.SplitGenerator(TEST, gen_kwargs={"files": files, "key": None})]
+        made = self._make_files()
+        if self.config.name == "all":
+            return [datasets.SplitGenerator(TEST, gen_kwargs={"files": list(made.values()), "key": "id"})]
+        return [datasets.SplitGenerator(split, gen_kwargs={"files": [made[split]], "key": "id"}) for split in made]
+
+    def _make_files(self) -> dict[str, Path]:
+        """Every question of this config asked and drawn once: the Parquet file of each split, or of each cell."""
+        self._work = tempfile.TemporaryDirectory(prefix="mis-ground-")  # goes away with the builder
+        parts, data = Path(self._work.name) / "parts", Path(self._work.name) / "data"
+        parts.mkdir()
+        vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
+        asked = _to_ask(volumes_in(Path(self.config.store)), self.config.settings)
+        only = None if self.config.name == "all" else self.config.name
+        made = [_write_part(item, vocabulary, parts, only) for item in asked]
+        rows, _ = _merge([path for path in made if path], data, _silent)
+        return {split if only else f"{config}/{split}": data / config / f"{split}.parquet" for config, split in rows}
+
+    def _generate_examples(self, files: Sequence[Path], key: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+        for file in files:
+            number = 0
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=64):
+                for row in batch.to_pylist():
+                    yield row[key] if key else f"{file.stem}/{number}", row
+                    number += 1

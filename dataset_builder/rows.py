@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dataset_builder.factors import DRAWN_PROMPTS, Prompt
+from dataset_builder.factors import DRAWN_PROMPTS, Prompt, cell_of
 from dataset_builder.facts import find_facts, find_stack_facts
 from dataset_builder.letters import LETTERS
 from dataset_builder.questions import Question, ask
@@ -60,18 +60,28 @@ COLUMNS: dict[str, pa.DataType] = {
 """Columns of a row, in order, with their Arrow types; DESIGN.md section 4 says what they mean."""
 
 
-def volume_rows(volume: StoredVolume, settings: Settings, vocabulary: Path | None = None) -> Iterator[dict[str, Any]]:
+def volume_rows(
+    volume: StoredVolume, settings: Settings, vocabulary: Path | None = None, only: str | None = None
+) -> Iterator[dict[str, Any]]:
     """The rows of one volume: a pure function of its slices and the settings.
 
     Args:
         volume: a finished volume of a slice store.
         settings: of the build.
         vocabulary: the user's own structures beside the package's, if any.
+        only: the config whose rows are wanted; the pictures of others are not drawn.
     """
     drawn = _Pictures(settings)
     for question, shown in volume_questions(volume.load(), settings, structures(vocabulary), volume.identity):
+        if only is not None and _cell(question)[0] != only:
+            continue
         of = drawn.of_stack if question.input == "stack" else drawn.of_slice
         yield _row(question, shown, [of(question, record) for record in shown], settings)
+
+
+def _cell(question: Question) -> tuple[str, str]:
+    of = (question.modality, question.plane, question.terminology, question.prompt, question.input, question.view)
+    return cell_of(*of)
 
 
 def volume_questions(

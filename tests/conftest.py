@@ -12,9 +12,40 @@ _CACHE = tempfile.TemporaryDirectory(prefix="mis-ground-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_CACHE"] = _CACHE.name
 
+# Workers share the cores: more threads each would only wait for each other. Read when torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A test that is slow on a busy machine is not wrong.
 settings.register_profile("mis-ground", deadline=None)
 settings.load_profile("mis-ground")
+
+
+LONGEST = (
+    "end_to_end/test_readme",
+    "lm_eval_tasks/test_demo",
+    "end_to_end/test_harness",
+    "test_builder",
+    "end_to_end/test_oracle",
+    "semsam/test_parity",
+    "semsam/test_harness",
+)
+"""Begun first, so that no worker is left with one of them at the end."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """One worker runs all tests of a file: what they share is made once."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(_file(item)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the order within a file stays."""
+    items.sort(key=lambda item: LONGEST.index(_file(item)) if _file(item) in LONGEST else len(LONGEST))
+
+
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).with_suffix("").as_posix()
 
 
 @pytest.fixture(scope="session")

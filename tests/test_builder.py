@@ -26,7 +26,7 @@ SMALL = Settings(
 class SomeBroken:
     """The phantom source with a case that cannot be used in the middle."""
 
-    def __init__(self, error: Exception, count: int = 4) -> None:
+    def __init__(self, error: Exception, count: int = 3) -> None:
         self._source = open_source(f"phantom:{count}")
         self.name, self.licence = self._source.name, self._source.licence
         self.citation, self.url = self._source.citation, self._source.url
@@ -65,10 +65,13 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes_nor_on_the_store(bui
     assert contents(tmp_path / "again") == contents(summary.out)
 
 
-def test_another_seed_gives_other_questions(built, tmp_path):
-    summary, _ = built
-    other = build([open_source("phantom")], tmp_path / "other", dataclasses.replace(SMALL, seed=1))
-    assert contents(other.out) != contents(summary.out)
+def test_another_seed_gives_other_questions(tmp_path):
+    one, other = (
+        build([open_source("phantom:1")], tmp_path / str(seed), dataclasses.replace(SMALL, seed=seed)).out
+        for seed in (0, 1)
+    )
+    files = sorted({*contents(one), *contents(other)} - {"README.md"})
+    assert sum(contents(one).get(file) == contents(other).get(file) for file in files) < len(files) / 4
 
 
 def test_load_dataset_reads_all_a_cell_and_the_slices(built, tmp_path):
@@ -156,7 +159,7 @@ def test_every_row_carries_modality_and_plane_of_its_config(built):
 def test_a_case_that_cannot_be_used_is_quarantined_and_the_build_goes_on(tmp_path, num_proc):
     error = EmptyLabelsError("No structure is labelled.", file="/home/someone/x/s1/labels.nii.gz", remedy="Label it.")
     summary = build([SomeBroken(error)], tmp_path / "out", SMALL, num_proc=num_proc)
-    assert summary.volumes == 3
+    assert summary.volumes == 2
     (line,) = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
     case = json.loads(line)
     assert case["reason"] == "empty_labels"
@@ -167,7 +170,7 @@ def test_a_case_that_cannot_be_used_is_quarantined_and_the_build_goes_on(tmp_pat
 
 def test_a_fault_of_our_own_in_one_case_does_not_stop_the_others(tmp_path):
     summary = build([SomeBroken(ZeroDivisionError("oh"))], tmp_path / "out", SMALL)
-    assert summary.volumes == 3
+    assert summary.volumes == 2
     assert summary.quarantined[0].reason == "internal_error"
     assert "ZeroDivisionError" in summary.quarantined[0].problem
 
