@@ -435,8 +435,8 @@ def _merge(
         with pa.memory_map(str(part)) as file:
             table = pa.ipc.open_file(file).read_all()
             rows_of: dict[tuple[str, str], list[int]] = {}
-            for row, key in enumerate(zip(*(table[name].to_pylist() for name in CELL_COLUMNS), strict=True)):
-                rows_of.setdefault(cell_of(*key, split=split), []).append(row)
+            for row, factors in enumerate(table.select(CELL_COLUMNS).to_pylist()):
+                rows_of.setdefault(cell_of(**factors, split=split), []).append(row)
             names.update(name for asked in table["structures"].to_pylist() for name in asked)
             for cell, indices in rows_of.items():
                 if cell not in writers:
