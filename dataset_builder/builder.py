@@ -12,6 +12,8 @@ Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
     data/view/test.parquet                       controls: the picture mirrored or turned
     slices/test.parquet                          the slice store
     quarantine.jsonl                             the cases that could not be used, and why
+
+A training split is a data set of its own, with ``train`` in place of ``test``; no subject is in both.
 """
 
 import json
@@ -42,16 +44,19 @@ from dataset_builder.factors import (
     PROMPTS,
     TERMINOLOGIES,
     TEST,
+    Split,
     cell_of,
     config_name,
     split_name,
 )
 from dataset_builder.mixture import settings_of_volumes
 from dataset_builder.parquet import writer_options
+from dataset_builder.record import SLICES
 from dataset_builder.rows import COLUMNS, VERSION, volume_rows
 from dataset_builder.settings import Settings, digest
 from dataset_builder.slices import SLICE_FEATURES
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.split import Apart, split_of_dataset, subjects_apart
 from dataset_builder.store import StoredVolume, store_volume, volume_notes, volumes_in, write_atomically
 
 FEATURES = datasets.Features.from_arrow_schema(pa.schema(COLUMNS)).copy()
@@ -139,6 +144,8 @@ def build(
     num_proc: int = 1,
     strict: bool = False,
     vocabulary: Path | None = None,
+    split: Split = TEST,
+    held_out: Sequence[Path] = (),
     progress: Progress = _silent,
 ) -> BuildSummary:
     """Build a data set folder from sources, or from a slice store alone.
@@ -154,6 +161,8 @@ def build(
         num_proc: worker processes; the result does not depend on it.
         strict: stop at the first case that cannot be used instead of putting it into quarantine.
         vocabulary: a YAML file with structures of the user's own.
+        split: what the data set is for.
+        held_out: data sets whose subjects must not be in this one; what is left out is put into quarantine.
         progress: told of every volume.
 
     Raises:
@@ -166,17 +175,20 @@ def build(
     if not sources and store is None:
         raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
     out = out.absolute()
-    _check_target(out)
+    _check_target(out, split)
+    refuse = subjects_apart(split, held_out, [source.name for source in sources])
     work = out.parent / f".{out.name}.partial"
     with _only_build(out):
         work.mkdir(parents=True, exist_ok=True)
         slices_folder = store.absolute() if store else work / "store"
         quarantined: list[Quarantined] = []
         if sources:
-            read = partial(_store_case, settings=settings, store=slices_folder, vocabulary=vocabulary, strict=strict)
+            read = partial(
+                _store_case, settings=settings, store=slices_folder, vocabulary=vocabulary, strict=strict, refuse=refuse
+            )
             volumes = _fill_store(sources, read, num_proc, progress, quarantined)
         else:
-            volumes = volumes_in(slices_folder)
+            volumes = _usable(volumes_in(slices_folder), refuse, strict, quarantined)
         parts = work / "parts"
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir()
@@ -191,20 +203,20 @@ def build(
             )
         target = work / "dataset"
         shutil.rmtree(target, ignore_errors=True)
-        rows, names = _merge([path for path in made if path], target / "data", progress)
-        slices = _merge_slices(volumes, target / "slices" / "test.parquet")
+        rows, names = _merge([path for path in made if path], target / "data", split, progress)
+        slices = _merge_slices(volumes, target / SLICES / f"{split}.parquet")
         lines = [json.dumps(asdict(case), ensure_ascii=False) + "\n" for case in quarantined]
         write_atomically(target / "quarantine.jsonl", "".join(lines))
         notes = list(volume_notes(volumes))
         own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
-        write_card(target, settings, rows, slices, notes, names, len(quarantined), own)
+        write_card(target, settings, rows, slices, notes, names, len(quarantined), own, split)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         _put_in_place(target, out)
         shutil.rmtree(work, ignore_errors=True)
     return BuildSummary(out, len(volumes), slices, rows, quarantined, size)
 
 
-def _check_target(out: Path) -> None:
+def _check_target(out: Path, split: Split) -> None:
     if not out.exists() and _moved_aside(out).exists():
         _moved_aside(out).rename(out)  # power went between the two renames of an earlier build
     if out.exists() and not out.is_dir():
@@ -212,6 +224,13 @@ def _check_target(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()) and not _is_dataset(out):
         raise BuildError(
             "The output folder holds something that is not a MIS-Ground data set; it is left as it is.",
+            file=out,
+            remedy="Choose another --out.",
+        )
+    found = split_of_dataset(out)
+    if found not in (None, split):
+        raise BuildError(
+            f"The output folder holds a data set of the split '{found}'; one of '{split}' does not take its place.",
             file=out,
             remedy="Choose another --out.",
         )
@@ -308,11 +327,28 @@ def _fill_store(
     return volumes
 
 
+def _usable(
+    volumes: Iterable[StoredVolume], refuse: Apart, strict: bool, quarantined: list[Quarantined]
+) -> list[StoredVolume]:
+    """The volumes of a store that may be in this split; the others are added to ``quarantined``."""
+    usable = []
+    for volume in volumes:
+        try:
+            refuse(volume.source, volume.subject)
+            usable.append(volume)
+        except CaseError as error:
+            if strict:
+                raise
+            quarantined.append(Quarantined.of(Case(volume.source, volume.subject, volume.modality, ""), error))
+    return usable
+
+
 def _store_case(
-    item: tuple[Source, Case], settings: Settings, store: Path, vocabulary: Path | None, strict: bool
+    item: tuple[Source, Case], settings: Settings, store: Path, vocabulary: Path | None, strict: bool, refuse: Apart
 ) -> StoredVolume | Quarantined:
     source, case = item
     try:
+        refuse(case.source, case.subject)
         return store_volume(source, case, settings, store, vocabulary)
     except MISGroundError as error:
         if strict or not isinstance(error, CaseError):
@@ -357,12 +393,12 @@ def _write_part(
     return path
 
 
-def cells() -> Iterator[tuple[str, str]]:
-    """Config and split of every cell of the data set, in a fixed order."""
+def cells(split: Split = TEST) -> Iterator[tuple[str, str]]:
+    """Config and split of every cell of a data set of that split, in a fixed order."""
     for modality, plane, terminology, prompt in product(MODALITIES, PLANES, TERMINOLOGIES, PROMPTS):
         yield config_name(modality, plane), split_name(terminology, prompt)
     for config in INPUT_CONFIGS:
-        yield config, TEST
+        yield config, split
 
 
 class _CellWriter:
@@ -391,7 +427,9 @@ class _CellWriter:
         self._writer.close()
 
 
-def _merge(parts: Sequence[Path], folder: Path, progress: Progress) -> tuple[dict[tuple[str, str], int], list[str]]:
+def _merge(
+    parts: Sequence[Path], folder: Path, split: Split, progress: Progress
+) -> tuple[dict[tuple[str, str], int], list[str]]:
     """Put the volumes' rows together, a file a cell; returns rows by (config, split) and the structures asked."""
     names: set[str] = set()
     writers: dict[tuple[str, str], _CellWriter] = {}
@@ -400,8 +438,8 @@ def _merge(parts: Sequence[Path], folder: Path, progress: Progress) -> tuple[dic
         with pa.memory_map(str(part)) as file:
             table = pa.ipc.open_file(file).read_all()
             rows_of: dict[tuple[str, str], list[int]] = {}
-            for row, key in enumerate(zip(*(table[name].to_pylist() for name in CELL_COLUMNS), strict=True)):
-                rows_of.setdefault(cell_of(*key), []).append(row)
+            for row, factors in enumerate(table.select(CELL_COLUMNS).to_pylist()):
+                rows_of.setdefault(cell_of(**factors, split=split), []).append(row)
             names.update(name for asked in table["structures"].to_pylist() for name in asked)
             for cell, indices in rows_of.items():
                 if cell not in writers:
@@ -411,7 +449,7 @@ def _merge(parts: Sequence[Path], folder: Path, progress: Progress) -> tuple[dic
         progress("data set", done, len(parts))
     for writer in writers.values():
         writer.close()
-    return {cell: writers[cell].rows for cell in cells() if cell in writers}, sorted(names)
+    return {cell: writers[cell].rows for cell in cells(split) if cell in writers}, sorted(names)
 
 
 def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:

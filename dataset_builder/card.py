@@ -29,7 +29,9 @@ from dataset_builder.factors import (
     REGISTERS,
     STACK_ORDERS,
     TERMINOLOGIES,
+    TEST,
     VIEWS,
+    Split,
 )
 from dataset_builder.licences import licence, most_restrictive
 from dataset_builder.record import RECORD_NAME, SLICES, Key, Record, record_to_text
@@ -58,6 +60,7 @@ def write_card(
     structures: Sequence[str] = (),
     quarantined: int = 0,
     vocabulary: str = "",
+    split: Split = TEST,
 ) -> Path:
     """Write card, record, Croissant file and example pictures into a data set folder.
 
@@ -70,11 +73,12 @@ def write_card(
         structures: canonical names that are asked about.
         quarantined: number of cases that could not be used.
         vocabulary: text of the user's own structures, if any.
+        split: what the data set is for.
     """
     splits = {key: [f"data/{key[0]}/{key[1]}.parquet"] for key in rows}
     if slices:
-        splits[SLICES] = ["slices/test.parquet"]
-    build = describe_build(folder, splits, settings, volumes, structures, slices, quarantined, vocabulary)
+        splits[SLICES, split] = [f"{SLICES}/{split}.parquet"]
+    build = describe_build(folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split)
     hashes = file_hashes(folder)
     record = Record((build,), content_version(hashes))
     (folder / RECORD_NAME).write_text(record_to_text(record), encoding="utf-8")
@@ -126,10 +130,11 @@ def configs_of(record: Record) -> list[dict[str, Any]]:
     for (config, split), note in record.splits.items():
         files.setdefault(config, {})[split] = note.files
     configs: list[dict[str, Any]] = []
-    if _all_of(record):
-        configs.append({"config_name": "all", "data_files": [{"split": "test", "path": ALL_FILES}]})
+    if everything := _all_of(record):
+        split = record.build_of(everything[0]).split
+        configs.append({"config_name": "all", "data_files": [{"split": split, "path": ALL_FILES}]})
     # The slices come last: they are for those who make questions, not for those who answer them.
-    for config in sorted(files, key=lambda name: name == SLICES[0]):
+    for config in sorted(files, key=lambda name: name == SLICES):
         data_files = [
             {"split": split, "path": paths[0] if len(paths) == 1 else list(paths)}
             for split, paths in files[config].items()
@@ -148,7 +153,7 @@ def _infos(record: Record) -> dict[str, datasets.DatasetInfo]:
     """Features and sizes of each config; ``load_dataset`` refuses a data set whose rows are not as many."""
     members: dict[str, dict[str, list[Key]]] = {}
     if everything := _all_of(record):
-        members["all"] = {"test": everything}
+        members["all"] = {record.build_of(everything[0]).split: everything}
     for key in record.splits:
         members.setdefault(key[0], {})[key[1]] = [key]
     infos = {}
@@ -202,11 +207,17 @@ _RECIPE = """\
 def _use(record: Record, place: str) -> str:
     config, split = next(iter(record.questions))
     lines = ["```python", "from datasets import load_dataset", ""]
-    if _all_of(record):
-        lines.append(f'test = load_dataset("{place}", split="test")')
+    if everything := _all_of(record):
+        whole = record.build_of(everything[0]).split
+        lines.append(f'{whole} = load_dataset("{place}", split="{whole}")')
     lines.append(f'cell = load_dataset("{place}", "{config}", split="{split}")')
-    if SLICES in record.splits:
-        lines.append(f'slices = load_dataset("{place}", "slices", split="test")  # grey images, label maps, geometry')
+    for config, split in record.splits:
+        if config == SLICES:
+            lines.append(
+                f'slices = load_dataset("{place}", "slices", split="{split}")  # grey images, label maps, geometry'
+            )
+    if all(build.split != TEST for build in record.builds):
+        return "\n".join([*lines, "```", "", "To train models on: no subject of it is in the test split."])
     score = f"MIS_GROUND_DATASET={place} lm_eval --model hf-multimodal --model_args pretrained=MODEL"
     lines += [
         "```",
@@ -230,7 +241,7 @@ def _counts(record: Record) -> str:
         text.append(table(["config", "split", "rows"], [[f"`{c}`", f"`{s}`", n] for (c, s), n in others.items()]))
     if _all_of(record):
         text.append("`all` (default) holds every question of the folder `data`, split `test`.")
-    if SLICES in record.splits:
+    if any(config == SLICES for config, _ in record.splits):
         text.append("`slices` is the slice store, from which other questions can be made without the scans.")
     names = record.structures
     if names:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -23,7 +23,18 @@ from rich.table import Table
 
 from dataset_builder.cli_hub import add_commands, add_fetch_commands
 from dataset_builder.errors import MISGroundError
-from dataset_builder.factors import CONVENTIONS, INPUTS, PLANES, PROMPTS, REGISTERS, TERMINOLOGIES, VIEWS
+from dataset_builder.factors import (
+    CONVENTIONS,
+    INPUTS,
+    PLANES,
+    PROMPTS,
+    REGISTERS,
+    SPLITS,
+    TERMINOLOGIES,
+    TEST,
+    VIEWS,
+    Split,
+)
 
 if TYPE_CHECKING:
     from dataset_builder.builder import BuildSummary
@@ -109,7 +120,10 @@ def fetch_sample_command() -> None:
 @app.command("build")
 def build_command(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="The data set folder to make or replace.")] = Path("mis-ground"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The data set folder to make or replace.", show_default="mis-ground, or mis-ground-train"),
+    ] = None,
     source: SourceOption = [],  # noqa: B006 - typer reads it, nothing changes it
     store: Annotated[
         Path | None, typer.Option(help="Keep the slices here, or build from the slices kept here.")
@@ -147,6 +161,13 @@ def build_command(
     ] = None,
     image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
     vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
+    split: Annotated[
+        str, typer.Option(help="'test', the benchmark; 'train', to train models on, with no subject of the test split.")
+    ] = TEST,
+    held_out: Annotated[
+        list[Path],
+        typer.Option(help="Data set whose subjects must not be in this one; repeatable.", show_default=False),
+    ] = [],  # noqa: B006 - typer reads it, nothing changes it
     num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")] = False,
 ) -> None:
@@ -180,7 +201,11 @@ def build_command(
     sources_of_options = {name: context.get_parameter_source(name) for name in options}
     given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
     settings = Settings(**with_preset(preset, options, given))
-    sources = [open_source(spec, vocabulary) for spec in source]
+    if split not in SPLITS:
+        raise MISGroundError(f"--split takes one of: {', '.join(SPLITS)}.", value=split)
+    out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
+    of = cast(Split, split)
+    sources = [open_source(spec, vocabulary, of) for spec in source]
     with progress_bars() as progress:
         summary = build(
             sources,
@@ -190,10 +215,15 @@ def build_command(
             num_proc=num_proc,
             strict=strict,
             vocabulary=vocabulary,
+            split=of,
+            held_out=held_out,
             progress=progress,
         )
     print_summary(summary)
     console.print(f"Look at it:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
+    if split != TEST:
+        console.print(f'Train on it:  datasets.load_dataset("{out}", split="{split}")', soft_wrap=True)
+        return
     console.print(
         "Score a model:  mis-ground eval --model hf-multimodal --model_args pretrained=MODEL "
         "--apply_chat_template --tasks 'mis_ground_*'",

@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 import pyarrow.parquet as pq
 
-from dataset_builder.factors import PROMPTS, TERMINOLOGIES
+from dataset_builder.factors import PROMPTS, TERMINOLOGIES, TEST, Split
 from dataset_builder.record import BuildNote, Example, Fairness, Key, SourceNote, SplitNote
 from dataset_builder.rows import VERSION
 from dataset_builder.settings import Settings
@@ -49,18 +49,20 @@ def describe_build(
     slices: int,
     quarantined: int,
     vocabulary: str = "",
+    split: Split = TEST,
 ) -> BuildNote:
     """The note of a build whose data files are all there; writes the examples' pictures into the folder.
 
     Args:
         folder: the data set.
-        splits: files of each split, as paths in the folder; ``("slices", "test")`` is the slice store.
+        splits: files of each split, as paths in the folder; those of the config ``slices`` are the slice store.
         settings: of the build.
         volumes: the store's note of each volume (source, licence, citation, url).
         structures: canonical names that are asked about.
         slices: number of slices.
         quarantined: number of cases that could not be used.
         vocabulary: text of the user's own structures.
+        split: what the build is for.
     """
     questions = [folder / file for key, files in splits.items() if key[0] != "slices" for file in files]
     features = {"rows": _features(questions[0])}
@@ -80,6 +82,7 @@ def describe_build(
         splits={key: note_split(folder, files) for key, files in splits.items()},
         examples=tuple(_write_examples(folder, questions)),
         fairness=tuple(_fairness(questions)),
+        split=split,
     )
 
 

@@ -60,6 +60,12 @@ class DimensionError(CaseError):
     reason = "dimensions"
 
 
+class HeldOutError(CaseError):
+    """The subject is of the other split, or of a data set that is to be held out."""
+
+    reason = "held_out"
+
+
 class AffineError(CaseError):
     """The affine is not finite, singular or sheared: voxel positions cannot be told."""
 

@@ -36,21 +36,31 @@ TEXT_PROMPTS: tuple[Prompt, ...] = ("text_point", "text_box")
 """Prompts that give pixel coordinates in the question; the picture stays clean."""
 
 
-TEST = "test"
-"""The split of configs that are not split by cell."""
+Split = Literal["test", "train"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+"""What a data set is for: to score models, or to train them. No subject is in both."""
+
+TEST: Split = "test"
+"""The split of configs that are not split by cell, of the benchmark itself."""
 
 INPUT_CONFIGS = ("stack", "blank", "view")
 """Configs beside those of a modality and plane: questions across slices, and the controls derived from slices."""
 
 
 def cell_of(
-    modality: Modality, plane: Plane, terminology: Terminology, prompt: Prompt, input: Input, view: View
+    modality: Modality,
+    plane: Plane,
+    terminology: Terminology,
+    prompt: Prompt,
+    input: Input,
+    view: View,
+    split: Split = TEST,
 ) -> tuple[str, str]:
-    """Config and split that a row belongs to, beside ``all``."""
+    """Config and split that a row belongs to, beside ``all``; ``split`` is what the data set is for."""
     if input != "slice":
-        return input, TEST
+        return input, split
     if view != "plain":
-        return "view", TEST
+        return "view", split
     return config_name(modality, plane), split_name(terminology, prompt)
 
 

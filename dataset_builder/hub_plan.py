@@ -133,7 +133,8 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
         folder: the data set.
         record: what it holds.
         keys: the splits that are meant.
-        own: put all questions into the split ``test`` of a config of this name, and the slices into ``<name>_slices``.
+        own: put all questions into one split (that of their build) of a config of this name, and the slices into
+            ``<name>_slices``.
         work: folder for files that have to be written anew.
     """
     targets: dict[Key, tuple[str, list[str]]] = {}
@@ -143,7 +144,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
             stem = re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", files[0])
             targets[key] = (stem, files)
         else:
-            target = (f"{own}_{SLICES[0]}" if is_slices(key) else own, "test")
+            target = (f"{own}_{SLICES}" if is_slices(key) else own, record.build_of(key).split)
             targets.setdefault(target, ("/".join(target), []))[1].extend(files)
     builds: dict[Key, BuildNote] = {}
     splits: dict[Key, SplitNote] = {}

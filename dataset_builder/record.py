@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder.errors import BuildError, DatasetNotFoundError
+from dataset_builder.factors import TEST
 
 RECORD_NAME = "build.json"
 
-SLICES = ("slices", "test")
-"""The split that holds the slice store."""
+SLICES = "slices"
+"""The config that holds the slice store."""
 
 Key = tuple[str, str]
 """Config and split."""
@@ -100,6 +101,7 @@ class BuildNote:
         fairness: one a terminology, over all rows of the build.
         pictures: whether rows hold their pictures; a recipe holds their sha256 instead.
         audit: the outcome of ``mis-ground check``, as :func:`audit_of` makes it; empty if there was none.
+        split: what the build is for, ``test`` or ``train``.
     """
 
     package: str
@@ -116,6 +118,7 @@ class BuildNote:
     fairness: tuple[Fairness, ...] = ()
     pictures: bool = True
     audit: dict[str, Any] = field(default_factory=dict)
+    split: str = TEST
 
     def features_of(self, key: Key) -> dict[str, Any]:
         """The features of a split."""
@@ -189,7 +192,7 @@ class Record:
 
 def is_slices(key: Key) -> bool:
     """Whether a split holds slices, not questions: ``slices``, or those beside a user's own config."""
-    return key[0] == SLICES[0] or key[0].endswith(f"_{SLICES[0]}")
+    return key[0] == SLICES or key[0].endswith(f"_{SLICES}")
 
 
 def audit_of(path: Path, content: str) -> dict[str, Any]:

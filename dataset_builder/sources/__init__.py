@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataset_builder.errors import SourceError
+from dataset_builder.factors import TEST, Split
 from dataset_builder.sources.base import Source
 
 KNOWN = (
@@ -16,12 +17,13 @@ KNOWN = (
 )
 
 
-def open_source(spec: str, vocabulary: Path | None = None) -> Source:
+def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST) -> Source:
     """The source of that name.
 
     Args:
         spec: ``NAME``, or ``NAME:DIR`` for one that reads a folder, or ``phantom:N``.
         vocabulary: a user's own structures; a source whose labels have names looks them up there too.
+        split: what the volumes are for: the phantoms of each are other bodies.
 
     Raises:
         SourceError: if there is no such source, or its folder is missing, needless, not there or not laid out as it
@@ -32,6 +34,8 @@ def open_source(spec: str, vocabulary: Path | None = None) -> Source:
     adapter = _ADAPTERS.get(name)
     if adapter is None:
         raise SourceError("There is no such source.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")
+    if adapter is _phantom:
+        return _phantom(argument if colon else None, vocabulary, split)
     return adapter(argument if colon else None, vocabulary)
 
 
@@ -47,18 +51,19 @@ def _sample(argument: str | None, vocabulary: Path | None) -> Source:
     return Sample()
 
 
-def _phantom(argument: str | None, vocabulary: Path | None) -> Source:
-    from dataset_builder.sources.phantom import DEFAULT_COUNT, Phantoms
+def _phantom(argument: str | None, vocabulary: Path | None, split: Split = TEST) -> Source:
+    from dataset_builder.sources.phantom import DEFAULT_COUNT, TRAIN_FIRST, Phantoms
 
+    first = 0 if split == TEST else TRAIN_FIRST
     if argument is None:
-        return Phantoms(DEFAULT_COUNT)
-    if not argument.isascii() or not argument.isdecimal() or int(argument) < 1:
+        return Phantoms(DEFAULT_COUNT, first)
+    if not argument.isascii() or not argument.isdecimal() or not 1 <= int(argument) <= TRAIN_FIRST:
         raise SourceError(
             "The phantom source takes a number of bodies.",
             value=f"phantom:{argument}",
-            remedy="Write a whole number from 1, such as --source phantom:8.",
+            remedy=f"Write a whole number from 1 to {TRAIN_FIRST:,}, such as --source phantom:8.",
         )
-    return Phantoms(int(argument))
+    return Phantoms(int(argument), first)
 
 
 def _totalsegmentator(argument: str | None, vocabulary: Path | None) -> Source:

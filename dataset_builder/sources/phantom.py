@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dataset_builder.factors import Modality, Side
+from dataset_builder.factors import Modality, Side, Split
 from dataset_builder.phantom import ORIENTATIONS, Phantom, knee, store_as, torso
 from dataset_builder.seeding import digest
 from dataset_builder.sources.base import Case
@@ -17,6 +17,8 @@ from dataset_builder.volume import Volume, volume_from_arrays
 
 DEFAULT_COUNT = 4
 """One of each kind."""
+TRAIN_FIRST = 1_000_000
+"""Bodies of the training split are numbered from here, those of the test split stay below: no name is in both."""
 MAX_TILT_DEG = 8.0
 
 Kind = Literal["torso_ct", "torso_mri", "knee_left", "knee_right"]
@@ -32,9 +34,11 @@ class Phantoms:
 
     Args:
         count: how many bodies.
+        first: number of the first.
     """
 
     count: int = DEFAULT_COUNT
+    first: int = 0
     name: str = "phantom"
     licence: str = "CC0-1.0"
     citation: str = "Made-up bodies of MIS-Ground, no real anatomy"
@@ -42,7 +46,7 @@ class Phantoms:
 
     def cases(self) -> Iterator[Case]:
         """Bodies by number, such as ``torso_ct_0000``."""
-        for number in range(self.count):
+        for number in range(self.first, self.first + self.count):
             kind = _KINDS[number % len(_KINDS)]
             subject = f"{kind}_{number:04d}"
             yield Case(self.name, subject, _MODALITY[kind], self.licence, side=_SIDE.get(kind))
@@ -61,6 +65,11 @@ class Phantoms:
             licence=case.licence,
             side=case.side,
         )
+
+
+def split_of_phantom(subject: str) -> Split:
+    """The split that a body belongs to."""
+    return "train" if int(subject.rpartition("_")[2]) >= TRAIN_FIRST else "test"
 
 
 def make_body(number: int) -> Phantom:

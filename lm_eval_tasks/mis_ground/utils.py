@@ -6,6 +6,7 @@ depends only on a hash of their names: ``--limit 20`` is ten whole pairs spread 
 """
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -95,6 +96,8 @@ class Rows:
                 f"environment variable {ENVIRONMENT_VARIABLE}, the folder ./{LOCAL_FOLDER}, and the Hub "
                 f"({HUB_DATASET}; not with HF_HUB_OFFLINE=1). 'mis-ground build' makes one."
             ) from error
+        if _is_for_training(place):
+            logger.warning("MIS-Ground: the rows of %s are for training; scores on them are no benchmark's.", place)
         self._pictures = data.select_columns(["images"]).with_format("arrow")  # that is: not decoded
         self._texts = data.remove_columns("images")
         self.features = data.features
@@ -130,6 +133,14 @@ class Rows:
 
     def _encoded(self, row: int, number: int) -> bytes:
         return self._images(row)[number]["bytes"].as_py()
+
+
+def _is_for_training(place: str) -> bool:
+    """Whether a folder says of itself that it is a training split."""
+    record = Path(place) / "build.json"
+    if not record.is_file():
+        return False
+    return any(build.get("split") == "train" for build in json.loads(record.read_text(encoding="utf-8"))["builds"])
 
 
 @cache
