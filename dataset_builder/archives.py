@@ -13,6 +13,7 @@ import yaml
 from dataset_builder.download import RemoteFile, download
 from dataset_builder.errors import FetchError
 from dataset_builder.sources import open_source
+from dataset_builder.sources.packed import BROKEN_ARCHIVE
 
 Progress = Callable[[str, int, int], None]
 
@@ -114,7 +115,7 @@ def unpack(archive: Path, folder: Path, progress: Progress = lambda *_: None) ->
                 _write(packed, entry, targets[entry], archive)
                 done += entry.file_size
                 progress("unpack", done, total)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ARCHIVE as error:
         raise FetchError(
             "The archive is damaged.", file=archive, value=str(error), remedy="Delete it and fetch it again."
         ) from error

@@ -20,13 +20,11 @@ import json
 import os
 import shutil
 import tempfile
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +34,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from dataset_builder.card import write_card
-from dataset_builder.errors import BuildError, CaseError, MISGroundError
+from dataset_builder.engines import Engine, Processes
+from dataset_builder.errors import BuildError, CaseError
 from dataset_builder.factors import (
     INPUT_CONFIGS,
     MODALITIES,
@@ -52,16 +51,17 @@ from dataset_builder.factors import (
 from dataset_builder.mixture import settings_of_volumes
 from dataset_builder.parquet import writer_options
 from dataset_builder.record import SLICES
-from dataset_builder.rows import COLUMNS, VERSION, volume_rows
+from dataset_builder.rows import ROW_SCHEMA, VERSION
 from dataset_builder.settings import Settings, digest
-from dataset_builder.slices import SLICE_FEATURES
+from dataset_builder.slices import SLICE_SCHEMA
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.split import Apart, split_of_dataset, subjects_apart
-from dataset_builder.store import StoredVolume, store_volume, volume_notes, volumes_in, write_atomically
+from dataset_builder.store import StoredVolume, volume_notes, volumes_in, write_atomically
+from dataset_builder.worker import Quarantined, store_case, write_part
 
-FEATURES = datasets.Features.from_arrow_schema(pa.schema(COLUMNS)).copy()
-FEATURES["images"] = datasets.List(datasets.Image())
-"""Features of a row as ``load_dataset`` shows them."""
+FEATURES = datasets.Features.from_arrow_schema(ROW_SCHEMA)
+SLICE_FEATURES = datasets.Features.from_arrow_schema(SLICE_SCHEMA)
+"""Features of a row, and of a slice, as ``load_dataset`` shows them."""
 
 CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view")
 """The columns that decide a row's config and split."""
@@ -78,44 +78,6 @@ R = TypeVar("R")
 
 def _silent(stage: str, done: int, total: int) -> None:
     pass
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """A case that cannot be used: what, why, and what to do about it."""
-
-    source: str
-    subject: str
-    file: str
-    reason: str
-    problem: str
-    found: str
-    remedy: str
-
-    @classmethod
-    def of(cls, case: Case, error: Exception) -> "Quarantined":
-        """The record of an error in a case; paths are told by their last parts, which hold no user's name."""
-        if isinstance(error, CaseError):
-            file = Path(error.file) if error.file else None
-            return cls(
-                case.source,
-                case.subject,
-                "/".join(file.parts[-2:]) if file else "",
-                error.reason,
-                error.problem,
-                "" if error.value is None else str(error.value),
-                error.remedy,
-            )
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return cls(
-            case.source,
-            case.subject,
-            "",
-            "internal_error",
-            f"{type(error).__name__}: {error}",
-            f"{Path(where.filename).name}:{where.lineno}",
-            "This is a fault of MIS-Ground: please report it with this line.",
-        )
 
 
 @dataclass(frozen=True)
@@ -147,6 +109,8 @@ def build(
     split: Split = TEST,
     held_out: Sequence[Path] = (),
     progress: Progress = _silent,
+    engine: Engine | None = None,
+    verify_content: bool = False,
 ) -> BuildSummary:
     """Build a data set folder from sources, or from a slice store alone.
 
@@ -164,36 +128,47 @@ def build(
         split: what the data set is for.
         held_out: data sets whose subjects must not be in this one; what is left out is put into quarantine.
         progress: told of every volume.
+        engine: where the work is done, if not in ``num_proc`` processes on this machine.
+        verify_content: tell by their content, not by size and time alone, whether input files are as they were.
 
     Raises:
         BuildError: if the build cannot start, or nothing can be asked of what is there.
         CaseError: the first one, if ``strict``.
     """
     settings = settings or Settings()
-    if num_proc < 1:
-        raise BuildError("The number of processes must be at least 1.", value=num_proc)
+    engine = engine or Processes(num_proc)
     if not sources and store is None:
         raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
     out = out.absolute()
     _check_target(out, split)
     refuse = subjects_apart(split, held_out, [source.name for source in sources])
     work = out.parent / f".{out.name}.partial"
-    with _only_build(out):
+    with ExitStack() as locks:
+        locks.enter_context(_only_build(out))
+        if sources and store:
+            store.absolute().parent.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(_only_build(store.absolute()))
         work.mkdir(parents=True, exist_ok=True)
         slices_folder = store.absolute() if store else work / "store"
         quarantined: list[Quarantined] = []
         if sources:
             read = partial(
-                _store_case, settings=settings, store=slices_folder, vocabulary=vocabulary, strict=strict, refuse=refuse
+                store_case,
+                settings=settings,
+                store=slices_folder,
+                vocabulary=vocabulary,
+                strict=strict,
+                verify_content=verify_content,
+                refuse=refuse,
             )
-            volumes = _fill_store(sources, read, num_proc, progress, quarantined)
+            volumes = _fill_store(sources, read, engine, progress, quarantined)
         else:
             volumes = _usable(volumes_in(slices_folder), refuse, strict, quarantined)
         parts = work / "parts"
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir()
-        make = partial(_write_part, vocabulary=vocabulary, folder=parts)
-        made = list(_each(make, list(_to_ask(volumes, settings)), num_proc, "questions", progress))
+        make = partial(write_part, vocabulary=vocabulary, folder=parts)
+        made = list(_each(make, list(_to_ask(volumes, settings)), engine, "questions", progress))
         if not any(made):
             raise BuildError(
                 "No question could be asked of these volumes.",
@@ -280,29 +255,20 @@ def _put_in_place(target: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _each(function: Callable[[T], R], items: Sequence[T], num_proc: int, stage: str, progress: Progress) -> Iterator[R]:
-    """Results of a function in the order of the items, from one process or several."""
+def _each(
+    function: Callable[[T], R], items: Sequence[T], engine: Engine, stage: str, progress: Progress
+) -> Iterator[R]:
+    """Results of a function in the order of the items."""
     progress(stage, 0, len(items))
-    if num_proc == 1 or len(items) < 2:
-        for done, item in enumerate(items, 1):
-            yield function(item)
-            progress(stage, done, len(items))
-        return
-    # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
-    with ProcessPoolExecutor(min(num_proc, len(items)), mp_context=get_context("spawn")) as pool:
-        try:
-            for done, result in enumerate(pool.map(function, items), 1):
-                yield result
-                progress(stage, done, len(items))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for done, result in enumerate(engine.each(function, items), 1):
+        yield result
+        progress(stage, done, len(items))
 
 
 def _fill_store(
     sources: Sequence[Source],
     read: Callable[[tuple[Source, Case]], "StoredVolume | Quarantined"],
-    num_proc: int,
+    engine: Engine,
     progress: Progress,
     quarantined: list[Quarantined],
 ) -> list[StoredVolume]:
@@ -319,7 +285,7 @@ def _fill_store(
         seen.add((case.source, case.subject))
     cases.sort(key=lambda item: (item[1].source, item[1].subject))
     volumes = []
-    for result in _each(read, cases, num_proc, "volumes", progress):
+    for result in _each(read, cases, engine, "volumes", progress):
         if isinstance(result, Quarantined):
             quarantined.append(result)
         else:
@@ -343,30 +309,6 @@ def _usable(
     return usable
 
 
-def _store_case(
-    item: tuple[Source, Case], settings: Settings, store: Path, vocabulary: Path | None, strict: bool, refuse: Apart
-) -> StoredVolume | Quarantined:
-    source, case = item
-    try:
-        refuse(case.source, case.subject)
-        return store_volume(source, case, settings, store, vocabulary)
-    except MISGroundError as error:
-        if strict or not isinstance(error, CaseError):
-            raise
-        return Quarantined.of(case, error)
-    except (OSError, MemoryError):
-        raise  # the machine's trouble (disk full, no memory), not the case's
-    except Exception as error:
-        if strict:
-            raise
-        return Quarantined.of(case, error)
-
-
-def row_schema() -> pa.Schema:
-    """The Arrow schema of a row, with the features that ``load_dataset`` reads from Parquet."""
-    return FEATURES.arrow_schema
-
-
 def _to_ask(volumes: Sequence[StoredVolume], settings: Settings) -> Iterator[tuple[int, StoredVolume, Settings]]:
     """Number, volume and its own settings of every volume that is asked about."""
     if settings.ct_share is None:
@@ -376,21 +318,6 @@ def _to_ask(volumes: Sequence[StoredVolume], settings: Settings) -> Iterator[tup
     for number, (volume, of_volume) in enumerate(zip(volumes, own, strict=True)):
         if of_volume is not None:
             yield number, volume, of_volume
-
-
-def _write_part(
-    item: tuple[int, StoredVolume, Settings], vocabulary: Path | None, folder: Path, only: str | None = None
-) -> Path | None:
-    """The rows of one volume, or those of one config, as an Arrow file; ``None`` if there are none."""
-    number, volume, settings = item
-    rows = list(volume_rows(volume, settings, vocabulary, only))
-    if not rows:
-        return None
-    path = folder / f"{number:08d}.arrow"
-    table = pa.Table.from_pylist(rows, schema=row_schema())
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-    return path
 
 
 def cells(split: Split = TEST) -> Iterator[tuple[str, str]]:
@@ -406,7 +333,7 @@ class _CellWriter:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(path, row_schema(), **writer_options(row_schema()))
+        self._writer = pq.ParquetWriter(path, ROW_SCHEMA, **writer_options(ROW_SCHEMA))
         self._waiting: list[pa.Table] = []
         self.rows = 0
 
@@ -456,10 +383,9 @@ def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:
     """The slices of all volumes as one file; returns their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    schema = SLICE_FEATURES.arrow_schema
-    with pq.ParquetWriter(path, schema, **writer_options(schema)) as writer:
+    with pq.ParquetWriter(path, SLICE_SCHEMA, **writer_options(SLICE_SCHEMA)) as writer:
         for volume in volumes:
-            table = pq.read_table(volume.path).cast(schema)
+            table = pq.read_table(volume.path).cast(SLICE_SCHEMA)
             writer.write_table(table)
             count += table.num_rows
     return count
@@ -530,8 +456,8 @@ class MISGround(datasets.GeneratorBasedBuilder):
         vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
         asked = _to_ask(volumes_in(Path(self.config.store)), self.config.settings)
         only = None if self.config.name == "all" else self.config.name
-        made = [_write_part(item, vocabulary, parts, only) for item in asked]
-        rows, _ = _merge([path for path in made if path], data, _silent)
+        made = [write_part(item, vocabulary, parts, only) for item in asked]
+        rows, _ = _merge([path for path in made if path], data, TEST, _silent)
         return {split if only else f"{config}/{split}": data / config / f"{split}.parquet" for config, split in rows}
 
     def _generate_examples(self, files: Sequence[Path], key: str | None) -> Iterator[tuple[str, dict[str, Any]]]:

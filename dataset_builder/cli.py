@@ -1,5 +1,6 @@
 """The command ``mis-ground``. Heavy packages are imported where they are needed, so that help comes at once."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,7 @@ from dataset_builder.factors import (
 
 if TYPE_CHECKING:
     from dataset_builder.builder import BuildSummary
+    from dataset_builder.engines import Engine
 
 app = typer.Typer(
     name="mis-ground",
@@ -117,6 +119,26 @@ def fetch_sample_command() -> None:
     console.print("Next: mis-ground build --source sample --out mis-ground")
 
 
+@contextmanager
+def _engine(name: str, scheduler: str | None, num_proc: int) -> Iterator["Engine"]:
+    """Where the work of a build is to be done."""
+    from dataset_builder.engines import Dask, Processes
+
+    if name not in ("processes", "dask"):
+        raise MISGroundError("--engine takes one of: processes, dask.", value=name)
+    if name == "processes":
+        if scheduler is not None:
+            raise MISGroundError("--scheduler is for a cluster.", value=scheduler, remedy="Give --engine dask, too.")
+        yield Processes(num_proc)
+        return
+    cluster = Dask(scheduler, num_proc)
+    errors.print(f"The cluster at work: {cluster.dashboard}", soft_wrap=True)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
 @app.command("build")
 def build_command(
     context: typer.Context,
@@ -169,6 +191,16 @@ def build_command(
         typer.Option(help="Data set whose subjects must not be in this one; repeatable.", show_default=False),
     ] = [],  # noqa: B006 - typer reads it, nothing changes it
     num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="'processes' on this machine, or 'dask': workers of a Dask cluster.")
+    ] = "processes",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of the cluster, such as tcp://HOST:8786; else --num-proc workers start here."),
+    ] = None,
+    verify_content: Annotated[
+        bool, typer.Option("--verify-content", help="Tell changed input by content, not by size and time alone.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")] = False,
 ) -> None:
     """Build the benchmark from labelled volumes: Parquet files and a card that load_dataset reads.
@@ -206,18 +238,19 @@ def build_command(
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
     of = cast(Split, split)
     sources = [open_source(spec, vocabulary, of) for spec in source]
-    with progress_bars() as progress:
+    with _engine(engine, scheduler, num_proc) as running, progress_bars() as progress:
         summary = build(
             sources,
             out,
             settings,
             store=store,
-            num_proc=num_proc,
+            engine=running,
             strict=strict,
             vocabulary=vocabulary,
             split=of,
             held_out=held_out,
             progress=progress,
+            verify_content=verify_content,
         )
     print_summary(summary)
     console.print(f"Look at it:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
@@ -370,6 +403,14 @@ add_fetch_commands(fetch_app, console, errors)
 add_commands(app, console, errors, progress_bars, print_summary)
 
 
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "Make room on the disk, or raise its limit, and give the same command again: it goes on where it was."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "Choose a folder that you may write."
+    return "Give the same command again: it goes on where it was. MIS_GROUND_TRACEBACK=1 shows where it stopped."
+
+
 def main() -> None:
     """Entry point: a user's mistake is told in a sentence, without a stack trace."""
     if os.environ.get("MIS_GROUND_TRACEBACK"):
@@ -379,6 +420,11 @@ def main() -> None:
         app()
     except MISGroundError as error:
         errors.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except OSError as error:
+        text = "The system could not write or read a file; what is done is kept."
+        told = MISGroundError(text, file=error.filename, value=error.strerror or str(error), remedy=_remedy(error))
+        errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("Stopped. Give the same command again to go on.")

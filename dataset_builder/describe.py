@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import datasets
 import pyarrow.parquet as pq
 
 from dataset_builder.factors import PROMPTS, TERMINOLOGIES, TEST, Split
+from dataset_builder.package import package_version
 from dataset_builder.record import BuildNote, Example, Fairness, Key, SourceNote, SplitNote
 from dataset_builder.rows import VERSION
 from dataset_builder.settings import Settings
@@ -30,14 +30,6 @@ _COMMON = {
 """What an example on the card should be like."""
 
 _ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view"]
-
-
-def package_version() -> str:
-    """Version of this package."""
-    try:
-        return metadata.version("mis-ground")
-    except metadata.PackageNotFoundError:
-        return "(source checkout)"
 
 
 def describe_build(

@@ -120,6 +120,12 @@ class EmptyLabelsError(CaseError):
     reason = "empty_labels"
 
 
+class NameEncodingError(CaseError):
+    """The name of the case, as its files have it, is no text: it cannot stand in a row."""
+
+    reason = "name_encoding"
+
+
 class SwappedSidesError(CaseError):
     """A structure named left lies right of the midline, or the other way round."""
 

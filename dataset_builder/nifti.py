@@ -1,25 +1,28 @@
 """NIfTI files: a header that is checked before anything is believed, and voxels read once, slab by slab.
 
-nibabel parses the header. The voxels are read here in slabs of some megabytes, so that a file stored or scaled as
+nibabel parses the header. The voxels are read here in slabs of about a megabyte, so that a file stored or scaled as
 float64 never stands in memory as such: whole numbers stay whole numbers, all else becomes float32. A header that
 promises more than the file can hold is refused before memory is asked for, and a compressed file is read to its end,
 where its checksum is.
+
+Gzip files are inflated by :mod:`dataset_builder.inflate`. The masks of a subject have the same header a hundred times:
+of a ``.nii.gz`` whose first bytes are known already, nothing is parsed again.
 """
 
 import math
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import nibabel
 import numpy as np
 import numpy.typing as npt
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, HeaderTypeError
-from nibabel.wrapstruct import WrapStructError
+from nibabel.openers import ImageOpener
+from nibabel.spatialimages import HeaderDataError
 
 from dataset_builder.errors import (
     AffineError,
@@ -28,6 +31,7 @@ from dataset_builder.errors import (
     UnreadableError,
     VoxelValueError,
 )
+from dataset_builder.inflate import Inflater
 
 Affine: TypeAlias = npt.NDArray[np.float64]
 """[4, 4], voxel index -> world in RAS+ mm."""
@@ -35,21 +39,29 @@ Affine: TypeAlias = npt.NDArray[np.float64]
 MAX_CONFLICT_MM = 1.0
 """sform and qform are in conflict if they put a corner of the volume farther apart than this."""
 
-SLAB_BYTES = 8 << 20
+SLAB_BYTES = 1 << 20
+"""A slab that stays in the processor's cache is converted several times faster than one that does not."""
 _COMPRESSION = {".gz": 1100, ".mgz": 1100, ".bz2": 100_000, ".zst": 100_000}
 """The most that a byte of a compressed file can stand for; deflate's limit is 1032."""
 
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-    ImageFileError,
-    HeaderDataError,
-    HeaderTypeError,
-    WrapStructError,
-)
+_UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
 _COPY_AGAIN = "Copy the file again from where it came, or leave the case out."
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """How a file stores its voxels.
+
+    Args:
+        offset: of the first one, in bytes.
+        stored: their type.
+        slope, intercept: a value is ``slope * stored + intercept``.
+    """
+
+    offset: int
+    stored: np.dtype
+    slope: float
+    intercept: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +72,20 @@ class Nifti:
         path: of the file.
         shape: (I, J, K).
         affine: from the sform if it is set, else from the qform.
+        voxels: how they are stored.
+        data_file: where they are; not ``path`` if header and voxels are two files.
     """
 
     path: Path
     shape: tuple[int, int, int]
     affine: Affine
-    _image: Any
+    voxels: Voxels
+    data_file: Path
+
+    @property
+    def plain_bytes(self) -> bool:
+        """Whether the voxels are bytes without a scale, so that slabs are views of what was inflated."""
+        return self.voxels == Voxels(self.voxels.offset, np.dtype(np.uint8), 1.0, 0.0)
 
     def read(self) -> npt.NDArray:
         """All voxels [I, J, K], first index fastest: whole numbers as small as they are stored, or float32.
@@ -84,14 +104,16 @@ class Nifti:
 
     def slabs(self) -> Iterator[tuple[int, npt.NDArray]]:
         """Consecutive slabs along the last axis: (first index, values [I, J, n]); all of one type. Raises as `read`."""
-        proxy = self._image.dataobj
-        stored = np.dtype(proxy.dtype)
+        stored = self.voxels.stored
         row, column, count = self.shape
         slice_bytes = row * column * stored.itemsize
         step = max(1, min(count, SLAB_BYTES // slice_bytes))
-        convert = _Conversion.of(stored, float(proxy.slope), float(proxy.inter))
-        with _told_by_name(self.path), self._image.file_map["image"].get_prepare_fileobj("rb") as file:
-            file.seek(proxy.offset)
+        convert = _Conversion.of(stored, self.voxels.slope, self.voxels.intercept)
+        with _told_by_name(self.path), _opened(self.data_file) as file:
+            if isinstance(file, Inflater):
+                file.skip(self.voxels.offset)
+            else:
+                file.seek(self.voxels.offset)
             for start in range(0, count, step):
                 thick = min(step, count - start)
                 data = file.read(thick * slice_bytes)
@@ -111,6 +133,17 @@ class Nifti:
             for _ in range(64):
                 if not file.read(1 << 20):
                     break
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The bytes that a file holds, from the start: ``read(size)``."""
+    if path.suffix.lower() in (".gz", ".mgz"):
+        with path.open("rb", buffering=0) as file:
+            yield Inflater(file)
+    else:
+        with ImageOpener(str(path), "rb") as file:
+            yield file
 
 
 @dataclass(frozen=True)
@@ -153,8 +186,47 @@ def open_nifti(path: Path) -> Nifti:
     """
     if not path.is_file():
         raise UnreadableError("There is no such file.", file=path, remedy="Check the folder's layout.")
+    if not path.name.lower().endswith(".nii.gz"):
+        return _parsed(path)
     with _told_by_name(path):
+        start = _header_bytes(path)
+    if start is None:
+        return _parsed(path)
+    if start not in _remembered:
+        if len(_remembered) >= _MAX_REMEMBERED:
+            _remembered.clear()
+        _remembered[start] = _parsed(path)
+        return _remembered[start]
+    same = replace(_remembered[start], path=path, data_file=path)
+    _check_size(same)
+    return same
+
+
+_remembered: dict[bytes, Nifti] = {}
+"""Of a few files what their first bytes say, all that stands before the voxels."""
+_MAX_REMEMBERED, _MAX_HEADER_BYTES = 8, 1 << 16
+
+
+def _header_bytes(path: Path) -> bytes | None:
+    """All that stands before the voxels in a file of the common kind (NIfTI-1, little-endian), else ``None``."""
+    with _opened(path) as file:
+        start = file.read(352)
+        if start[:4] != b"\x5c\x01\0\0" or start[344:348] != b"n+1\0":
+            return None
+        (offset,) = struct.unpack_from("<f", start, 108)
+        if not len(start) == 352 <= offset <= _MAX_HEADER_BYTES:
+            return None
+        return bytes(start + file.read(int(offset) - 352))
+
+
+def _parsed(path: Path) -> Nifti:
+    """A file as nibabel understands it, checked."""
+    try:
         image = nibabel.load(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged header makes it raise almost anything
+        raise _unreadable(path, error) from error
     if not isinstance(image, nibabel.Nifti1Pair | nibabel.MGHImage):
         raise UnreadableError(
             "The file is not a NIfTI image.",
@@ -163,9 +235,16 @@ def open_nifti(path: Path) -> Nifti:
             remedy="Convert it to NIfTI from a format that says where the patient's left is.",
         )
     shape = _checked_shape(image.shape, path)
-    _check_voxels(image, path)
-    affine = _nifti_affine(image.header, shape, path) if isinstance(image, nibabel.Nifti1Pair) else image.affine
-    return Nifti(path, shape, np.asarray(affine, np.float64), image)
+    proxy: Any = image.dataobj
+    voxels = Voxels(int(proxy.offset), np.dtype(proxy.dtype), float(proxy.slope), float(proxy.inter))
+    _check_voxels(voxels, path)
+    affine = np.array(image.affine, np.float64)
+    if isinstance(image, nibabel.Nifti1Pair):
+        affine = _nifti_affine(image.header, shape, path)
+    affine.flags.writeable = False
+    opened = Nifti(path, shape, affine, voxels, Path(str(image.file_map["image"].filename)))
+    _check_size(opened)
+    return opened
 
 
 def corner_distance(one: Affine, other: Affine, shape: tuple[int, int, int]) -> float:
@@ -180,12 +259,16 @@ def _told_by_name(path: Path) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        raise UnreadableError(
-            "The file cannot be read.",
-            file=path,
-            value=f"{type(error).__name__}: {error}".replace(str(path), path.name),
-            remedy=_COPY_AGAIN,
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableError:
+    return UnreadableError(
+        "The file cannot be read.",
+        file=path,
+        value=f"{type(error).__name__}: {error}".replace(str(path), path.name),
+        remedy=_COPY_AGAIN,
+    )
 
 
 def _checked_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
@@ -200,27 +283,31 @@ def _checked_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
-def _check_voxels(image: Any, path: Path) -> None:
-    proxy = image.dataobj
-    stored = np.dtype(proxy.dtype)
-    if stored.kind not in "iuf":
+def _check_voxels(voxels: Voxels, path: Path) -> None:
+    if voxels.stored.kind not in "iuf":
         raise VoxelValueError(
             "The voxels are not plain numbers.",
             file=path,
-            value=str(stored),
+            value=str(voxels.stored),
             remedy="Give a grey image or whole labels.",
         )
-    if not (math.isfinite(proxy.slope) and math.isfinite(proxy.inter)):
+    if not (math.isfinite(voxels.slope) and math.isfinite(voxels.intercept)):
         raise VoxelValueError(
-            "The scale of the values is not finite.", file=path, value=f"slope {proxy.slope}, intercept {proxy.inter}"
+            "The scale of the values is not finite.",
+            file=path,
+            value=f"slope {voxels.slope}, intercept {voxels.intercept}",
         )
-    data_file = Path(image.file_map["image"].filename)
-    promised = proxy.offset + math.prod(image.shape) * stored.itemsize
-    if promised > data_file.stat().st_size * _COMPRESSION.get(data_file.suffix.lower(), 1):
+
+
+def _check_size(opened: Nifti) -> None:
+    """Refuse a header that promises more than the file can hold, before memory is asked for."""
+    size = opened.data_file.stat().st_size
+    promised = opened.voxels.offset + math.prod(opened.shape) * opened.voxels.stored.itemsize
+    if promised > size * _COMPRESSION.get(opened.data_file.suffix.lower(), 1):
         raise UnreadableError(
             "The header promises more voxels than the file can hold.",
-            file=path,
-            value=f"{promised:,} bytes promised, {data_file.stat().st_size:,} bytes in the file",
+            file=opened.path,
+            value=f"{promised:,} bytes promised, {size:,} bytes in the file",
             remedy=_COPY_AGAIN,
         )
 
@@ -246,11 +333,11 @@ def _nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affin
         )
     if sform is not None and qform is not None:
         apart = corner_distance(sform, qform, shape)
-        if apart > MAX_CONFLICT_MM:
+        if not apart <= MAX_CONFLICT_MM:
             raise TransformConflictError(
                 "sform and qform are both set and disagree.",
                 file=path,
                 value=f"{apart:.2f} mm apart at a corner; {MAX_CONFLICT_MM:g} allowed",
                 remedy="Find out which is right, and set the code of the other one to 0.",
             )
-    return np.asarray(sform if sform is not None else qform, np.float64)
+    return np.array(sform if sform is not None else qform, np.float64)

@@ -11,6 +11,7 @@ from dataset_builder.facts import find_facts, find_stack_facts
 from dataset_builder.letters import LETTERS
 from dataset_builder.questions import Question, ask
 from dataset_builder.render import draw, encode_png
+from dataset_builder.schema import PICTURE, described
 from dataset_builder.settings import Settings
 from dataset_builder.slices import SliceRecord
 from dataset_builder.stack_questions import ask_of_stack, marked_in, shown_order
@@ -24,7 +25,7 @@ VERSION = "1.0.0"
 
 COLUMNS: dict[str, pa.DataType] = {
     "id": pa.string(),
-    "images": pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()})),
+    "images": pa.list_(PICTURE),
     "question": pa.string(),
     "options": pa.list_(pa.string()),
     "answer": pa.string(),
@@ -58,6 +59,9 @@ COLUMNS: dict[str, pa.DataType] = {
     "version": pa.string(),
 }
 """Columns of a row, in order, with their Arrow types; DESIGN.md section 4 says what they mean."""
+
+ROW_SCHEMA = described(COLUMNS)
+"""The same as a schema, with the features that ``load_dataset`` reads from Parquet."""
 
 
 def volume_rows(

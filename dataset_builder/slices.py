@@ -38,7 +38,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import datasets
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -48,6 +47,7 @@ from dataset_builder.factors import PLANES, Modality, Plane, Side
 from dataset_builder.geometry import IN_PLANE_AXES, PLANE_AXIS, Spacing2D, take_slice
 from dataset_builder.measure import QUARTILES, percentile
 from dataset_builder.remembering import remembered
+from dataset_builder.schema import PICTURE, described
 from dataset_builder.seeding import digest
 from dataset_builder.sides import label_profiles, midline
 from dataset_builder.vocabulary import Structure
@@ -65,31 +65,29 @@ RICH = 0.5
 INTENSITY_PERCENTILES = (0.5, 99.5)
 _INTENSITY_SAMPLES = 2_000_000
 
-SLICE_FEATURES = datasets.Features(
+SLICE_SCHEMA = described(
     {
-        "source": datasets.Value("string"),
-        "subject": datasets.Value("string"),
-        "modality": datasets.Value("string"),
-        "plane": datasets.Value("string"),
-        "licence": datasets.Value("string"),
-        "side": datasets.Value("string"),
-        "slice_index": datasets.Value("int32"),
-        "image": datasets.Image(),
-        "slope": datasets.Value("float64"),
-        "intercept": datasets.Value("float64"),
-        "value_type": datasets.Value("string"),
-        "labels": datasets.Image(),
-        "names": datasets.List({"value": datasets.Value("int32"), "name": datasets.Value("string")}),
-        "spacing_mm": datasets.List(datasets.Value("float64")),
-        "thickness_mm": datasets.Value("float64"),
-        "affine": datasets.List(datasets.List(datasets.Value("float64"))),
-        "volume_shape": datasets.List(datasets.Value("int32")),
-        "stack": datasets.Value("string"),
-        "through_mm": datasets.List(
-            {"value": datasets.Value("int32"), "positions": datasets.List(datasets.Value("float64"))}
-        ),
-        "midline_mm": datasets.Value("float64"),
-        "intensity_range": datasets.List(datasets.Value("float64")),
+        "source": pa.string(),
+        "subject": pa.string(),
+        "modality": pa.string(),
+        "plane": pa.string(),
+        "licence": pa.string(),
+        "side": pa.string(),
+        "slice_index": pa.int32(),
+        "image": PICTURE,
+        "slope": pa.float64(),
+        "intercept": pa.float64(),
+        "value_type": pa.string(),
+        "labels": PICTURE,
+        "names": pa.list_(pa.struct({"value": pa.int32(), "name": pa.string()})),
+        "spacing_mm": pa.list_(pa.float64()),
+        "thickness_mm": pa.float64(),
+        "affine": pa.list_(pa.list_(pa.float64())),
+        "volume_shape": pa.list_(pa.int32()),
+        "stack": pa.string(),
+        "through_mm": pa.list_(pa.struct({"value": pa.int32(), "positions": pa.list_(pa.float64())})),
+        "midline_mm": pa.float64(),
+        "intensity_range": pa.list_(pa.float64()),
     }
 )
 """Columns of the table; the module's docstring says what they mean."""
@@ -335,7 +333,7 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
 
 def save_slices(records: Sequence[SliceRecord], path: Path) -> None:
     """Write slices as a table; the file is either whole or as it was before, also when power goes."""
-    table = pa.Table.from_pylist([_row(record) for record in records], schema=SLICE_FEATURES.arrow_schema)
+    table = pa.Table.from_pylist([_row(record) for record in records], schema=SLICE_SCHEMA)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

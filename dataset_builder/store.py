@@ -2,14 +2,17 @@
 
 ``STORE/<source>/<subject>.parquet`` holds the slices of a volume, ``.json`` beside it what they were made of. The note
 is written last, so that a volume counts as done only when all of it is; it is used again as long as the input files,
-the settings that decide the slices and this package's format are the same.
+the settings that decide the slices and this package's format are the same. The note also says which version of the
+package made it, and, where that was asked for, what the content of the input files was.
 """
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +20,7 @@ import pyarrow.parquet as pq
 
 from dataset_builder.errors import BuildError
 from dataset_builder.factors import Modality
+from dataset_builder.package import package_version
 from dataset_builder.settings import Settings, digest
 from dataset_builder.sides import check_sides
 from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
@@ -68,33 +72,75 @@ def write_atomically(path: Path, content: str) -> None:
 
 
 def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None) -> str:
-    """Changes whenever the case's files, the settings that decide its slices or the user's own structures do."""
+    """Changes whenever the case's files, the settings that decide its slices or the user's own structures do.
+
+    Files are told by name, size and time.
+
+    Raises:
+        OSError: if a file cannot be looked at.
+    """
     files = []
     for path in case.paths:
         status = path.stat() if path.exists() else None
         members = sorted(path.iterdir()) if path.is_dir() else []
         stamps = [(member.name, member.stat().st_size, member.stat().st_mtime_ns) for member in members]
         files.append((path.name, status and (status.st_size, status.st_mtime_ns), stamps))
+    return _fingerprint(case, settings, vocabulary, files)
+
+
+def content_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None) -> str:
+    """As :func:`input_fingerprint`, with files told by name and content: a copy has the same, whenever it was made."""
+    files = []
+    for path in case.paths:
+        members = sorted(path.iterdir()) if path.is_dir() else [path]
+        files.append((path.name, [(member.name, _sha256(member)) for member in members if member.is_file()]))
+    return _fingerprint(case, settings, vocabulary, files)
+
+
+def _fingerprint(case: Case, settings: Settings, vocabulary: Path | None, files: object) -> str:
     own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
     return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, own, files)
 
 
+def _sha256(path: Path) -> str:
+    status = path.stat()
+    return _sha256_once(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)  # an archive is of many cases
+def _sha256_once(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def store_volume(
-    source: Source, case: Case, settings: Settings, store: Path, vocabulary: Path | None = None
+    source: Source,
+    case: Case,
+    settings: Settings,
+    store: Path,
+    vocabulary: Path | None = None,
+    verify_content: bool = False,
 ) -> StoredVolume:
     """Cut a case's slices into the store, unless they are there already.
 
     Args:
         vocabulary: the user's own structures beside the package's, if any.
+        verify_content: tell by the content of the case's files whether they are as they were, not by size and time.
 
     Raises:
         CaseError: if the case cannot be used.
+        OSError: if a file cannot be looked at, or the store cannot be written.
     """
     path = store / quote(case.source, safe="") / f"{quote(case.subject, safe='')}.parquet"
     stored = StoredVolume(case.source, case.subject, path)
     note_path = path.with_suffix(".json")
-    fingerprint = input_fingerprint(case, settings, vocabulary)
-    if path.exists() and _note(note_path).get("fingerprint") == fingerprint:
+    fingerprints = {"fingerprint": input_fingerprint(case, settings, vocabulary)}
+    if verify_content:
+        fingerprints["content"] = content_fingerprint(case, settings, vocabulary)
+    known, deciding = _note(note_path), "content" if verify_content else "fingerprint"
+    if path.exists() and known.get(deciding) == fingerprints[deciding]:
+        if known.get("fingerprint") != fingerprints["fingerprint"]:  # the same files, copied or touched
+            _write_note(note_path, known | fingerprints)
         return stored
     volume = source.read(case)
     words = structures(vocabulary)
@@ -110,7 +156,8 @@ def store_volume(
     note = {
         "source": case.source,
         "subject": case.subject,
-        "fingerprint": fingerprint,
+        **fingerprints,
+        "package": package_version(),
         "slices": len(chosen),
         "slices_of_stacks": len(records) - len(chosen),
         "citation": source.citation,
@@ -120,8 +167,12 @@ def store_volume(
         "stored_axes": volume.stored_axes,
         "overlap_voxels": volume.overlap_voxels,
     }
-    write_atomically(note_path, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
+    _write_note(note_path, note)
     return stored
+
+
+def _write_note(path: Path, note: Mapping[str, object]) -> None:
+    write_atomically(path, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
 
 
 def _note(path: Path) -> dict[str, object]:

@@ -9,10 +9,10 @@ Labels come as one map of whole numbers (:func:`read_volume`), as a mask a struc
 image from memory (:func:`volume_from_arrays`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import nibabel
 import numpy as np
@@ -21,24 +21,20 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from dataset_builder.errors import (
     AffineError,
-    AffineMismatchError,
     EmptyLabelsError,
     MissingLabelsError,
     ObliqueError,
     ShapeMismatchError,
     UnknownLabelError,
-    VoxelValueError,
 )
 from dataset_builder.factors import Modality, Side
-from dataset_builder.nifti import Affine, Nifti, corner_distance, open_nifti
+from dataset_builder.labels import check_same_grid, label_values, lay_masks, read_label_map, values_of
+from dataset_builder.nifti import Affine, open_nifti
 
 MAX_OBLIQUITY_DEG = 30.0
 """Above this tilt the planes have no name."""
 MAX_SHEAR_DEG = 2.0
 """Axes are perpendicular up to this; rounding in headers makes some tenths of a degree, a tilted gantry makes tens."""
-MAX_LABEL_SHIFT_MM = 1.0
-"""Labels lie where the image does if no corner is farther off than this, nor than half a voxel."""
-MAX_LABEL = 65535
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
@@ -108,9 +104,9 @@ def read_volume(image: Path, labels: Path, names: Mapping[int, str], **identity:
     grid = open_nifti(image)
     affine = _checked(grid.affine, image)
     label_grid = open_nifti(labels)
-    _check_same_grid(grid, label_grid)
-    values = _label_values(label_grid.read(), labels)
-    _check_known(values, names, labels)
+    check_same_grid(grid, label_grid)
+    values, found = read_label_map(label_grid)
+    _check_known(found, names, labels)
     return _volume(grid.read(), values, names, affine, identity, image)
 
 
@@ -133,26 +129,7 @@ def read_masks(image: Path, masks: Mapping[str, Path], **identity: Unpack[Identi
     grid = open_nifti(image)
     affine = _checked(grid.affine, image)
     names = dict(enumerate(masks, start=1))
-    values = np.zeros(grid.shape, np.uint8 if len(names) < 256 else np.uint16, order="F")
-    overlap = 0
-    for value, path in enumerate(masks.values(), start=1):
-        mask_grid = open_nifti(path)
-        _check_same_grid(grid, mask_grid)
-        for start, slab in mask_grid.slabs():
-            if not slab.any():
-                continue
-            inside = slab == 1
-            if np.count_nonzero(inside) != np.count_nonzero(slab):
-                other = slab[(slab != 0) & ~inside].flat[0]
-                raise VoxelValueError(
-                    "A mask holds a value other than 0 and 1.",
-                    file=path,
-                    value=other,
-                    remedy="Make it a mask of 0 and 1.",
-                )
-            covered = values[..., start : start + slab.shape[2]]
-            overlap += int(np.count_nonzero(covered[inside]))
-            covered[inside] = value
+    values, overlap = lay_masks(grid, list(masks.values()))
     return _volume(grid.read(), values, names, affine, identity, image, overlap)
 
 
@@ -179,8 +156,8 @@ def volume_from_arrays(
         raise ShapeMismatchError(
             "Image and labels have different shapes.", value=f"image {image.shape}, labels {labels.shape}"
         )
-    values = _label_values(labels, None)
-    _check_known(values, names, None)
+    values = label_values(labels, None)
+    _check_known(values_of(values), names, None)
     return _volume(image, values, names, _checked(np.asarray(affine, np.float64), None), identity, None)
 
 
@@ -262,52 +239,7 @@ def _obliquity_deg(affine: Affine) -> float:
     return float(np.degrees(np.arccos(np.minimum(cosines.min(), 1.0))))
 
 
-def _check_same_grid(image: Nifti, labels: Nifti) -> None:
-    if image.shape != labels.shape:
-        raise ShapeMismatchError(
-            "Image and labels have different shapes.",
-            file=labels.path,
-            value=f"image {image.shape}, labels {labels.shape}",
-            remedy="Resample the labels to the image's grid (nearest neighbour).",
-        )
-    shift = corner_distance(image.affine, labels.affine, image.shape)
-    limit = min(MAX_LABEL_SHIFT_MM, float(np.linalg.norm(image.affine[:3, :3], axis=0).min()) / 2)
-    if not shift <= limit:
-        raise AffineMismatchError(
-            "Image and labels lie in different places.",
-            file=labels.path,
-            value=f"{shift:.2f} mm apart at a corner; {limit:.2f} allowed",
-            remedy="Give the labels the affine of the image that they were drawn on.",
-        )
-
-
-def _label_values(values: npt.NDArray, file: Path | None) -> npt.NDArray:
-    """Labels as uint8 or uint16, from any type that holds only whole numbers in their range."""
-    if values.dtype.kind not in "iub" and not _holds_everywhere(values, lambda slab: slab == np.rint(slab)):
-        raise VoxelValueError(
-            "The label map holds values that are not whole numbers.",
-            file=file,
-            value=str(values.dtype),
-            remedy="Labels were interpolated: resample them with nearest neighbour.",
-        )
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    if low < 0 or high > MAX_LABEL:
-        raise VoxelValueError(
-            f"The label map holds values outside 0 to {MAX_LABEL}.",
-            file=file,
-            value=low if low < 0 else high,
-            remedy="Number the structures from 1.",
-        )
-    return values.astype(np.uint8 if high < 256 else np.uint16, copy=False)
-
-
-def _holds_everywhere(values: npt.NDArray, holds: Callable[[npt.NDArray], Any]) -> bool:
-    return all(bool(np.all(holds(values[..., index]))) for index in range(values.shape[-1]))
-
-
-def _check_known(values: npt.NDArray, names: Mapping[int, str], file: Path | None) -> None:
-    # Several times faster than np.unique, which sorts.
-    found = np.flatnonzero(np.bincount(values.ravel(order="K"), minlength=1))
+def _check_known(found: npt.NDArray[np.intp], names: Mapping[int, str], file: Path | None) -> None:
     unknown = [int(value) for value in found if value and int(value) not in names]
     if unknown:
         shown = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")

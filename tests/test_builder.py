@@ -196,14 +196,14 @@ def test_a_second_build_reads_no_volume_again(built, tmp_path, monkeypatch):
 def test_a_killed_build_goes_on_and_comes_out_the_same(built, tmp_path):
     summary, _ = built
     code = (
-        "import os, sys; from dataset_builder import builder, store\n"
+        "import os, sys; from dataset_builder import builder, worker\n"
         "from dataset_builder.settings import Settings; from dataset_builder.sources import open_source\n"
-        "real = builder.store_volume; count = [0]\n"
+        "real = worker.store_volume; count = [0]\n"
         "def dying(*args):\n"
         "    count[0] += 1\n"
         "    if count[0] == 3: os._exit(9)\n"
         "    return real(*args)\n"
-        "builder.store_volume = dying\n"
+        "worker.store_volume = dying\n"
         "builder.build([open_source('phantom')], __import__('pathlib').Path(sys.argv[1]),"
         " Settings(slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8,"
         " image_size=128))\n"

@@ -5,11 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 from small_ground import write_ground
 
-from dataset_builder.builder import FEATURES
+from dataset_builder.builder import FEATURES, SLICE_FEATURES
 from dataset_builder.croissant import croissant_text
 from dataset_builder.describe import file_hashes
 from dataset_builder.record import BuildNote, Record, SourceNote, SplitNote, read_record
-from dataset_builder.slices import SLICE_FEATURES
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dataset_builder import slices as module
 from dataset_builder.factors import PLANES
-from dataset_builder.slices import SLICE_FEATURES, choose_slices, cut, load_slices, save_slices
+from dataset_builder.slices import SLICE_SCHEMA, choose_slices, cut, load_slices, save_slices
 from dataset_builder.volume import Volume, volume_from_arrays
 
 THROUGH = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -370,10 +370,10 @@ def test_the_picture_is_the_stored_array(tmp_path):
 def test_datasets_reads_the_columns_that_are_documented(tmp_path):
     kept(tmp_path, record_of(np.zeros((2, 3), np.int16)))
     read = datasets.Features.from_arrow_schema(pq.read_schema(tmp_path / "slices.parquet"))
-    assert read == SLICE_FEATURES
+    assert read == datasets.Features.from_arrow_schema(SLICE_SCHEMA)
     table = module.__doc__.split("========")[1:]
     documented = re.findall(r"^([a-z][\w, ]*?)\s{2,}\S", "".join(table), re.MULTILINE)
-    assert {name for row in documented for name in row.split(", ")} - {"column"} == set(SLICE_FEATURES)
+    assert {name for row in documented for name in row.split(", ")} - {"column"} == set(SLICE_SCHEMA.names)
 
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):

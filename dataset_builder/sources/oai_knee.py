@@ -10,10 +10,8 @@
 Archives are not unpacked: a case's two files are taken out of them when it is read, and are gone after that.
 """
 
-import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,12 +19,11 @@ from pathlib import Path, PurePosixPath
 from dataset_builder.errors import MissingLabelsError, SourceError, UnreadableError
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.knee_sides import read_sides, without_ending
+from dataset_builder.sources.packed import BROKEN_ARCHIVE, pieces
 from dataset_builder.vocabulary import label_map
 from dataset_builder.volume import Volume, read_volume
 
 _CHANNEL = "_0000"
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-"""What Python raises for an archive that is truncated, damaged, encrypted or packed in another way."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def _members(archive: Path) -> dict[str, str]:
     try:
         with zipfile.ZipFile(archive) as packed:
             return _by_subject(sorted(packed.namelist()))
-    except _BROKEN as error:
+    except (*BROKEN_ARCHIVE, OSError) as error:
         raise SourceError(
             "The archive cannot be read.",
             file=archive,
@@ -160,13 +157,11 @@ def _taken_out(path: Path, subject: str, temporary: Path, *, labels: bool = Fals
     copy = temporary / path.name / PurePosixPath(member).name
     copy.parent.mkdir()
     try:
-        with zipfile.ZipFile(path) as packed, packed.open(member) as stream, copy.open("wb") as file:
-            shutil.copyfileobj(stream, file)
-    except _BROKEN as error:
+        with zipfile.ZipFile(path) as packed, copy.open("wb") as file:
+            for piece in pieces(packed, packed.getinfo(member), Path(path.name) / member):
+                file.write(piece)
+    except BROKEN_ARCHIVE as error:
         raise UnreadableError(
-            "A member of the archive cannot be read.",
-            file=path,
-            value=f"{member}: {error}",
-            remedy="Download the archive again.",
+            "The archive cannot be read.", file=path, value=str(error), remedy="Download the archive again."
         ) from error
     return copy

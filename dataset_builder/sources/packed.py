@@ -4,7 +4,8 @@ The list of an archive's members is read once a process. A subject's files are t
 after that.
 """
 
-import shutil
+import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -15,8 +16,14 @@ from pathlib import Path, PurePosixPath
 
 from dataset_builder.errors import SourceError, UnreadableError
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+BROKEN_ARCHIVE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
 """What Python raises for an archive that is truncated, damaged, encrypted or packed in another way."""
+
+MAX_EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1100}
+"""The most bytes that a byte of a member can stand for."""
 
 
 def packed_subjects(folder: Path, image: str) -> dict[str, Path]:
@@ -62,17 +69,39 @@ def taken_out(archive: Path, subject: str, image: str) -> Iterator[Path]:
         for entry, name in _members(archive, image).get(subject, ()):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with packed.open(entry) as stream, target.open("wb") as file:
-                    shutil.copyfileobj(stream, file, 1 << 20)
-            except _BROKEN as error:
-                raise UnreadableError(
-                    "A file in the archive is damaged.",
-                    file=Path(archive.name) / entry.filename,
-                    value=str(error),
-                    remedy="Fetch the archive again.",
-                ) from error
+            with target.open("wb") as file:
+                for piece in pieces(packed, entry, Path(archive.name) / entry.filename):
+                    file.write(piece)
         yield folder
+
+
+def pieces(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, name: Path) -> Iterator[bytes]:
+    """What a member of an archive holds, piece by piece.
+
+    Args:
+        packed: the archive.
+        entry: the member.
+        name: of the member, told in errors.
+
+    Raises:
+        UnreadableError: if it is damaged, or promises more than can be packed into so few bytes.
+    """
+    remedy = "Fetch the archive again."
+    if entry.file_size > entry.compress_size * MAX_EXPANSION.get(entry.compress_type, 100_000):
+        raise UnreadableError(
+            "The archive promises more than the file in it can hold.",
+            file=name,
+            value=f"{entry.file_size:,} bytes promised, {entry.compress_size:,} bytes in the archive",
+            remedy=remedy,
+        )
+    try:
+        with packed.open(entry) as stream:
+            while piece := stream.read(1 << 20):
+                yield piece
+    except (*BROKEN_ARCHIVE, OSError) as error:
+        raise UnreadableError(
+            "A member of the archive is damaged.", file=name, value=str(error), remedy=remedy
+        ) from error
 
 
 def _open(archive: Path) -> zipfile.ZipFile:
@@ -84,7 +113,7 @@ def _open(archive: Path) -> zipfile.ZipFile:
 def _opened(archive: Path, size: int, changed: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(archive)
-    except _BROKEN as error:
+    except (*BROKEN_ARCHIVE, OSError) as error:
         raise SourceError(
             "The archive cannot be read.", file=archive, value=str(error), remedy="Fetch it again: mis-ground fetch."
         ) from error

@@ -1,0 +1,230 @@
+"""Reads damaged files by the hundred thousand: ``python tests/benchmarks/fuzz.py``. Exit status 1 if one did harm.
+
+Sound NIfTI files, masks and archives are changed at random (bits, numbers, pieces cut, doubled or swapped, before or
+after compression) and read as the build reads them. Every input must give a volume or an error of a case or a source:
+nothing else may be raised, nothing may take long, and no memory beyond a stated bound may be asked for.
+"""
+
+import argparse
+import gzip
+import io
+import random
+import struct
+import sys
+import time
+import tracemalloc
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nibabel
+import numpy as np
+
+from dataset_builder.archives import unpack
+from dataset_builder.errors import CaseError, FetchError, MISGroundError, SourceError
+from dataset_builder.sources.packed import _listed, _opened, packed_subjects, taken_out
+from dataset_builder.volume import read_masks, read_volume
+
+MAX_SECONDS = 5.0
+MAX_BYTES = 256 << 20
+"""Of Python's and NumPy's memory for one input; the sound files hold less than a kilobyte of voxels, and a small file
+can promise no more than 1100 bytes a byte."""
+
+NAMES = {1: "liver", 2: "spleen"}
+IDENTITY = {"source": "fuzz", "subject": "one", "modality": "ct", "licence": ""}
+NUMBERS = (0, 1, -1, 127, 128, 255, 256, 32767, -32768, 65535, 2**31 - 1, -(2**31), 2**32 - 1)
+
+Read = Callable[[Path, bytes], None]
+
+
+# ------------------------------------------------------------------------------------------------------------- mutation
+
+
+def mutate(data: bytes, draw: random.Random) -> bytes:
+    """The data changed in one to eight places."""
+    changed = bytearray(data)
+    for _ in range(draw.choice((1, 1, 2, 3, 8))):
+        if not changed:
+            break
+        # Headers decide most: half of the changes are in the first bytes.
+        at = draw.randrange(min(len(changed), 352) if draw.random() < 0.5 else len(changed))
+        length = draw.choice((1, 2, 4, 8, 64, len(changed)))
+        kind = draw.randrange(7)
+        if kind == 0:
+            changed[at] ^= 1 << draw.randrange(8)
+        elif kind == 1:
+            changed[at : at + length] = draw.randbytes(length)
+        elif kind == 2:
+            del changed[at : at + length]
+        elif kind == 3:
+            changed[at:at] = changed[at : at + min(length, 4096)]
+        elif kind == 4:
+            size, number = draw.choice((1, 2, 4)), draw.choice(NUMBERS)
+            changed[at : at + size] = (number % 2 ** (8 * size)).to_bytes(size, draw.choice(("little", "big")))
+        elif kind == 5:
+            number = draw.choice((float("nan"), float("inf"), 1e30, -1e30, 0.0, 1e-30))
+            changed[at : at + 4] = struct.pack(draw.choice("<>") + "f", number)
+        else:
+            changed = changed[:at]
+    return bytes(changed)
+
+
+def mutate_packed(data: bytes, draw: random.Random) -> bytes:
+    """A gzip file changed as it is, or in what it holds."""
+    if draw.random() < 0.5:
+        return mutate(data, draw)
+    return gzip.compress(mutate(gzip.decompress(data), draw), draw.choice((0, 1, 6)))
+
+
+# ---------------------------------------------------------------------------------------------------------- sound files
+
+
+def sound_nifti(values: np.ndarray, kind: type = nibabel.Nifti1Image) -> bytes:
+    """A NIfTI or MGH file in memory."""
+    image = kind(values, np.diag([2.0, 2, 2, 1]))
+    if kind is not nibabel.MGHImage:
+        image.set_sform(image.affine, code=1)
+        image.set_qform(image.affine, code=1)
+    return image.to_bytes()
+
+
+def sound_zip() -> bytes:
+    """An archive with two subjects."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
+        for subject in ("s0000", "s0001"):
+            packed.writestr(f"set/{subject}/ct.nii.gz", bytes(200))
+            packed.writestr(f"set/{subject}/segmentations/liver.nii.gz", bytes(range(100)))
+    return made.getvalue()
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Random], bytes], Read]]:
+    """What is fuzzed: a sound file, how it is changed, and what reads it."""
+    labels = (np.arange(24).reshape(2, 3, 4) % 3).astype(np.uint8)
+    image = folder / "image.nii.gz"
+    image.write_bytes(gzip.compress(sound_nifti(np.arange(24, dtype=np.int16).reshape(2, 3, 4))))
+    good_mask = folder / "mask.nii.gz"
+    good_mask.write_bytes(gzip.compress(sound_nifti((labels == 1).astype(np.uint8))))
+
+    def label_map(suffix: str) -> Read:
+        def read(path: Path, data: bytes) -> None:
+            path = path.with_suffix(suffix)
+            path.write_bytes(data)
+            read_volume(image, path, NAMES, **IDENTITY)
+
+        return read
+
+    def as_image(path: Path, data: bytes) -> None:
+        path = path.with_suffix(".nii.gz")
+        path.write_bytes(data)
+        read_masks(path, {"liver": good_mask}, **IDENTITY)
+
+    def as_mask(path: Path, data: bytes) -> None:
+        path = path.with_suffix(".nii.gz")
+        path.write_bytes(data)
+        read_masks(image, {"liver": good_mask, "spleen": path, "heart": path}, **IDENTITY)
+
+    def archive(path: Path, data: bytes) -> None:
+        place = folder / "archives"
+        place.mkdir(exist_ok=True)
+        (place / "a.zip").write_bytes(data)
+        try:
+            for subject, where in packed_subjects(place, "ct.nii.gz").items():
+                with taken_out(where, subject, "ct.nii.gz"):
+                    pass
+        finally:
+            _opened.cache_clear()
+            _listed.cache_clear()
+
+    def unpacked(path: Path, data: bytes) -> None:
+        (folder / "b.zip").write_bytes(data)
+        unpack(folder / "b.zip", folder / "unpacked")
+
+    plain, gzipped = sound_nifti(labels), gzip.compress(sound_nifti(labels))
+    mgz = gzip.compress(sound_nifti(labels, nibabel.MGHImage))
+    return {
+        "label map .nii": (plain, mutate, label_map(".nii")),
+        "label map .nii.gz": (gzipped, mutate_packed, label_map(".nii.gz")),
+        "label map .mgz": (mgz, mutate_packed, label_map(".mgz")),
+        "image .nii.gz": (image.read_bytes(), mutate_packed, as_image),
+        "mask .nii.gz": (good_mask.read_bytes(), mutate_packed, as_mask),
+        "archive, read": (sound_zip(), mutate, archive),
+        "archive, unpacked": (sound_zip(), mutate, unpacked),
+    }
+
+
+def fuzz(count: int, seed: int, told: Callable[[str], None] = lambda _: None) -> tuple[dict[str, Counter], list[str]]:
+    """Read changed files.
+
+    Returns:
+        What came out, by target and kind of outcome, and the inputs that did harm (with the seed that makes them).
+    """
+    outcomes: dict[str, Counter] = {}
+    harm: list[str] = []
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        made = targets(folder)
+        tracemalloc.start(1)
+        for number in range(count):
+            name = list(made)[number % len(made)]
+            sound, change, read = made[name]
+            draw = random.Random(f"{seed} {number}")
+            data = change(sound, draw)
+            tracemalloc.reset_peak()
+            begun = time.monotonic()
+            outcome = "read"
+            try:
+                read(folder / "fuzzed", data)
+            except (CaseError, SourceError, FetchError) as error:
+                outcome = getattr(error, "reason", type(error).__name__)
+                if not isinstance(error, MISGroundError) or not error.problem:
+                    harm.append(f"{name} {number}: an error without a problem")
+            except Exception as error:
+                outcome = f"HARM {type(error).__name__}"
+                harm.append(f"{name} {number}: {type(error).__name__}: {error}")
+            taken, peak = time.monotonic() - begun, tracemalloc.get_traced_memory()[1]
+            if taken > MAX_SECONDS:
+                harm.append(f"{name} {number}: {taken:.1f} s")
+            if peak > MAX_BYTES:
+                harm.append(f"{name} {number}: {peak / 1e6:.0f} MB")
+            outcomes.setdefault(name, Counter())[outcome] += 1
+            if number % 5000 == 4999:
+                told(f"{number + 1:,} inputs, {len(harm)} did harm")
+        tracemalloc.stop()
+        outside = {path.name for path in folder.iterdir()} - _KNOWN
+        if outside:
+            harm.append(f"written outside of its folder: {sorted(outside)}")
+    return outcomes, harm
+
+
+_KNOWN = {
+    *("image.nii.gz", "mask.nii.gz", "fuzzed.nii", "fuzzed.nii.gz", "fuzzed.mgz", "archives", "b.zip", "unpacked")
+}
+
+
+def main() -> int:
+    """Print a table of outcomes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with suppress(KeyboardInterrupt):
+        outcomes, harm = fuzz(given.count, given.seed, lambda text: print(text, file=sys.stderr, flush=True))
+        print("| what | inputs | outcomes |\n| --- | ---: | --- |")
+        for name, counts in outcomes.items():
+            told = ", ".join(f"{outcome} {count:,}" for outcome, count in counts.most_common())
+            print(f"| {name} | {counts.total():,} | {told} |")
+        print(f"\n{given.count:,} inputs, {len(harm)} did harm.")
+        print("\n".join(harm[:20]))
+        return 1 if harm else 0
+    return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
