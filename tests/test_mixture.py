@@ -163,7 +163,8 @@ def test_a_build_keeps_the_share_and_so_does_the_builder(tmp_path):
     assert sorted(Counter(row["subject"] for row in rows if row["modality"] == "mri").values()) == [2, 2, 4]
     assert summary.total_rows == 28
     made = MISGround("all", store=tmp_path / "store", settings=settings, cache_dir=str(tmp_path / "builder"))
-    assert sorted(row["id"] for _, _, row in made._rows()) == sorted(row["id"] for row in rows)
+    made.download_and_prepare()
+    assert sorted(made.as_dataset(split="test")["id"]) == sorted(row["id"] for row in rows)
 
 
 def test_the_simulation_counts_what_a_build_makes(tmp_path):
