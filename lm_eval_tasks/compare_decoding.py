@@ -6,6 +6,7 @@ goes on where it was. The table is written to ``DIR/decodings.md``.
 """
 
 import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_tasks.mis_ground.utils import extract_answer
+from semsam.errors import SemSamError
 from semsam.runs import Item, Run
 from semsam.settings import Settings
 from semsam.statistics import Difference, paired_difference
@@ -219,4 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main())
+    except SemSamError as error:
+        sys.exit(f"Error: {error}")

@@ -47,3 +47,7 @@ class TokenizerMismatchError(SemSamError):
 
 class TablesError(SemSamError):
     """The neighbour tables do not fit the model, the settings or the device they are used with."""
+
+
+class RunsError(SemSamError, ValueError):
+    """A run over the harness's tasks cannot be made, or not be compared with another."""

@@ -46,6 +46,9 @@ class SemanticSamplingLM(HFLM):
     def __init__(self, pretrained: Any, *, semsam_compare: bool = False, **arguments: Any) -> None:
         ours = {name: value for name, value in arguments.items() if name.startswith(PREFIX)}
         settings = Settings.from_prefixed(ours, PREFIX)
+        if arguments.get("device") is None:
+            # The harness would take "cuda", be there one or not.
+            arguments["device"] = "cuda" if torch.cuda.is_available() else "cpu"
         super().__init__(pretrained, **{name: value for name, value in arguments.items() if name not in ours})
         if semsam_compare and self.batch_size == "auto":
             raise SettingsError(

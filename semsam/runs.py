@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor
 
+from semsam.errors import RunsError
 from semsam.settings import Settings
 
 MODELS = {"text": "mis-semsam-text", "vision": "mis-semsam"}
@@ -95,6 +96,9 @@ class Runner:
         chat_template: whether prompts go through the model's chat template.
         metadata: handed to the tasks.
         include_path: a folder with more task files.
+
+    Raises:
+        RunsError: if there is no such task, data, device or model, or a package is missing that loads it.
     """
 
     def __init__(
@@ -113,14 +117,43 @@ class Runner:
     ) -> None:
         from lm_eval.tasks import TaskManager
 
-        from semsam import harness
-
         self.model, self.tasks, self.metric, self.limit, self.chat_template = model, tasks, metric, limit, chat_template
+        check_device(device)
         self._manager = TaskManager(metadata=dict(metadata or {}), include_path=include_path)
+        self._check_tasks()
+        try:
+            from semsam import harness
+        except ModuleNotFoundError as error:
+            raise RunsError(
+                "The harness needs a package to load models, and it is not installed.",
+                value=error.name,
+                remedy=f"install it: pip install {error.name}.",
+            ) from error
         placed = {"device": device} if device else {}
-        self._lm = harness.model_registry[MODELS[kind]](
-            pretrained=model, batch_size=batch_size, semsam_strength=0, **placed
-        )
+        try:
+            self._lm = harness.model_registry[MODELS[kind]](
+                pretrained=model, batch_size=batch_size, semsam_strength=0, **placed
+            )
+        except (OSError, ValueError) as error:
+            raise RunsError(
+                "The model cannot be loaded.",
+                value=f"{model}: {error}",
+                remedy="give the folder of a model in the format of transformers, or a model's name on the Hub.",
+            ) from error
+
+    def _check_tasks(self) -> None:
+        """Load the tasks and their data once before the model, which takes longer."""
+        for task in self.tasks:
+            if not self._manager.match_tasks([task]):
+                raise RunsError(
+                    "The harness has no such task.",
+                    value=task,
+                    remedy="see 'lm_eval ls tasks', or give the folder of the task's file with --include-path.",
+                )
+            try:
+                self._manager.load([task])
+            except (OSError, ValueError, LookupError) as error:
+                raise RunsError(f"The task {task} cannot be loaded.", value=error) from error
 
     @property
     def tokenizer(self) -> Any:
@@ -136,7 +169,7 @@ class Runner:
             generation: the harness's generation settings that differ from the tasks' own.
 
         Raises:
-            ValueError: if the folder holds another run, or a task does not score its items by the metric.
+            RunsError: if the folder holds another run, or a task does not score its items by the metric.
         """
         header: dict[str, Any] = {"model": self.model, "metric": self.metric, "limit": self.limit}
         header |= {"chat_template": self.chat_template, "settings": str(settings), "generation": dict(generation or {})}
@@ -183,27 +216,48 @@ class Runner:
             if sample["doc"].get("empty"):
                 continue
             if not isinstance(sample.get(self.metric), (int, float)):
-                raise ValueError(f"The task {task} has no {self.metric} per item; it has {sample['metrics']}.")
+                raise RunsError(
+                    f"The task {task} has no metric {self.metric} of each item.",
+                    value=", ".join(sample["metrics"]),
+                    remedy="give one of its metrics with --metric.",
+                )
             document = {name: value for name, value in sample["doc"].items() if name not in ("images", "visual")}
             reply = sample["filtered_resps"][0]
             items.append(Item(task, sample["doc_id"], float(sample[self.metric]), reply, document))
         return sorted(items, key=lambda item: item.number)
 
 
+def check_device(device: str | None) -> None:
+    """Refuse a device that is not there: the harness takes the CPU for one that it does not know.
+
+    Raises:
+        RunsError: if torch has no such device.
+    """
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        raise RunsError(
+            "There is no such device here.", value=device, remedy=f"give one of: {', '.join(there)}."
+        ) from error
+
+
 def remembered(path: Path, header: Mapping[str, Any], make: Callable[[], Run]) -> Run:
     """The run kept at ``path``, or a new one that is then kept there.
 
     Raises:
-        ValueError: if the file holds a run of another kind: the folder belongs to another comparison.
+        RunsError: if the file holds a run of another kind: the folder belongs to another comparison.
     """
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
         different = [name for name in header if stored["header"].get(name) != header[name]]
         if different:
             name = different[0]
-            raise ValueError(
-                f"{path} was made with {name} = {stored['header'].get(name)!r}, and {header[name]!r} is asked for. "
-                "Give another --out, or delete the file."
+            raise RunsError(
+                f"{path} was made with {name} = {stored['header'].get(name)!r}, and {header[name]!r} is asked for.",
+                remedy="give another --out, or delete the file.",
             )
         items = [Item(**item) for item in stored["run"].pop("items")]
         return Run(items, **stored["run"])

@@ -15,6 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from semsam.errors import RunsError
 from semsam.plot import Point, line_plot
 from semsam.runs import Run, Runner
 from semsam.settings import Settings
@@ -52,12 +53,13 @@ def row(settings: Settings, run: Run, plain: Run, cluster: str | None = None) ->
         cluster: column of the items' documents; items that share its value are not independent. None: all items are.
 
     Raises:
-        ValueError: if the runs hold other items, or the items have no such column.
+        RunsError: if the runs hold other items, or the items have no such column.
     """
+    check_cluster(plain, cluster)
     if [(item.task, item.number) for item in run.items] != [(item.task, item.number) for item in plain.items]:
-        raise ValueError("The runs to be compared hold different items.")
-    if cluster is not None and cluster not in run.items[0].document:
-        raise ValueError(f"The documents have no column {cluster!r}; they have {', '.join(run.items[0].document)}.")
+        raise RunsError(
+            "The runs to be compared hold different items.", remedy="delete them (DIR/runs), or give another --out."
+        )
     scores = [item.score for item in run.items]
     clusters = [f"{item.task} {item.number}" if cluster is None else str(item.document[cluster]) for item in run.items]
     pairs = list(zip(plain.items, run.items, strict=True))
@@ -69,6 +71,22 @@ def row(settings: Settings, run: Run, plain: Run, cluster: str | None = None) ->
         rescored=run.rescored / max(run.steps, 1),
         changed_tokens=run.changed / max(run.steps, 1),
     )
+
+
+def check_cluster(run: Run, cluster: str | None) -> None:
+    """Refuse a run without items, or whose items do not have the column.
+
+    Raises:
+        RunsError: then.
+    """
+    if not run.items:
+        raise RunsError("The tasks have no items.", remedy="choose others, or a data set that has some.")
+    if cluster is not None and cluster not in run.items[0].document:
+        raise RunsError(
+            "The documents have no such column.",
+            value=cluster,
+            remedy=f"give one of: {', '.join(run.items[0].document)}.",
+        )
 
 
 COLUMNS = ("K", "M", "top-p", "guard", "score", "difference (95 % interval)", "answers changed", "re-scored", "changed")
@@ -141,6 +159,7 @@ def sweep(runner: Runner, settings: Sequence[Settings], out: Path, cluster: str 
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task("plain decoding", total=len(settings) + 1)
         plain = runner.run(out / "runs" / "plain", Settings(strength=0))
+        check_cluster(plain, cluster)  # before the time for the others is spent
         rows = []
         for one in settings:
             name = f"k{one.k}-m{one.top_m}-p{one.top_p:g}-{one.guard}"

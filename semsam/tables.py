@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -61,6 +61,11 @@ class NeighbourTables:
     def log_weights(self) -> Tensor:
         """float32[V, K], the weights' logarithms; NaN for tokens that are not content, which spoil every sum."""
         return torch.where(self.content.unsqueeze(1), self.weights.log(), torch.nan)
+
+    @cached_property
+    def arrays(self) -> tuple[Any, Any]:
+        """``ids`` and ``log_weights`` as numpy arrays; of tables on the CPU."""
+        return self.ids.numpy(), self.log_weights.numpy()
 
     def first(self, k: int) -> Self:
         """The tables of the ``k`` nearest neighbours: a view.

@@ -1,5 +1,7 @@
 import csv
 import json
+import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
@@ -11,7 +13,7 @@ from transformers import LogitsProcessor
 
 from semsam import sweep as command
 from semsam.__main__ import main
-from semsam.errors import SettingsError
+from semsam.errors import RunsError, SettingsError
 from semsam.runs import Item, Run, Watcher, remembered
 from semsam.settings import Settings
 from semsam.statistics import paired_difference
@@ -36,12 +38,18 @@ def test_a_row_compares_a_run_with_the_plain_one():
 def test_items_of_a_cluster_are_drawn_together():
     found = row(Settings(), OTHER, PLAIN, cluster="slice")
     assert found.difference == paired_difference([1, 0, 0, 1], [1, 1, 0, 0], ["a", "a", "b", "b"])
-    with pytest.raises(ValueError, match=r"no column 'volume'; they have slice"):
+    with pytest.raises(RunsError, match=r"no such column. \[found: volume\] Remedy: give one of: slice\."):
         row(Settings(), OTHER, PLAIN, cluster="volume")
 
 
+def test_runs_without_items_are_not_compared():
+    empty = Run([], 0, 0, 0)
+    with pytest.raises(RunsError, match="no items"):
+        row(Settings(), empty, empty)
+
+
 def test_runs_of_other_items_are_not_compared():
-    with pytest.raises(ValueError, match="different items"):
+    with pytest.raises(RunsError, match="different items"):
         row(Settings(), replace(OTHER, items=OTHER.items[1:]), PLAIN)
 
 
@@ -56,7 +64,7 @@ def test_a_run_is_made_once_and_then_read(tmp_path):
     path = tmp_path / "runs" / "k4.json"
     assert remembered(path, header, make) == remembered(path, header, make) == OTHER
     assert len(made) == 1
-    with pytest.raises(ValueError, match=r"limit = 4, and 8 is asked for.*another --out"):
+    with pytest.raises(RunsError, match=r"limit = 4, and 8 is asked for.*another --out"):
         remembered(path, header | {"limit": 8}, make)
 
 
@@ -102,7 +110,7 @@ def test_a_sweep_of_a_model_on_a_task(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MIS_GROUND_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MIS_GROUND_DATASET", str(write_dataset(tmp_path / "mis-ground", 2, ("ct",))))
     monkeypatch.setattr("lm_eval.tasks.TaskManager", small_task_manager())
-    arguments = ["sweep", str(model), "--tasks", "blind_mis_ground_none", "--limit", "6", "--device", "cpu"]
+    arguments = ["sweep", str(model), "--tasks", "blind_mis_ground_none", "--limit", "6"]  # on any machine's device
     arguments += ["--out", str(tmp_path / "out"), "--cluster", "pair_id", "--top-m", "5", "--k"]
 
     def run(k: str) -> list[dict[str, str]]:
@@ -127,6 +135,69 @@ def test_a_sweep_of_a_model_on_a_task(tmp_path, monkeypatch, capsys):
     again = run("1,16,4")
     assert [line["k"] for line in again] == ["1", "16", "4"]
     assert float(again[1]["tokens_changed"]) == float(first[1]["tokens_changed"]) / 2
+
+
+@pytest.fixture
+def failed(tmp_path, monkeypatch, capsys):
+    """What the command says when it fails, but for the model and the tasks as it is told."""
+    monkeypatch.setenv("MIS_GROUND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MIS_GROUND_DATASET", str(write_dataset(tmp_path / "mis-ground", 2, ("ct",))))
+    monkeypatch.setattr("lm_eval.tasks.TaskManager", small_task_manager())
+
+    def run(model: object, *more: str, tasks: str = "blind_mis_ground_none") -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["sweep", str(model), "--tasks", tasks, "--limit", "2", "--out", str(tmp_path / "out"), *more])
+        assert ended.value.code == 1
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return run
+
+
+def test_unknown_task_is_named(failed):
+    assert failed("nowhere", tasks="blind_mis_ground_none,mis_gruond") == (
+        "Error: The harness has no such task. [found: mis_gruond] Remedy: see 'lm_eval ls tasks', or give the folder "
+        "of the task's file with --include-path."
+    )
+
+
+def test_task_without_its_data_is_named(failed, monkeypatch, tmp_path):
+    monkeypatch.setenv("MIS_GROUND_DATASET", str(tmp_path / "nowhere"))
+    assert re.match(
+        r"Error: The task blind_mis_ground_none cannot be loaded. \[found: .*MIS_GROUND_DATASET.*nowhere",
+        failed("nowhere"),
+    )
+
+
+def test_unknown_model_is_named(failed, tmp_path):
+    place = tmp_path / "no-model"
+    assert re.match(rf"Error: The model cannot be loaded\. \[found: {place}: .*Remedy: give", failed(place))
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_device_that_is_not_there_is_named(failed, device):
+    found = failed("nowhere", "--device", device)
+    assert found.startswith(f"Error: There is no such device here. [found: {device}] Remedy: give one of: cpu")
+
+
+def test_package_that_loads_models_is_named_if_it_is_missing(failed, monkeypatch):
+    """As where only the packages of the benchmark itself are installed."""
+    import semsam
+
+    monkeypatch.delattr(semsam, "harness", raising=False)
+    monkeypatch.delitem(sys.modules, "semsam.harness", raising=False)
+    for name in ("lm_eval.models.hf_vlms", "lm_eval.models.huggingface"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    assert failed("nowhere") == (
+        "Error: The harness needs a package to load models, and it is not installed. [found: accelerate] Remedy: "
+        "install it: pip install accelerate."
+    )
+
+
+def test_metric_that_the_task_does_not_have_is_named(failed, tmp_path):
+    found = failed(save_tiny_llama(tmp_path / "llama"), "--metric", "f1")
+    assert found.startswith("Error: The task blind_mis_ground_none has no metric f1 of each item. [found: acc, ")
+    assert found.endswith("Remedy: give one of its metrics with --metric.")
 
 
 def small_task_manager():
