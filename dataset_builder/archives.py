@@ -106,7 +106,7 @@ def unpack(archive: Path, folder: Path, progress: Progress = lambda *_: None) ->
     """
     try:
         with zipfile.ZipFile(archive) as packed:
-            members = [entry for entry in packed.infolist() if not entry.is_dir()]
+            members = [entry for entry in packed.infolist() if not entry.filename.endswith("/")]
             targets = {entry: folder / _safe(entry, archive) for entry in members}
             todo = [entry for entry in members if not _is_whole(targets[entry], entry)]
             total, done = sum(entry.file_size for entry in todo), 0

@@ -250,7 +250,8 @@ def _parsed(path: Path) -> Nifti:
 def corner_distance(one: Affine, other: Affine, shape: tuple[int, int, int]) -> float:
     """The largest distance in mm between where two affines put a corner of a volume of this shape."""
     corners = np.array([[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)])
-    return float(np.linalg.norm(corners @ (np.asarray(one) - np.asarray(other)).T, axis=1).max())
+    with np.errstate(invalid="ignore"):  # affines of damaged files; the outcome is not a number, and near nothing
+        return float(np.linalg.norm(corners @ (np.asarray(one) - np.asarray(other)).T, axis=1).max())
 
 
 @contextmanager

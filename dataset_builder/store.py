@@ -104,7 +104,7 @@ def _fingerprint(case: Case, settings: Settings, vocabulary: Path | None, files:
 
 def _sha256(path: Path) -> str:
     status = path.stat()
-    return _sha256_once(path, status.st_size, status.st_mtime_ns)
+    return _sha256_once(path, status.st_size, status.st_ctime_ns)  # unlike mtime, nobody can set it back
 
 
 @lru_cache(maxsize=64)  # an archive is of many cases

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from dataset_builder.errors import BuildError
+from dataset_builder.phantom import torso, write_nnunet
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
@@ -105,3 +106,41 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
         write_atomically(path, json.dumps({"new": True}))
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["note.json"]
+
+
+def test_content_tells_a_copy_from_a_change(tmp_path):
+    """With verify_content a file that was touched is not read again, one of the same size and time but changed is."""
+    body = torso(1, spacing=12.0)
+    write_nnunet(tmp_path / "data", {"one": body})
+    source = open_source(f"nnunet:{tmp_path / 'data'}")
+    (case,) = source.cases()
+    labels = case.paths[1]
+
+    def stored(verify):
+        volume = store_volume(source, case, SETTINGS, tmp_path / "store", None, verify)
+        changed = volume.path.stat().st_mtime_ns
+        os.utime(volume.path, ns=(1, 1))
+        return changed != 1, json.loads(volume.path.with_suffix(".json").read_text())
+
+    made, note = stored(True)
+    assert made
+    assert len(note["content"]) == 16
+    assert stored(True) == (False, note)
+    os.utime(labels, ns=(7, 7))
+    made, touched = stored(True)
+    assert not made
+    assert touched["fingerprint"] != note["fingerprint"]
+    assert stored(False) == (False, touched)
+    data = bytearray(labels.read_bytes())
+    data[4] ^= 1  # the time in the gzip header: other bytes, same size
+    labels.write_bytes(data)
+    os.utime(labels, ns=(7, 7))
+    assert not stored(False)[0]
+    assert stored(True)[0]
+
+
+def test_a_store_made_without_hashes_is_made_again_when_they_are_asked_for(stored, tmp_path):
+    source, case, volume = stored
+    os.utime(volume.path, ns=(1, 1))
+    store_volume(source, case, SETTINGS, tmp_path, None, True)
+    assert volume.path.stat().st_mtime_ns != 1

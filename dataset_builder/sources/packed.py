@@ -127,7 +127,7 @@ def _members(archive: Path, image: str) -> dict[str, list[tuple[zipfile.ZipInfo,
 @lru_cache(maxsize=4)
 def _listed(archive: Path, image: str, size: int, changed: int) -> dict[str, list[tuple[zipfile.ZipInfo, str]]]:
     """Each subject's members, with their names in the subject's folder."""
-    entries = [entry for entry in _open(archive).infolist() if not entry.is_dir()]
+    entries = [entry for entry in _open(archive).infolist() if not entry.filename.endswith("/")]
     paths = {entry.filename: PurePosixPath(entry.filename).parts for entry in entries}
     folders = {parts[:-1]: parts[-2] for parts in paths.values() if len(parts) > 1 and parts[-1] == image}
     found: dict[str, list[tuple[zipfile.ZipInfo, str]]] = {subject: [] for subject in folders.values()}

@@ -8,11 +8,13 @@ nothing else may be raised, nothing may take long, and no memory beyond a stated
 import argparse
 import gzip
 import io
+import logging
 import random
 import struct
 import sys
 import time
 import tracemalloc
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -195,7 +197,7 @@ def fuzz(count: int, seed: int, told: Callable[[str], None] = lambda _: None) ->
                 harm.append(f"{name} {number}: {peak / 1e6:.0f} MB")
             outcomes.setdefault(name, Counter())[outcome] += 1
             if number % 5000 == 4999:
-                told(f"{number + 1:,} inputs, {len(harm)} did harm")
+                told("\n".join([f"{number + 1:,} inputs, {len(harm)} did harm", *harm[-20:]]))
         tracemalloc.stop()
         outside = {path.name for path in folder.iterdir()} - _KNOWN
         if outside:
@@ -214,6 +216,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    logging.disable(logging.CRITICAL)  # nibabel tells of every header that it mends
+    warnings.simplefilter("ignore")
     with suppress(KeyboardInterrupt):
         outcomes, harm = fuzz(given.count, given.seed, lambda text: print(text, file=sys.stderr, flush=True))
         print("| what | inputs | outcomes |\n| --- | ---: | --- |")

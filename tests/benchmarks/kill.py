@@ -16,13 +16,14 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dataset_builder.builder import build
-from dataset_builder.settings import Settings
-from dataset_builder.sources import open_source
-
-SETTINGS = Settings(
-    slices_per_volume=2, questions_per_volume=12, stack_size=4, stack_questions_per_volume=4, image_size=96
-)
+# Imported where it is used: worker processes read this file again.
+SETTINGS = {
+    "slices_per_volume": 2,
+    "questions_per_volume": 12,
+    "stack_size": 4,
+    "stack_questions_per_volume": 4,
+    "image_size": 96,
+}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -36,6 +37,10 @@ def contents(folder: Path) -> dict[str, str]:
 
 def start(out: Path, volumes: int, num_proc: int, stage: Path) -> int:
     """Begin a build in a process group of its own; the stage that it is at is written into a file."""
+    from dataset_builder.builder import build
+    from dataset_builder.settings import Settings
+    from dataset_builder.sources import open_source
+
     child = os.fork()
     if child:
         return child
@@ -46,7 +51,8 @@ def start(out: Path, volumes: int, num_proc: int, stage: Path) -> int:
         def progress(name: str, done: int, total: int) -> None:
             os.pwrite(handle, f"{name} {done}/{total}".ljust(40).encode(), 0)
 
-        build([open_source(f"phantom:{volumes}")], out, SETTINGS, num_proc=num_proc, progress=progress)
+        settings = Settings(**SETTINGS)
+        build([open_source(f"phantom:{volumes}")], out, settings, num_proc=num_proc, progress=progress)
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(1)

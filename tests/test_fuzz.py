@@ -1,0 +1,17 @@
+"""A few of the inputs that ``tests/benchmarks/fuzz.py`` reads by the hundred thousand."""
+
+import importlib.util
+from pathlib import Path
+
+
+def test_damaged_files_do_no_harm():
+    path = Path(__file__).parent / "benchmarks" / "fuzz.py"
+    spec = importlib.util.spec_from_file_location("fuzz", path)
+    fuzz = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fuzz)
+    outcomes, harm = fuzz.fuzz(count=280, seed=0)
+    assert harm == []
+    assert all(counts.total() == 40 for counts in outcomes.values())
+    assert len(outcomes) == 7
+    read = sum(counts["read"] for counts in outcomes.values())
+    assert 10 < read < 170  # some inputs are still sound, most are not
