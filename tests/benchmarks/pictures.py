@@ -179,7 +179,8 @@ def main() -> int:
         f"\nLargest row group {max(groups) / 1e6:.1f} MB; slice store {store / 1e6:.1f} MB; {len(again)} rows loaded."
     )
     print(
-        f"{PUBLISHED_QUESTIONS:,} questions: {published / 1e9:.2f} GB, {with_controls / 1e9:.2f} GB with stacks and controls."
+        f"{PUBLISHED_QUESTIONS:,} questions: {published / 1e9:.2f} GB, "
+        f"{with_controls / 1e9:.2f} GB with stacks and controls."
     )
     assert set(drawn.count) & set(DRAWN_PROMPTS)
     bars = {
