@@ -307,9 +307,15 @@ def _run(
     if threads < 2:
         done = work(0, rows)
     else:
-        edges = [rows * part // threads for part in range(threads + 1)]
-        others = [_threads().submit(work, *edges[part : part + 2]) for part in range(1, threads)]
-        done = all([work(*edges[:2]), *(other.result() for other in others)])
+        pieces = min(rows, 4 * threads)
+        shares = iter([(rows * piece // pieces, rows * (piece + 1) // pieces) for piece in range(pieces)])
+
+        def take() -> bool:
+            return all(work(*share) for share in shares)
+
+        # This thread takes shares until there are none, however late the others wake; it waits for no idle one.
+        others = [_threads().submit(take) for _ in range(threads - 1)]
+        done = False not in {take(), *(other.result() for other in others if not other.cancel())}
     if not done:
         raise TablesError(
             "The neighbour tables name tokens that are not in the vocabulary.",

@@ -92,14 +92,21 @@ def wide():
     return logits, NeighbourTables(ids, weights, torch.rand(50_257) < 0.999)
 
 
-def test_threads_do_not_matter(wide, four_threads, monkeypatch):
+@pytest.mark.parametrize("others_first", [False, True])
+def test_threads_do_not_matter(wide, four_threads, monkeypatch, others_first):
     logits, tables = wide
-    shares = []
-    pool = compiled._threads()
+    pool, done = compiled._threads(), []
     submit = pool.submit
-    monkeypatch.setattr(pool, "submit", lambda work, *rows: shares.append(rows) or submit(work, *rows))
+
+    def watched(work):
+        done.append(submit(work))
+        if others_first:
+            done[-1].result()
+        return done[-1]
+
+    monkeypatch.setattr(pool, "submit", watched)
     together = rescore(logits, tables)
-    assert shares == [(3, 6), (6, 9), (9, 13)]
+    assert len(done) == 3
     for row, got in zip(logits, together, strict=True):
         assert torch.equal(rescore(row[None], tables)[0].view(torch.int32), got.view(torch.int32))
 
