@@ -136,18 +136,20 @@ def build(
         CaseError: the first one, if ``strict``.
     """
     settings = settings or Settings()
-    engine = engine or Processes(num_proc)
+    processes = Processes(num_proc)
     if not sources and store is None:
         raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
     out = out.absolute()
     _check_target(out, split)
     refuse = subjects_apart(split, held_out, [source.name for source in sources])
     work = out.parent / f".{out.name}.partial"
-    with ExitStack() as locks:
-        locks.enter_context(_only_build(out))
+    with ExitStack() as held:
+        held.callback(processes.close)
+        engine = engine or processes
+        held.enter_context(_only_build(out))
         if sources and store:
             store.absolute().parent.mkdir(parents=True, exist_ok=True)
-            locks.enter_context(_only_build(store.absolute()))
+            held.enter_context(_only_build(store.absolute()))
         work.mkdir(parents=True, exist_ok=True)
         slices_folder = store.absolute() if store else work / "store"
         quarantined: list[Quarantined] = []
