@@ -20,11 +20,13 @@ import json
 import os
 import shutil
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import product
+from itertools import groupby, pairwise, product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,18 +138,20 @@ def build(
         CaseError: the first one, if ``strict``.
     """
     settings = settings or Settings()
-    engine = engine or Processes(num_proc)
+    processes = Processes(num_proc)
     if not sources and store is None:
         raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
     out = out.absolute()
     _check_target(out, split)
     refuse = subjects_apart(split, held_out, [source.name for source in sources])
     work = out.parent / f".{out.name}.partial"
-    with ExitStack() as locks:
-        locks.enter_context(_only_build(out))
+    with ExitStack() as held:
+        held.callback(processes.close)
+        engine = engine or processes
+        held.enter_context(_only_build(out))
         if sources and store:
             store.absolute().parent.mkdir(parents=True, exist_ok=True)
-            locks.enter_context(_only_build(store.absolute()))
+            held.enter_context(_only_build(store.absolute()))
         work.mkdir(parents=True, exist_ok=True)
         slices_folder = store.absolute() if store else work / "store"
         quarantined: list[Quarantined] = []
@@ -182,9 +186,8 @@ def build(
         slices = _merge_slices(volumes, target / SLICES / f"{split}.parquet")
         lines = [json.dumps(asdict(case), ensure_ascii=False) + "\n" for case in quarantined]
         write_atomically(target / "quarantine.jsonl", "".join(lines))
-        notes = list(volume_notes(volumes))
         own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
-        write_card(target, settings, rows, slices, notes, names, len(quarantined), own, split)
+        write_card(target, settings, rows, slices, volume_notes(volumes), names, len(quarantined), own, split)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         _put_in_place(target, out)
         shutil.rmtree(work, ignore_errors=True)
@@ -274,16 +277,14 @@ def _fill_store(
 ) -> list[StoredVolume]:
     """Cut every case of every source into the store; cases that cannot be used are added to ``quarantined``."""
     cases = [(source, case) for source in sources for case in source.cases()]
-    seen: set[tuple[str, str]] = set()
-    for _, case in cases:
-        if (case.source, case.subject) in seen:
+    cases.sort(key=lambda item: (item[1].source, item[1].subject))
+    for (_, one), (_, case) in pairwise(cases):
+        if (one.source, one.subject) == (case.source, case.subject):
             raise BuildError(
                 "Two cases have the same source and subject.",
                 value=f"{case.source}/{case.subject}",
                 remedy="Give each folder once; rename a case that two folders share.",
             )
-        seen.add((case.source, case.subject))
-    cases.sort(key=lambda item: (item[1].source, item[1].subject))
     volumes = []
     for result in _each(read, cases, engine, "volumes", progress):
         if isinstance(result, Quarantined):
@@ -335,11 +336,9 @@ class _CellWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(path, ROW_SCHEMA, **writer_options(ROW_SCHEMA))
         self._waiting: list[pa.Table] = []
-        self.rows = 0
 
     def add(self, table: pa.Table) -> None:
         self._waiting.append(table)
-        self.rows += table.num_rows
         waiting_rows = sum(part.num_rows for part in self._waiting)
         if waiting_rows >= ROW_GROUP_ROWS or sum(part.nbytes for part in self._waiting) >= ROW_GROUP_BYTES:
             self.flush()
@@ -357,26 +356,30 @@ class _CellWriter:
 def _merge(
     parts: Sequence[Path], folder: Path, split: Split, progress: Progress
 ) -> tuple[dict[tuple[str, str], int], list[str]]:
-    """Put the volumes' rows together, a file a cell; returns rows by (config, split) and the structures asked."""
+    """Put the volumes' rows together, a file a cell; returns rows by (config, split) and the structures asked.
+
+    Cell after cell, so that the pictures of one row group are all that is in memory.
+    """
     names: set[str] = set()
-    writers: dict[tuple[str, str], _CellWriter] = {}
-    progress("data set", 0, len(parts))
-    for done, part in enumerate(parts, 1):
+    where: dict[tuple[str, str], tuple[array[int], array[int]]] = {}  # part and row, of every row of a cell
+    for number, part in enumerate(parts):
         with pa.memory_map(str(part)) as file:
             table = pa.ipc.open_file(file).read_all()
-            rows_of: dict[tuple[str, str], list[int]] = {}
             for row, factors in enumerate(table.select(CELL_COLUMNS).to_pylist()):
-                rows_of.setdefault(cell_of(**factors, split=split), []).append(row)
+                of_cell = where.setdefault(cell_of(**factors, split=split), (array("I"), array("I")))
+                of_cell[0].append(number)
+                of_cell[1].append(row)
             names.update(name for asked in table["structures"].to_pylist() for name in asked)
-            for cell, indices in rows_of.items():
-                if cell not in writers:
-                    writers[cell] = _CellWriter(folder / cell[0] / f"{cell[1]}.parquet")
-                writers[cell].add(table.take(indices))
-        part.unlink()
-        progress("data set", done, len(parts))
-    for writer in writers.values():
+    found = [cell for cell in cells(split) if cell in where]
+    progress("data set", 0, len(found))
+    for done, cell in enumerate(found, 1):
+        writer = _CellWriter(folder / cell[0] / f"{cell[1]}.parquet")
+        for number, pairs in groupby(zip(*where[cell], strict=True), key=itemgetter(0)):
+            with pa.memory_map(str(parts[number])) as file:
+                writer.add(pa.ipc.open_file(file).read_all().take([row for _, row in pairs]))
         writer.close()
-    return {cell: writers[cell].rows for cell in cells(split) if cell in writers}, sorted(names)
+        progress("data set", done, len(found))
+    return {cell: len(where[cell][0]) for cell in found}, sorted(names)
 
 
 def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:

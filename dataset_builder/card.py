@@ -6,7 +6,7 @@ edited keeps the owner's words when more is pushed: only the marked parts and th
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def write_card(
     settings: Settings,
     rows: Mapping[Key, int],
     slices: int,
-    volumes: Sequence[Mapping[str, Any]],
+    volumes: Iterable[Mapping[str, Any]],
     structures: Sequence[str] = (),
     quarantined: int = 0,
     vocabulary: str = "",

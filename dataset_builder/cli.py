@@ -126,17 +126,15 @@ def _engine(name: str, scheduler: str | None, num_proc: int) -> Iterator["Engine
 
     if name not in ("processes", "dask"):
         raise MISGroundError("--engine takes one of: processes, dask.", value=name)
-    if name == "processes":
-        if scheduler is not None:
-            raise MISGroundError("--scheduler is for a cluster.", value=scheduler, remedy="Give --engine dask, too.")
-        yield Processes(num_proc)
-        return
-    cluster = Dask(scheduler, num_proc)
-    errors.print(f"The cluster at work: {cluster.dashboard}", soft_wrap=True)
+    if name == "processes" and scheduler is not None:
+        raise MISGroundError("--scheduler is for a cluster.", value=scheduler, remedy="Give --engine dask, too.")
+    running: Engine = Processes(num_proc) if name == "processes" else Dask(scheduler, num_proc)
+    if isinstance(running, Dask):
+        errors.print(f"The cluster at work: {running.dashboard}", soft_wrap=True)
     try:
-        yield cluster
+        yield running
     finally:
-        cluster.close()
+        running.close()
 
 
 @app.command("build")

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def describe_build(
     folder: Path,
     splits: Mapping[Key, Sequence[str]],
     settings: Settings,
-    volumes: Sequence[Mapping[str, Any]],
+    volumes: Iterable[Mapping[str, Any]],
     structures: Sequence[str],
     slices: int,
     quarantined: int,
@@ -112,7 +112,7 @@ def _features(path: Path) -> dict[str, Any]:
     return datasets.Features.from_arrow_schema(pq.read_schema(path)).to_dict()
 
 
-def _sources(volumes: Sequence[Mapping[str, Any]]) -> Iterator[SourceNote]:
+def _sources(volumes: Iterable[Mapping[str, Any]]) -> Iterator[SourceNote]:
     count = Counter(tuple(str(v.get(name) or "") for name in ("source", "licence", "citation", "url")) for v in volumes)
     for (name, licence, citation, url), number in sorted(count.items()):
         yield SourceNote(name, licence, citation, url, number)

@@ -4,17 +4,21 @@ An engine runs a function over items and gives the results in the items' order, 
 depends on where it was made. Only some items are under way at once, however many there are.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 from dataset_builder.errors import BuildError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+CONNECT_SECONDS = 10
 
 AHEAD = 8
 """So many items a worker are handed out before the first result is waited for."""
@@ -25,6 +29,9 @@ class Engine(Protocol):
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Results of a function in the order of the items; function, items and results survive pickling."""
+
+    def close(self) -> None:
+        """End what the engine started."""
 
 
 class Processes:
@@ -38,25 +45,44 @@ class Processes:
         if count < 1:
             raise BuildError("The number of processes must be at least 1.", value=count)
         self.count = count
+        self._pool: ProcessPoolExecutor | None = None
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Results in the order of the items."""
         if self.count == 1:
             yield from map(function, items)
             return
-        # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
-        with ProcessPoolExecutor(self.count, mp_context=get_context("spawn")) as pool:
-            try:
-                yield from _in_order(lambda item: pool.submit(function, item), items, self.count * AHEAD)
-            except BrokenProcessPool as error:
-                raise BuildError(
-                    "A worker process was ended from outside, most often for want of memory.",
-                    remedy="Give the same command again, it goes on where it was; with a smaller --num-proc if memory "
-                    "is short.",
-                ) from error
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        if self._pool is None:
+            # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_end_with_parent)
+        pool = self._pool
+        try:
+            yield from _in_order(lambda item: pool.submit(function, item), items, self.count * AHEAD)
+        except BrokenProcessPool as error:
+            self.close()
+            raise BuildError(
+                "A worker process was ended from outside, most often for want of memory.",
+                remedy="Give the same command again, it goes on where it was; with a smaller --num-proc if memory is "
+                "short.",
+            ) from error
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+def _end_with_parent() -> None:
+    """Make a worker end when the process that it works for was killed; by itself it would wait for ever."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 class Dask:
@@ -83,7 +109,7 @@ class Dask:
                 self._cluster = distributed.LocalCluster(
                     n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
                 )
-            self.client: Any = distributed.Client(self._cluster or scheduler, timeout=10)
+            self.client: Any = distributed.Client(self._cluster or scheduler, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:
             raise BuildError(
                 "The scheduler of the Dask cluster cannot be reached.",

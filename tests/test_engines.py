@@ -1,0 +1,122 @@
+"""Wherever the work is done the same bytes come out, also when a worker is killed in the middle."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dataset_builder import engines
+from dataset_builder.builder import build
+from dataset_builder.engines import AHEAD, Dask, Processes
+from dataset_builder.errors import BuildError, EmptyLabelsError
+from dataset_builder.settings import Settings
+from dataset_builder.sources import open_source
+
+SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), views=("plain",), image_size=64)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes on loopback."""
+    engine = Dask(None, 2)
+    yield engine
+    engine.close()
+
+
+def test_a_worker_of_a_cluster_is_killed_and_the_same_bytes_come_out(cluster, tmp_path):
+    build([open_source("phantom:4")], tmp_path / "alone", SMALL)
+    workers = sorted(cluster.client.run(os.getpid).values())
+    killed = []
+
+    def kill_once(stage: str, done: int, total: int) -> None:
+        if stage == "volumes" and done == 1 and not killed:
+            os.kill(workers[0], signal.SIGKILL)
+            killed.append(workers[0])
+
+    build([open_source("phantom:4")], tmp_path / "cluster", SMALL, engine=cluster, progress=kill_once)
+    assert killed
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "alone")
+    assert killed[0] not in cluster.client.run(os.getpid).values()
+    assert cluster.dashboard.startswith("http")
+
+
+def test_errors_of_a_case_travel_from_the_cluster(cluster, tmp_path):
+    with pytest.raises(EmptyLabelsError, match="nothing here") as caught:
+        list(cluster.each(fail, ["nothing here"]))
+    assert caught.value.remedy == "Look."
+    assert list(cluster.each(str.upper, iter("abc"))) == ["A", "B", "C"]
+
+
+def fail(text: str) -> None:
+    raise EmptyLabelsError(text, remedy="Look.")
+
+
+def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
+    with pytest.raises(BuildError, match=r"cannot be reached.*tcp://127\.0\.0\.1:9"):
+        Dask("tcp://127.0.0.1:9")
+
+
+def test_a_killed_worker_process_is_told_as_what_it_is():
+    with pytest.raises(BuildError, match="worker process was ended") as caught:
+        list(Processes(2).each(os._exit, [9, 9]))
+    assert "Give the same command again" in caught.value.remedy
+
+
+def test_only_some_items_are_handed_out_at_once():
+    engine, taken = Processes(2), []
+
+    def items():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = engine.each(abs, items())
+    assert next(results) == 0
+    assert len(taken) <= 2 * AHEAD
+    assert list(results) == list(range(1, 100))
+    engine.close()
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    code = (
+        "import os, sys, time\n"
+        "from dataset_builder.engines import Processes\n"
+        "if __name__ == '__main__':\n"
+        "    engine = Processes(2)\n"
+        "    results = engine.each(eval, ['__import__(\"os\").getpid()'] + ['__import__(\"time\").sleep(99)'] * 9)\n"
+        "    print(next(results), flush=True)\n"
+        "    time.sleep(99)\n"
+    )
+    (tmp_path / "run.py").write_text(code)
+    parent = subprocess.Popen([sys.executable, tmp_path / "run.py"], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    os.kill(worker, 0)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(600):
+        if not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the worker lives on")
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_process_is_too_few(count):
+    with pytest.raises(BuildError, match="at least 1"):
+        Processes(count)
