@@ -387,6 +387,17 @@ def leaderboard_command(
     )
 
 
+@app.command("model")
+def model_command() -> None:
+    """Print the folder of the small vision-language model that comes with the package, for --model_args pretrained=.
+
+    It reads markers in pictures of phantoms and knows nothing of medicine: an instrument to try the benchmark with.
+    """
+    from lm_eval_tasks.small_vlm import model_folder
+
+    print(model_folder())
+
+
 @app.command("demo")
 def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path(),

