@@ -23,7 +23,7 @@ from lm_eval_tasks.evaluate import TASKS, register_models
 
 FEW = Settings(
     slices_per_volume=3,
-    questions_per_volume=24,
+    questions_per_volume=18,
     stack_questions_per_volume=6,
     prompts=("point", "box", "mask"),
     inputs=("slice", "stack"),
@@ -137,11 +137,11 @@ def test_the_harness_and_semantic_sampling_with_one_neighbour_give_the_same_answ
         samples = results["samples"]
         return [sample["resps"][0][0] for leaf in sorted(samples) for sample in samples[leaf]]
 
-    plain = replies("hf-multimodal", ["mis_ground_tag_directional"])
+    tasks = ["mis_ground_tag_directional", "mis_ground_tag_stack"]
+    plain = replies("hf-multimodal", tasks)
     assert len(set(plain)) > 4
-    assert replies("mis-semsam", ["mis_ground_tag_directional"], semsam_k=1) == plain
-    stacks = replies("hf-multimodal", ["mis_ground_stack_ct_axial", "mis_ground_stack_ct_sagittal"])
-    assert stacks == replies("mis-semsam", ["mis_ground_stack_ct_axial", "mis_ground_stack_ct_sagittal"], semsam_k=1)
+    assert any(reply.startswith("image ") for reply in plain), "there are stacks among them"
+    assert replies("mis-semsam", tasks, semsam_k=1) == plain
 
 
 def test_the_command_prints_the_folder(tmp_path):
