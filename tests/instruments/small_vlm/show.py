@@ -86,5 +86,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "curve.svg").write_text(curve(given.run / "curve.jsonl"), encoding="utf-8")
-    few_colours = Image.fromarray(answers(given.model)).quantize(96, dither=Image.Dither.NONE)
+    few_colours = Image.fromarray(answers(given.model)).quantize(
+        255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
     few_colours.save(given.out / "answers.png", optimize=True)
