@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from semsam.plot import Point, line_plot
 
@@ -85,4 +86,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "curve.svg").write_text(curve(given.run / "curve.jsonl"), encoding="utf-8")
-    cv2.imwrite(str(given.out / "answers.png"), answers(given.model)[..., ::-1])
+    few_colours = Image.fromarray(answers(given.model)).quantize(
+        255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
+    few_colours.save(given.out / "answers.png", optimize=True)
