@@ -13,7 +13,8 @@ import pytest
 from dataset_builder import engines
 from dataset_builder.builder import build
 from dataset_builder.engines import AHEAD, Dask, Processes
-from dataset_builder.errors import BuildError, EmptyLabelsError
+from dataset_builder.errors import BuildError, SourceError
+from dataset_builder.phantom import torso, write_nnunet
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 
@@ -37,7 +38,10 @@ def cluster():
 
 
 def test_a_worker_of_a_cluster_is_killed_and_the_same_bytes_come_out(cluster, tmp_path):
-    build([open_source("phantom:4")], tmp_path / "alone", SMALL)
+    body = torso(1, spacing=12.0)
+    write_nnunet(tmp_path / "scans", {f"case_{number}": body for number in range(8)})
+    source = open_source(f"nnunet:{tmp_path / 'scans'}")
+    build([source], tmp_path / "alone", SMALL)
     workers = sorted(cluster.client.run(os.getpid).values())
     killed = []
 
@@ -46,22 +50,19 @@ def test_a_worker_of_a_cluster_is_killed_and_the_same_bytes_come_out(cluster, tm
             os.kill(workers[0], signal.SIGKILL)
             killed.append(workers[0])
 
-    build([open_source("phantom:4")], tmp_path / "cluster", SMALL, engine=cluster, progress=kill_once)
+    build([source], tmp_path / "cluster", SMALL, engine=cluster, progress=kill_once)
     assert killed
     assert contents(tmp_path / "cluster") == contents(tmp_path / "alone")
     assert killed[0] not in cluster.client.run(os.getpid).values()
     assert cluster.dashboard.startswith("http")
 
 
-def test_errors_of_a_case_travel_from_the_cluster(cluster, tmp_path):
-    with pytest.raises(EmptyLabelsError, match="nothing here") as caught:
-        list(cluster.each(fail, ["nothing here"]))
-    assert caught.value.remedy == "Look."
+def test_errors_travel_from_the_cluster_as_they_are(cluster):
+    with pytest.raises(SourceError, match="no such source") as caught:
+        list(cluster.each(open_source, ["nothing"]))
+    assert caught.value.value == "nothing"
+    assert "phantom" in caught.value.remedy
     assert list(cluster.each(str.upper, iter("abc"))) == ["A", "B", "C"]
-
-
-def fail(text: str) -> None:
-    raise EmptyLabelsError(text, remedy="Look.")
 
 
 def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
