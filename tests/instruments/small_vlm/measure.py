@@ -126,7 +126,8 @@ def table(scorer: Scorer) -> str:
         "|" + "---|" * 13,
     ]
     plain = {heat: scorer.scores(OFF, heat) for heat in (0, TEMPERATURE)}
-    settings = [OFF]
+    # With one neighbour the rule is nothing but the cut at M and top-p: what is beyond that is the neighbours' doing.
+    settings = [OFF, *(Settings(k=1, top_p=top_p) for top_p in (0.5, 0.8, 0.95, 0.99))]
     settings += [Settings(k=k, guard=g) for g, k in product(("none", "antonyms"), (2, 4, 8, 16, 32))]
     settings += [Settings(top_m=m, top_p=p, guard=g) for g in ("none", "antonyms") for m, p in OTHER]
     settings += [Settings(mode="sample", guard=g) for g in ("none", "antonyms")]
@@ -134,7 +135,7 @@ def table(scorer: Scorer) -> str:
         if one.strength == 0:
             cells = ["plain", "", "", "", ""]
         else:
-            name = "published" if one.guard == "none" else "antonym guard"
+            name = "cut only" if one.k == 1 else "published" if one.guard == "none" else "antonym guard"
             name += ", softmax of the scores" if one.mode == "sample" else ""
             cells = [name, str(one.k), str(one.top_m), f"{one.top_p:g}", f"{100 * scorer.acted(one):.1f}"]
         for heat in (0, TEMPERATURE):
