@@ -158,7 +158,7 @@ def _look(lm: "LM", name: str, dataset: Path, results: Path, console: Console) -
     console.print(f"{sum(map(len, chosen.values()))} questions with pictures, {name}.")
     for decoding, samples in _decode(lm, DECODINGS_WITH_PICTURES, manager, chosen, results, console):
         runs[decoding] = samples
-    return _section(f"with pictures, {name}", runs)
+    return _section(name, runs)
 
 
 def _section(title: str, runs: Mapping[str, list[Any]]) -> Section:
@@ -338,7 +338,8 @@ def table(sections: Sequence[Section]) -> Table:
     volumes = {(sample["doc"]["source"], sample["doc"]["subject"]) for of in sections for sample in of.samples}
     caption = (
         "Per cent, with 95 % Wilson intervals. pair_acc: both of a pair right. invalid: no option in the reply. "
-        "changed: another reply than plain decoding's. chance: guessing among the options. So few questions about "
+        "changed: another reply than plain decoding's. chance: guessing among the options. Real scans and phantoms: "
+        "where one marker in the picture is from another. So few questions about "
         f"{len(volumes)} volumes show that all works, not which is better. The small VLM is an instrument that was "
         "trained on phantoms and knows nothing of medicine."
     )
