@@ -34,8 +34,8 @@ SMALLER = [
     (r"--questions-per-volume (?:\d+|all)", "--questions-per-volume 126"),
     (r"(mis-ground build [^\n]*)", r"\1 --image-size 64"),
     (r"--limit \d+", "--limit 1"),
-    (r"(--model mis-semsam [^\n]*--tasks )\S+", r"\1mis_ground_ct_axial_directional_box"),
-    (r"(--tasks )\S+( --limit \d+ --resume)", r"\1mis_ground_ct_axial_directional_box\2"),
+    (r"(--model mis-semsam [^\n]*--tasks )\S+", r"\1'mis_ground_*_directional_box'"),
+    (r"(--tasks )\S+( --limit \d+ --resume)", r"\1'mis_ground_*_directional_box'\2"),
     (r"'mis_ground_\*'", "'mis_ground_ct_axial_*'"),  # test_harness.py runs them all
     (r"((?:lm_eval|mis-ground eval) [^\n]*)", r"\1 --gen_kwargs max_gen_toks=2"),
 ]
