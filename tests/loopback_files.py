@@ -94,10 +94,10 @@ class LoopbackFiles:
                 if self.command == "HEAD":
                     return
                 part = body if behaviour.cut is None else body[: behaviour.cut]
+                server.sent += len(part)  # counted first: the client may have it all and look before this thread goes on
                 with contextlib.suppress(OSError):
                     self.wfile.write(part)
                     self.wfile.flush()
-                    server.sent += len(part)
                 if behaviour.cut is not None:
                     self.close_connection = True
                     with contextlib.suppress(OSError):
