@@ -94,7 +94,7 @@ class LoopbackFiles:
                 if self.command == "HEAD":
                     return
                 part = body if behaviour.cut is None else body[: behaviour.cut]
-                server.sent += len(part)  # counted first: the client may have it all and look before this thread goes on
+                server.sent += len(part)  # first: the client may have it all and look before this goes on
                 with contextlib.suppress(OSError):
                     self.wfile.write(part)
                     self.wfile.flush()
