@@ -1,15 +1,14 @@
 import dataclasses
-import hashlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from folders import contents
 
 from dataset_builder.builder import FEATURES, MISGround, build
 from dataset_builder.errors import BuildError, CaseError, EmptyLabelsError
@@ -39,14 +38,6 @@ class SomeBroken:
         if case.subject == sorted(c.subject for c in self.cases())[1]:
             raise self.error
         return self._source.read(case)
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Wherever the work is done the same bytes come out, also when a worker is killed in the middle."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -9,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from folders import contents
 
 from dataset_builder import engines
 from dataset_builder.builder import build
@@ -19,14 +19,6 @@ from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 
 SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), views=("plain",), image_size=64)
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

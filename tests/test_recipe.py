@@ -6,6 +6,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from folders import contents
 from loopback_hub import LoopbackHub, client
 from small_ground import CELLS, write_ground
 from test_hub import check_whole
@@ -31,11 +32,6 @@ def built(tmp_path_factory):
 
 def files(folder):
     return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
-
-
-def contents(folder):
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def test_a_recipe_has_all_but_the_pictures(built):
