@@ -103,14 +103,24 @@ class Dask:
             raise BuildError(
                 "The engine 'dask' needs the package distributed.", remedy="pip install 'mis-ground[cluster]'"
             ) from error
+        self._cluster: Any = None
         try:
-            self._cluster: Any = None
             if scheduler is None:
                 self._cluster = distributed.LocalCluster(
                     n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
                 )
             self.client: Any = distributed.Client(self._cluster or scheduler, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError) as error:
+        except BaseException as error:
+            if self._cluster is not None:  # nobody else would end its workers
+                self._cluster.close()
+            if not isinstance(error, OSError | ValueError):
+                raise
+            if scheduler is None:
+                raise BuildError(
+                    "A Dask cluster cannot be started on this machine.",
+                    value=error,
+                    remedy="Look at the machine's limits (memory, open files), or use --engine processes.",
+                ) from error
             raise BuildError(
                 "The scheduler of the Dask cluster cannot be reached.",
                 value=f"{scheduler}: {error}",

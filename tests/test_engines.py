@@ -63,6 +63,22 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
         Dask("tcp://127.0.0.1:9")
 
 
+def test_a_cluster_started_here_ends_if_it_cannot_be_used(monkeypatch):
+    started = []
+
+    def refuse(cluster, timeout):
+        started.append((cluster, [worker.process.pid for worker in cluster.workers.values()]))
+        raise OSError("no route")
+
+    monkeypatch.setattr("distributed.Client", refuse)
+    with pytest.raises(BuildError, match="cannot be started on this machine.*no route"):
+        Dask(None, 1)
+    ((cluster, workers),) = started
+    assert cluster.status.name == "closed"
+    assert workers
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
 def test_a_killed_worker_process_is_told_as_what_it_is():
     with pytest.raises(BuildError, match="worker process was ended") as caught:
         list(Processes(2).each(os._exit, [9, 9]))
