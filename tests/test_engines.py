@@ -71,7 +71,7 @@ def test_a_cluster_started_here_ends_if_it_cannot_be_used(monkeypatch):
         raise OSError("no route")
 
     monkeypatch.setattr("distributed.Client", refuse)
-    with pytest.raises(BuildError, match="cannot be started on this machine.*no route"):
+    with pytest.raises(BuildError, match=r"cannot be started on this machine.*no route"):
         Dask(None, 1)
     ((cluster, workers),) = started
     assert cluster.status.name == "closed"
