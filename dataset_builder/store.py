@@ -25,6 +25,8 @@ from dataset_builder.settings import Settings, digest
 from dataset_builder.sides import check_sides
 from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.remote import blaming, stamps
+from dataset_builder.sources.storage import is_remote
 from dataset_builder.stacks import choose_stacks, cut_stack
 from dataset_builder.vocabulary import structures
 
@@ -78,13 +80,17 @@ def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = 
 
     Raises:
         OSError: if a file cannot be looked at.
+        CaseError, SourceError: the same of files in object storage (see :func:`dataset_builder.sources.remote.stamps`).
     """
-    files = []
+    files: list[object] = []
     for path in case.paths:
+        if is_remote(path):
+            files.append((path.name, stamps(path)))
+            continue
         status = path.stat() if path.exists() else None
         members = sorted(path.iterdir()) if path.is_dir() else []
-        stamps = [(member.name, member.stat().st_size, member.stat().st_mtime_ns) for member in members]
-        files.append((path.name, status and (status.st_size, status.st_mtime_ns), stamps))
+        seen = [(member.name, member.stat().st_size, member.stat().st_mtime_ns) for member in members]
+        files.append((path.name, status and (status.st_size, status.st_mtime_ns), seen))
     return _fingerprint(case, settings, vocabulary, files)
 
 
@@ -103,6 +109,9 @@ def _fingerprint(case: Case, settings: Settings, vocabulary: Path | None, files:
 
 
 def _sha256(path: Path) -> str:
+    if is_remote(path):
+        with blaming(path, path.parent.parent), path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     status = path.stat()
     return _sha256_once(path, status.st_size, status.st_ctime_ns)  # unlike mtime, nobody can set it back
 

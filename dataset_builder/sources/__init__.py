@@ -6,6 +6,8 @@ from pathlib import Path
 from dataset_builder.errors import SourceError
 from dataset_builder.factors import TEST, Split
 from dataset_builder.sources.base import Source
+from dataset_builder.sources.remote import RemoteSource
+from dataset_builder.sources.storage import is_remote, is_url, remote_folder, remote_path, telling
 
 KNOWN = (
     "sample",
@@ -21,7 +23,8 @@ def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST) 
     """The source of that name.
 
     Args:
-        spec: ``NAME``, or ``NAME:DIR`` for one that reads a folder, or ``phantom:N``.
+        spec: ``NAME``, or ``NAME:DIR`` for one that reads a folder (``NAME:s3://BUCKET/DIR`` in object storage), or
+            ``phantom:N``.
         vocabulary: a user's own structures; a source whose labels have names looks them up there too.
         split: what the volumes are for: the phantoms of each are other bodies.
 
@@ -36,6 +39,9 @@ def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST) 
         raise SourceError("There is no such source.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")
     if adapter is _phantom:
         return _phantom(argument if colon else None, vocabulary, split)
+    if is_url(argument) and is_remote(folder := remote_path(argument)):
+        with telling(folder):
+            return RemoteSource(adapter(argument, vocabulary), folder)
     return adapter(argument if colon else None, vocabulary)
 
 
@@ -97,7 +103,9 @@ def _folder(name: str, argument: str | None) -> Path:
             value=name,
             remedy=f"Write --source {name}:DIR, with the data's folder.",
         )
-    folder = Path(argument).expanduser()
+    folder = remote_folder(argument) if is_url(argument) else Path(argument).expanduser()
+    if is_remote(folder):
+        return folder
     if not folder.exists():
         raise SourceError(f"The folder of the source '{name}' is not there.", file=folder, remedy="Check the path.")
     if not folder.is_dir():

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from dataset_builder.errors import SourceError
 from dataset_builder.factors import Side
+from dataset_builder.sources.packed import open_zip
 
 CSV_NAME = "kneeSideInfo.csv"
 
@@ -59,7 +60,7 @@ def _find(folder: Path, url: str) -> tuple[Path, bytes]:
     archive = folder / "info.zip"
     if archive.is_file():
         try:
-            with zipfile.ZipFile(archive) as packed:
+            with open_zip(archive) as packed:
                 for member in packed.namelist():
                     if PurePosixPath(member).name == CSV_NAME:
                         return archive, packed.read(member)

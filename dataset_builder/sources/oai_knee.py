@@ -11,7 +11,6 @@ Archives are not unpacked: a case's two files are taken out of them when it is r
 """
 
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from dataset_builder.errors import MissingLabelsError, SourceError, UnreadableError
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.knee_sides import read_sides, without_ending
-from dataset_builder.sources.packed import BROKEN_ARCHIVE, pieces
+from dataset_builder.sources.packed import BROKEN_ARCHIVE, open_zip, pieces
 from dataset_builder.vocabulary import label_map
 from dataset_builder.volume import Volume, read_volume
 
@@ -135,7 +134,7 @@ def _by_subject(files: list[str]) -> dict[str, str]:
 
 def _members(archive: Path) -> dict[str, str]:
     try:
-        with zipfile.ZipFile(archive) as packed:
+        with open_zip(archive) as packed:
             return _by_subject(sorted(packed.namelist()))
     except (*BROKEN_ARCHIVE, OSError) as error:
         raise SourceError(
@@ -157,7 +156,7 @@ def _taken_out(path: Path, subject: str, temporary: Path, *, labels: bool = Fals
     copy = temporary / path.name / PurePosixPath(member).name
     copy.parent.mkdir()
     try:
-        with zipfile.ZipFile(path) as packed, copy.open("wb") as file:
+        with open_zip(path) as packed, copy.open("wb") as file:
             for piece in pieces(packed, packed.getinfo(member), Path(path.name) / member):
                 file.write(piece)
     except BROKEN_ARCHIVE as error:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from dataset_builder.errors import SourceError, UnreadableError
+from dataset_builder.sources.storage import is_remote
 
 BROKEN_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -104,6 +105,11 @@ def pieces(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, name: Path) -> Itera
         ) from error
 
 
+def open_zip(archive: Path) -> zipfile.ZipFile:
+    """Open an archive for reading; of one in object storage only what is read is fetched."""
+    return zipfile.ZipFile(archive.open("rb") if is_remote(archive) else archive)
+
+
 def _open(archive: Path) -> zipfile.ZipFile:
     status = archive.stat()
     return _opened(archive, status.st_size, status.st_mtime_ns)
@@ -112,7 +118,7 @@ def _open(archive: Path) -> zipfile.ZipFile:
 @lru_cache(maxsize=4)
 def _opened(archive: Path, size: int, changed: int) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(archive)
+        return open_zip(archive)
     except (*BROKEN_ARCHIVE, OSError) as error:
         raise SourceError(
             "The archive cannot be read.", file=archive, value=str(error), remedy="Fetch it again: mis-ground fetch."
