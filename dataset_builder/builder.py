@@ -37,7 +37,7 @@ from filelock import FileLock, Timeout
 
 from dataset_builder.card import write_card
 from dataset_builder.engines import Engine, Processes
-from dataset_builder.errors import BuildError, CaseError
+from dataset_builder.errors import BuildError, CaseError, naming
 from dataset_builder.factors import (
     INPUT_CONFIGS,
     MODALITIES,
@@ -51,7 +51,7 @@ from dataset_builder.factors import (
     split_name,
 )
 from dataset_builder.mixture import settings_of_volumes
-from dataset_builder.parquet import writer_options
+from dataset_builder.parquet import open_writer
 from dataset_builder.record import SLICES
 from dataset_builder.rows import ROW_SCHEMA, VERSION
 from dataset_builder.settings import Settings, digest
@@ -187,7 +187,8 @@ def build(
         lines = [json.dumps(asdict(case), ensure_ascii=False) + "\n" for case in quarantined]
         write_atomically(target / "quarantine.jsonl", "".join(lines))
         own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
-        write_card(target, settings, rows, slices, volume_notes(volumes), names, len(quarantined), own, split)
+        with naming(target):
+            write_card(target, settings, rows, slices, volume_notes(volumes), names, len(quarantined), own, split)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         _put_in_place(target, out)
         shutil.rmtree(work, ignore_errors=True)
@@ -332,9 +333,8 @@ def cells(split: Split = TEST) -> Iterator[tuple[str, str]]:
 class _CellWriter:
     """Writes one cell's Parquet file, gathering rows of many volumes into row groups."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(path, ROW_SCHEMA, **writer_options(ROW_SCHEMA))
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
         self._waiting: list[pa.Table] = []
 
     def add(self, table: pa.Table) -> None:
@@ -347,10 +347,6 @@ class _CellWriter:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP_ROWS)
             self._waiting = []
-
-    def close(self) -> None:
-        self.flush()
-        self._writer.close()
 
 
 def _merge(
@@ -373,20 +369,20 @@ def _merge(
     found = [cell for cell in cells(split) if cell in where]
     progress("data set", 0, len(found))
     for done, cell in enumerate(found, 1):
-        writer = _CellWriter(folder / cell[0] / f"{cell[1]}.parquet")
-        for number, pairs in groupby(zip(*where[cell], strict=True), key=itemgetter(0)):
-            with pa.memory_map(str(parts[number])) as file:
-                writer.add(pa.ipc.open_file(file).read_all().take([row for _, row in pairs]))
-        writer.close()
+        with open_writer(folder / cell[0] / f"{cell[1]}.parquet", ROW_SCHEMA) as opened:
+            writer = _CellWriter(opened)
+            for number, pairs in groupby(zip(*where[cell], strict=True), key=itemgetter(0)):
+                with pa.memory_map(str(parts[number])) as file:
+                    writer.add(pa.ipc.open_file(file).read_all().take([row for _, row in pairs]))
+            writer.flush()
         progress("data set", done, len(found))
     return {cell: len(where[cell][0]) for cell in found}, sorted(names)
 
 
 def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:
     """The slices of all volumes as one file; returns their number."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    with pq.ParquetWriter(path, SLICE_SCHEMA, **writer_options(SLICE_SCHEMA)) as writer:
+    with open_writer(path, SLICE_SCHEMA) as writer:
         for volume in volumes:
             table = pq.read_table(volume.path).cast(SLICE_SCHEMA)
             writer.write_table(table)

@@ -435,6 +435,14 @@ def main() -> None:
         told = MISGroundError(text, file=error.filename, value=error.strerror or str(error), remedy=_remedy(error))
         errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
         sys.exit(2)
+    except MemoryError as error:
+        told = MISGroundError(
+            "There is not enough memory; what is done is kept.",
+            value=str(error) or None,
+            remedy="Give the same command again with fewer processes, or on a machine with more memory.",
+        )
+        errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
     except KeyboardInterrupt:
         errors.print("Stopped. Give the same command again to go on.")
         sys.exit(130)

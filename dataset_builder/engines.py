@@ -13,6 +13,7 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
+from dataset_builder import memory
 from dataset_builder.errors import BuildError
 
 T = TypeVar("T")
@@ -54,7 +55,8 @@ class Processes:
             return
         if self._pool is None:
             # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
-            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_end_with_parent)
+            share = memory.left() // self.count
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_begin, initargs=(share,))
         pool = self._pool
         try:
             yield from _in_order(lambda item: pool.submit(function, item), items, self.count * AHEAD)
@@ -71,6 +73,13 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def _begin(share: int) -> None:
+    """What a worker does first."""
+    if not os.environ.get(memory.VARIABLE):  # which is of each process
+        memory.set_share(share)
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:

@@ -1,5 +1,7 @@
 """Errors a user can act on: each names what is wrong, the file, the value and the remedy."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -33,6 +35,17 @@ class MISGroundError(Exception):
     def __reduce__(self):  # type: ignore[no-untyped-def]
         # Exceptions with keyword-only arguments do not survive pickling between processes by themselves.
         return _rebuild, (type(self), self.problem, self.file, self.value, self.remedy)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """The system's errors name no file where writing to an open one fails, as on a full disk: they get this name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _rebuild(kind: type[MISGroundError], problem: str, file: str | None, value: object, remedy: str) -> MISGroundError:
@@ -130,6 +143,12 @@ class SwappedSidesError(CaseError):
     """A structure named left lies right of the midline, or the other way round."""
 
     reason = "swapped_sides"
+
+
+class TooLargeError(CaseError):
+    """Reading the volume takes more memory than there is."""
+
+    reason = "memory"
 
 
 class SourceError(MISGroundError):

@@ -87,6 +87,11 @@ class Nifti:
         """Whether the voxels are bytes without a scale, so that slabs are views of what was inflated."""
         return self.voxels == Voxels(self.voxels.offset, np.dtype(np.uint8), 1.0, 0.0)
 
+    @property
+    def value_type(self) -> np.dtype:
+        """Of the values that are read: numbers as small as they are stored, or float32."""
+        return _Conversion.of(self.voxels.stored, self.voxels.slope, self.voxels.intercept).kind
+
     def read(self) -> npt.NDArray:
         """All voxels [I, J, K], first index fastest: whole numbers as small as they are stored, or float32.
 

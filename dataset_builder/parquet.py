@@ -6,11 +6,14 @@ Each picture stands once in a row group, however many rows show it: in the colum
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from dataset_builder.errors import naming
 
 SHARD_BYTES, MAX_SHARD_BYTES = 400_000_000, 500_000_000
 """A split larger than the second is cut into files of about the first."""
@@ -29,6 +32,24 @@ def writer_options(schema: pa.Schema) -> dict[str, Any]:
         "write_page_index": True,
         "use_content_defined_chunking": True,
     }
+
+
+@contextmanager
+def open_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer of a Parquet file; folders are made.
+
+    Raises:
+        OSError: with the file's name, if it cannot be written.
+    """
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = pq.ParquetWriter(path, schema, **writer_options(schema))
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            writer.is_open = False  # it would try again when it is deleted, and print a stack trace
+            raise
 
 
 def _columns(schema: pa.Schema) -> list[str]:
@@ -95,10 +116,9 @@ def shard(files: Sequence[Path], stem: str, folder: Path, shard_bytes: int = SHA
 
 
 def _write(groups: Sequence[tuple[Path, int]], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     schema = pq.read_schema(groups[0][0])
     waiting: list[pa.Table] = []
-    with pq.ParquetWriter(target, schema, **writer_options(schema)) as writer:
+    with open_writer(target, schema) as writer:
         for file, number in groups:
             table = pq.ParquetFile(file).read_row_group(number)
             rows = sum(part.num_rows for part in waiting) + table.num_rows

@@ -43,6 +43,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataset_builder.errors import naming
 from dataset_builder.factors import PLANES, Modality, Plane, Side
 from dataset_builder.geometry import IN_PLANE_AXES, PLANE_AXIS, Spacing2D, take_slice
 from dataset_builder.measure import QUARTILES, percentile
@@ -337,7 +338,7 @@ def save_slices(records: Sequence[SliceRecord], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             # Pictures are compressed already; the rest is small.
             pq.write_table(table, file, compression="zstd")
             file.flush()

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import pyarrow.parquet as pq
 
-from dataset_builder.errors import BuildError
+from dataset_builder.errors import BuildError, naming
 from dataset_builder.factors import Modality
 from dataset_builder.package import package_version
 from dataset_builder.settings import Settings, digest
@@ -62,7 +62,7 @@ def write_atomically(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with naming(path), os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -29,6 +29,7 @@ from dataset_builder.errors import (
 )
 from dataset_builder.factors import Modality, Side
 from dataset_builder.labels import check_same_grid, label_values, lay_masks, read_label_map, values_of
+from dataset_builder.memory import check_fits
 from dataset_builder.nifti import Affine, open_nifti
 
 MAX_OBLIQUITY_DEG = 30.0
@@ -105,6 +106,7 @@ def read_volume(image: Path, labels: Path, names: Mapping[int, str], **identity:
     affine = _checked(grid.affine, image)
     label_grid = open_nifti(labels)
     check_same_grid(grid, label_grid)
+    check_fits(grid, min(2, label_grid.voxels.stored.itemsize))
     values, found = read_label_map(label_grid)
     _check_known(found, names, labels)
     return _volume(grid.read(), values, names, affine, identity, image)
@@ -129,6 +131,7 @@ def read_masks(image: Path, masks: Mapping[str, Path], **identity: Unpack[Identi
     grid = open_nifti(image)
     affine = _checked(grid.affine, image)
     names = dict(enumerate(masks, start=1))
+    check_fits(grid, 1 if len(masks) < 256 else 2)
     values, overlap = lay_masks(grid, list(masks.values()))
     return _volume(grid.read(), values, names, affine, identity, image, overlap)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dataset_builder.errors import CaseError, MISGroundError, NameEncodingError, UnreadableError
+from dataset_builder.errors import CaseError, MISGroundError, NameEncodingError, UnreadableError, naming
+from dataset_builder.memory import too_large
 from dataset_builder.rows import ROW_SCHEMA, volume_rows
 from dataset_builder.settings import Settings
 from dataset_builder.sources.base import Case, Source
@@ -82,8 +83,11 @@ def store_case(
         if strict or not isinstance(error, CaseError):
             raise
         return Quarantined.of(case, error)
-    except MemoryError:
-        raise  # the machine's trouble, not the case's
+    except MemoryError as error:
+        told = None if strict else too_large(error)
+        if told is None:
+            raise  # the machine's trouble, not the case's
+        return Quarantined.of(case, told)
     except OSError as error:
         if strict or not _is_of_input(error, case):
             raise  # such as a full disk
@@ -140,7 +144,7 @@ def write_part(
     path = folder / f"{number:08d}.arrow"
     unfinished = folder / f".{path.name}.{os.getpid()}"
     table = pa.Table.from_pylist(rows, schema=ROW_SCHEMA)
-    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    with naming(path), pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     unfinished.replace(path)
     return path

@@ -263,7 +263,6 @@ def test_a_file_that_the_system_cannot_read_is_the_cases_fault(tmp_path):
         OSError(28, "No space left on device"),
         OSError(28, "No space left on device", "image.nii.gz"),
         PermissionError(13, "Permission denied", "/another/folder/image.nii.gz"),
-        MemoryError(),
     ],
 )
 def test_the_machines_trouble_is_not_the_cases(tmp_path, error):
