@@ -55,8 +55,9 @@ from dataset_builder.parquet import open_writer
 from dataset_builder.record import SLICES
 from dataset_builder.rows import ROW_SCHEMA, VERSION
 from dataset_builder.settings import Settings, digest
-from dataset_builder.slices import SLICE_SCHEMA
+from dataset_builder.slices import SLICE_SCHEMA, read_slices
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.storage import is_remote
 from dataset_builder.split import Apart, split_of_dataset, subjects_apart
 from dataset_builder.store import StoredVolume, volume_notes, volumes_in, write_atomically
 from dataset_builder.worker import Quarantined, store_case, write_part
@@ -123,7 +124,8 @@ def build(
         sources: where volumes come from; empty to use all that ``store`` holds.
         out: the data set folder to make or replace.
         settings: what to ask.
-        store: a folder that keeps the slices for later builds.
+        store: a folder that keeps the slices for later builds, here or in object storage
+            (:func:`dataset_builder.sources.storage.place_of_store`).
         num_proc: worker processes; the result does not depend on it.
         strict: stop at the first case that cannot be used instead of putting it into quarantine.
         vocabulary: a YAML file with structures of the user's own.
@@ -149,11 +151,13 @@ def build(
         held.callback(processes.close)
         engine = engine or processes
         held.enter_context(_only_build(out))
-        if sources and store:
-            store.absolute().parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(_only_build(store.absolute()))
+        if store and not is_remote(store):
+            store = store.absolute()
+        if sources and store and not is_remote(store):  # in object storage nothing can be locked
+            store.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(_only_build(store))
         work.mkdir(parents=True, exist_ok=True)
-        slices_folder = store.absolute() if store else work / "store"
+        slices_folder = store or work / "store"
         quarantined: list[Quarantined] = []
         if sources:
             read = partial(
@@ -384,7 +388,7 @@ def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:
     count = 0
     with open_writer(path, SLICE_SCHEMA) as writer:
         for volume in volumes:
-            table = pq.read_table(volume.path).cast(SLICE_SCHEMA)
+            table = read_slices(volume.path).cast(SLICE_SCHEMA)
             writer.write_table(table)
             count += table.num_rows
     return count

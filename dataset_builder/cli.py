@@ -146,7 +146,10 @@ def build_command(
     ] = None,
     source: SourceOption = [],  # noqa: B006 - typer reads it, nothing changes it
     store: Annotated[
-        Path | None, typer.Option(help="Keep the slices here, or build from the slices kept here.")
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Keep the slices here, or build from the slices kept here; a folder or s3://BUCKET/DIR."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     planes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PLANES),
@@ -210,6 +213,7 @@ def build_command(
     from dataset_builder.presets import with_preset
     from dataset_builder.settings import Settings
     from dataset_builder.sources import open_source
+    from dataset_builder.sources.storage import place_of_store
 
     options: dict[str, Any] = {
         "seed": seed,
@@ -241,7 +245,7 @@ def build_command(
             sources,
             out,
             settings,
-            store=store,
+            store=None if store is None else place_of_store(store),
             engine=running,
             strict=strict,
             vocabulary=vocabulary,

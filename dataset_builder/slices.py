@@ -51,6 +51,7 @@ from dataset_builder.remembering import remembered
 from dataset_builder.schema import PICTURE, described
 from dataset_builder.seeding import digest
 from dataset_builder.sides import label_profiles, midline
+from dataset_builder.sources.storage import get_many, is_remote, put_bytes
 from dataset_builder.vocabulary import Structure
 from dataset_builder.volume import Volume
 
@@ -335,6 +336,11 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
 def save_slices(records: Sequence[SliceRecord], path: Path) -> None:
     """Write slices as a table; the file is either whole or as it was before, also when power goes."""
     table = pa.Table.from_pylist([_row(record) for record in records], schema=SLICE_SCHEMA)
+    if is_remote(path):
+        content = pa.BufferOutputStream()
+        pq.write_table(table, content, compression="zstd")
+        put_bytes(path, content.getvalue().to_pybytes())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -352,4 +358,12 @@ def save_slices(records: Sequence[SliceRecord], path: Path) -> None:
 
 def load_slices(path: Path) -> list[SliceRecord]:
     """The slices of a table, in its order."""
-    return [_record(row) for row in pq.read_table(path).to_pylist()]
+    return [_record(row) for row in read_slices(path).to_pylist()]
+
+
+def read_slices(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table, or some columns of it; a volume's is a few megabytes."""
+    if not is_remote(path):
+        return pq.read_table(path, columns=columns)
+    (content,) = get_many([path])
+    return pq.read_table(pa.BufferReader(content), columns=columns)

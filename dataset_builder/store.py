@@ -4,6 +4,9 @@
 is written last, so that a volume counts as done only when all of it is; it is used again as long as the input files,
 the settings that decide the slices and this package's format are the same. The note also says which version of the
 package made it, and, where that was asked for, what the content of the input files was.
+
+The folder may be in object storage (:mod:`dataset_builder.sources.storage`). Nothing can be locked there: one build at
+a time should fill it, while any number may ask from it.
 """
 
 import hashlib
@@ -16,17 +19,25 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-import pyarrow.parquet as pq
-
 from dataset_builder.errors import BuildError, naming
 from dataset_builder.factors import Modality
 from dataset_builder.package import package_version
 from dataset_builder.settings import Settings, digest
 from dataset_builder.sides import check_sides
-from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
+from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, read_slices, save_slices
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.remote import blaming, stamps
-from dataset_builder.sources.storage import is_remote
+from dataset_builder.sources.storage import (
+    files_below,
+    get_bytes,
+    get_many,
+    is_remote,
+    key_of,
+    put_bytes,
+    remove,
+    storage_of,
+    telling,
+)
 from dataset_builder.stacks import choose_stacks, cut_stack
 from dataset_builder.vocabulary import structures
 
@@ -50,7 +61,7 @@ class StoredVolume:
     @property
     def modality(self) -> Modality:
         """As its slices say."""
-        return pq.read_table(self.path, columns=["modality"])["modality"][0].as_py()
+        return read_slices(self.path, ["modality"])["modality"][0].as_py()
 
     def load(self) -> list[SliceRecord]:
         """The slices, in the order in which they were chosen, and after them those of stacks."""
@@ -59,6 +70,9 @@ class StoredVolume:
 
 def write_atomically(path: Path, content: str) -> None:
     """Write a text file so that it is either whole or as it was before, also when power goes."""
+    if is_remote(path):
+        put_bytes(path, content.encode())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -147,7 +161,7 @@ def store_volume(
     if verify_content:
         fingerprints["content"] = content_fingerprint(case, settings, vocabulary)
     known, deciding = _note(note_path), "content" if verify_content else "fingerprint"
-    if path.exists() and known.get(deciding) == fingerprints[deciding]:
+    if known.get(deciding) == fingerprints[deciding] and _is_there(path):
         if known.get("fingerprint") != fingerprints["fingerprint"]:  # the same files, copied or touched
             _write_note(note_path, known | fingerprints)
         return stored
@@ -155,8 +169,11 @@ def store_volume(
     words = structures(vocabulary)
     check_sides(volume, words)
     chosen = choose_slices(volume, settings.planes, settings.slices_per_volume, settings.seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    note_path.unlink(missing_ok=True)
+    if is_remote(path):
+        remove(note_path)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        note_path.unlink(missing_ok=True)
     records = [cut(volume, plane, index, words) for plane, index in chosen]
     if "stack" in settings.inputs and settings.stacks_per_volume:
         runs = choose_stacks(volume, settings.planes, settings.stacks_per_volume, settings.stack_size, settings.seed)
@@ -184,18 +201,39 @@ def _write_note(path: Path, note: Mapping[str, object]) -> None:
     write_atomically(path, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
 
 
+def _is_there(path: Path) -> bool:
+    if not is_remote(path):
+        return path.exists()
+    with telling(path):
+        storage_of(path).invalidate_cache(key_of(path))
+        return bool(storage_of(path).exists(key_of(path)))
+
+
 def _note(path: Path) -> dict[str, object]:
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _parsed(get_bytes(path) or b"" if is_remote(path) else path.read_bytes())
+    except OSError:
+        return {}
+
+
+def _notes(paths: Sequence[Path]) -> Iterator[dict[str, object]]:
+    """Many notes, in their order."""
+    if paths and is_remote(paths[0]):
+        return map(_parsed, get_many(paths))
+    return map(_note, paths)
+
+
+def _parsed(content: bytes) -> dict[str, object]:
+    try:
+        note = json.loads(content.decode("utf-8"))
+    except ValueError:
         return {}
     return note if isinstance(note, dict) else {}
 
 
 def volume_notes(volumes: Sequence[StoredVolume]) -> Iterator[dict[str, object]]:
     """What is noted of each volume: source, licence, citation, how it was stored."""
-    for volume in volumes:
-        yield _note(volume.path.with_suffix(".json"))
+    yield from _notes([volume.path.with_suffix(".json") for volume in volumes])
 
 
 def volumes_in(store: Path) -> list[StoredVolume]:
@@ -204,12 +242,12 @@ def volumes_in(store: Path) -> list[StoredVolume]:
     Raises:
         BuildError: if the folder holds none.
     """
+    files = set(files_below(store) if is_remote(store) else store.glob("*/*"))
+    notes = [path for path in files if path.suffix == ".json" and path.with_suffix(".parquet") in files]
     found = []
-    for note_path in store.glob("*/*.json"):
-        note = _note(note_path)
-        path = note_path.with_suffix(".parquet")
-        if {"source", "subject"} <= note.keys() and path.exists():
-            found.append(StoredVolume(str(note["source"]), str(note["subject"]), path))
+    for path, note in zip(notes, _notes(notes), strict=True):
+        if {"source", "subject"} <= note.keys():
+            found.append(StoredVolume(str(note["source"]), str(note["subject"]), path.with_suffix(".parquet")))
     if not found:
         raise BuildError(
             "The slice store holds no finished volume.",

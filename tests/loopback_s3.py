@@ -21,7 +21,7 @@ class LoopbackS3:
     """The server. Use as a context manager.
 
     ``asked`` holds (method, path) of what was asked for; ``cut`` says of which paths' ends how many more answers break
-    off half way; ``refused`` which starts of paths nobody may look at.
+    off half way; ``refused`` has parts of "METHOD path?query" that nobody may.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class LoopbackS3:
                 self.cut[cut] -= 1
                 if not self.cut[cut]:
                     del self.cut[cut]
-        asked = path + "?" + environ.get("QUERY_STRING", "").replace("%2F", "/")
+        asked = f"{method} {path}?" + environ.get("QUERY_STRING", "").replace("%2F", "/")
         if any(part in asked for part in self.refused):
             start_response(
                 "403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(REFUSED)))]

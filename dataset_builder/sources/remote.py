@@ -6,7 +6,6 @@ files are copied into a temporary folder and are gone after that; messages name 
 
 import errno
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,13 +17,9 @@ from typing import Any
 
 from dataset_builder.errors import MISGroundError, UnreadableError
 from dataset_builder.sources.base import Case, Source
-from dataset_builder.sources.storage import key_of, storage_of, telling
+from dataset_builder.sources.storage import again, is_full, key_of, storage_of, telling
 from dataset_builder.volume import Volume
 
-ATTEMPTS = 3
-"""A broken download is begun again so many times in all; most backends try several times by themselves, too."""
-WAIT_SECONDS = 1.0
-"""Before the second attempt; twice that before the third."""
 STREAMS = 16
 """So many files of a case are copied at once, where the backend can."""
 
@@ -201,24 +196,15 @@ def _check_room(folder: Path, needed: int) -> None:
 
 def _download(wanted: _Wanted, folder: Path) -> None:
     """Copy a file; one that did not come whole is asked for again."""
-    storage = storage_of(wanted.path)
-    for attempt in range(1, ATTEMPTS + 1):
-        with blaming(wanted.path, folder):
-            try:
-                storage.get_file(key_of(wanted.path), str(wanted.copy))
-                came = wanted.copy.stat().st_size
-                if wanted.size is None or came == wanted.size:
-                    return
-                raise EOFError(f"{came:,} of {wanted.size:,} bytes came")
-            except Exception as error:  # backends raise their own, which are no OSErrors
-                given_up = attempt == ATTEMPTS or isinstance(error, FileNotFoundError | PermissionError | MemoryError)
-                if given_up or _is_full(error):
-                    raise
-        time.sleep(WAIT_SECONDS * attempt)
 
+    def get() -> None:
+        storage_of(wanted.path).get_file(key_of(wanted.path), str(wanted.copy))
+        came = wanted.copy.stat().st_size
+        if wanted.size not in (None, came):
+            raise EOFError(f"{came:,} of {wanted.size:,} bytes came")
 
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    with blaming(wanted.path, folder):
+        again(get)
 
 
 @contextmanager
@@ -229,7 +215,7 @@ def blaming(path: Path, folder: Path) -> Iterator[None]:
     except (MISGroundError, MemoryError):
         raise
     except Exception as error:
-        if _is_full(error):
+        if is_full(error):
             raise
         storage = storage_of(folder)
         with telling(folder):

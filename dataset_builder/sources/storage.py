@@ -3,14 +3,19 @@
 Credentials are fsspec's and its backends' own business: environment, their configuration files, the machine's role.
 """
 
+import errno
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from dataset_builder.errors import MISGroundError, SourceError
+
+T = TypeVar("T")
 
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
@@ -23,6 +28,12 @@ _PACKAGES = {
 }
 """What pip calls the package that a protocol needs."""
 
+_FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+ATTEMPTS = 3
+"""What fails is tried so many times in all; most backends try several times by themselves, too."""
+WAIT_SECONDS = 1.0
+"""Before the second attempt; twice that before the third."""
+_TOGETHER = 256
 _HERE = ("file", "local")
 _AGAIN = "Give the same command again: it goes on where it was."
 
@@ -92,6 +103,25 @@ def remote_folder(url: str) -> Path:
     return folder
 
 
+def place_of_store(text: str) -> Path:
+    """Where slices are to be kept: a folder of this machine, or one in a bucket that is there.
+
+    Raises:
+        SourceError: as :func:`remote_path`, and if there is no such bucket, or the storage does not answer.
+    """
+    place = remote_path(text) if is_url(text) else Path(text)
+    if is_remote(place):
+        storage, key = storage_of(place), key_of(place)
+        storage.invalidate_cache()
+        with telling(place):
+            try:
+                storage.info(key)
+            except FileNotFoundError:  # is made by its first file, the bucket is not
+                if _is_flat(storage):
+                    storage.info(key.strip("/").partition("/")[0])
+    return place
+
+
 def storage_of(path: Path) -> Any:
     """The fsspec file system that a remote path is in."""
     return cast(Any, path).fs
@@ -100,6 +130,12 @@ def storage_of(path: Path) -> Any:
 def key_of(path: Path) -> str:
     """The path as the storage has it, without the protocol."""
     return str(cast(Any, path).path)
+
+
+def _is_flat(storage: Any) -> bool:
+    """Whether folders are only parts of names, so that none needs to be made."""
+    protocols = (storage.protocol,) if isinstance(storage.protocol, str) else storage.protocol
+    return not _FLAT.isdisjoint(protocols)
 
 
 @contextmanager
@@ -129,7 +165,7 @@ def _storage_error(folder: Path, error: Exception) -> SourceError:
             file=folder,
             value=told,
             remedy="Set up credentials where the backend looks for them (environment, its configuration files, "
-            "~/.config/fsspec), and that they may list and read this folder.",
+            "~/.config/fsspec); they must allow to list and read this folder, and to write a store.",
         )
     return SourceError(
         "The storage does not answer, or not as it should.",
@@ -137,3 +173,83 @@ def _storage_error(folder: Path, error: Exception) -> SourceError:
         value=told,
         remedy=f"Check network and endpoint. {_AGAIN}",
     )
+
+
+# --- whole files -----------------------------------------------------------------------------------------------------
+
+
+def get_bytes(path: Path) -> bytes | None:
+    """What a remote file holds; ``None`` if it is not there.
+
+    Raises:
+        SourceError: if the storage refuses or does not answer.
+    """
+    with telling(path):
+        try:
+            return again(lambda: cast(bytes, storage_of(path).cat_file(key_of(path))))
+        except FileNotFoundError:
+            return None
+
+
+def get_many(paths: Sequence[Path]) -> Iterator[bytes]:
+    """What each of some remote files holds, several asked for at once.
+
+    Raises:
+        SourceError: also if one is not there.
+    """
+    for start in range(0, len(paths), _TOGETHER):
+        some = paths[start : start + _TOGETHER]
+        with telling(some[0].parent):
+            got = again(partial(storage_of(some[0]).cat, [key_of(path) for path in some]))
+            yield from (got[key_of(path)] for path in some)
+
+
+def put_bytes(path: Path, content: bytes) -> None:
+    """Write a remote file; in object storage it is either whole or as it was before.
+
+    Raises:
+        SourceError: if the storage refuses or does not answer.
+    """
+    storage = storage_of(path)
+    with telling(path):
+        if not _is_flat(storage):
+            storage.makedirs(key_of(path.parent), exist_ok=True)
+        again(lambda: storage.pipe_file(key_of(path), content))
+
+
+def remove(path: Path) -> None:
+    """Remove a remote file, if it is there. Raises as :func:`put_bytes`."""
+    with telling(path), suppress(FileNotFoundError):
+        again(lambda: storage_of(path).rm_file(key_of(path)))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in a remote folder and those in it, as they are now; none if it is not there. Raises as `put_bytes`."""
+    storage, root = storage_of(folder), key_of(folder).rstrip("/")
+    with telling(folder):
+        storage.invalidate_cache()
+        try:
+            keys = again(lambda: storage.find(root))
+        except FileNotFoundError:
+            return []
+        storage.invalidate_cache()
+    return [folder / key[len(root) + 1 :] for key in keys]
+
+
+def again(ask: Callable[[], T]) -> T:
+    """The outcome of a request, which is repeated if it fails in a way that may pass."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return ask()
+        except (FileNotFoundError, PermissionError, MemoryError):
+            raise
+        except Exception as error:  # backends raise their own, which are no OSErrors
+            if is_full(error):
+                raise
+            time.sleep(WAIT_SECONDS * attempt)
+    return ask()
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a disk of this machine is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -9,14 +9,16 @@ import pytest
 from folders import contents
 from loopback_s3 import LoopbackS3, upload
 
+from dataset_builder import cli
 from dataset_builder.builder import build
 from dataset_builder.engines import Dask
-from dataset_builder.errors import SourceError
+from dataset_builder.errors import BuildError, SourceError
 from dataset_builder.phantom import torso, write_nnunet, write_totalsegmentator
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source, remote
-from dataset_builder.sources.storage import remote_path
-from dataset_builder.store import StoredVolume, content_fingerprint
+from dataset_builder.sources import storage as storage_module
+from dataset_builder.sources.storage import place_of_store, remote_path
+from dataset_builder.store import StoredVolume, content_fingerprint, volumes_in
 from dataset_builder.worker import Quarantined, store_case
 
 SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), views=("plain",), image_size=64)
@@ -45,7 +47,7 @@ def storage(server):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(remote, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(storage_module, "WAIT_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -92,34 +94,74 @@ def put_aside(spec: str, subject: str, tmp_path: Path):
 # --- the same bytes --------------------------------------------------------------------------------------------------
 
 
-def test_a_cluster_builds_the_same_bytes_from_object_storage_and_reads_nothing_twice(
+def test_a_cluster_builds_the_same_bytes_from_and_into_object_storage_and_reads_nothing_twice(
     here, uploaded, server, storage, tmp_path
 ):
     local = build(sources_in(here), tmp_path / "local", SMALL)
     assert (local.volumes, len(local.quarantined)) == (3, 1)
+    kept = place_of_store("s3://scans/kept")
     cluster = Dask(None, 2)
     try:
-        build(sources_in(uploaded), tmp_path / "remote", SMALL, store=tmp_path / "store", engine=cluster)
+        build(sources_in(uploaded), tmp_path / "remote", SMALL, store=kept, engine=cluster)
         assert contents(tmp_path / "remote") == contents(tmp_path / "local")
         assert len(server.got("_0000.nii.gz")) == 3
         assert not server.got("notes.txt")
         server.asked.clear()
-        build(sources_in(uploaded), tmp_path / "again", SMALL, store=tmp_path / "store", engine=cluster)
+        build(sources_in(uploaded), tmp_path / "again", SMALL, store=kept, engine=cluster)
         assert server.got("_0000.nii.gz") == ["/scans/own/imagesTr/broken_0000.nii.gz"]
         assert not server.got("liver.nii.gz")
         assert contents(tmp_path / "again") == contents(tmp_path / "local")
-        # Another content of the same size: the workers, which live on, see it.
-        other = torso(2, spacing=12.0)
-        write_nnunet(tmp_path / "changed", {"one": other})
+        # Another content: the workers, which live on, see it.
+        write_nnunet(tmp_path / "changed", {"one": torso(2, spacing=12.0)})
         upload(storage, tmp_path / "changed" / "labelsTr", "scans/own/labelsTr")
         upload(storage, tmp_path / "changed" / "imagesTr", "scans/own/imagesTr")
         server.asked.clear()
-        build(sources_in(uploaded), tmp_path / "changed-out", SMALL, store=tmp_path / "store", engine=cluster)
+        build(sources_in(uploaded), tmp_path / "changed-out", SMALL, store=kept, engine=cluster)
         read = sorted(server.got("_0000.nii.gz"))
         assert read == [f"/scans/own/imagesTr/{name}_0000.nii.gz" for name in ("broken", "one")]
     finally:
         cluster.close()
         upload(storage, here / "own", "scans/own")
+
+
+def test_a_store_in_a_bucket_holds_what_one_on_this_machine_does(here, server, storage, tmp_path, monkeypatch):
+    """Also by the command line, and asked from alone."""
+    kept, source = "s3://scans/own-store", f"totalsegmentator:{here / 'ct'}"
+    options = ("--slices-per-volume", "2", "--questions-per-volume", "6", "--inputs", "slice", "--image-size", "64")
+    for arguments in (("--source", source, "--out", "one"), ("--out", "two")):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["mis-ground", "build", "--store", kept, *arguments, *options])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code in (0, None)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    (case,) = open_source(source).cases()
+    plain = store_case((open_source(source), case), SMALL, tmp_path / "store", None, False)
+    assert storage.cat_file("scans/own-store/totalsegmentator/s0000.parquet") == plain.path.read_bytes()
+    (found,) = volumes_in(place_of_store(kept))
+    assert (found.subject, found.modality) == ("s0000", "ct")
+    assert json.loads(storage.cat_file("scans/own-store/totalsegmentator/s0000.json"))["slices"] == 2
+
+
+def test_a_store_that_breaks_off_before_the_note_does_not_count(here, server, storage, tmp_path):
+    source = open_source(f"totalsegmentator:{here / 'ct'}")
+    (case,) = source.cases()
+    kept = place_of_store("s3://scans/cut-store")
+    server.refused.add("PUT /scans/cut-store/totalsegmentator/s0000.json")
+    with pytest.raises(SourceError, match="refuses access"):
+        store_case((source, case), SMALL, kept, None, False)
+    assert storage.ls("scans/cut-store/totalsegmentator") == ["scans/cut-store/totalsegmentator/s0000.parquet"]
+    with pytest.raises(BuildError, match="no finished volume"):
+        volumes_in(kept)
+    server.refused.clear()
+    assert store_case((source, case), SMALL, kept, None, False) == volumes_in(kept)[0]
+
+
+@pytest.mark.parametrize("place", ["s3://no-such-bucket/kept", "s3://scans/secret-store"])
+def test_a_store_that_cannot_be_is_told(server, place):
+    server.refused.add("secret")
+    with pytest.raises(SourceError, match="not there" if "no-such" in place else "refuses access"):
+        place_of_store(place)
 
 
 def test_quarantine_names_the_object_not_its_copy(uploaded, tmp_path):
@@ -174,7 +216,7 @@ def test_one_that_breaks_again_and_again_puts_the_case_aside(uploaded, server, t
     assert (told.reason, told.file) == ("unreadable", "imagesTr/two_0000.nii.gz")
     assert "storage" in told.problem
     assert told.remedy
-    assert len(server.got("two_0000.nii.gz")) == remote.ATTEMPTS
+    assert len(server.got("two_0000.nii.gz")) == storage_module.ATTEMPTS
 
 
 def test_an_object_that_nobody_may_read_puts_its_case_aside(uploaded, server, tmp_path):
