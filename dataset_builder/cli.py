@@ -61,7 +61,8 @@ SourceOption = Annotated[
         "--source",
         metavar="NAME[:DIR]",
         help="Where volumes come from; repeatable. "
-        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, oai_knee:DIR, nnunet:DIR.",
+        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, oai_knee:DIR, nnunet:DIR. "
+        "DIR may be in object storage: s3://BUCKET/DIR.",
         show_default=False,
     ),
 ]

@@ -100,7 +100,7 @@ def test_a_cluster_builds_the_same_bytes_from_and_into_object_storage_and_reads_
     local = build(sources_in(here), tmp_path / "local", SMALL)
     assert (local.volumes, len(local.quarantined)) == (3, 1)
     kept = place_of_store("s3://scans/kept")
-    cluster = Dask(None, 2)
+    cluster = Dask(None, 1)
     try:
         build(sources_in(uploaded), tmp_path / "remote", SMALL, store=kept, engine=cluster)
         assert contents(tmp_path / "remote") == contents(tmp_path / "local")
