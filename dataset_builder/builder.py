@@ -60,7 +60,7 @@ from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.storage import is_remote
 from dataset_builder.split import Apart, split_of_dataset, subjects_apart
 from dataset_builder.store import StoredVolume, volume_notes, volumes_in, write_atomically
-from dataset_builder.worker import Quarantined, store_case, write_part
+from dataset_builder.worker import Quarantined, lost_case, store_case, write_part
 
 FEATURES = datasets.Features.from_arrow_schema(ROW_SCHEMA)
 SLICE_FEATURES = datasets.Features.from_arrow_schema(SLICE_SCHEMA)
@@ -169,7 +169,7 @@ def build(
                 verify_content=verify_content,
                 refuse=refuse,
             )
-            volumes = _fill_store(sources, read, engine, progress, quarantined)
+            volumes = _fill_store(sources, read, engine, progress, quarantined, partial(lost_case, strict=strict))
         else:
             volumes = _usable(volumes_in(slices_folder), refuse, strict, quarantined)
         parts = work / "parts"
@@ -264,11 +264,16 @@ def _put_in_place(target: Path, out: Path) -> None:
 
 
 def _each(
-    function: Callable[[T], R], items: Sequence[T], engine: Engine, stage: str, progress: Progress
+    function: Callable[[T], R],
+    items: Sequence[T],
+    engine: Engine,
+    stage: str,
+    progress: Progress,
+    lost: Callable[[T], R] | None = None,
 ) -> Iterator[R]:
     """Results of a function in the order of the items."""
     progress(stage, 0, len(items))
-    for done, result in enumerate(engine.each(function, items), 1):
+    for done, result in enumerate(engine.each(function, items, lost), 1):
         yield result
         progress(stage, done, len(items))
 
@@ -279,6 +284,7 @@ def _fill_store(
     engine: Engine,
     progress: Progress,
     quarantined: list[Quarantined],
+    lost: Callable[[tuple[Source, Case]], Quarantined],
 ) -> list[StoredVolume]:
     """Cut every case of every source into the store; cases that cannot be used are added to ``quarantined``."""
     cases = [(source, case) for source in sources for case in source.cases()]
@@ -291,7 +297,7 @@ def _fill_store(
                 remedy="Give each folder once; rename a case that two folders share.",
             )
     volumes = []
-    for result in _each(read, cases, engine, "volumes", progress):
+    for result in _each(read, cases, engine, "volumes", progress, lost):
         if isinstance(result, Quarantined):
             quarantined.append(result)
         else:

@@ -7,8 +7,9 @@ depends on where it was made. Only some items are under way at once, however man
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, Protocol, TypeVar
@@ -28,8 +29,18 @@ AHEAD = 8
 class Engine(Protocol):
     """Runs the work of a build."""
 
-    def each(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Results of a function in the order of the items; function, items and results survive pickling."""
+    def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
+        """Results of a function in the order of the items.
+
+        Args:
+            function: of an item; like items and results it survives pickling.
+            items: what to do.
+            lost: gives the result for an item that ends its worker process, also when it is tried again; by default
+                that ends the build.
+
+        Raises:
+            BuildError: if workers are lost.
+        """
 
     def close(self) -> None:
         """End what the engine started."""
@@ -48,31 +59,86 @@ class Processes:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
 
-    def each(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Results in the order of the items."""
+    def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
+        """Results in the order of the items. When a process is lost, those under way are done again one by one."""
         if self.count == 1:
             yield from map(function, items)
             return
-        if self._pool is None:
-            # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
-            share = memory.left() // self.count
-            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_begin, initargs=(share,))
-        pool = self._pool
+        coming, waiting = iter(items), deque[tuple[T, Future[R]]]()
         try:
-            yield from _in_order(lambda item: pool.submit(function, item), items, self.count * AHEAD)
-        except BrokenProcessPool as error:
-            self.close()
-            raise BuildError(
-                "A worker process was ended from outside, most often for want of memory.",
-                remedy="Give the same command again, it goes on where it was; with a smaller --num-proc if memory is "
-                "short.",
-            ) from error
+            while True:
+                for item in islice(coming, self.count * AHEAD - len(waiting)):
+                    waiting.append((item, self._submit(function, item)))
+                if not waiting:
+                    return
+                item, future = waiting[0]
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    self.close()
+                    yield from self._one_by_one(function, waiting, lost)
+                else:
+                    waiting.popleft()
+                    yield result
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _submit(self, function: Callable[[T], R], item: T) -> "Future[R]":
+        if self._pool is None:
+            self._pool = _pool_of(self.count)
+        try:
+            return self._pool.submit(function, item)
+        except BrokenProcessPool as error:  # is told where its result is asked for
+            failed: Future[R] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _one_by_one(
+        self, function: Callable[[T], R], waiting: "deque[tuple[T, Future[R]]]", lost: Callable[[T], R] | None
+    ) -> Iterator[R]:
+        """The results of what was under way: whichever item ends a process that does nothing else is to blame."""
+        pool = _pool_of(1)
+        try:
+            while waiting:
+                item, future = waiting.popleft()
+                try:
+                    if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
+                        future = pool.submit(function, item)
+                    result = future.result()
+                except BrokenProcessPool as error:
+                    pool.shutdown()
+                    pool = _pool_of(1)
+                    if lost is None or not _lives(pool):
+                        raise BuildError(
+                            "A worker process was ended from outside, most often for want of memory.",
+                            remedy="Give the same command again, it goes on where it was; with a smaller --num-proc if "
+                            "memory is short.",
+                        ) from error
+                    result = lost(item)
+                yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def close(self) -> None:
         """End the processes."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def _pool_of(count: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
+    share = memory.left() // count
+    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(share,))
+
+
+def _lives(pool: ProcessPoolExecutor) -> bool:
+    """Whether a process that has nothing to do stays."""
+    try:
+        return pool.submit(os.getpid).result() > 0
+    except BrokenProcessPool:
+        return False
 
 
 def _begin(share: int) -> None:
@@ -141,39 +207,42 @@ class Dask:
         """Address of the page that shows what the cluster does."""
         return str(self.client.dashboard_link)
 
-    def each(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
         """Results in the order of the items."""
         import distributed
 
+        def submit(item: T) -> Any:
+            return self.client.submit(function, item, pure=False, retries=2)
+
         workers = max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+        coming, waiting = iter(items), deque[tuple[T, Any]]()
         try:
-            yield from _in_order(
-                lambda item: self.client.submit(function, item, pure=False, retries=2), items, workers * AHEAD
-            )
-        except (distributed.KilledWorker, distributed.client.FutureCancelledError) as error:
-            raise BuildError(
-                "Workers of the cluster were lost again and again.",
-                value=str(error).partition("\n")[0],
-                remedy="Look at the workers' logs (memory?); give the same command again, it goes on where it was.",
-            ) from error
+            while True:
+                waiting.extend((item, submit(item)) for item in islice(coming, workers * AHEAD - len(waiting)))
+                if not waiting:
+                    return
+                item, future = waiting.popleft()
+                try:
+                    try:
+                        result = future.result()
+                    except distributed.KilledWorker:  # maybe only a neighbour of what ended its workers
+                        result = submit(item).result()
+                except (distributed.KilledWorker, distributed.client.FutureCancelledError) as error:
+                    if lost is None or not isinstance(error, distributed.KilledWorker):
+                        raise BuildError(
+                            "Workers of the cluster were lost again and again.",
+                            value=str(error).partition("\n")[0],
+                            remedy="Look at the workers' logs (memory?); give the same command again, it goes on where "
+                            "it was.",
+                        ) from error
+                    result = lost(item)
+                yield result
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
     def close(self) -> None:
         """Leave the cluster; end the one that was started here."""
         self.client.close()
         if self._cluster is not None:
             self._cluster.close()
-
-
-def _in_order(submit: Callable[[T], Any], items: Iterable[T], most: int) -> Iterator[Any]:
-    """Results in order, with at most so many items handed out."""
-    waiting: deque[Any] = deque()
-    try:
-        for item in items:
-            waiting.append(submit(item))
-            if len(waiting) >= most:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

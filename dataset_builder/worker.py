@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dataset_builder.errors import CaseError, MISGroundError, NameEncodingError, UnreadableError, naming
-from dataset_builder.memory import too_large
+from dataset_builder.errors import CaseError, MISGroundError, NameEncodingError, TooLargeError, UnreadableError, naming
+from dataset_builder.memory import REMEDY, too_large
 from dataset_builder.rows import ROW_SCHEMA, volume_rows
 from dataset_builder.settings import Settings
 from dataset_builder.sources.base import Case, Source
@@ -96,6 +96,16 @@ def store_case(
         if strict:
             raise
         return Quarantined.of(case, error)
+
+
+def lost_case(item: tuple[Source, Case], strict: bool) -> Quarantined:
+    """The record of a case whose worker process was ended from outside whenever it read it."""
+    error = TooLargeError(
+        "The process that read the case was ended from outside each time, most often for want of memory.", remedy=REMEDY
+    )
+    if strict:
+        raise error
+    return Quarantined.of(item[1], error)
 
 
 def _check_name(case: Case) -> None:

@@ -85,6 +85,31 @@ def test_a_killed_worker_process_is_told_as_what_it_is():
     assert "Give the same command again" in caught.value.remedy
 
 
+KILLER = "__import__('os')._exit(9)"
+
+
+def test_an_item_that_ends_its_process_is_found_and_the_others_are_done():
+    engine = Processes(2)
+    items = ["1", KILLER, "2", "3", KILLER + " # another", "4"]
+    assert list(engine.each(eval, items, len)) == [1, len(KILLER), 2, 3, len(items[4]), 4]
+    with pytest.raises(ZeroDivisionError):
+        list(engine.each(eval, ["1", "1 / 0"], len))
+    engine.close()
+
+
+def test_workers_that_cannot_live_at_all_are_not_blamed_on_items(monkeypatch):
+    monkeypatch.setattr(engines, "_begin", os._exit)
+    with pytest.raises(BuildError, match="worker process was ended"):
+        list(Processes(2).each(abs, [1, 2], abs))
+
+
+def test_an_item_that_ends_workers_of_a_cluster_is_found_and_the_others_are_done(cluster, monkeypatch):
+    monkeypatch.setattr(cluster._cluster.scheduler, "allowed_failures", 0)
+    assert list(cluster.each(eval, ["1", KILLER, "2"], len)) == [1, len(KILLER), 2]
+    with pytest.raises(BuildError, match="lost again and again"):
+        list(cluster.each(eval, [KILLER]))
+
+
 def test_only_some_items_are_handed_out_at_once():
     engine, taken = Processes(2), []
 

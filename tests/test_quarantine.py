@@ -17,7 +17,7 @@ from dataset_builder.phantom import torso, write_nnunet, write_totalsegmentator
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
-from dataset_builder.worker import Quarantined, store_case
+from dataset_builder.worker import Quarantined, lost_case, store_case
 
 SMALL = Settings(slices_per_volume=2, questions_per_volume=4, inputs=("slice",), views=("plain",), image_size=64)
 
@@ -269,6 +269,15 @@ def test_the_machines_trouble_is_not_the_cases(tmp_path, error):
     case = case_in(tmp_path)
     with pytest.raises(type(error)):
         store_case((Failing(error), case), SMALL, tmp_path / "store", None, False)
+
+
+def test_a_case_that_ended_its_process_is_put_aside_or_stops_the_build_if_strict(tmp_path):
+    case = case_in(tmp_path)
+    told = lost_case((Failing(None), case), strict=False)
+    assert (told.subject, told.reason) == ("one", "memory")
+    assert "MIS_GROUND_MEMORY" in told.remedy
+    with pytest.raises(CaseError, match="ended from outside"):
+        lost_case((Failing(None), case), strict=True)
 
 
 def test_no_folder_above_the_data_is_told(tmp_path):
