@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from dataset_builder.settings import Settings, digest
 from dataset_builder.sides import check_sides
 from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, save_slices
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.spool import in_order
 from dataset_builder.stacks import choose_stacks, cut_stack
 from dataset_builder.vocabulary import structures
 
@@ -183,7 +185,7 @@ def _note(path: Path) -> dict[str, object]:
     return note if isinstance(note, dict) else {}
 
 
-def volume_notes(volumes: Sequence[StoredVolume]) -> Iterator[dict[str, object]]:
+def volume_notes(volumes: Iterable[StoredVolume]) -> Iterator[dict[str, object]]:
     """What is noted of each volume: source, licence, citation, how it was stored."""
     for volume in volumes:
         yield _note(volume.path.with_suffix(".json"))
@@ -195,16 +197,33 @@ def volumes_in(store: Path) -> list[StoredVolume]:
     Raises:
         BuildError: if the folder holds none.
     """
-    found = []
-    for note_path in store.glob("*/*.json"):
-        note = _note(note_path)
-        path = note_path.with_suffix(".parquet")
-        if {"source", "subject"} <= note.keys() and path.exists():
-            found.append(StoredVolume(str(note["source"]), str(note["subject"]), path))
-    if not found:
+    return list(each_volume(store))
+
+
+def each_volume(store: Path, work: Path | None = None) -> Iterator[StoredVolume]:
+    """The same, one after the other: a store of any size does not fill the memory.
+
+    Args:
+        work: a folder for temporary files.
+    """
+    first = True
+    for volume in in_order(_finished(store), key=lambda volume: (volume.source, volume.subject), folder=work):
+        first = False
+        yield volume
+    if first:
         raise BuildError(
             "The slice store holds no finished volume.",
             file=store,
             remedy="Fill it with: mis-ground build --source NAME[:DIR] --store DIR.",
         )
-    return sorted(found, key=lambda volume: (volume.source, volume.subject))
+
+
+def _finished(store: Path) -> Iterator[StoredVolume]:
+    for folder in store.iterdir() if store.is_dir() else ():
+        with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
+            for entry in entries:
+                path = folder / entry.name
+                if path.suffix == ".json":
+                    note, path = _note(path), path.with_suffix(".parquet")
+                    if {"source", "subject"} <= note.keys() and path.exists():
+                        yield StoredVolume(str(note["source"]), str(note["subject"]), path)
