@@ -16,61 +16,42 @@ Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
 A training split is a data set of its own, with ``train`` in place of ``test``; no subject is in both.
 """
 
-import json
 import os
 import shutil
 import tempfile
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby, pairwise, product
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import datasets
-import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from dataset_builder.card import write_card
 from dataset_builder.engines import Engine, Processes
 from dataset_builder.errors import BuildError, CaseError, naming
-from dataset_builder.factors import (
-    INPUT_CONFIGS,
-    MODALITIES,
-    PLANES,
-    PROMPTS,
-    TERMINOLOGIES,
-    TEST,
-    Split,
-    cell_of,
-    config_name,
-    split_name,
-)
-from dataset_builder.mixture import settings_of_volumes
-from dataset_builder.parquet import open_writer
-from dataset_builder.record import SLICES
+from dataset_builder.factors import INPUT_CONFIGS, MODALITIES, PLANES, TEST, Split, config_name
+from dataset_builder.merging import Merge, cells, file_of
+from dataset_builder.mixture import Mixture
+from dataset_builder.parquet import FileNote
+from dataset_builder.quarantine import QUARANTINE_NAME, Quarantine
+from dataset_builder.record import SLICES, Key
 from dataset_builder.rows import ROW_SCHEMA, VERSION
 from dataset_builder.settings import Settings, digest
-from dataset_builder.slices import SLICE_SCHEMA, read_slices
+from dataset_builder.slices import SLICE_SCHEMA
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.storage import is_remote
 from dataset_builder.split import Apart, split_of_dataset, subjects_apart
-from dataset_builder.store import StoredVolume, volume_notes, volumes_in, write_atomically
-from dataset_builder.worker import Quarantined, lost_case, store_case, write_part
+from dataset_builder.spool import Long, Spool, in_order
+from dataset_builder.store import StoredVolume, each_volume, volume_notes, volumes_in
+from dataset_builder.worker import Part, Quarantined, lost_case, store_case, write_part
 
 FEATURES = datasets.Features.from_arrow_schema(ROW_SCHEMA)
 SLICE_FEATURES = datasets.Features.from_arrow_schema(SLICE_SCHEMA)
 """Features of a row, and of a slice, as ``load_dataset`` shows them."""
-
-CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view")
-"""The columns that decide a row's config and split."""
-
-ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
-"""A row group is closed at whichever comes first: the Hub's viewer and streaming read whole groups."""
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``."""
@@ -91,7 +72,7 @@ class BuildSummary:
     volumes: int
     slices: int
     rows: dict[tuple[str, str], int]  # (config, split) -> rows
-    quarantined: list[Quarantined]
+    quarantined: Quarantine
     data_bytes: int
 
     @property
@@ -157,8 +138,11 @@ def build(
             store.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(_only_build(store))
         work.mkdir(parents=True, exist_ok=True)
+        held.enter_context(naming(work))
         slices_folder = store or work / "store"
-        quarantined: list[Quarantined] = []
+        quarantined = Quarantine(work / QUARANTINE_NAME)
+        held.callback(quarantined.close)
+        volumes: Spool[StoredVolume] = Spool(work / "volumes")
         if sources:
             read = partial(
                 store_case,
@@ -169,15 +153,19 @@ def build(
                 verify_content=verify_content,
                 refuse=refuse,
             )
-            volumes = _fill_store(sources, read, engine, progress, quarantined, partial(lost_case, strict=strict))
+            lost = partial(lost_case, strict=strict)
+            _fill_store(sources, read, lost, engine, progress, volumes, quarantined, work)
         else:
-            volumes = _usable(volumes_in(slices_folder), refuse, strict, quarantined)
-        parts = work / "parts"
-        shutil.rmtree(parts, ignore_errors=True)
-        parts.mkdir()
-        make = partial(write_part, vocabulary=vocabulary, folder=parts)
-        made = list(_each(make, list(_to_ask(volumes, settings)), engine, "questions", progress))
-        if not any(made):
+            _find_usable(each_volume(slices_folder, work), refuse, strict, volumes, quarantined)
+        folder = work / "parts"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        make = partial(write_part, vocabulary=vocabulary, folder=folder, split=split)
+        parts: Spool[Part] = Spool(work / "made")
+        for part in _each(make, _ToAsk(volumes, settings), engine, "questions", progress):
+            if part is not None:
+                parts.add(part)
+        if not len(parts):
             raise BuildError(
                 "No question could be asked of these volumes.",
                 value=f"{len(volumes)} usable volumes, {len(quarantined)} in quarantine"
@@ -186,17 +174,20 @@ def build(
             )
         target = work / "dataset"
         shutil.rmtree(target, ignore_errors=True)
-        rows, names = _merge([path for path in made if path], target / "data", split, progress)
-        slices = _merge_slices(volumes, target / SLICES / f"{split}.parquet")
-        lines = [json.dumps(asdict(case), ensure_ascii=False) + "\n" for case in quarantined]
-        write_atomically(target / "quarantine.jsonl", "".join(lines))
+        target.mkdir()
+        made, names = _merge(parts, volumes, target, split, engine, progress)
+        slices = made.pop((SLICES, split))
+        known = {file_of(key): note for key, note in made.items()} | {file_of((SLICES, split)): slices}
+        rows = {key: note.rows for key, note in made.items()}
+        quarantined.move_to(target / QUARANTINE_NAME)
         own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
-        with naming(target):
-            write_card(target, settings, rows, slices, volume_notes(volumes), names, len(quarantined), own, split)
+        notes = volume_notes(volumes)
+        write_card(target, settings, rows, slices.rows, notes, names, len(quarantined), own, split, known)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         _put_in_place(target, out)
+        quarantined.path = out / QUARANTINE_NAME
         shutil.rmtree(work, ignore_errors=True)
-    return BuildSummary(out, len(volumes), slices, rows, quarantined, size)
+    return BuildSummary(out, len(volumes), slices.rows, rows, quarantined, size)
 
 
 def _check_target(out: Path, split: Split) -> None:
@@ -265,7 +256,7 @@ def _put_in_place(target: Path, out: Path) -> None:
 
 def _each(
     function: Callable[[T], R],
-    items: Sequence[T],
+    items: Long[T],
     engine: Engine,
     stage: str,
     progress: Progress,
@@ -278,126 +269,115 @@ def _each(
         progress(stage, done, len(items))
 
 
+class _Planned:
+    """Every case of every source, sorted by source and subject; listed once, then read from a file.
+
+    Args:
+        sources: that list the cases.
+        work: a folder for files.
+
+    Raises:
+        BuildError: if two cases have the same name.
+    """
+
+    def __init__(self, sources: Sequence[Source], work: Path) -> None:
+        self._sources = sources
+        self._cases: Spool[tuple[int, Case]] = Spool(work / "cases")
+        listed = ((number, case) for number, source in enumerate(sources) for case in source.cases())
+        before = None
+        for number, case in in_order(listed, key=lambda item: (item[1].source, item[1].subject), folder=work):
+            if (case.source, case.subject) == before:
+                raise BuildError(
+                    "Two cases have the same source and subject.",
+                    value=f"{case.source}/{case.subject}",
+                    remedy="Give each folder once; rename a case that two folders share.",
+                )
+            self._cases.add((number, case))
+            before = (case.source, case.subject)
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __iter__(self) -> Iterator[tuple[Source, Case]]:
+        return ((self._sources[number], case) for number, case in self._cases)
+
+
 def _fill_store(
     sources: Sequence[Source],
     read: Callable[[tuple[Source, Case]], "StoredVolume | Quarantined"],
+    lost: Callable[[tuple[Source, Case]], Quarantined],
     engine: Engine,
     progress: Progress,
-    quarantined: list[Quarantined],
-    lost: Callable[[tuple[Source, Case]], Quarantined],
-) -> list[StoredVolume]:
+    volumes: Spool[StoredVolume],
+    quarantined: Quarantine,
+    work: Path,
+) -> None:
     """Cut every case of every source into the store; cases that cannot be used are added to ``quarantined``."""
-    cases = [(source, case) for source in sources for case in source.cases()]
-    cases.sort(key=lambda item: (item[1].source, item[1].subject))
-    for (_, one), (_, case) in pairwise(cases):
-        if (one.source, one.subject) == (case.source, case.subject):
-            raise BuildError(
-                "Two cases have the same source and subject.",
-                value=f"{case.source}/{case.subject}",
-                remedy="Give each folder once; rename a case that two folders share.",
-            )
-    volumes = []
-    for result in _each(read, cases, engine, "volumes", progress, lost):
+    for result in _each(read, _Planned(sources, work), engine, "volumes", progress, lost):
         if isinstance(result, Quarantined):
-            quarantined.append(result)
+            quarantined.add(result)
         else:
-            volumes.append(result)
-    return volumes
+            volumes.add(result)
 
 
-def _usable(
-    volumes: Iterable[StoredVolume], refuse: Apart, strict: bool, quarantined: list[Quarantined]
-) -> list[StoredVolume]:
+def _find_usable(
+    found: Iterable[StoredVolume],
+    refuse: Apart,
+    strict: bool,
+    volumes: Spool[StoredVolume],
+    quarantined: Quarantine,
+) -> None:
     """The volumes of a store that may be in this split; the others are added to ``quarantined``."""
-    usable = []
-    for volume in volumes:
+    for volume in found:
         try:
             refuse(volume.source, volume.subject)
-            usable.append(volume)
+            volumes.add(volume)
         except CaseError as error:
             if strict:
                 raise
-            quarantined.append(Quarantined.of(Case(volume.source, volume.subject, volume.modality, ""), error))
-    return usable
+            quarantined.add(Quarantined.of(Case(volume.source, volume.subject, volume.modality, ""), error))
 
 
-def _to_ask(volumes: Sequence[StoredVolume], settings: Settings) -> Iterator[tuple[int, StoredVolume, Settings]]:
+class _ToAsk:
     """Number, volume and its own settings of every volume that is asked about."""
-    if settings.ct_share is None:
-        own: list[Settings | None] = [settings] * len(volumes)
-    else:
-        own = settings_of_volumes([(volume.identity, volume.modality) for volume in volumes], settings)
-    for number, (volume, of_volume) in enumerate(zip(volumes, own, strict=True)):
-        if of_volume is not None:
-            yield number, volume, of_volume
 
+    def __init__(self, volumes: Long[StoredVolume], settings: Settings) -> None:
+        self._volumes = volumes
+        self._mixture = Mixture(settings)
+        self._kinds = bytearray()  # of each volume; none if it does not matter
+        if settings.ct_share is not None:
+            for volume in volumes:
+                self._kinds.append(MODALITIES.index(volume.modality))
+                self._mixture.count(volume.identity, volume.modality)
+        self._count = sum(1 for _ in self) if settings.ct_share is not None else len(volumes)
 
-def cells(split: Split = TEST) -> Iterator[tuple[str, str]]:
-    """Config and split of every cell of a data set of that split, in a fixed order."""
-    for modality, plane, terminology, prompt in product(MODALITIES, PLANES, TERMINOLOGIES, PROMPTS):
-        yield config_name(modality, plane), split_name(terminology, prompt)
-    for config in INPUT_CONFIGS:
-        yield config, split
+    def __len__(self) -> int:
+        return self._count
 
-
-class _CellWriter:
-    """Writes one cell's Parquet file, gathering rows of many volumes into row groups."""
-
-    def __init__(self, writer: pq.ParquetWriter) -> None:
-        self._writer = writer
-        self._waiting: list[pa.Table] = []
-
-    def add(self, table: pa.Table) -> None:
-        self._waiting.append(table)
-        waiting_rows = sum(part.num_rows for part in self._waiting)
-        if waiting_rows >= ROW_GROUP_ROWS or sum(part.nbytes for part in self._waiting) >= ROW_GROUP_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._waiting:
-            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP_ROWS)
-            self._waiting = []
+    def __iter__(self) -> Iterator[tuple[int, StoredVolume, Settings]]:
+        for number, volume in enumerate(self._volumes):
+            kind = MODALITIES[self._kinds[number]] if self._kinds else MODALITIES[0]
+            settings = self._mixture.settings_of(volume.identity, kind)
+            if settings is not None:
+                yield number, volume, settings
 
 
 def _merge(
-    parts: Sequence[Path], folder: Path, split: Split, progress: Progress
-) -> tuple[dict[tuple[str, str], int], list[str]]:
-    """Put the volumes' rows together, a file a cell; returns rows by (config, split) and the structures asked.
-
-    Cell after cell, so that the pictures of one row group are all that is in memory.
-    """
+    parts: Long[Part], volumes: Long[StoredVolume], folder: Path, split: Split, engine: Engine, progress: Progress
+) -> tuple[dict[Key, FileNote], list[str]]:
+    """Put the volumes' rows together, a file a cell, and their slices; returns the files and the structures asked."""
     names: set[str] = set()
-    where: dict[tuple[str, str], tuple[array[int], array[int]]] = {}  # part and row, of every row of a cell
-    for number, part in enumerate(parts):
-        with pa.memory_map(str(part)) as file:
-            table = pa.ipc.open_file(file).read_all()
-            for row, factors in enumerate(table.select(CELL_COLUMNS).to_pylist()):
-                of_cell = where.setdefault(cell_of(**factors, split=split), (array("I"), array("I")))
-                of_cell[0].append(number)
-                of_cell[1].append(row)
-            names.update(name for asked in table["structures"].to_pylist() for name in asked)
-    found = [cell for cell in cells(split) if cell in where]
-    progress("data set", 0, len(found))
-    for done, cell in enumerate(found, 1):
-        with open_writer(folder / cell[0] / f"{cell[1]}.parquet", ROW_SCHEMA) as opened:
-            writer = _CellWriter(opened)
-            for number, pairs in groupby(zip(*where[cell], strict=True), key=itemgetter(0)):
-                with pa.memory_map(str(parts[number])) as file:
-                    writer.add(pa.ipc.open_file(file).read_all().take([row for _, row in pairs]))
-            writer.flush()
-        progress("data set", done, len(found))
-    return {cell: len(where[cell][0]) for cell in found}, sorted(names)
-
-
-def _merge_slices(volumes: Iterable[StoredVolume], path: Path) -> int:
-    """The slices of all volumes as one file; returns their number."""
-    count = 0
-    with open_writer(path, SLICE_SCHEMA) as writer:
-        for volume in volumes:
-            table = read_slices(volume.path).cast(SLICE_SCHEMA)
-            writer.write_table(table)
-            count += table.num_rows
-    return count
+    sizes: dict[Key, int] = {}
+    for part in parts:
+        names.update(part.names)
+        for cell, size in zip(part.cells, part.sizes, strict=True):
+            sizes[cell] = sizes.get(cell, 0) + size
+    # The longest work first: where there are many processes, none is left with it at the end.
+    keys = sorted(sizes, key=lambda cell: -sizes[cell])
+    if len(volumes):
+        keys.insert(1, (SLICES, split))
+    notes = dict(zip(keys, _each(Merge(parts, volumes, folder), keys, engine, "data set", progress), strict=True))
+    return {key: notes[key] for key in (*cells(split), (SLICES, split)) if key in notes}, sorted(names)
 
 
 @dataclass
@@ -460,14 +440,14 @@ class MISGround(datasets.GeneratorBasedBuilder):
     def _make_files(self) -> dict[str, Path]:
         """Every question of this config asked and drawn once: the Parquet file of each split, or of each cell."""
         self._work = tempfile.TemporaryDirectory(prefix="mis-ground-")  # goes away with the builder
-        parts, data = Path(self._work.name) / "parts", Path(self._work.name) / "data"
+        parts, data = Path(self._work.name) / "parts", Path(self._work.name)
         parts.mkdir()
         vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
-        asked = _to_ask(volumes_in(Path(self.config.store)), self.config.settings)
+        asked = _ToAsk(volumes_in(Path(self.config.store)), self.config.settings)
         only = None if self.config.name == "all" else self.config.name
-        made = [write_part(item, vocabulary, parts, only) for item in asked]
-        rows, _ = _merge([path for path in made if path], data, TEST, _silent)
-        return {split if only else f"{config}/{split}": data / config / f"{split}.parquet" for config, split in rows}
+        made = [write_part(item, vocabulary, parts, TEST, only) for item in asked]
+        rows, _ = _merge([part for part in made if part], [], data, TEST, Processes(), _silent)
+        return {key[1] if only else "/".join(key): data / file_of(key) for key in rows}
 
     def _generate_examples(self, files: Sequence[Path], key: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
         for file in files:

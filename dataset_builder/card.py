@@ -34,6 +34,7 @@ from dataset_builder.factors import (
     Split,
 )
 from dataset_builder.licences import licence, most_restrictive
+from dataset_builder.parquet import NOTHING_KNOWN, FileNote
 from dataset_builder.record import RECORD_NAME, SLICES, Key, Record, record_to_text
 from dataset_builder.settings import Settings
 
@@ -61,6 +62,7 @@ def write_card(
     quarantined: int = 0,
     vocabulary: str = "",
     split: Split = TEST,
+    known: Mapping[str, FileNote] = NOTHING_KNOWN,
 ) -> Path:
     """Write card, record, Croissant file and example pictures into a data set folder.
 
@@ -74,12 +76,13 @@ def write_card(
         quarantined: number of cases that could not be used.
         vocabulary: text of the user's own structures, if any.
         split: what the data set is for.
+        known: what was noted of the data files when they were written, by their paths in the folder.
     """
     splits = {key: [f"data/{key[0]}/{key[1]}.parquet"] for key in rows}
     if slices:
         splits[SLICES, split] = [f"{SLICES}/{split}.parquet"]
-    build = describe_build(folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split)
-    hashes = file_hashes(folder)
+    build = describe_build(folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split, known)
+    hashes = file_hashes(folder, known)
     record = Record((build,), content_version(hashes))
     (folder / RECORD_NAME).write_text(record_to_text(record), encoding="utf-8")
     (folder / CROISSANT_NAME).write_text(croissant_text(record, hashes), encoding="utf-8")

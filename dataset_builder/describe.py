@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from dataset_builder.factors import PROMPTS, TERMINOLOGIES, TEST, Split
 from dataset_builder.package import package_version
+from dataset_builder.parquet import NOTHING_KNOWN, FileNote, note_file, sha256_of
 from dataset_builder.record import BuildNote, Example, Fairness, Key, SourceNote, SplitNote
 from dataset_builder.rows import VERSION
 from dataset_builder.settings import Settings
@@ -29,6 +30,8 @@ _COMMON = {
 }
 """What an example on the card should be like."""
 
+_ROWS_AT_A_TIME = 4096
+
 _ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view"]
 
 
@@ -42,6 +45,7 @@ def describe_build(
     quarantined: int,
     vocabulary: str = "",
     split: Split = TEST,
+    known: Mapping[str, FileNote] = NOTHING_KNOWN,
 ) -> BuildNote:
     """The note of a build whose data files are all there; writes the examples' pictures into the folder.
 
@@ -55,6 +59,7 @@ def describe_build(
         quarantined: number of cases that could not be used.
         vocabulary: text of the user's own structures.
         split: what the build is for.
+        known: what was noted of files already, by their paths in the folder.
     """
     questions = [folder / file for key, files in splits.items() if key[0] != "slices" for file in files]
     features = {"rows": _features(questions[0])}
@@ -71,28 +76,28 @@ def describe_build(
         slices=slices,
         quarantined=quarantined,
         features=features,
-        splits={key: note_split(folder, files) for key, files in splits.items()},
+        splits={key: note_split(folder, files, known) for key, files in splits.items()},
         examples=tuple(_write_examples(folder, questions)),
         fairness=tuple(_fairness(questions)),
         split=split,
     )
 
 
-def note_split(folder: Path, files: Sequence[str]) -> SplitNote:
-    """Rows and sizes of a split's files."""
-    paths = [folder / file for file in files]
-    rows = sum(pq.read_metadata(path).num_rows for path in paths)
-    memory = sum(batch.nbytes for path in paths for batch in pq.ParquetFile(path).iter_batches(batch_size=256))
-    return SplitNote(rows, sum(path.stat().st_size for path in paths), memory, tuple(files))
+def note_split(folder: Path, files: Sequence[str], known: Mapping[str, FileNote] = NOTHING_KNOWN) -> SplitNote:
+    """Rows and sizes of a split's files; those that are ``known`` are not looked at again."""
+    notes = [known.get(file) or note_file(folder / file) for file in files]
+    return SplitNote(
+        rows=sum(note.rows for note in notes),
+        file_bytes=sum(note.file_bytes for note in notes),
+        memory_bytes=sum(note.memory_bytes for note in notes),
+        files=tuple(files),
+    )
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of each data file, by its path in the folder."""
-    found = {}
-    for path in sorted(folder.rglob("*.parquet")):
-        with path.open("rb") as file:
-            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+def file_hashes(folder: Path, known: Mapping[str, FileNote] = NOTHING_KNOWN) -> dict[str, str]:
+    """The sha256 of each data file, by its path in the folder; those that are ``known`` are not read again."""
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
+    return {name: known[name].sha256 if name in known else sha256_of(path) for name, path in paths.items()}
 
 
 def content_version(hashes: Mapping[str, str]) -> str:
@@ -127,7 +132,7 @@ def _fairness(paths: Sequence[Path]) -> Iterator[Fairness]:
     chance: dict[str, float] = defaultdict(float)
     for path in paths:
         answers: dict[str, Counter[str]] = defaultdict(Counter)
-        for row in pq.read_table(path, columns=_ANSWERS).to_pylist():
+        for row in _rows(path, _ANSWERS):
             if row["input"] == "blank" or row["view"] != "plain":
                 continue
             of = count[row["terminology"]]
@@ -155,8 +160,7 @@ def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
     """The question of each prompt that is most like the others of its kind, with its picture beside the card."""
     best: dict[str, tuple[int, Path, int]] = {}
     for path in paths:
-        table = pq.read_table(path, columns=["prompt", *_COMMON]).to_pylist()
-        for number, row in enumerate(table):
+        for number, row in enumerate(_rows(path, ["prompt", *_COMMON])):
             liked = sum(row[name] == value for name, value in _COMMON.items())
             if row["prompt"] not in best or liked > best[row["prompt"]][0]:
                 best[row["prompt"]] = (liked, path, number)
@@ -171,6 +175,12 @@ def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
             alt = f"{row['plane']} {row['modality'].upper()} slice, {marked}"
             texts = (row["question"], tuple(row["options"]), row["answer"], row["source"], row["licence"])
             yield Example(prompt, *texts, picture=picture, alt=alt)
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Some columns of all rows, some rows at a time."""
+    for batch in pq.ParquetFile(path).iter_batches(columns=list(columns), batch_size=_ROWS_AT_A_TIME):
+        yield from batch.to_pylist()
 
 
 def _row(path: Path, number: int) -> dict[str, Any]:

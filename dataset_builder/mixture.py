@@ -5,10 +5,15 @@ kind share what is left to them evenly, by pairs. All volumes stay in: few quest
 many about few.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from dataset_builder.factors import Input, Modality
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.factors import MODALITIES, Input, Modality
 from dataset_builder.seeding import digest
 from dataset_builder.settings import Settings
 
@@ -20,11 +25,65 @@ def settings_of_volumes(volumes: Sequence[tuple[str, Modality]], settings: Setti
         volumes: what names the volume ("source/subject") and its modality, of all volumes of the build.
         settings: of the build; without ``ct_share``, or where one modality is all there is, they hold for every volume.
     """
-    if settings.ct_share is None or len({modality for _, modality in volumes}) < 2:
-        return [settings] * len(volumes)
-    of_slices = _quotas(volumes, settings.questions_per_volume or 0, settings.ct_share, settings.seed)
-    of_stacks = _quotas(volumes, settings.stack_questions_per_volume or 0, settings.ct_share, settings.seed)
-    return [_limited(settings, slices, stacks) for slices, stacks in zip(of_slices, of_stacks, strict=True)]
+    mixture = Mixture(settings)
+    for name, modality in volumes:
+        mixture.count(name, modality)
+    return [mixture.settings_of(name, modality) for name, modality in volumes]
+
+
+@dataclass(frozen=True)
+class _Quotas:
+    """Rows of each volume of one modality: ``low``, or ``high`` for those that drew no more than ``last``."""
+
+    low: int
+    high: int
+    last: int
+
+    def of(self, drawn: int) -> int:
+        return self.high if drawn <= self.last else self.low
+
+
+class Mixture:
+    """The share of each volume: first all are counted, which takes eight bytes a volume, then each is asked for.
+
+    Args:
+        settings: of the build.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._drawn = {kind: array("Q") for kind in MODALITIES}
+        self._known: dict[tuple[int, int], Settings | None] = {}
+
+    def count(self, name: str, modality: Modality) -> None:
+        """Count a volume in."""
+        self._drawn[modality].append(self._draw(name))
+
+    def settings_of(self, name: str, modality: Modality) -> Settings | None:
+        """The settings for a volume that was counted; ``None`` if nothing is asked of it."""
+        if self._quotas is None:
+            return self._settings
+        drawn = self._draw(name)
+        slices, stacks = (quotas[modality].of(drawn) for quotas in self._quotas)
+        if (slices, stacks) not in self._known:
+            self._known[slices, stacks] = _limited(self._settings, slices, stacks)
+        return self._known[slices, stacks]
+
+    def _draw(self, name: str) -> int:
+        """Who gets a pair more is drawn, and does not turn on who else is there: the smallest numbers do."""
+        return int(digest("mixture", self._settings.seed, name), 16)
+
+    @cached_property
+    def _quotas(self) -> tuple[Mapping[Modality, _Quotas], Mapping[Modality, _Quotas]] | None:
+        """Of slices and of stacks."""
+        settings = self._settings
+        if settings.ct_share is None or not all(self._drawn.values()):
+            return None
+        drawn = {kind: np.sort(np.frombuffer(numbers, np.uint64)) for kind, numbers in self._drawn.items()}
+        return (
+            _quotas(drawn, settings.questions_per_volume or 0, settings.ct_share),
+            _quotas(drawn, settings.stack_questions_per_volume or 0, settings.ct_share),
+        )
 
 
 def _limited(settings: Settings, slices: int, stacks: int) -> Settings | None:
@@ -41,29 +100,29 @@ def _limited(settings: Settings, slices: int, stacks: int) -> Settings | None:
     )
 
 
-def _quotas(volumes: Sequence[tuple[str, Modality]], most: int, ct_share: float, seed: int) -> list[int]:
-    """Rows of each volume, none more than ``most``, together as many as the proportion of the modalities allows."""
-    share = {"ct": ct_share, "mri": 1 - ct_share}
-    count = {kind: sum(modality == kind for _, modality in volumes) for kind in share}
-    total = min(most * count[kind] / share[kind] for kind in share)
-    quota: dict[str, int] = {}
-    for kind in share:
-        # Who gets a pair more is drawn, and does not turn on who else is there.
-        names = sorted(
-            (name for name, modality in volumes if modality == kind), key=lambda name: digest("mixture", seed, name)
-        )
-        quota |= zip(names, _spread(total * share[kind], len(names), most), strict=True)
-    return [quota[name] for name, _ in volumes]
+def _quotas(drawn: Mapping[Modality, npt.NDArray[np.uint64]], most: int, ct_share: float) -> dict[Modality, _Quotas]:
+    """Rows of each volume, none more than ``most``, together as many as the proportion of the modalities allows.
+
+    Args:
+        drawn: the numbers that the volumes of each modality drew, ascending.
+    """
+    share: dict[Modality, float] = {"ct": ct_share, "mri": 1 - ct_share}
+    total = min(most * len(drawn[kind]) / share[kind] for kind in share)
+    quotas = {}
+    for kind, numbers in drawn.items():
+        low, high, more = _spread(total * share[kind], len(numbers), most)
+        quotas[kind] = _Quotas(low, high, int(numbers[more - 1]) if more else -1)
+    return quotas
 
 
-def _spread(total: float, volumes: int, most: int) -> list[int]:
-    """``total`` rows over so many volumes: evenly, by pairs, the first ones getting a pair more."""
-    quota, left = [0] * volumes, total
-    while quota[-1] < most:
-        step = min(2, most - quota[-1])
+def _spread(total: float, volumes: int, most: int) -> tuple[int, int, int]:
+    """``total`` rows over so many volumes, evenly, by pairs: (rows of each, rows of the first ones, how many these)."""
+    rows, left = 0, total
+    while rows < most:
+        step = min(2, most - rows)
         more = min(volumes, round(left / step))
-        quota[:more] = [rows + step for rows in quota[:more]]
         if more < volumes:
-            break
+            return rows, rows + step, more
+        rows += step
         left -= more * step
-    return quota
+    return rows, rows, 0

@@ -5,9 +5,12 @@ Hub's storage finds byte ranges that it has already, and a codec would change al
 Each picture stands once in a row group, however many rows show it: in the column's dictionary page.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -65,6 +68,38 @@ def _columns(schema: pa.Schema) -> list[str]:
             yield name
 
     return [leaf for field in schema for leaf in leaves(field.name, field.type)]
+
+
+@dataclass(frozen=True)
+class FileNote:
+    """What is in a data file.
+
+    Args:
+        rows: how many.
+        file_bytes, memory_bytes: size of the file, and of the rows in memory.
+        sha256: of the file, in hexadecimal.
+    """
+
+    rows: int
+    file_bytes: int
+    memory_bytes: int
+    sha256: str
+
+
+NOTHING_KNOWN: Mapping[str, FileNote] = MappingProxyType({})
+"""Nothing was noted of any file yet."""
+
+
+def note_file(path: Path) -> FileNote:
+    """Look at a file: all of it is read."""
+    memory = sum(batch.nbytes for batch in pq.ParquetFile(path).iter_batches(batch_size=256))
+    return FileNote(pq.read_metadata(path).num_rows, path.stat().st_size, memory, sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fits(path: Path) -> bool:

@@ -13,9 +13,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice, tee
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +30,7 @@ from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices,
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.remote import blaming, stamps
 from dataset_builder.sources.storage import (
+    TOGETHER,
     files_below,
     get_bytes,
     get_many,
@@ -38,6 +41,7 @@ from dataset_builder.sources.storage import (
     storage_of,
     telling,
 )
+from dataset_builder.spool import in_order
 from dataset_builder.stacks import choose_stacks, cut_stack
 from dataset_builder.vocabulary import structures
 
@@ -216,11 +220,14 @@ def _note(path: Path) -> dict[str, object]:
         return {}
 
 
-def _notes(paths: Sequence[Path]) -> Iterator[dict[str, object]]:
+def _notes(paths: Iterable[Path]) -> Iterator[dict[str, object]]:
     """Many notes, in their order."""
-    if paths and is_remote(paths[0]):
-        return map(_parsed, get_many(paths))
-    return map(_note, paths)
+    coming = iter(paths)
+    for first in coming:
+        if is_remote(first):
+            yield from map(_parsed, get_many([first, *islice(coming, TOGETHER - 1)]))
+        else:
+            yield _note(first)
 
 
 def _parsed(content: bytes) -> dict[str, object]:
@@ -231,9 +238,9 @@ def _parsed(content: bytes) -> dict[str, object]:
     return note if isinstance(note, dict) else {}
 
 
-def volume_notes(volumes: Sequence[StoredVolume]) -> Iterator[dict[str, object]]:
+def volume_notes(volumes: Iterable[StoredVolume]) -> Iterator[dict[str, object]]:
     """What is noted of each volume: source, licence, citation, how it was stored."""
-    yield from _notes([volume.path.with_suffix(".json") for volume in volumes])
+    yield from _notes(volume.path.with_suffix(".json") for volume in volumes)
 
 
 def volumes_in(store: Path) -> list[StoredVolume]:
@@ -242,16 +249,44 @@ def volumes_in(store: Path) -> list[StoredVolume]:
     Raises:
         BuildError: if the folder holds none.
     """
-    files = set(files_below(store) if is_remote(store) else store.glob("*/*"))
-    notes = [path for path in files if path.suffix == ".json" and path.with_suffix(".parquet") in files]
-    found = []
-    for path, note in zip(notes, _notes(notes), strict=True):
-        if {"source", "subject"} <= note.keys():
-            found.append(StoredVolume(str(note["source"]), str(note["subject"]), path.with_suffix(".parquet")))
-    if not found:
+    return list(each_volume(store))
+
+
+def each_volume(store: Path, work: Path | None = None) -> Iterator[StoredVolume]:
+    """The same, one after the other: a store of any size does not fill the memory.
+
+    Args:
+        work: a folder for temporary files.
+    """
+    first = True
+    for volume in in_order(_finished(store), key=lambda volume: (volume.source, volume.subject), folder=work):
+        first = False
+        yield volume
+    if first:
         raise BuildError(
             "The slice store holds no finished volume.",
             file=store,
             remedy="Fill it with: mis-ground build --source NAME[:DIR] --store DIR.",
         )
-    return sorted(found, key=lambda volume: (volume.source, volume.subject))
+
+
+def _finished(store: Path) -> Iterator[StoredVolume]:
+    paths, again = tee(_pairs(store))
+    for path, note in zip(paths, _notes(path.with_suffix(".json") for path in again), strict=True):
+        if {"source", "subject"} <= note.keys():
+            yield StoredVolume(str(note["source"]), str(note["subject"]), path)
+
+
+def _pairs(store: Path) -> Iterator[Path]:
+    """The Parquet files that have a note beside them."""
+    if is_remote(store):
+        files = files_below(store)
+        there = set(files)
+        yield from (path for path in files if path.suffix == ".parquet" and path.with_suffix(".json") in there)
+        return
+    for folder in store.iterdir() if store.is_dir() else ():
+        with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
+            for entry in entries:
+                path = folder / entry.name
+                if path.suffix == ".json" and path.with_suffix(".parquet").exists():
+                    yield path.with_suffix(".parquet")

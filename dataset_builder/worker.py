@@ -6,15 +6,27 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from dataset_builder.errors import CaseError, MISGroundError, NameEncodingError, TooLargeError, UnreadableError, naming
+from dataset_builder.errors import (
+    CaseError,
+    MISGroundError,
+    NameEncodingError,
+    TooLargeError,
+    UnreadableError,
+    naming,
+)
+from dataset_builder.factors import TEST, Split, cell_of
 from dataset_builder.memory import REMEDY, too_large
 from dataset_builder.rows import ROW_SCHEMA, volume_rows
 from dataset_builder.settings import Settings
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.store import StoredVolume, store_volume
+
+CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view")
+"""The columns that decide a row's config and split."""
 
 
 @dataclass(frozen=True)
@@ -140,21 +152,51 @@ def _unreadable(error: OSError) -> UnreadableError:
     )
 
 
+@dataclass(frozen=True)
+class Part:
+    """The rows of one volume: an Arrow file with a record batch a cell.
+
+    Args:
+        path: of the file.
+        cells: config and split of each batch, in their order.
+        rows: of each batch.
+        sizes: of each batch, in bytes.
+        names: canonical names of the structures that are asked about.
+    """
+
+    path: Path
+    cells: tuple[tuple[str, str], ...]
+    rows: tuple[int, ...]
+    sizes: tuple[int, ...]
+    names: tuple[str, ...]
+
+
 def write_part(
-    item: tuple[int, StoredVolume, Settings], vocabulary: Path | None, folder: Path, only: str | None = None
-) -> Path | None:
+    item: tuple[int, StoredVolume, Settings],
+    vocabulary: Path | None,
+    folder: Path,
+    split: Split = TEST,
+    only: str | None = None,
+) -> Part | None:
     """The rows of one volume, or those of one config, as an Arrow file; ``None`` if there are none.
 
     The file has its name only when it is whole: on a cluster a lost worker's volume is done again by another one.
     """
     number, volume, settings = item
-    rows = list(volume_rows(volume, settings, vocabulary, only))
-    if not rows:
+    of_cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    names: set[str] = set()
+    for row in volume_rows(volume, settings, vocabulary, only):
+        of_cells.setdefault(cell_of(*(row[column] for column in CELL_COLUMNS), split), []).append(row)
+        names.update(row["structures"])
+    if not of_cells:
         return None
     path = folder / f"{number:08d}.arrow"
     unfinished = folder / f".{path.name}.{os.getpid()}"
-    table = pa.Table.from_pylist(rows, schema=ROW_SCHEMA)
-    with naming(path), pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    sizes = []
+    with naming(path), pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, ROW_SCHEMA) as writer:
+        for rows in of_cells.values():
+            batch = pa.RecordBatch.from_pylist(rows, schema=ROW_SCHEMA)
+            writer.write_batch(batch)
+            sizes.append(batch.nbytes)
     unfinished.replace(path)
-    return path
+    return Part(path, tuple(of_cells), tuple(map(len, of_cells.values())), tuple(sizes), tuple(sorted(names)))

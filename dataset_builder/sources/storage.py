@@ -33,7 +33,8 @@ ATTEMPTS = 3
 """What fails is tried so many times in all; most backends try several times by themselves, too."""
 WAIT_SECONDS = 1.0
 """Before the second attempt; twice that before the third."""
-_TOGETHER = 256
+TOGETHER = 256
+"""So many small files are asked for at once."""
 _HERE = ("file", "local")
 _AGAIN = "Give the same command again: it goes on where it was."
 
@@ -197,8 +198,8 @@ def get_many(paths: Sequence[Path]) -> Iterator[bytes]:
     Raises:
         SourceError: also if one is not there.
     """
-    for start in range(0, len(paths), _TOGETHER):
-        some = paths[start : start + _TOGETHER]
+    for start in range(0, len(paths), TOGETHER):
+        some = paths[start : start + TOGETHER]
         with telling(some[0].parent):
             got = again(partial(storage_of(some[0]).cat, [key_of(path) for path in some]))
             yield from (got[key_of(path)] for path in some)
