@@ -163,8 +163,9 @@ def _end_with_parent() -> None:
 class Dask:
     """A Dask cluster: an existing one, or one on this machine that lives as long as the engine.
 
-    Input files, slice store and output folder must be reachable under the same paths from every worker, as on a
-    cluster with a shared file system. A lost worker's volumes are done again by others.
+    The output folder must be reachable under the same path from every worker, as on a cluster with a shared file
+    system; input files and slice store, too, unless they are in object storage. A lost worker's volumes are done again
+    by others.
 
     Args:
         scheduler: address of a cluster's scheduler, such as ``tcp://10.0.0.1:8786``; ``None`` to start workers here.

@@ -41,7 +41,7 @@ _AGAIN = "Give the same command again: it goes on where it was."
 
 def is_url(text: str) -> bool:
     """Whether a place is given as a URL, not as a path of this machine."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
 
 
 def is_remote(path: Path) -> bool:
