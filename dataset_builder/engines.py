@@ -47,15 +47,25 @@ class Processes:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
 
+    def start(self) -> None:
+        """Start them now: they get ready while this process does something else."""
+        if self.count > 1 and self._pool is None:
+            pool = self._made()
+            for _ in range(self.count):
+                pool.submit(_get_ready)
+
+    def _made(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_end_with_parent)
+        return self._pool
+
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Results in the order of the items."""
         if self.count == 1:
             yield from map(function, items)
             return
-        if self._pool is None:
-            # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
-            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_end_with_parent)
-        pool = self._pool
+        pool = self._made()
         try:
             yield from _in_order(lambda item: pool.submit(function, item), items, self.count * AHEAD)
         except BrokenProcessPool as error:
@@ -71,6 +81,11 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def _get_ready() -> None:
+    """Import in a worker what a build's first piece of work would wait for."""
+    import dataset_builder.worker  # noqa: F401
 
 
 def _end_with_parent() -> None:
