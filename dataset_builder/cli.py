@@ -129,8 +129,10 @@ def _engine(name: str, scheduler: str | None, num_proc: int) -> Iterator["Engine
         raise MISGroundError("--engine takes one of: processes, dask.", value=name)
     if name == "processes" and scheduler is not None:
         raise MISGroundError("--scheduler is for a cluster.", value=scheduler, remedy="Give --engine dask, too.")
-    running: Engine = Processes(num_proc) if name == "processes" else Dask(scheduler, num_proc)
-    if isinstance(running, Dask):
+    running = Processes(num_proc) if name == "processes" else Dask(scheduler, num_proc)
+    if isinstance(running, Processes):
+        running.start()
+    else:
         errors.print(f"The cluster at work: {running.dashboard}", soft_wrap=True)
     try:
         yield running
@@ -210,7 +212,6 @@ def build_command(
     A case that cannot be used is put into quarantine.jsonl with its reason and remedy. A build that was stopped goes on
     where it was when the same command is given again.
     """
-    from dataset_builder.builder import build
     from dataset_builder.presets import with_preset
     from dataset_builder.settings import Settings
     from dataset_builder.sources import open_source
@@ -242,6 +243,8 @@ def build_command(
     of = cast(Split, split)
     sources = [open_source(spec, vocabulary, of) for spec in source]
     with _engine(engine, scheduler, num_proc) as running, progress_bars() as progress:
+        from dataset_builder.builder import build  # takes seconds, in which the workers get ready, too
+
         summary = build(
             sources,
             out,

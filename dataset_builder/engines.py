@@ -59,6 +59,13 @@ class Processes:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
 
+    def start(self) -> None:
+        """Start them now: they get ready while this process does something else."""
+        if self.count > 1 and self._pool is None:
+            self._pool = _pool_of(self.count)
+            for _ in range(self.count):
+                self._pool.submit(_get_ready)
+
     def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
         """Results in the order of the items. When a process is lost, those under way are done again one by one."""
         if self.count == 1:
@@ -146,6 +153,11 @@ def _begin(share: int) -> None:
     if not os.environ.get(memory.VARIABLE):  # which is of each process
         memory.set_share(share)
     _end_with_parent()
+
+
+def _get_ready() -> None:
+    """Import in a worker what a build's first piece of work would wait for."""
+    import dataset_builder.worker  # noqa: F401
 
 
 def _end_with_parent() -> None:

@@ -36,8 +36,9 @@ from dataset_builder.worker import Part
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
 """A row group is closed at whichever comes first: the Hub's viewer and streaming read whole groups."""
 
-MAX_SLICE_GROUPS = 2000
-"""The file of slices has a row group a volume as long as that makes no more; then one for two volumes, and so on."""
+MAX_SLICE_GROUPS = 500
+"""The file of slices has a row group a volume as long as that makes no more; then one for two volumes, and so on. A
+writer holds some 50 KB of each until the end."""
 
 
 def cells(split: Split = TEST) -> Iterator[Key]:
@@ -94,7 +95,8 @@ class Merge:
         with open_writer(path, SLICE_SCHEMA) as writer:
             for number, volume in enumerate(self.volumes, 1):
                 waiting.append(read_slices(volume.path).cast(SLICE_SCHEMA))
-                if len(waiting) == together or number == len(self.volumes):
+                full = sum(table.nbytes for table in waiting) >= ROW_GROUP_BYTES
+                if len(waiting) == together or full or number == len(self.volumes):
                     writer.write_table(pa.concat_tables(waiting))
                     waiting = []
 

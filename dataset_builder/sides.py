@@ -19,22 +19,70 @@ MIN_VOLUME_MM3 = 500.0
 """Smaller labels are crumbs, too small to be asked about in any slice."""
 
 
+_SLAB_VOXELS = 1 << 20
+"""A slab that stays in the processor's cache is counted several times faster than one that does not."""
+
+
 @remembered
 def label_profiles(volume: Volume) -> tuple[npt.NDArray[np.int64], ...]:
     """For each array axis the voxels of each label in each slice across it: three arrays [values, size of the axis]."""
-    labels = volume.labels
+    return profiles_of(volume.labels)
+
+
+def profiles_of(labels: npt.NDArray, slab_voxels: int = _SLAB_VOXELS) -> tuple[npt.NDArray[np.int64], ...]:
+    """The same of labels [I, J, K], unsigned; counted run by run along the axis in which the array lies in memory.
+
+    A label map has some hundred times fewer runs of equal labels than voxels. It is gone through slab by slab: one
+    pass, no large temporary arrays.
+    """
+    order = sorted(range(3), key=lambda axis: -abs(labels.strides[axis]))
+    flipped = tuple(slice(None, None, -1 if labels.strides[axis] < 0 else 1) for axis in order)
+    laid = labels.transpose(order)[flipped]  # as it lies in memory, unless it is a part of something larger
+    planes, rows, size = laid.shape
     values = int(labels.max(initial=0)) + 1
-    profiles = tuple(np.zeros((values, size), np.int64) for size in labels.shape)
-    # Slab by slab in the order in which the array lies in memory: one pass, no large temporary arrays.
-    outer, middle, inner = sorted(range(3), key=lambda axis: -abs(labels.strides[axis]))
-    for index, slab in enumerate(labels.transpose(outer, middle, inner)):
-        rows, columns = np.nonzero(slab)
-        found = slab[rows, columns].astype(np.int64)
-        profiles[outer][:, index] += np.bincount(found, minlength=values)
-        for axis, where in ((middle, rows), (inner, columns)):
-            size = labels.shape[axis]
-            profiles[axis][:] += np.bincount(found * size + where, minlength=values * size).reshape(values, size)
-    return profiles
+    of_planes, of_rows = np.zeros((values, planes), np.int64), np.zeros((values, rows), np.int64)
+    edges = np.zeros((values, size + 1), np.int64)  # at each index the runs that begin there less those that ended
+    step = max(1, slab_voxels // (rows * size))
+    for first in range(0, planes, step):
+        slab = np.ascontiguousarray(laid[first : first + step]).reshape(-1, size)
+        starts, lengths = _runs(slab)
+        found = slab.reshape(-1)[starts].astype(np.int64)
+        row, column = np.divmod(starts, size)
+        plane, row = np.divmod(row, rows)
+        thick = slab.shape[0] // rows
+        of_planes[:, first : first + thick] += _sums(found, plane, values, thick, lengths)
+        of_rows += _sums(found, row, values, rows, lengths)
+        edges += _sums(found, column, values, size + 1)
+        edges -= _sums(found, column + lengths, values, size + 1)
+    profiles = dict(zip(order, (of_planes, of_rows, edges[:, :-1].cumsum(axis=1)), strict=True))
+    return tuple(profiles[axis][:, :: -1 if labels.strides[axis] < 0 else 1] for axis in range(3))
+
+
+def _runs(rows: npt.NDArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where runs of one label but 0 begin in contiguous rows [n, size], as flat indices, and their lengths."""
+    flat = rows.reshape(-1)
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    # A label on both sides of the array is two runs, the end of a row and the begin of the next.
+    ends = rows[:-1, -1]
+    around = np.flatnonzero((ends != 0) & (ends == rows[1:, 0]))
+    if len(around):
+        changes = np.sort(np.concatenate([changes, (around + 1) * rows.shape[1]]))
+    starts = np.concatenate([[0], changes])
+    lengths = np.diff(starts, append=flat.size)
+    labelled = flat[starts] != 0
+    return starts[labelled], lengths[labelled]
+
+
+def _sums(
+    values: npt.NDArray[np.int64],
+    where: npt.NDArray[np.int64],
+    count: int,
+    size: int,
+    weights: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.int64]:
+    """The weights of each value at each index, added up: [count, size]."""
+    sums = np.bincount(values * size + where, weights, minlength=count * size)
+    return sums.astype(np.int64, copy=False).reshape(count, size)
 
 
 def _across(volume: Volume, words: Mapping[str, Structure]) -> dict[str, tuple[float, float]]:

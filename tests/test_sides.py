@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dataset_builder.errors import SwappedSidesError
-from dataset_builder.sides import MAX_ASTRAY_MM, check_sides, label_profiles, midline
+from dataset_builder.sides import MAX_ASTRAY_MM, check_sides, label_profiles, midline, profiles_of
 from dataset_builder.vocabulary import structures
 from dataset_builder.volume import volume_from_arrays
 
@@ -57,6 +57,22 @@ def test_profiles_count_the_voxels_of_each_slice(labels, order, steps):
         for index in range(view.shape[axis]):
             for value in (1, 2, 9):
                 assert profile[value, index] == np.count_nonzero(np.take(view, index, axis) == value)
+
+
+@settings(max_examples=100)
+@given(
+    arrays.arrays(np.uint16, st.tuples(*[st.integers(1, 9)] * 3), elements=st.sampled_from([0, 0, 2, 2, 2, 300])),
+    st.permutations(range(3)),
+    st.tuples(*[st.sampled_from([1, -1, 2, -2])] * 3),
+    st.sampled_from([1, 20, 1 << 20]),
+)
+def test_slabs_and_parts_of_arrays_are_counted_alike(labels, order, steps, slab_voxels):
+    """Labels that lie on both sides of the array, and arrays that do not lie in memory as one piece."""
+    view = labels.transpose(order)[tuple(slice(None, None, step) for step in steps)]
+    for axis, profile in enumerate(profiles_of(view, slab_voxels)):
+        of_slices = [np.bincount(plane.ravel(), minlength=len(profile)) for plane in np.moveaxis(view, axis, 0)]
+        assert not profile[0].any()
+        assert np.array_equal(profile[1:].T, np.array(of_slices)[:, 1:])
 
 
 # The midline ---------------------------------------------------------------------------------------------------------

@@ -210,9 +210,9 @@ def main() -> int:
         wall, peak = min(run["wall"] for run in runs), max(run["peak"] for run in runs)
         print(f"| {WAYS[way][0]} | {least[way]:.2f} | {wall:.2f} | {against} | {peak:.0f} |")
     bars = {
-        f"at most {MAX_FLOOR} x the floor": least["ours"] <= MAX_FLOOR * least["floor"],
-        f"at least {MIN_PEERS} x faster than peers": least["peers"] >= MIN_PEERS * least["ours"],
-        f"at most {MAX_MB} MB": found["ours"][0]["peak"] <= MAX_MB,
+        f"with profiles at most {MAX_FLOOR} x the floor": least["counted"] <= MAX_FLOOR * least["floor"],
+        f"at least {MIN_PEERS} x faster than peers": least["peers"] >= MIN_PEERS * least["counted"],
+        f"at most {MAX_MB} MB": max(run["peak"] for run in found["counted"]) <= MAX_MB,
         f"the large CT in at most {MAX_LARGE_MB} MB": found["large"][0]["peak"] <= MAX_LARGE_MB,
     }
     print("\nBars: " + "; ".join(f"{bar}: {'met' if met else 'MISSED'}" for bar, met in bars.items()))

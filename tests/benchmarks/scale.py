@@ -1,20 +1,27 @@
 """Processes and long lists: ``python tests/benchmarks/scale.py``. Prints Markdown tables.
 
 The first table builds the same data set with more and more processes. On a machine that does other work its wall times
-mean little; CPU times say what sharing the work costs. The second plans, resumes and reports a build of a made-up list
-of subjects whose slices are all in the store, and shows what memory that takes.
+mean little; CPU times say what sharing the work costs. The second builds a made-up list of subjects whose slices are
+all in the store and whose questions are ready: all else is the real build, which plans, resumes, puts the rows and
+slices together and reports. It shows what memory that takes.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataset_builder.worker import Part
 
 MIN_EFFICIENCY = 0.85
 """The bar: N processes are at least so many times N as fast."""
@@ -41,47 +48,87 @@ class Listed:
         raise AssertionError("every subject is in the store")
 
 
-def fill(store: Path, count: int) -> None:
-    """Put all subjects into the store: one phantom's slices under every name."""
+def a_few_voxels(store: Path) -> tuple[bytes, dict[str, object]]:
+    """One small slice of a phantom as the store keeps it, and its note."""
     from dataset_builder.settings import Settings
+    from dataset_builder.slices import load_slices, save_slices
     from dataset_builder.sources import open_source
-    from dataset_builder.store import input_fingerprint, store_volume
+    from dataset_builder.store import store_volume
 
     phantom = open_source("phantom:1")
     (body,) = phantom.cases()
     made = store_volume(phantom, body, Settings(), store)
-    note = json.loads(made.path.with_suffix(".json").read_text())
+    first = load_slices(made.path)[0]
+    small = {"image": first.image[:8, :8], "labels": first.labels[:8, :8], "names": {1: "liver"}, "through_mm": {}}
+    save_slices([dataclasses.replace(first, **small)], made.path)
+    content, note = made.path.read_bytes(), json.loads(made.path.with_suffix(".json").read_text())
+    shutil.rmtree(made.path.parent)
+    return content, note
+
+
+def fill(store: Path, count: int) -> None:
+    """Put all subjects into the store: the same small slice under every name."""
+    from dataset_builder.settings import Settings
+    from dataset_builder.store import input_fingerprint
+
+    content, note = a_few_voxels(store)
     folder = store / Listed.name
     folder.mkdir()
     for number, case in enumerate(Listed(count).cases()):
         if number % 30_000 == 0:  # a file can have so many names only
             one = folder / f".{number}"
-            one.write_bytes(made.path.read_bytes())
+            one.write_bytes(content)
         os.link(one, folder / f"{case.subject}.parquet")
         of_case = {"source": Listed.name, "subject": case.subject, "fingerprint": input_fingerprint(case, Settings())}
         (folder / f"{case.subject}.json").write_text(json.dumps(note | of_case))
 
 
-def resume(store: Path, count: int) -> None:
-    """What a build does of the list before it asks questions; prints peak memory in KB and seconds."""
-    from functools import partial
-
-    from dataset_builder import builder
-    from dataset_builder.describe import _sources
-    from dataset_builder.engines import Processes
+def ready_part(folder: Path) -> "Part":
+    """A few rows of a phantom in two cells, small pictures."""
     from dataset_builder.settings import Settings
-    from dataset_builder.store import volume_notes
-    from dataset_builder.worker import store_case
+    from dataset_builder.sources import open_source
+    from dataset_builder.store import store_volume
+    from dataset_builder.worker import write_part
 
-    begun = time.monotonic()
-    settings = Settings()
-    read = partial(store_case, settings=settings, store=store, vocabulary=None, strict=True)
-    volumes = builder._fill_store([Listed(count)], read, Processes(1), lambda *_: None, [])
-    asked = list(builder._to_ask(volumes, settings))
-    (source,) = _sources(volume_notes(volumes))
-    assert source.volumes == len(asked) == count
-    (peak,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
-    print(json.dumps([int(peak), time.monotonic() - begun]))
+    few: dict[str, Any] = {"inputs": ("slice",), "views": ("plain",), "prompts": ("box",), "planes": ("axial",)}
+    settings = Settings(image_size=64, slices_per_volume=1, questions_per_volume=4, **few)
+    phantom = open_source("phantom:1")
+    (body,) = phantom.cases()
+    part = write_part((0, store_volume(phantom, body, settings, folder / "store"), settings), None, folder)
+    assert part is not None
+    return part
+
+
+def build_of_list(folder: Path, count: int) -> None:
+    """A build of the list, whose questions are ready; prints memory after the imports, its peak in KB, and seconds."""
+    from dataset_builder import builder
+    from dataset_builder.settings import Settings
+    from dataset_builder.worker import Part
+
+    (folder / "ready").mkdir()
+    ready = ready_part(folder / "ready")
+
+    def instead_of_questions(item: tuple[int, Any, Any], folder: Path, **_: object) -> Part:
+        path = folder / f"{item[0]:08d}.arrow"
+        of = folder / f".ready{item[0] // 30_000}"
+        if not of.exists():
+            of.write_bytes(ready.path.read_bytes())
+        os.link(of, path)
+        return dataclasses.replace(ready, path=path)
+
+    builder.write_part = instead_of_questions  # type: ignore[assignment]
+    begun, before = time.process_time(), memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    summary = builder.build([Listed(count)], folder / "out", Settings(), store=folder / "store")
+    assert summary.volumes == count
+    assert summary.total_rows == count * sum(ready.rows)
+    print(json.dumps([before, memory("VmHWM"), time.process_time() - begun]))
+
+
+def memory(kind: str) -> int:
+    """Of this process in KB; not by getrusage, which counts what the process was before it became this program."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if kind in line)
+    return int(line.split()[1])
 
 
 def run_build(source: str, out: Path, num_proc: int) -> tuple[float, float]:
@@ -99,31 +146,44 @@ def main() -> None:
     parser.add_argument("--source", default="phantom:16")
     parser.add_argument("--num-proc", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--subjects", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--resume", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--list", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.resume:
-        resume(Path(given.resume[0]), int(given.resume[1]))
+    if given.list:
+        build_of_list(Path(given.list[0]), int(given.list[1]))
         return
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
         if given.num_proc:
-            print("| processes | wall s | speed-up a process | CPU s | CPU of one to CPU of all |")
-            print("| ---: | ---: | ---: | ---: | ---: |")
-        times: dict[int, tuple[float, float]] = {}
-        for count in given.num_proc:
-            times[count] = wall, cpu = run_build(given.source, folder / f"ground_{count}", count)
-            one = times[given.num_proc[0]]
-            print(
-                f"| {count} | {wall:.1f} | {one[0] / wall / count:.2f} | {cpu:.1f} | {one[1] / cpu:.2f} |", flush=True
-            )
-        print("\n| subjects | peak MB | s |\n| ---: | ---: | ---: |")
-        for count in given.subjects:
-            store = folder / f"store_{count}"
-            fill(store, count)
-            command = [sys.executable, __file__, "--resume", str(store), str(count)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            peak, seconds = json.loads(done.stdout)
-            print(f"| {count:,} | {peak / 1024:.0f} | {seconds:.1f} |", flush=True)
+            processes(given.source, given.num_proc, Path(temporary))
+        if given.subjects:
+            long_lists(given.subjects, Path(temporary))
+
+
+def processes(source: str, counts: Sequence[int], folder: Path) -> None:
+    """The first table."""
+    print("| processes | wall s | speed-up a process | CPU s | CPU of one to CPU of all |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    times: dict[int, tuple[float, float]] = {}
+    for count in counts:
+        times[count] = wall, cpu = run_build(source, folder / f"ground_{count}", count)
+        one = times[counts[0]]
+        print(f"| {count} | {wall:.1f} | {one[0] / wall / count:.2f} | {cpu:.1f} | {one[1] / cpu:.2f} |", flush=True)
+
+
+def long_lists(counts: Sequence[int], folder: Path) -> None:
+    """The second table."""
+    print("\n| subjects | after the imports MB | peak MB | bytes a subject more than the line before | CPU s |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    before: tuple[int, int] | None = None
+    for count in counts:
+        own = folder / f"list_{count}"
+        fill(own / "store", count)
+        command = [sys.executable, __file__, "--list", str(own), str(count)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        imported, peak, seconds = json.loads(done.stdout)
+        more = f"{(peak - before[1]) * 1024 / (count - before[0]):.0f}" if before else ""
+        print(f"| {count:,} | {imported / 1024:.0f} | {peak / 1024:.0f} | {more} | {seconds:.0f} |", flush=True)
+        before = count, peak
+        shutil.rmtree(own)
 
 
 if __name__ == "__main__":
