@@ -12,9 +12,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataset_builder.errors import BuildError, TooLargeError
-from dataset_builder.nifti import Nifti
+
+if TYPE_CHECKING:
+    from dataset_builder.nifti import Nifti  # which takes a second to import, and engines need only the size
 
 VARIABLE = "MIS_GROUND_MEMORY"
 
@@ -59,7 +62,7 @@ def _size(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def check_fits(grid: Nifti, label_bytes: int) -> None:
+def check_fits(grid: "Nifti", label_bytes: int) -> None:
     """Refuse a volume that cannot be read into the memory that is left.
 
     Args:
