@@ -21,6 +21,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CONNECT_SECONDS = 10
+LOOK_SECONDS, MAX_LOOKS = 30, 10
+"""So often it is looked whether a cluster has workers, and so many times it may have none: they are started anew."""
 
 AHEAD = 8
 """So many items a worker are handed out before the first result is waited for."""
@@ -237,9 +239,9 @@ class Dask:
                 item, future = waiting.popleft()
                 try:
                     try:
-                        result = future.result()
+                        result = self._result(future)
                     except distributed.KilledWorker:  # maybe only a neighbour of what ended its workers
-                        result = submit(item).result()
+                        result = self._result(submit(item))
                 except (distributed.KilledWorker, distributed.client.FutureCancelledError) as error:
                     if lost is None or not isinstance(error, distributed.KilledWorker):
                         raise BuildError(
@@ -253,6 +255,25 @@ class Dask:
         finally:
             for _, future in waiting:
                 future.cancel()
+
+    def _result(self, future: Any) -> Any:
+        """The result of a future; a cluster of this machine whose workers are all gone would never give it."""
+        without = 0
+        while True:
+            try:
+                return future.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                if future.done():  # then it is what the work raised
+                    raise
+                if self._cluster is None:  # workers of others may come back, or have to wait for their turn
+                    continue
+                without = 0 if self.client.scheduler_info(n_workers=-1)["workers"] else without + 1
+                if without == MAX_LOOKS:
+                    raise BuildError(
+                        "All workers of the cluster are lost, and none comes back.",
+                        remedy="Look at the messages above (memory?); give the same command again, it goes on where it "
+                        "was.",
+                    ) from None
 
     def close(self) -> None:
         """Leave the cluster; end the one that was started here."""

@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
+import distributed
 import pytest
 from folders import contents
 
@@ -103,11 +106,32 @@ def test_workers_that_cannot_live_at_all_are_not_blamed_on_items(monkeypatch):
         list(Processes(2).each(abs, [1, 2], abs))
 
 
-def test_an_item_that_ends_workers_of_a_cluster_is_found_and_the_others_are_done(cluster, monkeypatch):
-    monkeypatch.setattr(cluster._cluster.scheduler, "allowed_failures", 0)
-    assert list(cluster.each(eval, ["1", KILLER, "2"], len)) == [1, len(KILLER), 2]
+class Answers:
+    """Stands for a client of a cluster: of an item the workers die as often as it says, then it is done."""
+
+    def __init__(self) -> None:
+        self.deaths: dict[str, int] = {}
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {"one": {}}}
+
+    def submit(self, function, item, **_):
+        future = Future()
+        self.deaths[item] = self.deaths.get(item, 0) + 1
+        if self.deaths[item] <= len(item) - 1:
+            future.set_exception(distributed.KilledWorker(item, SimpleNamespace(address="tcp://one"), 3))
+        else:
+            future.set_result(function(item))
+        return future
+
+
+def test_an_item_that_ends_workers_of_a_cluster_again_and_again_is_given_up():
+    """Its neighbours are not: Dask suspects all that the lost worker had before it."""
+    engine = object.__new__(Dask)
+    engine._cluster, engine.client = None, Answers()
+    assert list(engine.each(str.upper, ["a", "bb", "ccc", "d"], str.title)) == ["A", "BB", "Ccc", "D"]
     with pytest.raises(BuildError, match="lost again and again"):
-        list(cluster.each(eval, [KILLER]))
+        list(engine.each(str.upper, ["eee"]))
 
 
 def test_only_some_items_are_handed_out_at_once():
@@ -154,3 +178,14 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def test_no_process_is_too_few(count):
     with pytest.raises(BuildError, match="at least 1"):
         Processes(count)
+
+
+def test_a_cluster_whose_workers_are_all_gone_is_told(cluster, monkeypatch):
+    """The last one: it leaves none."""
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(engines, "MAX_LOOKS", 3)
+    cluster._cluster.scale(0)
+    while cluster.client.scheduler_info(n_workers=-1)["workers"]:
+        time.sleep(0.05)
+    with pytest.raises(BuildError, match="All workers of the cluster are lost"):
+        list(cluster.each(abs, [1]))
