@@ -44,7 +44,7 @@ from dataset_builder.settings import Settings, digest
 from dataset_builder.slices import SLICE_SCHEMA
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.storage import is_remote
-from dataset_builder.split import Apart, split_of_dataset, subjects_apart
+from dataset_builder.split import Apart, check_held_out, split_of_dataset, write_taken
 from dataset_builder.spool import Long, Spool, in_order
 from dataset_builder.store import StoredVolume, each_volume, volume_notes, volumes_in
 from dataset_builder.worker import Part, Quarantined, lost_case, store_case, write_part
@@ -126,7 +126,7 @@ def build(
         raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
     out = out.absolute()
     _check_target(out, split)
-    refuse = subjects_apart(split, held_out, [source.name for source in sources])
+    check_held_out(split, held_out, [source.name for source in sources])
     work = out.parent / f".{out.name}.partial"
     with ExitStack() as held:
         held.callback(processes.close)
@@ -140,6 +140,10 @@ def build(
         work.mkdir(parents=True, exist_ok=True)
         held.enter_context(naming(work))
         slices_folder = store or work / "store"
+        refuse = Apart(split)
+        if held_out:
+            refuse = Apart(split, work / "held-out")
+            write_taken(held_out, work / "held-out")
         quarantined = Quarantine(work / QUARANTINE_NAME)
         held.callback(quarantined.close)
         volumes: Spool[StoredVolume] = Spool(work / "volumes")

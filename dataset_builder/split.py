@@ -5,8 +5,12 @@ only be made beside the data sets that it must be disjoint from (``--held-out``)
 quarantine, or stops the build if that is strict.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import errno
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,11 +29,11 @@ class Apart:
 
     Args:
         split: that is being built.
-        taken: (source, subject) of what is held out, and the data set that it is in.
+        taken: file of the subjects that are held out (:func:`write_taken`); ``None`` if there are none.
     """
 
     split: Split
-    taken: dict[tuple[str, str], str] = field(default_factory=dict)
+    taken: Path | None = None
 
     def __call__(self, source: str, subject: str) -> None:
         """Raises :class:`HeldOutError` if the subject may not be in the split."""
@@ -39,16 +43,56 @@ class Apart:
                 value=subject,
                 remedy=f"Make phantoms for it: --split {self.split} --source phantom:N.",
             )
-        if (source, subject) in self.taken:
+        folder = None if self.taken is None else _folder_of(self.taken, source, subject)
+        if folder is not None:
             raise HeldOutError(
                 "The subject is in a data set that is held out.",
-                value=f"{source}/{subject} in {self.taken[source, subject]}",
+                value=f"{source}/{subject} in {folder}",
                 remedy="Nothing is to be done: it is left out. To have it here, take it out of the other data set.",
             )
 
 
-def subjects_apart(split: Split, held_out: Sequence[Path], sources: Iterable[str]) -> Apart:
-    """What keeps the subjects of a new data set apart from those of others.
+_MAKE = "CREATE TABLE taken (source TEXT, subject TEXT, folder TEXT, PRIMARY KEY (source, subject)) WITHOUT ROWID"
+_ADD = "INSERT OR IGNORE INTO taken VALUES (?, ?, ?)"
+_FIND = "SELECT folder FROM taken WHERE source = ? AND subject = ?"
+
+
+def write_taken(held_out: Sequence[Path], path: Path) -> None:
+    """The subjects of data sets as a file to look them up in; each with the first data set that it is in.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.unlink(missing_ok=True)
+    connection = sqlite3.connect(f"{path.as_uri()}?nolock=1", uri=True)  # a file of this build alone
+    try:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute(_MAKE)
+        for folder in held_out:
+            connection.executemany(_ADD, ((*identity, folder.name) for identity, _ in groupby(subjects_of(folder))))
+        connection.commit()
+    except sqlite3.OperationalError as error:
+        number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+        raise OSError(number, str(error), str(path)) from error
+    finally:
+        connection.close()
+
+
+def _folder_of(taken: Path, source: str, subject: str) -> str | None:
+    """The data set that a subject is in, if it is in one."""
+    status = taken.stat()
+    found = _opened(taken, status.st_ino, status.st_mtime_ns).execute(_FIND, (source, subject)).fetchone()
+    return None if found is None else str(found[0])
+
+
+@lru_cache(maxsize=1)
+def _opened(taken: Path, number: int, changed: int) -> sqlite3.Connection:
+    """The file, which is finished: it is read without a lock, which not every file system knows."""
+    return sqlite3.connect(f"{taken.as_uri()}?immutable=1", uri=True, check_same_thread=False)
+
+
+def check_held_out(split: Split, held_out: Sequence[Path], sources: Iterable[str]) -> None:
+    """Whether it is known what must not be in a new data set.
 
     Args:
         split: of the new data set.
@@ -66,25 +110,20 @@ def subjects_apart(split: Split, held_out: Sequence[Path], sources: Iterable[str
             value=", ".join(scans),
             remedy="Build the test split first, and give its folder: --held-out DIR.",
         )
-    taken: dict[tuple[str, str], str] = {}
     for folder in held_out:
-        for identity in subjects_of(folder):
-            taken.setdefault(identity, folder.name)
-    return Apart(split, taken)
+        read_record(folder)
 
 
-def subjects_of(folder: Path) -> set[tuple[str, str]]:
-    """(source, subject) of everything that a data set asks about or keeps slices of.
+def subjects_of(folder: Path) -> Iterator[tuple[str, str]]:
+    """(source, subject) of everything that a data set asks about or keeps slices of; the same ones again and again.
 
     Raises:
         DatasetNotFoundError: if the folder is no data set.
     """
-    found: set[tuple[str, str]] = set()
     for note in read_record(folder).splits.values():
         for file in note.files:
             for batch in pq.ParquetFile(folder / file).iter_batches(columns=["source", "subject"]):
-                found |= set(zip(batch["source"].to_pylist(), batch["subject"].to_pylist(), strict=True))
-    return found
+                yield from zip(batch["source"].to_pylist(), batch["subject"].to_pylist(), strict=True)
 
 
 def split_of_dataset(folder: Path) -> str | None:

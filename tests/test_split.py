@@ -14,6 +14,7 @@ from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.phantom import make_body
+from dataset_builder.split import Apart, write_taken
 from dataset_builder.volume import volume_from_arrays
 from lm_eval_tasks.mis_ground.utils import Rows
 
@@ -75,6 +76,20 @@ def test_load_dataset_reads_the_training_split_with_the_same_columns(folders, tm
     assert len(slices) > 0
     with pytest.raises(ValueError, match="test"):
         load_dataset(str(folders / "train"), split="test", cache_dir=str(tmp_path))
+
+
+def test_held_out_subjects_are_looked_up_in_a_file_that_is_made_anew(folders, tmp_path):
+    bodies, taken = sorted(subjects(folders / "test")), tmp_path / "a ?%# folder" / "taken"
+    taken.parent.mkdir()
+    write_taken([folders / "test", folders / "test"], taken)
+    apart = Apart("test", taken)
+    for body in bodies:
+        with pytest.raises(HeldOutError, match=f"phantom/{body} in test"):
+            apart("phantom", body)
+        apart("another source", body)
+    write_taken([], taken)
+    for body in bodies:
+        apart("phantom", body)
 
 
 def test_no_body_is_in_both_splits(folders):

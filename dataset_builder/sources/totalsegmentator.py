@@ -16,6 +16,7 @@ whole that it is part of (``part_of`` in the vocabulary), and the last one has t
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 
 from dataset_builder.errors import CaseError, MissingLabelsError, SourceError, UnknownLabelError
@@ -23,6 +24,7 @@ from dataset_builder.factors import Modality
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.packed import packed_subjects, taken_out
 from dataset_builder.sources.unknown import how_to_add
+from dataset_builder.spool import in_order
 from dataset_builder.vocabulary import Structure, find, structures
 from dataset_builder.volume import Volume, read_masks
 
@@ -54,23 +56,27 @@ class MaskFolders:
 
         A subject of ``meta.csv`` whose folder is not there is a case too: reading it says what is missing.
         """
-        subjects = {path.parent.name for path in self.folder.glob(f"[!.]*/{self.image}")}
-        subjects |= {path.parent.name for path in self.folder.glob(f"[!.]*/{SEGMENTATIONS}") if path.is_dir()}
-        packed = {} if subjects else packed_subjects(self.folder, self.image)
-        for subject, archive in packed.items():
-            yield Case(self.name, subject, self.modality, self.licence, (archive,))
-        if packed:
+        if next(self._folders(), None) is None:
+            packed = packed_subjects(self.folder, self.image)
+            if not packed:
+                raise SourceError(
+                    "There is no subject in this folder.",
+                    file=self.folder,
+                    remedy=f"Give the folder that holds s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or the "
+                    "zip file with them.",
+                )
+            for subject, archive in packed.items():
+                yield Case(self.name, subject, self.modality, self.licence, (archive,))
             return
-        if not subjects:
-            raise SourceError(
-                "There is no subject in this folder.",
-                file=self.folder,
-                remedy=f"Give the folder that holds s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or the zip "
-                "file with them.",
-            )
-        for subject in sorted(subjects | set(listed_subjects(self.folder / "meta.csv"))):
+        listed = listed_subjects(self.folder / "meta.csv")
+        for subject, _ in groupby(in_order(chain(self._folders(), listed), key=str)):
             paths = (self.folder / subject / self.image, self.folder / subject / SEGMENTATIONS)
             yield Case(self.name, subject, self.modality, self.licence, paths)
+
+    def _folders(self) -> Iterator[str]:
+        """The subjects that have a folder, in no order, most of them twice."""
+        yield from (path.parent.name for path in self.folder.glob(f"[!.]*/{self.image}"))
+        yield from (path.parent.name for path in self.folder.glob(f"[!.]*/{SEGMENTATIONS}") if path.is_dir())
 
     def read(self, case: Case) -> Volume:
         """A subject with all its masks, the empty ones included: their structures are known to be absent."""

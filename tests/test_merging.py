@@ -1,0 +1,84 @@
+"""The files of a data set, made of volumes' parts: what is in them is tested by the builds of test_builder.py."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dataset_builder import merging
+from dataset_builder.merging import Merge, cells, file_of
+from dataset_builder.slices import SliceRecord, save_slices
+from dataset_builder.spool import Spool
+from dataset_builder.store import StoredVolume
+
+RECORD = SliceRecord(
+    source="made",
+    subject="",
+    modality="ct",
+    licence="MIT",
+    side=None,
+    plane="axial",
+    index=0,
+    image=np.zeros((4, 4), np.int16),
+    labels=np.ones((4, 4), np.uint8),
+    names={1: "liver"},
+    spacing=(1.0, 1.0),
+    thickness_mm=1.0,
+    affine=np.eye(4),
+    volume_shape=(4, 4, 4),
+    midline_mm=None,
+    intensity_range=(0.0, 1.0),
+)
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """Seven volumes of one, two, three ... slices."""
+    spool: Spool[StoredVolume] = Spool(tmp_path / "volumes")
+    for number in range(7):
+        volume = StoredVolume("made", f"s{number}", tmp_path / f"{number}.parquet")
+        of = dataclasses.replace(RECORD, subject=volume.subject)
+        save_slices([dataclasses.replace(of, index=index) for index in range(number + 1)], volume.path)
+        spool.add(volume)
+    return spool
+
+
+def groups(path):
+    """Rows of each row group, and subject and index of every row."""
+    file = pq.ParquetFile(path)
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    rows = file.read(columns=["subject", "slice_index"]).to_pylist()
+    return sizes, [(row["subject"], row["slice_index"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"), [(7, [1, 2, 3, 4, 5, 6, 7]), (4, [3, 7, 11, 7]), (3, [6, 15, 7]), (1, [28])]
+)
+def test_slices_of_many_volumes_share_row_groups_in_order(volumes, tmp_path, monkeypatch, most, sizes):
+    monkeypatch.setattr(merging, "MAX_SLICE_GROUPS", most)
+    note = Merge([], volumes, tmp_path / "out")(("slices", "test"))
+    path = tmp_path / "out" / "slices" / "test.parquet"
+    assert groups(path) == (sizes, [(f"s{n}", index) for n in range(7) for index in range(n + 1)])
+    assert (note.rows, note.file_bytes) == (28, path.stat().st_size)
+    assert [file.name for file in path.parent.iterdir()] == ["test.parquet"]
+
+
+def test_a_row_group_of_slices_stays_small(volumes, tmp_path, monkeypatch):
+    monkeypatch.setattr(merging, "MAX_SLICE_GROUPS", 1)
+    monkeypatch.setattr(merging, "ROW_GROUP_BYTES", 1)
+    Merge([], volumes, tmp_path / "out")(("slices", "test"))
+    assert groups(tmp_path / "out" / "slices" / "test.parquet")[0] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_file_that_cannot_be_finished_leaves_nothing(volumes, tmp_path):
+    (tmp_path / "3.parquet").write_bytes(b"not Parquet")
+    with pytest.raises(ValueError, match="magic bytes"):
+        Merge([], volumes, tmp_path / "out")(("slices", "test"))
+    assert not list((tmp_path / "out" / "slices").iterdir())
+
+
+def test_every_cell_has_a_file_of_its_own():
+    files = [file_of(key) for key in cells()]
+    assert len(set(files)) == len(files) == 2 * 3 * 3 * 7 + 3
+    assert file_of(("slices", "train")) == "slices/train.parquet"
