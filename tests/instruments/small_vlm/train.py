@@ -123,7 +123,8 @@ class Trainer:
         return make_batch([self._one(draw, kind) for kind in kinds], draw, 3, shift=8, blind=blind)
 
     def _one(self, draw: random.Random, kind: str) -> Ready:
-        return draw.choice(self.by_kind[kind, draw.random() < TORSO_SHARE])
+        torso = draw.random() < TORSO_SHARE
+        return draw.choice(self.by_kind[kind, torso] or self.by_kind[kind, not torso])
 
     def learn(self) -> dict[str, float]:
         """One step; returns its losses."""
