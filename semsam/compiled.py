@@ -4,7 +4,8 @@ The same rule as in :mod:`semsam.rescoring`, which chooses between the two; test
 imported here and nowhere else. The machine code is made on first use, which takes some seconds, and is kept beside this
 file or, where that cannot be written, in numba's cache folder.
 
-Rows are shared out to threads of our own: numba's would be a second OpenMP beside torch's, and would not bear a fork.
+Rows are shared out to torch's own threads (:mod:`semsam.openmp`) or, where they cannot be had, to some of ours: numba's
+would be a second OpenMP beside torch's.
 """
 
 import functools
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semsam import openmp
 from semsam.errors import TablesError
 from semsam.tables import NeighbourTables
 
@@ -27,7 +29,8 @@ MOST_CANDIDATES = 256
 
 _BLOCK = 32  # columns that share a maximum
 _TILE = 2048  # columns; they stay in the first cache between their two readings
-_WORTH_A_THREAD = 1 << 17  # logits; fewer are done sooner than another thread is woken
+_WORTH_A_THREAD = 1 << 15  # logits; the same as for torch's softmax
+_WORTH_WAKING_ONE = 1 << 17  # logits; fewer are done sooner than a thread of ours is woken
 
 _INF, _LOWEST = np.float32(np.inf), np.float32(np.finfo(np.float32).min)
 _ONE, _FLOOR = np.float32(1), np.float32(-87)
@@ -46,6 +49,16 @@ def _jit(signature: str, **options: Any) -> Callable[[Any], Any]:
             return numba.njit(signature, error_model="numpy", **options)(function)
 
     return compiled
+
+
+def _callback(function: Any) -> Any:
+    """The function as one that C code can call with a pointer."""
+    if numba.config.DISABLE_JIT:
+        return None
+    try:
+        return numba.cfunc("void(voidptr)", cache=True)(function)
+    except RuntimeError:
+        return numba.cfunc("void(voidptr)")(function)
 
 
 # Which liberties the compiler may take is said function by function: sums in any order, but not in _exp, whose rounding
@@ -245,6 +258,63 @@ def _rescore(  # type: ignore[no-untyped-def]
     return True
 
 
+_SHARES = 4
+"""Pieces of work for each thread, so that one that comes late holds up no other."""
+
+_JOB = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            *(
+                "next_share",
+                "shares",
+                "failed",
+                "rows",
+                "width",
+                "result_rows",
+                "k",
+                "most",
+                "settings",
+                "found_columns",
+            ),
+            *("logits", "result", "ids", "log_weights"),
+            *("top_m", "top_p", "row_k", "strength", "sample"),
+            *("found", "found_scores", "totals"),
+        )
+    ]
+)
+"""What threads have to do: numbers, and addresses of the arguments of :func:`_rescore`."""
+
+
+@_callback
+def _take_shares(data):  # type: ignore[no-untyped-def]
+    """Re-score shares of a job's rows until there are none left; ``data`` is the address of a ``_JOB``."""
+    job = numba.carray(data, 1, _JOB)[0]
+    rows, width, n = job.rows, job.width, job.settings
+    logits = numba.carray(openmp.pointer(job.logits), (rows, width), np.float32)
+    result = numba.carray(openmp.pointer(job.result), (job.result_rows, width), np.float32)
+    ids = numba.carray(openmp.pointer(job.ids), (width, job.k), np.int32)
+    log_weights = numba.carray(openmp.pointer(job.log_weights), (width, job.k), np.float32)
+    top_m = numba.carray(openmp.pointer(job.top_m), (n,), np.int64)
+    top_p = numba.carray(openmp.pointer(job.top_p), (n,), np.float32)
+    k = numba.carray(openmp.pointer(job.row_k), (n,), np.int64)
+    strength = numba.carray(openmp.pointer(job.strength), (n,), np.float32)
+    sample = numba.carray(openmp.pointer(job.sample), (n,), np.bool_)
+    found = numba.carray(openmp.pointer(job.found), (rows, job.found_columns), np.int64)
+    found_scores = numba.carray(openmp.pointer(job.found_scores), (rows, job.found_columns), np.float32)
+    totals = numba.carray(openmp.pointer(job.totals), (rows, 1), np.float32)
+    while True:
+        share = openmp.fetch_and_add(data)
+        if share >= job.shares:
+            return
+        row, stop = rows * share // job.shares, rows * (share + 1) // job.shares
+        if not _rescore(
+            *(logits, result, ids, log_weights, job.most, top_m, top_p, k, strength, sample),
+            *(found, found_scores, totals, row, stop),
+        ):
+            job.failed = 1
+
+
 class Rows(NamedTuple):
     """Each row's settings, or one for all rows, as numpy arrays; see :class:`semsam.rescoring.RowSettings`."""
 
@@ -302,26 +372,60 @@ def _run(
     logits: Tensor, result: Tensor, tables: NeighbourTables, most: int, settings: Rows, found: tuple[Any, ...]
 ) -> None:
     rows, width = logits.shape
-    work = functools.partial(_rescore, logits.numpy(), result.numpy(), *tables.arrays, most, *settings, *found)
-    threads = min(torch.get_num_threads(), rows, rows * width // _WORTH_A_THREAD)
-    if threads < 2:
-        done = work(0, rows)
+    ids, log_weights = tables.arrays
+    size = rows * width
+    threads = min(torch.get_num_threads(), rows, size // _WORTH_A_THREAD)
+    if threads >= 2 and openmp.available() and ids.flags.c_contiguous and log_weights.flags.c_contiguous:
+        done = _by_openmp(logits, result, ids, log_weights, most, settings, found, threads)
     else:
-        pieces = min(rows, 4 * threads)
-        shares = iter([(rows * piece // pieces, rows * (piece + 1) // pieces) for piece in range(pieces)])
-
-        def take() -> bool:
-            return all(work(*share) for share in shares)
-
-        # This thread takes shares until there are none, however late the others wake; it waits for no idle one.
-        others = [_threads().submit(take) for _ in range(threads - 1)]
-        done = False not in {take(), *(other.result() for other in others if not other.cancel())}
+        work = functools.partial(_rescore, logits.numpy(), result.numpy(), ids, log_weights, most, *settings, *found)
+        done = _by_own_threads(work, rows, min(threads, size // _WORTH_WAKING_ONE))
     if not done:
         raise TablesError(
             "The neighbour tables name tokens that are not in the vocabulary.",
             value=f"ids {int(tables.ids.min())} to {int(tables.ids.max())}, a vocabulary of {width}",
             remedy="build them anew (semsam.neighbours.for_model).",
         )
+
+
+def _by_openmp(
+    logits: Tensor,
+    result: Tensor,
+    ids: np.ndarray,
+    log_weights: np.ndarray,
+    most: int,
+    settings: Rows,
+    found: tuple[Any, ...],
+    threads: int,
+) -> bool:
+    """Whether all went well."""
+    rows, width = logits.shape
+    shares = min(rows, _SHARES * threads)
+    job = np.array(
+        (
+            *(0, shares, 0, rows, width, len(result), ids.shape[1], most, len(settings.top_m), found[0].shape[1]),
+            *(logits.data_ptr(), result.data_ptr(), ids.ctypes.data, log_weights.ctypes.data),
+            *(array.ctypes.data for array in (*settings, *found)),
+        ),
+        _JOB,
+    )
+    openmp.run(_take_shares, job, threads)
+    return not job["failed"]
+
+
+def _by_own_threads(work: Callable[[int, int], bool], rows: int, threads: int) -> bool:
+    """Whether all went well; ``work`` is done from a row on to another."""
+    if threads < 2:
+        return work(0, rows)
+    pieces = min(rows, _SHARES * threads)
+    shares = iter([(rows * piece // pieces, rows * (piece + 1) // pieces) for piece in range(pieces)])
+
+    def take() -> bool:
+        return all(work(*share) for share in shares)
+
+    # This thread takes shares until there are none, however late the others wake; it waits for no idle one.
+    others = [_threads().submit(take) for _ in range(threads - 1)]
+    return False not in {take(), *(other.result() for other in others if not other.cancel())}
 
 
 @functools.cache

@@ -6,8 +6,10 @@ Blocks build on those before them (one builds the data set that the next ones re
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tiny_models import save_tiny_llama, save_tiny_qwen3_vl
 
 pytestmark = pytest.mark.xdist_group("readme")  # one worker, in order
 
+WARM = Path(__file__).parents[1] / "warm_python.py"
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = blocks(README)
 
@@ -68,16 +71,35 @@ def hub() -> Iterator[LoopbackHub]:
         yield one
 
 
+PROGRAMS = {
+    "lm_eval": ["-m", "lm_eval"],
+    "mis-ground": ["-c", "from dataset_builder.cli import main; main()"],
+    "python": [],
+}
+"""What the reader's commands are to Python."""
+
+
 @pytest.fixture(scope="module")
-def environment(slim_python, sample_folder, tmp_path_factory) -> dict[str, str]:
-    """The reader's: the installed wheel, its commands first in the path."""
-    programs = tmp_path_factory.mktemp("bin")
-    for name, command in {"lm_eval": "-m lm_eval", "python": ""}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec "{slim_python}" {command} "$@"\n')
+def environment(slim_python, sample_folder, tmp_path_factory) -> Iterator[dict[str, str]]:
+    """The reader's: the installed wheel, its commands first in the path.
+
+    They run in forks of one Python, but for those that speak to the Hub, whose address is read at import.
+    """
+    programs, server = tmp_path_factory.mktemp("bin"), tmp_path_factory.mktemp("warm") / "socket"
+    for name, beginning in PROGRAMS.items():
+        cold = shlex.join([str(slim_python), *beginning])
+        warm = shlex.join([str(slim_python), "-S", str(WARM), str(server), *beginning])
+        (programs / name).write_text(f'#!/bin/sh\n[ -n "$HF_ENDPOINT" ] && exec {cold} "$@"\nexec {warm} "$@"\n')
         (programs / name).chmod(0o755)
     path = os.pathsep.join(map(str, (programs, slim_python.parent, Path(sys.executable).parent, os.environ["PATH"])))
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return inherited | {"PATH": path, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    found = inherited | {"PATH": path, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([slim_python, WARM, server], env=found, stdin=subprocess.PIPE) as serving:
+        while not server.exists():
+            assert serving.poll() is None
+            time.sleep(0.1)
+        yield found
+        serving.communicate()
 
 
 def run(block: Block, place, stand_ins, environment, hub):

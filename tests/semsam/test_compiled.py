@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rescoring_cases import cases, near_an_edge, random_tables, tables_of
 
-from semsam import compiled, rescoring
+from semsam import compiled, openmp, rescoring
 from semsam.errors import TablesError
 from semsam.neighbours import NeighbourTables
 from semsam.rescoring import RowSettings, rescore, rescore_rows
@@ -92,8 +92,42 @@ def wide():
     return logits, NeighbourTables(ids, weights, torch.rand(50_257) < 0.999)
 
 
+def test_threads_of_torch_do_not_matter(wide, four_threads, monkeypatch):
+    logits, tables = wide
+    calls, run = [], openmp.run
+    monkeypatch.setattr(openmp, "run", lambda *args: calls.append(args[2]) or run(*args))
+    together = [rescore(logits, tables) for _ in range(20)]
+    assert calls == [4] * 20
+    for row, got in zip(logits, together[0], strict=True):
+        assert torch.equal(rescore(row[None], tables)[0].view(torch.int32), got.view(torch.int32))
+    assert all(torch.equal(again.view(torch.int32), together[0].view(torch.int32)) for again in together)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_with_settings_of_their_own_on_threads(wide, four_threads, dtype):
+    logits, tables = wide
+    logits = logits.to(dtype)
+    rows = [None if row % 3 == 0 else Settings(k=1 + row % 5, top_m=10 + row) for row in range(len(logits))]
+    together = rescore_rows(logits, tables, RowSettings.of(rows))
+    for row, own, got in zip(logits, rows, together, strict=True):
+        alone = rescore_rows(row[None], tables, RowSettings.of([own]))[0]
+        assert torch.equal(alone.view(torch.uint8), got.view(torch.uint8))
+
+
+@pytest.mark.parametrize("rows", [2, 40])
+def test_neighbour_outside_the_vocabulary_is_refused_on_threads(four_threads, rows):
+    tables = random_tables(40_000, 4, seed=0)
+    ids = tables.ids.clone()
+    ids[7, 2] = 40_000
+    logits = torch.zeros(rows, 40_000)
+    logits[-1, 7] = 20
+    with pytest.raises(TablesError, match="not in the vocabulary"):
+        rescore(logits, NeighbourTables(ids, tables.weights, tables.content))
+
+
 @pytest.mark.parametrize("others_first", [False, True])
-def test_threads_do_not_matter(wide, four_threads, monkeypatch, others_first):
+def test_threads_of_our_own_do_not_matter(wide, four_threads, monkeypatch, others_first):
+    monkeypatch.setattr(openmp, "available", lambda: False)
     logits, tables = wide
     pool, done = compiled._threads(), []
     submit = pool.submit

@@ -30,6 +30,9 @@ class Ready:
     pictures: npt.NDArray[np.uint8]
     places: npt.NDArray[np.float32]
     map: npt.NDArray[np.uint8]
+    marked: npt.NDArray[np.uint8]
+    midline: float
+    images: npt.NDArray[np.int8]
     turns: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]  # (prompt without its pictures, answer with the end)
     texts: tuple[tuple[str, str], ...]
     blind: tuple[int, ...]  # the first turn's prompt as it is asked without a picture
@@ -39,11 +42,12 @@ def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
     """The items of one volume.
 
     Args:
-        path: the ``.json`` of :mod:`prepare`; the ``.npz`` lies beside it.
+        path: the ``.json`` of :mod:`prepare`; the ``.npz`` and ``.npy`` lie beside it.
     """
     notes = json.loads(path.read_text(encoding="utf-8"))
     arrays = np.load(path.with_suffix(".npz"))
-    pictures, places, maps = arrays["pictures"], arrays["places"], arrays["maps"]
+    fields = {name: arrays[name] for name in ("places", "map", "marked", "midline", "images")}
+    pictures = np.load(path.with_suffix(".npy"), mmap_mode="r")
     end, image = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<image>")
     ready, first = [], 0
     for number, note in enumerate(notes):
@@ -55,7 +59,8 @@ def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
         texts = tuple((prompt, answer) for prompt, answer in note["turns"])
         blind = texts[0][0].replace("<image>", "").strip() if texts else ""
         ids = tuple(tokenizer(blind).input_ids)
-        ready.append(Ready(path.stem, note["kind"], own, places[number], maps[number], tuple(turns), texts, ids))
+        of_item = {name: array[number] for name, array in fields.items()}
+        ready.append(Ready(path.stem, note["kind"], own, turns=tuple(turns), texts=texts, blind=ids, **of_item))
         first += note["pictures"]
     return ready
 
@@ -70,8 +75,8 @@ class Batch:
         mask: bool [B, 1, L, L], True where a token may look.
         positions: int64 [B, L].
         targets: int64 [B, L]: the token that follows, at the places that an answer is read from.
-        places: float32 [B, 3, 2], see :class:`items.Item`.
-        maps: int64 [B, GRID, GRID].
+        places, maps, marked, midline, images: float32 [B, 3, 2], int64 [B, GRID, GRID], int64 [B, 3], float32 [B],
+            int64 [B, 3, 3], see :class:`items.Item`.
         starts: list of (item, turn, place in the sequence of the prompt's last token).
     """
 
@@ -82,6 +87,9 @@ class Batch:
     targets: torch.Tensor
     places: torch.Tensor
     maps: torch.Tensor
+    marked: torch.Tensor
+    midline: torch.Tensor
+    images: torch.Tensor
     starts: Sequence[tuple[int, int, int]]
 
 
@@ -139,9 +147,13 @@ def make_batch(
     mask |= np.eye(size, dtype=bool)[None]  # padding sees itself, or the softmax would be over nothing
     pictures = np.concatenate([item.pictures for item in items])
     places = np.stack([item.places for item in items])
-    places[unseen] = np.nan
+    midline = np.array([item.midline for item in items], np.float32)
+    marked = np.stack([item.marked for item in items]).astype(np.int64)
+    images = np.stack([item.images for item in items]).astype(np.int64)
+    places[unseen], midline[unseen], marked[unseen], images[unseen] = np.nan, np.nan, 0, -1
     if draw is not None and shift:
-        pictures, places = _moved(pictures, places, draw, shift, len(items[0].pictures))
+        pictures, places, moved_by = _moved(pictures, places, draw, shift, len(items[0].pictures))
+        midline += moved_by
     pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
     pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     return Batch(
@@ -152,6 +164,9 @@ def make_batch(
         torch.from_numpy(targets),
         torch.from_numpy(places),
         torch.from_numpy(np.stack([item.map for item in items]).astype(np.int64)),
+        torch.from_numpy(marked),
+        torch.from_numpy(midline),
+        torch.from_numpy(images),
         starts,
     )
 
@@ -162,8 +177,9 @@ def _texts(item: Ready, turn: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _moved(
     pictures: npt.NDArray[np.uint8], places: npt.NDArray[np.float32], draw: random.Random, most: int, each: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    moved, places = np.zeros_like(pictures), places.copy()
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Pictures and places, each moved by a draw of its own, and how far to the right, as a share of the side."""
+    moved, places, by = np.zeros_like(pictures), places.copy(), np.zeros(len(places), np.float32)
     side = pictures.shape[1]
     for row in range(len(places)):
         # No marker leaves the picture.
@@ -179,4 +195,5 @@ def _moved(
         to_x, from_x = slice(max(0, x), side + min(0, x)), slice(max(0, -x), side + min(0, -x))
         moved[own, to_y, to_x] = pictures[own, from_y, from_x]
         places[row] += np.array([x, y], np.float32) / side
-    return moved, places
+        by[row] = x / side
+    return moved, places, by

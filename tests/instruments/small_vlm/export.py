@@ -20,7 +20,7 @@ def export(run: Path, out: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(run / "model")
     state = torch.load(run / "state.pt", weights_only=False)
     model = make_model(tokenizer, 0)
-    model.load_state_dict(state["model"])
+    model.load_state_dict({k.removeprefix("model."): v for k, v in state["model"].items() if k.startswith("model.")})
     model.config.dtype = torch.float32
     model.save_pretrained(out)
     make_processor(tokenizer).save_pretrained(out)
@@ -39,6 +39,7 @@ def export(run: Path, out: Path) -> None:
         "steps": f"{state['step']:,}",
         "steps_plain": str(state["step"]),
         "minutes": f"{state['seconds'] / 60:.0f}",
+        "cpu_minutes": f"{state['cpu_seconds'] / 60:.0f}",
         "watched": "\n".join(f"| {k} | {100 * v:.1f} |" for k, v in _last(curve).items()),
     }
     for name, value in filled.items():

@@ -6,6 +6,7 @@ them along the axes of the picture, or one marked structure and questions for it
 the markers. Stacks have eight pictures to a question.
 """
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +45,9 @@ class Item:
         pictures: uint8 [n, SIDE, SIDE, 3]; n is 1, but for stacks.
         places: float32 [3, 2], where A, B and C are: x and y from 0 to 1, NaN for a letter that is not there.
         map: uint8 [GRID, GRID], number of the structure that is seen there in the list that was given; 0 for none.
+        marked: uint8 [3], numbers of the structures that are marked A, B and C; 0 for a letter that is not there.
+        midline: x of the body's midline, from 0 to 1; NaN where the picture does not show it.
+        images: int8 [3, 3], of A, B and C in a stack the images that show it first, largest and last, from 0; else -1.
         turns: (prompt as the harness words it, answer).
         kind: ``direction``, ``naming``, ``relation`` or ``stack``.
     """
@@ -51,6 +55,9 @@ class Item:
     pictures: npt.NDArray[np.uint8]
     places: npt.NDArray[np.float32]
     map: npt.NDArray[np.uint8]
+    marked: npt.NDArray[np.uint8]
+    midline: float
+    images: npt.NDArray[np.int8]
     turns: tuple[tuple[str, str], ...]
     kind: str
 
@@ -124,7 +131,9 @@ def items_of_slice(
             exact = ((x0 + x1) / 2, (y0 + y1) / 2) if prompt in ("box", "mask") else where[name].point
             places[row] = np.array(exact) / settings.image_size
         seen = np.zeros((GRID, GRID), np.uint8) if blank else coarse_map(record, convention, settings, numbers)
-        return Item(small(picture)[None], places, seen, tuple(turns[:most]), kind)
+        middle = math.nan if blank else midline_in(record, convention)
+        marked = numbers_of(shown, numbers)
+        return Item(small(picture)[None], places, seen, marked, middle, NO_IMAGES, tuple(turns[:most]), kind)
 
     number_of_directions, number_of_names, number_of_threes = counts
     for _ in range(number_of_directions if directions else 0):
@@ -146,37 +155,78 @@ def items_of_stack(
     stack: Sequence[SliceRecord],
     settings: Settings,
     words: Mapping[str, Structure],
+    numbers: Mapping[str, int],
     draw_from: random.Random,
     count: int,
 ) -> Iterator[Item]:
-    """Training items about one stack."""
-    by_kind: dict[tuple[str, tuple[str, ...]], list[Fact]] = defaultdict(list)
+    """Training items about one stack; arguments as of :func:`items_of_slice`, ``count`` items in all."""
+    by_kind: dict[str, list[Fact]] = defaultdict(list)
+    by_marked: dict[tuple[str, ...], list[Fact]] = defaultdict(list)
     for fact in find_stack_facts(stack, settings.fairness, settings.seed, words):
-        by_kind[fact.kind, ()].append(fact)
+        by_kind[fact.kind].append(fact)
+        for member in {fact.structures, fact.inverse_structures} - {()}:
+            by_marked[member].append(fact)
     for _ in range(count if by_kind else 0):
-        fact = draw_from.choice(by_kind[draw_from.choice(sorted(by_kind))])
+        chosen = draw_from.choice(by_kind[draw_from.choice(sorted(by_kind))])
+        member = draw_from.choice(sorted({chosen.structures, chosen.inverse_structures} - {()}))
         prompt: Prompt = draw_from.choice([prompt for prompt in STACK_PROMPTS if prompt in DRAWN_PROMPTS])
         convention: Convention = draw_from.choice(CONVENTIONS)
-        order = draw_from.choice(stack_orders_of(fact, stack[0].plane)[:2])
-        for_member: dict[tuple[str, ...], list[Question]] = defaultdict(list)
-        shown: Sequence[SliceRecord] = ()
-        for register in REGISTERS:
-            unit = Unit(0, fact, prompt, register, convention, "patient", "stack", stack_order=order)
-            seeded = replace(settings, seed=draw_from.randrange(1 << 30))
-            shown = shown_order(unit, stack, seeded)
-            for question in ask_of_stack(unit, stack, seeded, words):
-                for_member[question.structures].append(question)
-        member = draw_from.choice(sorted(for_member))
-        questions = for_member[member]
+        order = draw_from.choice(stack_orders_of(chosen, stack[0].plane)[:2])
+        turns, shown, window = [], list(stack), None
+        for fact in by_marked[member]:
+            for register in REGISTERS:
+                unit = Unit(0, fact, prompt, register, convention, "patient", "stack", stack_order=order)
+                # Another seed draws another wording and another order of the options.
+                seeded = replace(settings, seed=draw_from.randrange(1 << 30))
+                shown = shown_order(unit, stack, seeded)
+                asked = [q for q in ask_of_stack(unit, stack, seeded, words) if q.structures == member]
+                turns += [turn(question) for question in asked]
+                window = window or next((question.window for question in asked), None)
+        draw_from.shuffle(turns)
         pictures = []
         for record in shown:
             names, letters = marked_in(record, member)
-            window = questions[0].window
             drawn = draw(record, convention, prompt, names, window, settings.image_size, letters=letters)
             pictures.append(small(drawn))
-        places = np.full((3, 2), np.nan, np.float32)
-        turns = tuple(turn(question) for question in questions)
-        yield Item(np.stack(pictures), places, np.zeros((GRID, GRID), np.uint8), turns, "stack")
+        yield Item(
+            np.stack(pictures),
+            np.full((3, 2), np.nan, np.float32),
+            np.zeros((GRID, GRID), np.uint8),
+            numbers_of(member, numbers),
+            math.nan,
+            images_of(member, shown),
+            tuple(turns[:6]),
+            "stack",
+        )
+
+
+NO_IMAGES = np.full((3, 3), -1, np.int8)
+
+
+def images_of(marked: Sequence[str], shown: Sequence[SliceRecord]) -> npt.NDArray[np.int8]:
+    """First, largest and last image of each marked structure: int8 [3, 3], -1 for a letter that is not there."""
+    found = NO_IMAGES.copy()
+    values = {name: value for value, name in shown[0].names.items()}
+    for row, name in enumerate(marked):
+        areas = np.array([np.count_nonzero(record.labels == values[name]) for record in shown])
+        there = np.flatnonzero(areas)
+        found[row] = there[0], areas.argmax(), there[-1]
+    return found
+
+
+def numbers_of(marked: Sequence[str], numbers: Mapping[str, int]) -> npt.NDArray[np.uint8]:
+    """Numbers of the marked structures: uint8 [3]."""
+    found = np.zeros(3, np.uint8)
+    found[: len(marked)] = [numbers.get(name, 0) for name in marked]
+    return found
+
+
+def midline_in(record: SliceRecord, convention: Convention) -> float:
+    """Where a picture shows the body's midline: x from 0 to 1; NaN in sagittal ones and where it is not known."""
+    if record.midline_mm is None or record.plane == "sagittal":
+        return math.nan
+    transform = DisplayTransform(record.shape, record.spacing, convention, SIDE)
+    return float(transform.to_pixels([record.midline_mm / record.spacing[0], 0])[0]) / SIDE
 
 
 def coarse_map(
@@ -200,7 +250,7 @@ def items_of_volume(
     numbers: Mapping[str, int],
     seed: object,
     counts: tuple[int, int, int] = (6, 4, 1),
-    stack_items: int = 4,
+    stack_items: int = 12,
 ) -> Iterator[Item]:
     """All training items about one volume of a slice store.
 
@@ -215,7 +265,7 @@ def items_of_volume(
         if not record.stack:
             yield from items_of_slice(record, settings, words, numbers, draw_from, counts)
     for stack in group_stacks(records):
-        yield from items_of_stack(stack, settings, words, draw_from, stack_items)
+        yield from items_of_stack(stack, settings, words, numbers, draw_from, stack_items)
 
 
 __all__ = ["GRID", "LETTERS", "PLANES", "SIDE", "Item", "items_of_volume"]

@@ -8,6 +8,7 @@ STORE is a slice store of the training split: ``mis-ground build --split train -
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,22 @@ from dataset_builder.settings import Settings
 from dataset_builder.store import volumes_in
 from dataset_builder.vocabulary import structures
 
+ARRAYS = ("places", "map", "marked", "midline", "images")
+"""Fields of an item that are kept as arrays, an item a row."""
+
+
+def write(path: Path, content: np.ndarray | Mapping[str, np.ndarray]) -> None:
+    """Write an array, or several by name, whole or not at all."""
+    temporary = path.with_name(f".{path.name}")
+    if isinstance(content, Mapping):
+        np.savez(temporary, **content)
+    else:
+        np.save(temporary, content)
+    os.replace(temporary, path)
+
 
 def prepare(store: Path, out: Path, part: int = 0, parts: int = 1) -> None:
-    """Write ``OUT/<subject>.npz`` (arrays) and ``.json`` (texts) for each volume that has none yet."""
+    """Write ``OUT/<subject>.npy`` (pictures), ``.npz`` (arrays) and ``.json`` (texts) for each that has none."""
     words = structures(None)
     numbers = {name: number for number, name in enumerate(sorted(words), 1)}
     settings = Settings()
@@ -31,14 +45,10 @@ def prepare(store: Path, out: Path, part: int = 0, parts: int = 1) -> None:
         items = list(items_of_volume(volume.load(), settings, words, numbers, volume.identity))
         if not items:
             continue
-        temporary = out / f".{volume.subject}.npz"
-        np.savez(
-            temporary,
-            pictures=np.concatenate([item.pictures for item in items]),
-            places=np.stack([item.places for item in items]),
-            maps=np.stack([item.map for item in items]),
-        )
-        os.replace(temporary, out / f"{volume.subject}.npz")
+        # Apart from the rest, so that it can be mapped into memory: two processes share what they read of it.
+        write(out / f"{volume.subject}.npy", np.concatenate([item.pictures for item in items]))
+        arrays = {name: np.stack([np.asarray(getattr(item, name)) for item in items]) for name in ARRAYS}
+        write(out / f"{volume.subject}.npz", arrays)
         notes = [{"kind": i.kind, "pictures": len(i.pictures), "turns": i.turns} for i in items]
         temporary = out / f".{volume.subject}.json"
         temporary.write_text(json.dumps(notes), encoding="utf-8")
