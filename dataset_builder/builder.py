@@ -351,8 +351,9 @@ class _ToAsk:
         self._kinds = bytearray()  # of each volume; none if it does not matter
         if settings.ct_share is not None:
             for volume in volumes:
-                self._kinds.append(MODALITIES.index(volume.modality))
-                self._mixture.count(volume.identity, volume.modality)
+                modality = volume.modality
+                self._kinds.append(MODALITIES.index(modality))
+                self._mixture.count(volume.identity, modality)
         self._count = sum(1 for _ in self) if settings.ct_share is not None else len(volumes)
 
     def __len__(self) -> int:

@@ -61,7 +61,7 @@ def profiles_of(labels: npt.NDArray, slab_voxels: int = _SLAB_VOXELS) -> tuple[n
 def _runs(rows: npt.NDArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where runs of one label but 0 begin in contiguous rows [n, size], as flat indices, and their lengths."""
     flat = rows.reshape(-1)
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    changes: npt.NDArray[np.int64] = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     # A label on both sides of the array is two runs, the end of a row and the begin of the next.
     ends = rows[:-1, -1]
     around = np.flatnonzero((ends != 0) & (ends == rows[1:, 0]))

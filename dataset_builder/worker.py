@@ -186,7 +186,7 @@ def write_part(
     of_cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     names: set[str] = set()
     for row in volume_rows(volume, settings, vocabulary, only):
-        of_cells.setdefault(cell_of(*(row[column] for column in CELL_COLUMNS), split=split), []).append(row)
+        of_cells.setdefault(cell_of(**{column: row[column] for column in CELL_COLUMNS}, split=split), []).append(row)
         names.update(row["structures"])
     if not of_cells:
         return None

@@ -14,6 +14,7 @@ import pytest
 from dataset_builder.builder import build
 from dataset_builder.errors import CaseError
 from dataset_builder.phantom import torso, write_nnunet, write_totalsegmentator
+from dataset_builder.quarantine import Quarantine
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
@@ -288,3 +289,24 @@ def test_no_folder_above_the_data_is_told(tmp_path):
     told = store_case((Failing(ValueError(f"oh: {case.paths[0]}")), case), SMALL, tmp_path / "store", None, False)
     assert told.problem == "ValueError: oh: image.nii.gz"
     assert os.sep not in told.found
+
+
+# --- the list of them -------------------------------------------------------------------------------------------------
+
+
+def test_the_list_is_read_from_its_file_wherever_that_was_moved(tmp_path):
+    cases = [Quarantined("s", f"{number}", "", "r", 'a "line"\u2028\nof é', "", "") for number in range(4)]
+    listed = Quarantine(tmp_path / "being-written.jsonl")
+    assert list(listed) == []
+    for case in cases:
+        listed.add(case)
+    assert (list(listed), len(listed)) == (cases, 4)
+    listed.move_to(tmp_path / "whole.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.jsonl"]
+    assert list(listed) == cases
+    assert [listed[0], listed[3], listed[-1]] == [cases[0], cases[3], cases[3]]
+    assert (listed[:2], listed[:10], listed[2:]) == (cases[:2], cases, cases[2:])
+    assert cases[2] in listed
+    with pytest.raises(IndexError):
+        listed[4]
+    assert [json.loads(line)["subject"] for line in listed.path.read_text().split("\n")[:-1]] == list("0123")

@@ -116,7 +116,7 @@ def build_of_list(folder: Path, count: int) -> None:
         os.link(of, path)
         return dataclasses.replace(ready, path=path)
 
-    builder.write_part = instead_of_questions  # type: ignore[assignment]
+    builder.write_part = instead_of_questions
     begun, before = time.process_time(), memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
     summary = builder.build([Listed(count)], folder / "out", Settings(), store=folder / "store")
