@@ -120,7 +120,7 @@ def _spread(total: float, volumes: int, most: int) -> tuple[int, int, int]:
     rows, left = 0, total
     while rows < most:
         step = min(2, most - rows)
-        more = min(volumes, round(left / step))
+        more = max(0, min(volumes, round(left / step)))  # a pair may have been one row too much
         if more < volumes:
             return rows, rows + step, more
         rows += step
