@@ -7,21 +7,27 @@ SPACE_VENV := .venv-space
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := dataset_builder lm_eval_tasks semsam space tests
 
-.PHONY: demo test check format build environment test-environment browser test-vllm test-space clean
+.PHONY: demo test check lint format build environment test-environment browser test-vllm test-space clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
 	$(VENV)/bin/mis-ground demo
 
 ## test: everything that CI runs
-test: check browser
-	$(TEST_VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+test: lint browser
+	@echo "mypy runs beside the tests; what it says comes behind them."
+	@$(TEST_VENV)/bin/mypy > .mypy.txt 2>&1 & types=$$!; \
+	  $(TEST_VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	  wait $$types; checked=$$?; echo "mypy: $$(cat .mypy.txt)"; rm -f .mypy.txt; \
+	  [ $$tests = 0 ] && [ $$checked = 0 ]
 
 ## check: format, lint, types
-check: $(TEST_VENV)/.ready
+check: lint
+	$(TEST_VENV)/bin/mypy
+
+lint: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/ruff format --check $(PACKAGES)
 	$(TEST_VENV)/bin/ruff check $(PACKAGES)
-	$(TEST_VENV)/bin/mypy
 
 format: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/ruff format $(PACKAGES)

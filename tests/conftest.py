@@ -22,21 +22,20 @@ settings.load_profile("mis-ground")
 
 
 LONGEST = (
-    "end_to_end/test_readme",
     "lm_eval_tasks/test_demo",
+    "end_to_end/test_readme",
     "end_to_end/test_harness",
-    "test_builder",
     "end_to_end/test_oracle",
-    "semsam/test_parity",
-    "semsam/test_harness",
+    "test_builder",
+    "lm_eval_tasks/test_small_vlm",
+    "lm_eval_tasks/test_smollm2",
+    "end_to_end/test_hub_round_trip",
+    "test_controls",
+    "sources/test_remote",
+    "test_full_disk",
+    "test_engines",
 )
-"""Begun first, so that no worker is left with one of them at the end."""
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """One worker runs all tests of a file: what they share is made once."""
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(_file(item)))
+"""Begun first, so that no worker is left with one of them at the end; a worker runs whole files (loadfile)."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

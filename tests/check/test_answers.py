@@ -21,8 +21,6 @@ from dataset_builder.units import Unit, units
 from dataset_builder.vocabulary import structures
 from dataset_builder.wording import opposites, relation_term
 
-pytestmark = pytest.mark.xdist_group("audit")  # these share a data set, built once
-
 WORDS = structures()
 ALL = Settings(questions_per_volume=None, image_size=128)
 PER_KIND = 12

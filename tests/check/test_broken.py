@@ -3,8 +3,6 @@
 import pytest
 from defects import DEFECTS, NOTED
 
-pytestmark = pytest.mark.xdist_group("audit")  # these share a data set, built once
-
 
 def violations(audit):
     """(check, problem, example) of everything that an audit found."""

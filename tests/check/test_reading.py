@@ -14,8 +14,6 @@ from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.reading import Folder, check_files, read_items
 from dataset_builder.errors import DatasetNotFoundError
 
-pytestmark = pytest.mark.xdist_group("audit")  # these share a data set, built once
-
 
 def rewrite(folder, change):
     """Change the table of each file of questions."""

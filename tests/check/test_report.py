@@ -11,8 +11,6 @@ from dataset_builder.check.report import to_json, to_markdown, write_report
 from dataset_builder.check.terminal import show
 from dataset_builder.errors import BuildError
 
-pytestmark = pytest.mark.xdist_group("audit")  # these share a data set, built once
-
 
 @pytest.fixture(params=["sound", "broken"])
 def audit(request, sound, broken):

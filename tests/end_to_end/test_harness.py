@@ -9,8 +9,6 @@ import pytest
 from tiny_dataset import write_dataset
 from tiny_models import save_tiny_qwen3_vl
 
-pytestmark = pytest.mark.xdist_group("harness")  # one worker, so that the wheel is installed once
-
 MODALITIES = {"both": ("ct", "mri"), "ct": ("ct",)}
 
 

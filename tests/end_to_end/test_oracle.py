@@ -20,8 +20,6 @@ from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 from lm_eval_tasks.evaluate import TASKS
 
-pytestmark = pytest.mark.xdist_group("oracle")  # one worker, so that the data set is built once
-
 LEAVES = [f"mis_ground_{m}_{p}_directional_{prompt}" for m, p, prompt in product(MODALITIES, PLANES, DRAWN_PROMPTS)]
 SOME = LEAVES[::5]
 """Of every prompt, plane and modality."""

@@ -18,8 +18,6 @@ from loopback_hub import LoopbackHub
 from readme import RUN, Block, blocks, filled_in, hidden_commands
 from tiny_models import save_tiny_llama, save_tiny_qwen3_vl
 
-pytestmark = pytest.mark.xdist_group("readme")  # one worker, in order
-
 WARM = Path(__file__).parents[1] / "warm_python.py"
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = blocks(README)
