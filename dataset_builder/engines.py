@@ -154,7 +154,7 @@ def _begin(share: int) -> None:
     """What a worker does first."""
     if not os.environ.get(memory.VARIABLE):  # which is of each process
         memory.set_share(share)
-    _end_with_parent()
+    end_with_parent()
 
 
 def _get_ready() -> None:
@@ -162,7 +162,7 @@ def _get_ready() -> None:
     import dataset_builder.worker  # noqa: F401
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Make a worker end when the process that it works for was killed; by itself it would wait for ever."""
 
     def wait() -> None:

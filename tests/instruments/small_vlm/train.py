@@ -31,6 +31,7 @@ from transformers import LlavaForConditionalGeneration
 from watch import BATCH, STACK_BATCH, evaluate
 from words import make_tokenizer
 
+from dataset_builder.engines import end_with_parent
 from dataset_builder.vocabulary import structures
 
 RATE, MUON_RATE, WARM_UP, CLIP = 1e-3, 4e-3, 100, 1.0
@@ -210,6 +211,8 @@ def keep_curve(path: Path, step: int) -> None:
 def work(rank: int, given: argparse.Namespace, meeting: str) -> None:
     """What one process does."""
     torch.set_num_threads(1)
+    if given.processes > 1:
+        end_with_parent()
     if given.processes > 1:
         distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=given.processes)
     team = Team(rank, given.processes)
