@@ -30,7 +30,7 @@ from dataset_builder.parquet import writer_options
 from dataset_builder.record import RECORD_NAME, BuildNote, Record, is_slices, read_record, record_to_text
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
-from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.base import Case, Source, SourceOf
 from dataset_builder.volume import Volume
 
 PICTURES, HASHES = "images", "image_sha256"
@@ -107,27 +107,10 @@ def _hashed(table: pa.Table) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class _OnlySubjects:
+class _OnlySubjects(SourceOf):
     """A source with some of its subjects."""
 
-    source: Source
     subjects: frozenset[str]
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    @property
-    def licence(self) -> str:
-        return self.source.licence
-
-    @property
-    def citation(self) -> str:
-        return self.source.citation
-
-    @property
-    def url(self) -> str:
-        return self.source.url
 
     def cases(self) -> Iterable[Case]:
         return (case for case in self.source.cases() if case.subject in self.subjects)

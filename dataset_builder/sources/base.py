@@ -66,3 +66,30 @@ class Source(Protocol):
         Raises:
             CaseError: if the case cannot be used.
         """
+
+
+@dataclass(frozen=True)
+class SourceOf:
+    """A source that stands before another one: what is said of the scans is said by that one."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """As the source's."""
+        return self.source.name
+
+    @property
+    def licence(self) -> str:
+        """As the source's."""
+        return self.source.licence
+
+    @property
+    def citation(self) -> str:
+        """As the source's."""
+        return self.source.citation
+
+    @property
+    def url(self) -> str:
+        """As the source's."""
+        return self.source.url

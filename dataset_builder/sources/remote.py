@@ -16,7 +16,7 @@ from shutil import disk_usage
 from typing import Any
 
 from dataset_builder.errors import MISGroundError, UnreadableError
-from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.base import Case, SourceOf
 from dataset_builder.sources.storage import again, is_full, key_of, storage_of, telling
 from dataset_builder.volume import Volume
 
@@ -41,7 +41,7 @@ _OF_SCANS = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
-class RemoteSource:
+class RemoteSource(SourceOf):
     """A source whose folder is in object storage.
 
     Args:
@@ -49,28 +49,7 @@ class RemoteSource:
         folder: its folder.
     """
 
-    source: Source
     folder: Path
-
-    @property
-    def name(self) -> str:
-        """As the source's."""
-        return self.source.name
-
-    @property
-    def licence(self) -> str:
-        """As the source's."""
-        return self.source.licence
-
-    @property
-    def citation(self) -> str:
-        """As the source's."""
-        return self.source.citation
-
-    @property
-    def url(self) -> str:
-        """As the source's."""
-        return self.source.url
 
     def cases(self) -> Iterator[Case]:
         """As the source's; raises :class:`SourceError` also if the storage refuses or does not answer."""
