@@ -43,9 +43,9 @@ from dataset_builder.rows import ROW_SCHEMA, VERSION
 from dataset_builder.settings import Settings, digest
 from dataset_builder.slices import SLICE_SCHEMA
 from dataset_builder.sources.base import Case, Source
-from dataset_builder.sources.storage import is_remote
 from dataset_builder.split import Apart, check_held_out, split_of_dataset, write_taken
 from dataset_builder.spool import Long, Spool, in_order
+from dataset_builder.storage import is_remote
 from dataset_builder.store import StoredVolume, each_volume, volume_notes, volumes_in
 from dataset_builder.worker import Part, Quarantined, lost_case, store_case, write_part
 
@@ -106,7 +106,7 @@ def build(
         out: the data set folder to make or replace.
         settings: what to ask.
         store: a folder that keeps the slices for later builds, here or in object storage
-            (:func:`dataset_builder.sources.storage.place_of_store`).
+            (:func:`dataset_builder.storage.place_of_store`).
         num_proc: worker processes; the result does not depend on it.
         strict: stop at the first case that cannot be used instead of putting it into quarantine.
         vocabulary: a YAML file with structures of the user's own.

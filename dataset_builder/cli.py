@@ -215,7 +215,7 @@ def build_command(
     from dataset_builder.presets import with_preset
     from dataset_builder.settings import Settings
     from dataset_builder.sources import open_source
-    from dataset_builder.sources.storage import place_of_store
+    from dataset_builder.storage import place_of_store
 
     options: dict[str, Any] = {
         "seed": seed,

@@ -51,7 +51,7 @@ from dataset_builder.remembering import remembered
 from dataset_builder.schema import PICTURE, described
 from dataset_builder.seeding import digest
 from dataset_builder.sides import label_profiles, midline
-from dataset_builder.sources.storage import get_many, is_remote, put_bytes
+from dataset_builder.storage import get_many, is_remote, put_bytes
 from dataset_builder.vocabulary import Structure
 from dataset_builder.volume import Volume
 

@@ -5,7 +5,7 @@ is written last, so that a volume counts as done only when all of it is; it is u
 the settings that decide the slices and this package's format are the same. The note also says which version of the
 package made it, and, where that was asked for, what the content of the input files was.
 
-The folder may be in object storage (:mod:`dataset_builder.sources.storage`). Nothing can be locked there: one build at
+The folder may be in object storage (:mod:`dataset_builder.storage`). Nothing can be locked there: one build at
 a time should fill it, while any number may ask from it.
 """
 
@@ -29,7 +29,9 @@ from dataset_builder.sides import check_sides
 from dataset_builder.slices import SliceRecord, choose_slices, cut, load_slices, read_slices, save_slices
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.remote import blaming, stamps
-from dataset_builder.sources.storage import (
+from dataset_builder.spool import in_order
+from dataset_builder.stacks import choose_stacks, cut_stack
+from dataset_builder.storage import (
     TOGETHER,
     files_below,
     get_bytes,
@@ -41,8 +43,6 @@ from dataset_builder.sources.storage import (
     storage_of,
     telling,
 )
-from dataset_builder.spool import in_order
-from dataset_builder.stacks import choose_stacks, cut_stack
 from dataset_builder.vocabulary import structures
 
 FORMAT = 1

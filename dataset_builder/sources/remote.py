@@ -17,7 +17,7 @@ from typing import Any
 
 from dataset_builder.errors import MISGroundError, UnreadableError
 from dataset_builder.sources.base import Case, SourceOf
-from dataset_builder.sources.storage import again, is_full, key_of, storage_of, telling
+from dataset_builder.storage import again, is_full, key_of, storage_of, telling
 from dataset_builder.volume import Volume
 
 STREAMS = 16

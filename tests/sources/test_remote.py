@@ -10,14 +10,14 @@ from folders import contents
 from loopback_s3 import LoopbackS3, upload
 
 from dataset_builder import cli
+from dataset_builder import storage as storage_module
 from dataset_builder.builder import build
 from dataset_builder.engines import Dask
 from dataset_builder.errors import BuildError, SourceError
 from dataset_builder.phantom import torso, write_nnunet, write_totalsegmentator
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source, remote
-from dataset_builder.sources import storage as storage_module
-from dataset_builder.sources.storage import place_of_store, remote_path
+from dataset_builder.storage import place_of_store, remote_path
 from dataset_builder.store import StoredVolume, content_fingerprint, volumes_in
 from dataset_builder.worker import Quarantined, store_case
 
