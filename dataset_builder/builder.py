@@ -37,6 +37,7 @@ from dataset_builder.factors import INPUT_CONFIGS, MODALITIES, PLANES, TEST, Spl
 from dataset_builder.merging import Merge, cells, file_of
 from dataset_builder.mixture import Mixture
 from dataset_builder.parquet import FileNote
+from dataset_builder.parts import Parts
 from dataset_builder.quarantine import QUARANTINE_NAME, Quarantine
 from dataset_builder.record import SLICES, Key
 from dataset_builder.rows import ROW_SCHEMA, VERSION
@@ -47,7 +48,7 @@ from dataset_builder.split import Apart, check_held_out, split_of_dataset, write
 from dataset_builder.spool import Long, Spool, in_order
 from dataset_builder.storage import is_remote
 from dataset_builder.store import StoredVolume, each_volume, volume_notes, volumes_in
-from dataset_builder.worker import Part, Quarantined, lost_case, store_case, write_part
+from dataset_builder.worker import Quarantined, lost_case, store_case, write_part
 
 FEATURES = datasets.Features.from_arrow_schema(ROW_SCHEMA)
 SLICE_FEATURES = datasets.Features.from_arrow_schema(SLICE_SCHEMA)
@@ -165,11 +166,11 @@ def build(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         make = partial(write_part, vocabulary=vocabulary, folder=folder, split=split)
-        parts: Spool[Part] = Spool(work / "made")
+        parts = Parts(folder)
         for part in _each(make, _ToAsk(volumes, settings), engine, "questions", progress):
             if part is not None:
                 parts.add(part)
-        if not len(parts):
+        if not parts:
             raise BuildError(
                 "No question could be asked of these volumes.",
                 value=f"{len(volumes)} usable volumes, {len(quarantined)} in quarantine"
@@ -179,14 +180,14 @@ def build(
         target = work / "dataset"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        made, names = _merge(parts, volumes, target, split, engine, progress)
+        made = _merge(parts, volumes, target, split, engine, progress)
         slices = made.pop((SLICES, split))
         known = {file_of(key): note for key, note in made.items()} | {file_of((SLICES, split)): slices}
         rows = {key: note.rows for key, note in made.items()}
         quarantined.move_to(target / QUARANTINE_NAME)
         own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
         notes = volume_notes(volumes)
-        write_card(target, settings, rows, slices.rows, notes, names, len(quarantined), own, split, known)
+        write_card(target, settings, rows, slices.rows, notes, sorted(parts.names), len(quarantined), own, split, known)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         _put_in_place(target, out)
         quarantined.path = out / QUARANTINE_NAME
@@ -368,21 +369,15 @@ class _ToAsk:
 
 
 def _merge(
-    parts: Long[Part], volumes: Long[StoredVolume], folder: Path, split: Split, engine: Engine, progress: Progress
-) -> tuple[dict[Key, FileNote], list[str]]:
-    """Put the volumes' rows together, a file a cell, and their slices; returns the files and the structures asked."""
-    names: set[str] = set()
-    sizes: dict[Key, int] = {}
-    for part in parts:
-        names.update(part.names)
-        for cell, size in zip(part.cells, part.sizes, strict=True):
-            sizes[cell] = sizes.get(cell, 0) + size
+    parts: Parts, volumes: Long[StoredVolume], folder: Path, split: Split, engine: Engine, progress: Progress
+) -> dict[Key, FileNote]:
+    """Put the volumes' rows together, a file a cell, and their slices; returns the files."""
     # The longest work first: where there are many processes, none is left with it at the end.
-    keys = sorted(sizes, key=lambda cell: -sizes[cell])
+    keys = sorted(parts.sizes, key=lambda cell: -parts.sizes[cell])
     if len(volumes):
         keys.insert(1, (SLICES, split))
     notes = dict(zip(keys, _each(Merge(parts, volumes, folder), keys, engine, "data set", progress), strict=True))
-    return {key: notes[key] for key in (*cells(split), (SLICES, split)) if key in notes}, sorted(names)
+    return {key: notes[key] for key in (*cells(split), (SLICES, split)) if key in notes}
 
 
 @dataclass
@@ -445,13 +440,17 @@ class MISGround(datasets.GeneratorBasedBuilder):
     def _make_files(self) -> dict[str, Path]:
         """Every question of this config asked and drawn once: the Parquet file of each split, or of each cell."""
         self._work = tempfile.TemporaryDirectory(prefix="mis-ground-")  # goes away with the builder
-        parts, data = Path(self._work.name) / "parts", Path(self._work.name)
-        parts.mkdir()
+        folder, data = Path(self._work.name) / "parts", Path(self._work.name)
+        folder.mkdir()
         vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
         asked = _ToAsk(volumes_in(Path(self.config.store)), self.config.settings)
         only = None if self.config.name == "all" else self.config.name
-        made = [write_part(item, vocabulary, parts, TEST, only) for item in asked]
-        rows, _ = _merge([part for part in made if part], [], data, TEST, Processes(), _silent)
+        made = Parts(folder)
+        for item in asked:
+            part = write_part(item, vocabulary, folder, TEST, only)
+            if part is not None:
+                made.add(part)
+        rows = _merge(made, [], data, TEST, Processes(), _silent)
         return {key[1] if only else "/".join(key): data / file_of(key) for key in rows}
 
     def _generate_examples(self, files: Sequence[Path], key: str | None) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -26,12 +26,12 @@ from dataset_builder.factors import (
     split_name,
 )
 from dataset_builder.parquet import FileNote, note_file, open_writer
+from dataset_builder.parts import Parts
 from dataset_builder.record import SLICES, Key
 from dataset_builder.rows import ROW_SCHEMA
 from dataset_builder.slices import SLICE_SCHEMA, read_slices
 from dataset_builder.spool import Long
 from dataset_builder.store import StoredVolume
-from dataset_builder.worker import Part
 
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
 """A row group is closed at whichever comes first: the Hub's viewer and streaming read whole groups."""
@@ -60,12 +60,12 @@ class Merge:
     """Makes the files of a data set, one a call.
 
     Args:
-        parts: the rows of each volume, in the order of the volumes.
+        parts: the rows of the volumes, in their order.
         volumes: whose slices are put together.
         folder: the data set.
     """
 
-    parts: Long[Part]
+    parts: Parts
     volumes: Long[StoredVolume]
     folder: Path
 
@@ -82,23 +82,23 @@ class Merge:
     def _cell(self, key: Key, path: Path) -> None:
         with open_writer(path, ROW_SCHEMA) as opened:
             writer = _CellWriter(opened)
-            for part in self.parts:
-                if key in part.cells:
-                    with pa.memory_map(str(part.path)) as file:
-                        batch = pa.ipc.open_file(file).get_batch(part.cells.index(key))
-                        writer.add(pa.Table.from_batches([batch]))
+            for batch in self.parts.of(key):
+                with pa.memory_map(str(batch.path)) as file:
+                    rows = pa.ipc.open_file(file).get_batch(batch.number)
+                    writer.add(pa.Table.from_batches([rows]), batch.size)
             writer.flush()
 
     def _slices(self, path: Path) -> None:
         together = max(1, -(-len(self.volumes) // MAX_SLICE_GROUPS))
         waiting: list[pa.Table] = []
+        size = 0
         with open_writer(path, SLICE_SCHEMA) as writer:
             for number, volume in enumerate(self.volumes, 1):
                 waiting.append(read_slices(volume.path).cast(SLICE_SCHEMA))
-                full = sum(table.nbytes for table in waiting) >= ROW_GROUP_BYTES
-                if len(waiting) == together or full or number == len(self.volumes):
+                size += waiting[-1].nbytes
+                if len(waiting) == together or size >= ROW_GROUP_BYTES or number == len(self.volumes):
                     writer.write_table(pa.concat_tables(waiting))
-                    waiting = []
+                    waiting, size = [], 0
 
 
 @contextmanager
@@ -121,10 +121,11 @@ class _CellWriter:
         self._waiting: list[pa.Table] = []
         self._rows = self._bytes = 0
 
-    def add(self, table: pa.Table) -> None:
+    def add(self, table: pa.Table, size: int) -> None:
+        """Rows, and how many bytes they are."""
         self._waiting.append(table)
         self._rows += table.num_rows
-        self._bytes += table.nbytes
+        self._bytes += size
         if self._rows >= ROW_GROUP_ROWS or self._bytes >= ROW_GROUP_BYTES:
             self.flush()
 

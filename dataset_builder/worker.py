@@ -20,6 +20,7 @@ from dataset_builder.errors import (
 )
 from dataset_builder.factors import TEST, Split, cell_of
 from dataset_builder.memory import REMEDY, too_large
+from dataset_builder.parts import Part, part_path
 from dataset_builder.rows import ROW_SCHEMA, volume_rows
 from dataset_builder.settings import Settings
 from dataset_builder.sources.base import Case, Source
@@ -152,25 +153,6 @@ def _unreadable(error: OSError) -> UnreadableError:
     )
 
 
-@dataclass(frozen=True)
-class Part:
-    """The rows of one volume: an Arrow file with a record batch a cell.
-
-    Args:
-        path: of the file.
-        cells: config and split of each batch, in their order.
-        rows: of each batch.
-        sizes: of each batch, in bytes.
-        names: canonical names of the structures that are asked about.
-    """
-
-    path: Path
-    cells: tuple[tuple[str, str], ...]
-    rows: tuple[int, ...]
-    sizes: tuple[int, ...]
-    names: tuple[str, ...]
-
-
 def write_part(
     item: tuple[int, StoredVolume, Settings],
     vocabulary: Path | None,
@@ -190,7 +172,7 @@ def write_part(
         names.update(row["structures"])
     if not of_cells:
         return None
-    path = folder / f"{number:08d}.arrow"
+    path = part_path(folder, number)
     unfinished = folder / f".{path.name}.{os.getpid()}"
     sizes = []
     with naming(path), pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, ROW_SCHEMA) as writer:
@@ -199,4 +181,4 @@ def write_part(
             writer.write_batch(batch)
             sizes.append(batch.nbytes)
     unfinished.replace(path)
-    return Part(path, tuple(of_cells), tuple(map(len, of_cells.values())), tuple(sizes), tuple(sorted(names)))
+    return Part(number, tuple(of_cells), tuple(map(len, of_cells.values())), tuple(sizes), tuple(sorted(names)))

@@ -8,6 +8,7 @@ import pytest
 
 from dataset_builder import merging
 from dataset_builder.merging import Merge, cells, file_of
+from dataset_builder.parts import Parts
 from dataset_builder.slices import SliceRecord, save_slices
 from dataset_builder.spool import Spool
 from dataset_builder.store import StoredVolume
@@ -57,7 +58,7 @@ def groups(path):
 )
 def test_slices_of_many_volumes_share_row_groups_in_order(volumes, tmp_path, monkeypatch, most, sizes):
     monkeypatch.setattr(merging, "MAX_SLICE_GROUPS", most)
-    note = Merge([], volumes, tmp_path / "out")(("slices", "test"))
+    note = Merge(Parts(tmp_path), volumes, tmp_path / "out")(("slices", "test"))
     path = tmp_path / "out" / "slices" / "test.parquet"
     assert groups(path) == (sizes, [(f"s{n}", index) for n in range(7) for index in range(n + 1)])
     assert (note.rows, note.file_bytes) == (28, path.stat().st_size)
@@ -67,14 +68,14 @@ def test_slices_of_many_volumes_share_row_groups_in_order(volumes, tmp_path, mon
 def test_a_row_group_of_slices_stays_small(volumes, tmp_path, monkeypatch):
     monkeypatch.setattr(merging, "MAX_SLICE_GROUPS", 1)
     monkeypatch.setattr(merging, "ROW_GROUP_BYTES", 1)
-    Merge([], volumes, tmp_path / "out")(("slices", "test"))
+    Merge(Parts(tmp_path), volumes, tmp_path / "out")(("slices", "test"))
     assert groups(tmp_path / "out" / "slices" / "test.parquet")[0] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_file_that_cannot_be_finished_leaves_nothing(volumes, tmp_path):
     (tmp_path / "3.parquet").write_bytes(b"not Parquet")
     with pytest.raises(ValueError, match="magic bytes"):
-        Merge([], volumes, tmp_path / "out")(("slices", "test"))
+        Merge(Parts(tmp_path), volumes, tmp_path / "out")(("slices", "test"))
     assert not list((tmp_path / "out" / "slices").iterdir())
 
 

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataset_builder.worker import Part
+    from dataset_builder.parts import Part
 
 MIN_EFFICIENCY = 0.85
 """The bar: N processes are at least so many times N as fast."""
@@ -102,19 +102,19 @@ def ready_part(folder: Path) -> "Part":
 def build_of_list(folder: Path, count: int) -> None:
     """A build of the list, whose questions are ready; prints memory after the imports, its peak in KB, and seconds."""
     from dataset_builder import builder
+    from dataset_builder.parts import Part, part_path
     from dataset_builder.settings import Settings
-    from dataset_builder.worker import Part
 
     (folder / "ready").mkdir()
     ready = ready_part(folder / "ready")
+    rows = part_path(folder / "ready", ready.number).read_bytes()
 
     def instead_of_questions(item: tuple[int, Any, Any], folder: Path, **_: object) -> Part:
-        path = folder / f"{item[0]:08d}.arrow"
         of = folder / f".ready{item[0] // 30_000}"
         if not of.exists():
-            of.write_bytes(ready.path.read_bytes())
-        os.link(of, path)
-        return dataclasses.replace(ready, path=path)
+            of.write_bytes(rows)
+        os.link(of, part_path(folder, item[0]))
+        return dataclasses.replace(ready, number=item[0])
 
     builder.write_part = instead_of_questions
     begun, before = time.process_time(), memory("VmRSS")
