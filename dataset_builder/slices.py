@@ -363,7 +363,9 @@ def load_slices(path: Path) -> list[SliceRecord]:
 
 def read_slices(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The table, or some columns of it; a volume's is a few megabytes."""
-    if not is_remote(path):
-        return pq.read_table(path, columns=columns)
-    (content,) = get_many([path])
-    return pq.read_table(pa.BufferReader(content), columns=columns)
+    content: Path | pa.BufferReader = path
+    if is_remote(path):
+        (found,) = get_many([path])
+        content = pa.BufferReader(found)
+    with pq.ParquetFile(content) as file:  # half the time of read_table, which looks for a data set of many files
+        return file.read(columns=columns, use_threads=False)
