@@ -92,7 +92,9 @@ NOTHING_KNOWN: Mapping[str, FileNote] = MappingProxyType({})
 
 def note_file(path: Path) -> FileNote:
     """Look at a file: all of it is read."""
-    memory = sum(batch.nbytes for batch in pq.ParquetFile(path).iter_batches(batch_size=256))
+    # In small batches, whose pictures find memory that is in use already: fresh memory takes most of the time.
+    with pq.ParquetFile(path, memory_map=True) as file:
+        memory = sum(batch.nbytes for batch in file.iter_batches(batch_size=16))
     return FileNote(pq.read_metadata(path).num_rows, path.stat().st_size, memory, sha256_of(path))
 
 

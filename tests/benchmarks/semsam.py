@@ -8,7 +8,8 @@ OMP_NUM_THREADS=1 gives steadier ratios: a step on several threads waits for the
 * A step: softmax, greedy, min-p, MIS-SemSam naively (full sort, Python loop) and as shipped, on the same logits. On a
   CPU compiled (extra ``fast``) and by torch. On a GPU with and without CUDA graphs, and with the memory that a step
   takes beyond its result.
-* A decode step of SmolLM2 with and without the processor (``--model DIR``; the tests' fixture shows how to get one).
+* A decode step of SmolLM2 with and without the processor (``--model DIR``; the tests' fixture shows how to get one);
+  on a GPU also one of a model of eight billion random weights.
 * The making of the tables beside the bare matrix product that it consists of.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # This file has the name of the package it measures, and Python looks into the script's folder first.
 sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
@@ -208,34 +210,67 @@ def steps(device: str, seconds: float) -> None:
     table(headings, lines)
 
 
-def decode_step(folder: str, device: str, seconds: float, batch: int = 8, context: int = 256) -> None:
-    """The second table: one new token of a real model, its logits, and the processor on them."""
+def decode_steps(folder: str | None, device: str, seconds: float) -> None:
+    """The second table: one new token of a model, its logits, and the processor on them."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from semsam.logits_processor import SemanticSamplingLogitsProcessor
     from semsam.neighbours import for_model
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device)
-    processor = SemanticSamplingLogitsProcessor(for_model(model, AutoTokenizer.from_pretrained(folder)))
-    ids = torch.randint(1000, 40_000, (batch, context), generator=torch.Generator().manual_seed(0)).to(device)
+    lines = []
+    if folder:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device)
+        tables = for_model(model, AutoTokenizer.from_pretrained(folder))
+        lines.append(decode_step(Path(folder).name, model, tables, seconds, batch=8, context=256))
+    if device == "cuda":
+        model = large_model()
+        tables = made_up_tables(model.config.vocab_size, device)
+        name = f"random, {sum(weight.numel() for weight in model.parameters()) / 1e9:.1f} billion, bfloat16"
+        lines += [decode_step(name, model, tables, seconds, batch, context=1024) for batch in (1, 8, 64)]
+    ways = ("plain", "processor", "softmax", "processor by torch", "with processor")
+    headings = ["model", "batch", "context", *(f"{name}, ms" for name in ways)]
+    headings += ["processor / plain step (at best)", "tokens a second, plain", "with processor"]
+    table(headings, lines)
+
+
+def large_model() -> Any:
+    """A model of the size of Qwen3-8B that knows nothing; a step takes it as long."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    sizes = {"hidden_size": 4096, "intermediate_size": 12_288, "num_hidden_layers": 36}
+    heads = {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("cuda"):
+            return Qwen3ForCausalLM(Qwen3Config(vocab_size=151_936, **sizes, **heads)).eval()
+    finally:
+        torch.set_default_dtype(before)
+
+
+def decode_step(name: str, model: Any, tables: NeighbourTables, seconds: float, batch: int, context: int) -> list[str]:
+    """A line of the second table."""
+    from semsam.logits_processor import SemanticSamplingLogitsProcessor
+
+    processor = SemanticSamplingLogitsProcessor(tables)
+    ids = torch.randint(1000, 40_000, (batch, context), generator=torch.Generator().manual_seed(0)).to(model.device)
     with torch.inference_mode():
-        cache = model(ids, use_cache=True).past_key_values
+        cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
 
         def plain() -> torch.Tensor:
             logits = model(ids[:, :1], past_key_values=cache, use_cache=True).logits[:, -1]
             cache.crop(-1)
-            return logits
+            return logits.float()  # as generate does it
 
         logits = plain().clone()
         ways = {"plain": plain, "processor": lambda: processor(ids, logits), "softmax": lambda: logits.softmax(-1)}
         ways["processor by torch"] = lambda: by_torch(lambda logits: processor(ids, logits))(logits)
         ways["with processor"] = lambda: processor(ids, plain())
-        times = in_turns(ways, seconds, device == "cuda")
+        times = in_turns(ways, seconds, model.device.type == "cuda")
     share = times["processor"].median / times["plain"].median
     best = times["processor"].least / times["plain"].least
-    line = [str(batch), str(context), *(f"{times[name].median:.2f}" for name in ways)]
-    line += [f"{100 * share:.2f} % ({100 * best:.2f} %)"]
-    table(["batch", "context", *(f"{name}, ms" for name in ways), "processor / plain step (at best)"], [line])
+    rates = [f"{1000 * batch / times[way].median:,.0f}" for way in ("plain", "with processor")]
+    shown = [f"{times[way].median:.2f}" for way in ways]
+    return [name, str(batch), str(context), *shown, f"{100 * share:.2f} % ({100 * best:.2f} %)", *rates]
 
 
 def product(unit: torch.Tensor, block: int = 512) -> None:
@@ -277,8 +312,8 @@ def main() -> None:
         where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
         print(f"**{where}**, torch {torch.__version__}; M {TOP_M}, top-p {TOP_P}, K {K}\n")
         steps(device, arguments.seconds)
-        if arguments.model:
-            decode_step(arguments.model, device, 4 * arguments.seconds)
+        if arguments.model or device == "cuda":
+            decode_steps(arguments.model, device, 4 * arguments.seconds)
         if not arguments.no_tables:
             tables(device, {49_152: 576} if device == "cpu" else {49_152: 576, 151_936: 2560})
 
