@@ -304,11 +304,13 @@ def tables(device: str, vocabularies: Mapping[int, int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="by default both, if there is a GPU")
     parser.add_argument("--seconds", type=float, default=5, help="for each line of the first table")
     parser.add_argument("--model", help="folder of a text model, for the second table")
     parser.add_argument("--no-tables", action="store_true", help="leave out the third table, which takes minutes")
     arguments = parser.parse_args()
-    for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
+    there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for device in [arguments.device] if arguments.device else there:
         where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
         print(f"**{where}**, torch {torch.__version__}; M {TOP_M}, top-p {TOP_P}, K {K}\n")
         steps(device, arguments.seconds)
