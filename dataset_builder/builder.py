@@ -6,7 +6,7 @@ asked and puts the parts together in a fixed order, so that the bytes do not dep
 Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
 
     README.md                                    the card, whose `configs:` name the files below
-    data/<modality>_<plane>/<terminology>_<prompt>.parquet
+    data/<modality>_<plane>/<terminology>_<prompt>.parquet      of more than 500 MB: ...-00000-of-00003.parquet
     data/stack/test.parquet                      relations across slices
     data/blank/test.parquet                      controls: the markers on an empty canvas
     data/view/test.parquet                       controls: the picture mirrored or turned
@@ -34,7 +34,7 @@ from dataset_builder.card import write_card
 from dataset_builder.engines import Engine, Processes
 from dataset_builder.errors import BuildError, CaseError, naming
 from dataset_builder.factors import INPUT_CONFIGS, MODALITIES, PLANES, TEST, Split, config_name
-from dataset_builder.merging import Merge, cells, file_of
+from dataset_builder.merging import Merge, plan
 from dataset_builder.mixture import Mixture
 from dataset_builder.parquet import FileNote
 from dataset_builder.parts import Parts
@@ -180,19 +180,18 @@ def build(
         target = work / "dataset"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        made = _merge(parts, volumes, target, split, engine, progress)
-        slices = made.pop((SLICES, split))
-        known = {file_of(key): note for key, note in made.items()} | {file_of((SLICES, split)): slices}
-        rows = {key: note.rows for key, note in made.items()}
+        files, made = _merge(parts, volumes, target, split, engine, progress)
+        rows = {key: sum(made[path].rows for path in paths) for key, paths in files.items()}
+        slices = rows.pop((SLICES, split))
         quarantined.move_to(target / QUARANTINE_NAME)
         own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
         notes = volume_notes(volumes)
-        write_card(target, settings, rows, slices.rows, notes, sorted(parts.names), len(quarantined), own, split, known)
+        write_card(target, settings, files, slices, notes, sorted(parts.names), len(quarantined), own, split, made)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         _put_in_place(target, out)
         quarantined.path = out / QUARANTINE_NAME
         shutil.rmtree(work, ignore_errors=True)
-    return BuildSummary(out, len(volumes), slices.rows, rows, quarantined, size)
+    return BuildSummary(out, len(volumes), slices, rows, quarantined, size)
 
 
 def _check_target(out: Path, split: Split) -> None:
@@ -369,15 +368,17 @@ class _ToAsk:
 
 
 def _merge(
-    parts: Parts, volumes: Long[StoredVolume], folder: Path, split: Split, engine: Engine, progress: Progress
-) -> dict[Key, FileNote]:
-    """Put the volumes' rows together, a file a cell, and their slices; returns the files."""
+    parts: Parts, volumes: Spool[StoredVolume] | None, folder: Path, split: Split, engine: Engine, progress: Progress
+) -> tuple[dict[Key, list[str]], dict[str, FileNote]]:
+    """Put the volumes' rows together, and their slices; returns the files of each split, and what is in each file."""
+    planned = plan(parts, volumes, split)
+    files: dict[Key, list[str]] = {}
+    for file in planned:
+        files.setdefault(file.key, []).append(file.path)
     # The longest work first: where there are many processes, none is left with it at the end.
-    keys = sorted(parts.sizes, key=lambda cell: -parts.sizes[cell])
-    if len(volumes):
-        keys.insert(1, (SLICES, split))
-    notes = dict(zip(keys, _each(Merge(parts, volumes, folder), keys, engine, "data set", progress), strict=True))
-    return {key: notes[key] for key in (*cells(split), (SLICES, split)) if key in notes}
+    planned.sort(key=lambda file: -file.size)
+    notes = _each(Merge(parts, volumes, folder), planned, engine, "data set", progress)
+    return files, {file.path: note for file, note in zip(planned, notes, strict=True)}
 
 
 @dataclass
@@ -434,11 +435,12 @@ class MISGround(datasets.GeneratorBasedBuilder):
             return [datasets.SplitGenerator(TEST, gen_kwargs={"files": files, "key": None})]
         made = self._make_files()
         if self.config.name == "all":
-            return [datasets.SplitGenerator(TEST, gen_kwargs={"files": list(made.values()), "key": "id"})]
-        return [datasets.SplitGenerator(split, gen_kwargs={"files": [made[split]], "key": "id"}) for split in made]
+            files = [file for of_cell in made.values() for file in of_cell]
+            return [datasets.SplitGenerator(TEST, gen_kwargs={"files": files, "key": "id"})]
+        return [datasets.SplitGenerator(split, gen_kwargs={"files": made[split], "key": "id"}) for split in made]
 
-    def _make_files(self) -> dict[str, Path]:
-        """Every question of this config asked and drawn once: the Parquet file of each split, or of each cell."""
+    def _make_files(self) -> dict[str, list[Path]]:
+        """Every question of this config asked and drawn once: the Parquet files of each split, or of each cell."""
         self._work = tempfile.TemporaryDirectory(prefix="mis-ground-")  # goes away with the builder
         folder, data = Path(self._work.name) / "parts", Path(self._work.name)
         folder.mkdir()
@@ -450,8 +452,8 @@ class MISGround(datasets.GeneratorBasedBuilder):
             part = write_part(item, vocabulary, folder, TEST, only)
             if part is not None:
                 made.add(part)
-        rows = _merge(made, [], data, TEST, Processes(), _silent)
-        return {key[1] if only else "/".join(key): data / file_of(key) for key in rows}
+        files, _ = _merge(made, None, data, TEST, Processes(), _silent)
+        return {key[1] if only else "/".join(key): [data / path for path in paths] for key, paths in files.items()}
 
     def _generate_examples(self, files: Sequence[Path], key: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
         for file in files:

@@ -55,7 +55,7 @@ def template_path() -> Path:
 def write_card(
     folder: Path,
     settings: Settings,
-    rows: Mapping[Key, int],
+    splits: Mapping[Key, Sequence[str]],
     slices: int,
     volumes: Iterable[Mapping[str, Any]],
     structures: Sequence[str] = (),
@@ -69,7 +69,8 @@ def write_card(
     Args:
         folder: the data set, its data files already there.
         settings: of the build.
-        rows: number of rows by (config, split).
+        splits: files of each split in the order of their rows, as paths in the folder; those of the config ``slices``
+            are the slice store.
         slices: number of slices.
         volumes: the store's note of each volume (source, licence, citation, url).
         structures: canonical names that are asked about.
@@ -78,9 +79,6 @@ def write_card(
         split: what the data set is for.
         known: what was noted of the data files when they were written, by their paths in the folder.
     """
-    splits = {key: [f"data/{key[0]}/{key[1]}.parquet"] for key in rows}
-    if slices:
-        splits[SLICES, split] = [f"{SLICES}/{split}.parquet"]
     build = describe_build(folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split, known)
     hashes = file_hashes(folder, known)
     record = Record((build,), content_version(hashes))

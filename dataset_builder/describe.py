@@ -61,7 +61,8 @@ def describe_build(
         split: what the build is for.
         known: what was noted of files already, by their paths in the folder.
     """
-    questions = [folder / file for key, files in splits.items() if key[0] != "slices" for file in files]
+    asked = [[folder / file for file in files] for key, files in splits.items() if key[0] != "slices"]
+    questions = [file for files in asked for file in files]
     features = {"rows": _features(questions[0])}
     for key, files in splits.items():
         if key[0] == "slices":
@@ -78,7 +79,7 @@ def describe_build(
         features=features,
         splits={key: note_split(folder, files, known) for key, files in splits.items()},
         examples=tuple(_write_examples(folder, questions)),
-        fairness=tuple(_fairness(questions)),
+        fairness=tuple(_fairness(asked)),
         split=split,
     )
 
@@ -123,16 +124,16 @@ def _sources(volumes: Iterable[Mapping[str, Any]]) -> Iterator[SourceNote]:
         yield SourceNote(name, licence, citation, url, number)
 
 
-def _fairness(paths: Sequence[Path]) -> Iterator[Fairness]:
-    """How often one would be right without looking; the best constant answer is chosen anew for each file.
+def _fairness(splits: Iterable[Sequence[Path]]) -> Iterator[Fairness]:
+    """How often one would be right without looking; the best constant answer is chosen anew for each split.
 
     Controls (blank canvases, turned pictures) ask the same again, and are left out.
     """
     count: dict[str, Counter[str]] = defaultdict(Counter)
     chance: dict[str, float] = defaultdict(float)
-    for path in paths:
+    for paths in splits:
         answers: dict[str, Counter[str]] = defaultdict(Counter)
-        for row in _rows(path, _ANSWERS):
+        for row in (row for path in paths for row in _rows(path, _ANSWERS)):
             if row["input"] == "blank" or row["view"] != "plain":
                 continue
             of = count[row["terminology"]]

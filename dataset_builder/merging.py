@@ -1,11 +1,11 @@
-"""The volumes' rows and slices put together: a Parquet file a cell, and one of all slices.
+"""The volumes' rows and slices put together: a Parquet file a cell, and one of all slices, or several of a large one.
 
-Each file is made by itself, in whatever process, cell after cell: the pictures of one row group are all that is in
-memory. A file has its name only when it is whole.
+Each file is made by itself, in whatever process: the pictures of one row group are all that is in memory. A file has
+its name only when it is whole.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -25,12 +25,12 @@ from dataset_builder.factors import (
     config_name,
     split_name,
 )
-from dataset_builder.parquet import FileNote, note_file, open_writer
+from dataset_builder.parquet import FileNote, cuts, note_file, open_writer, series
 from dataset_builder.parts import Parts
 from dataset_builder.record import SLICES, Key
 from dataset_builder.rows import ROW_SCHEMA
 from dataset_builder.slices import SLICE_SCHEMA, read_slices
-from dataset_builder.spool import Long
+from dataset_builder.spool import Spool
 from dataset_builder.store import StoredVolume
 
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
@@ -49,10 +49,51 @@ def cells(split: Split = TEST) -> Iterator[Key]:
         yield config, split
 
 
-def file_of(key: Key) -> str:
-    """The path in a data set folder of the file of a cell, or of the slices."""
+def stem_of(key: Key) -> str:
+    """The path in a data set folder of the file of a cell, or of the slices, without its ending."""
     config, split = key
-    return f"{SLICES}/{split}.parquet" if config == SLICES else f"data/{config}/{split}.parquet"
+    return f"{SLICES}/{split}" if config == SLICES else f"data/{config}/{split}"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of a data set that is to be made.
+
+    Args:
+        key: config and split.
+        path: in the folder.
+        start, stop: the first and the last (exclusive) of the cell's batches that are in it, or of the volumes.
+        size: about so many bytes.
+    """
+
+    key: Key
+    path: str
+    start: int
+    stop: int
+    size: int
+
+
+def plan(parts: Parts, volumes: Spool[StoredVolume] | None, split: Split) -> list[DataFile]:
+    """The files of a data set, in the order of its cells and rows; a large cell has several.
+
+    Args:
+        parts: the rows of the volumes, in their order.
+        volumes: whose slices are put together, if any.
+        split: what the data set is for.
+    """
+    files: list[DataFile] = []
+    for cell in cells(split):
+        if cell in parts.distinct:
+            files += _files(cell, parts.distinct_of(cell), parts.distinct[cell])
+    if volumes is not None and len(volumes):
+        files += _files((SLICES, split), (volume.size for volume in volumes), sum(volume.size for volume in volumes))
+    return files
+
+
+def _files(key: Key, sizes: Iterable[int], total: int) -> list[DataFile]:
+    pieces = list(cuts(sizes, total))
+    names = series(stem_of(key), len(pieces))
+    return [DataFile(key, name, *piece) for name, piece in zip(names, pieces, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -61,42 +102,44 @@ class Merge:
 
     Args:
         parts: the rows of the volumes, in their order.
-        volumes: whose slices are put together.
+        volumes: whose slices are put together, if any.
         folder: the data set.
     """
 
     parts: Parts
-    volumes: Long[StoredVolume]
+    volumes: Spool[StoredVolume] | None
     folder: Path
 
-    def __call__(self, key: Key) -> FileNote:
-        """Write the file of a cell, or that of the slices, and say what is in it."""
-        path = self.folder / file_of(key)
+    def __call__(self, file: DataFile) -> FileNote:
+        """Write a file, and say what is in it."""
+        path = self.folder / file.path
         with _whole(path) as unfinished:
-            if key[0] == SLICES:
-                self._slices(unfinished)
+            if file.key[0] == SLICES:
+                self._slices(file, unfinished)
             else:
-                self._cell(key, unfinished)
+                self._cell(file, unfinished)
         return note_file(path)
 
-    def _cell(self, key: Key, path: Path) -> None:
+    def _cell(self, file: DataFile, path: Path) -> None:
         with open_writer(path, ROW_SCHEMA) as opened:
             writer = _CellWriter(opened)
-            for batch in self.parts.of(key):
-                with pa.memory_map(str(batch.path)) as file:
-                    rows = pa.ipc.open_file(file).get_batch(batch.number)
+            for batch in self.parts.of(file.key, file.start, file.stop):
+                with pa.memory_map(str(batch.path)) as part:
+                    rows = pa.ipc.open_file(part).get_batch(batch.number)
                     writer.add(pa.Table.from_batches([rows]), batch.size)
             writer.flush()
 
-    def _slices(self, path: Path) -> None:
-        together = max(1, -(-len(self.volumes) // MAX_SLICE_GROUPS))
+    def _slices(self, file: DataFile, path: Path) -> None:
+        assert self.volumes is not None
+        count = file.stop - file.start
+        together = max(1, -(-count // MAX_SLICE_GROUPS))
         waiting: list[pa.Table] = []
         size = 0
         with open_writer(path, SLICE_SCHEMA) as writer:
-            for number, volume in enumerate(self.volumes, 1):
+            for number, volume in enumerate(self.volumes.between(file.start, file.stop), 1):
                 waiting.append(read_slices(volume.path).cast(SLICE_SCHEMA))
                 size += waiting[-1].nbytes
-                if len(waiting) == together or size >= ROW_GROUP_BYTES or number == len(self.volumes):
+                if len(waiting) == together or size >= ROW_GROUP_BYTES or number == count:
                     writer.write_table(pa.concat_tables(waiting))
                     waiting, size = [], 0
 

@@ -6,7 +6,7 @@ Each picture stands once in a row group, however many rows show it: in the colum
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,32 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def series(stem: str, count: int) -> list[str]:
+    """Names of a split's files in order, as the Hub has them; of a single one its plain name."""
+    if count == 1:
+        return [f"{stem}.parquet"]
+    return [f"{stem}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+
+
+def cuts(sizes: Iterable[int], total: int) -> Iterator[tuple[int, int, int]]:
+    """Which items go together into a file, so that files are about equally large: first, last (exclusive), their size.
+
+    Args:
+        sizes: of the items in order, in bytes.
+        total: their sum.
+    """
+    count = 1 if total <= MAX_SHARD_BYTES else -(-total // SHARD_BYTES)
+    start = number = here = before = 0
+    aim = 1  # of so many parts of `count`
+    for number, size in enumerate(sizes, 1):
+        here += size
+        before += size
+        if before * count >= total * aim and before < total:
+            yield start, number, here
+            start, here, aim = number, 0, before * count // total + 1
+    yield start, number, here
+
+
 def fits(path: Path) -> bool:
     """Whether a file can go to the Hub as it is: its size, its row groups, and an index of its pages."""
     if path.stat().st_size > MAX_SHARD_BYTES:
@@ -128,8 +154,10 @@ def shard(files: Sequence[Path], stem: str, folder: Path, shard_bytes: int = SHA
     Returns:
         Path in the data set -> file here; the same for the same files.
     """
-    if len(files) == 1 and fits(files[0]):
-        return {f"{stem}.parquet": files[0]}
+    names = series(stem, len(files))
+    named = len(files) == 1 or [file.name for file in files] == [Path(name).name for name in names]
+    if named and all(fits(file) for file in files):
+        return dict(zip(names, files, strict=True))
     plan: list[list[tuple[Path, int]]] = [[]]
     size = 0
     for file in files:
@@ -142,11 +170,8 @@ def shard(files: Sequence[Path], stem: str, folder: Path, shard_bytes: int = SHA
                 size = 0
             plan[-1].append((file, number))
             size += bytes_here
-    names = [f"{stem}-{number:05d}-of-{len(plan):05d}.parquet" for number in range(len(plan))]
-    if len(plan) == 1:
-        names = [f"{stem}.parquet"]
     made = {}
-    for name, groups in zip(names, plan, strict=True):
+    for name, groups in zip(series(stem, len(plan)), plan, strict=True):
         made[name] = folder / name
         _write(groups, folder / name)
     return made

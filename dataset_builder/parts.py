@@ -11,6 +11,8 @@ from dataset_builder.record import Key
 WAITING = 1 << 16
 """So many entries are held before they are written: some megabytes."""
 
+_ENTRY = 4 * array("Q").itemsize
+
 
 @dataclass(frozen=True)
 class Part:
@@ -21,6 +23,8 @@ class Part:
         cells: config and split of each batch, in their order.
         rows: of each batch.
         sizes: of each batch, in bytes.
+        distinct: of each batch, bytes of its pictures, those that many rows show counted once: about what a data file
+            takes.
         names: canonical names of the structures that are asked about.
     """
 
@@ -28,6 +32,7 @@ class Part:
     cells: tuple[Key, ...]
     rows: tuple[int, ...]
     sizes: tuple[int, ...]
+    distinct: tuple[int, ...]
     names: tuple[str, ...]
 
 
@@ -37,17 +42,18 @@ def part_path(folder: Path, number: int) -> Path:
 
 
 class Batch(NamedTuple):
-    """Rows of one cell and volume: the file, which of its batches, and its size in bytes."""
+    """Rows of one cell and volume: the file, which of its batches, its size and that of its distinct pictures."""
 
     path: Path
     number: int
     size: int
+    distinct: int
 
 
 class Parts:
     """The parts of a data set, by cell. Survives pickling, the files staying where they are.
 
-    Of each part and cell three numbers are kept, in a file a cell: of 100,000 volumes 2.4 MB each.
+    Of each part and cell four numbers are kept, in a file a cell: of 100,000 volumes 3.2 MB each.
 
     Args:
         folder: of the parts' files, and of these.
@@ -57,28 +63,40 @@ class Parts:
         self.folder = folder
         self.names: set[str] = set()
         """Canonical names of the structures that are asked about."""
-        self.sizes: dict[Key, int] = {}
-        """Bytes of each cell."""
+        self.distinct: dict[Key, int] = {}
+        """Bytes of each cell's distinct pictures."""
         self._waiting: dict[Key, array[int]] = {}
         self._entries = 0
 
     def add(self, part: Part) -> None:
         """The next volume's part, whose file is there."""
         self.names.update(part.names)
-        for number, (cell, size) in enumerate(zip(part.cells, part.sizes, strict=True)):
-            self.sizes[cell] = self.sizes.get(cell, 0) + size
-            self._waiting.setdefault(cell, array("Q")).extend((part.number, number, size))
+        for number, (cell, size, distinct) in enumerate(zip(part.cells, part.sizes, part.distinct, strict=True)):
+            self.distinct[cell] = self.distinct.get(cell, 0) + distinct
+            self._waiting.setdefault(cell, array("Q")).extend((part.number, number, size, distinct))
             self._entries += 1
         if self._entries >= WAITING:
             self._write()
 
-    def of(self, cell: Key) -> Iterator[Batch]:
-        """The batches of a cell, in the order in which their parts were added."""
+    def of(self, cell: Key, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """The batches of a cell, or those of these numbers, in the order in which their parts were added."""
         self._write()
         with self._path(cell).open("rb") as file:
-            while entry := file.read(3 * array("Q").itemsize):
-                part, number, size = array("Q", entry)
-                yield Batch(part_path(self.folder, part), number, size)
+            file.seek(start * _ENTRY)
+            left = -1 if stop is None else stop - start
+            while left and (entry := file.read(_ENTRY)):
+                part, *rest = array("Q", entry)
+                yield Batch(part_path(self.folder, part), *rest)
+                left -= 1
+
+    def distinct_of(self, cell: Key) -> "array[int]":
+        """Bytes of the distinct pictures of each batch of a cell."""
+        self._write()
+        path = self._path(cell)
+        entries = array("Q")
+        with path.open("rb") as file:
+            entries.fromfile(file, path.stat().st_size // entries.itemsize)
+        return entries[3::4]
 
     def _write(self) -> None:
         for cell, entries in self._waiting.items():
@@ -91,7 +109,7 @@ class Parts:
         return self.folder / f"{'.'.join(cell)}.index"
 
     def __bool__(self) -> bool:
-        return bool(self.sizes)
+        return bool(self.distinct)
 
     def __getstate__(self) -> dict[str, Any]:
         self._write()

@@ -333,14 +333,18 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
     )
 
 
-def save_slices(records: Sequence[SliceRecord], path: Path) -> None:
-    """Write slices as a table; the file is either whole or as it was before, also when power goes."""
+def save_slices(records: Sequence[SliceRecord], path: Path) -> int:
+    """Write slices as a table, and say how many bytes it takes.
+
+    The file is either whole or as it was before, also when power goes.
+    """
     table = pa.Table.from_pylist([_row(record) for record in records], schema=SLICE_SCHEMA)
     if is_remote(path):
         content = pa.BufferOutputStream()
         pq.write_table(table, content, compression="zstd")
-        put_bytes(path, content.getvalue().to_pybytes())
-        return
+        whole = content.getvalue().to_pybytes()
+        put_bytes(path, whole)
+        return len(whole)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -349,8 +353,10 @@ def save_slices(records: Sequence[SliceRecord], path: Path) -> None:
             pq.write_table(table, file, compression="zstd")
             file.flush()
             os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        return size
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -7,6 +7,7 @@ is done already is told by the slice store, never by these.
 import heapq
 import pickle
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar
@@ -14,6 +15,8 @@ from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+MARKED = 1_000
+"""Where every so many items begin in a file is known."""
 MANY = 5_000
 """So many items are sorted in memory."""
 MAX_FILES = 64
@@ -38,12 +41,15 @@ class Spool(Generic[T]):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._count = 0
+        self._marks = array("Q")  # where each MARKED-th item begins
         self._file: BinaryIO | None = path.open("wb")
 
     def add(self, item: T) -> None:
         """Append an item."""
         if self._file is None:
             self._file = self.path.open("ab")
+        if self._count % MARKED == 0:
+            self._marks.append(self._file.tell())
         pickle.dump(item, self._file, pickle.HIGHEST_PROTOCOL)
         self._count += 1
 
@@ -57,10 +63,19 @@ class Spool(Generic[T]):
         return self._count
 
     def __iter__(self) -> Iterator[T]:
+        return self.between(0, self._count)
+
+    def between(self, start: int, stop: int) -> Iterator[T]:
+        """The items of these numbers, those before hardly looked at."""
         self._close()
+        if start >= stop:
+            return
         with self.path.open("rb") as file:
-            for _ in range(self._count):
-                yield pickle.load(file)
+            file.seek(self._marks[start // MARKED])
+            for number in range(start // MARKED * MARKED, stop):
+                item = pickle.load(file)
+                if number >= start:
+                    yield item
 
     def __getstate__(self) -> dict[str, Any]:
         self._close()

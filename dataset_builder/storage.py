@@ -224,17 +224,20 @@ def remove(path: Path) -> None:
         again(lambda: storage_of(path).rm_file(key_of(path)))
 
 
-def files_below(folder: Path) -> list[Path]:
-    """All files in a remote folder and those in it, as they are now; none if it is not there. Raises as `put_bytes`."""
+def files_below(folder: Path) -> dict[Path, int]:
+    """All files in a remote folder and those in it, as they are now, and their sizes in bytes.
+
+    There are none if the folder is not there. Raises as `put_bytes`.
+    """
     storage, root = storage_of(folder), key_of(folder).rstrip("/")
     with telling(folder):
         storage.invalidate_cache()
         try:
-            keys = again(lambda: storage.find(root))
+            found = again(lambda: storage.find(root, detail=True))
         except FileNotFoundError:
-            return []
+            return {}
         storage.invalidate_cache()
-    return [folder / key[len(root) + 1 :] for key in keys]
+    return {folder / key[len(root) + 1 :]: int(about["size"]) for key, about in found.items()}
 
 
 def again(ask: Callable[[], T]) -> T:

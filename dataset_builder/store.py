@@ -51,11 +51,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class StoredVolume:
-    """One volume of a store: where its slices lie, and how it is named in the data set."""
+    """One volume of a store: where its slices lie, in how many bytes, and how it is named in the data set."""
 
     source: str
     subject: str
     path: Path
+    size: int
 
     @property
     def identity(self) -> str:
@@ -159,16 +160,15 @@ def store_volume(
         OSError: if a file cannot be looked at, or the store cannot be written.
     """
     path = store / quote(case.source, safe="") / f"{quote(case.subject, safe='')}.parquet"
-    stored = StoredVolume(case.source, case.subject, path)
     note_path = path.with_suffix(".json")
     fingerprints = {"fingerprint": input_fingerprint(case, settings, vocabulary)}
     if verify_content:
         fingerprints["content"] = content_fingerprint(case, settings, vocabulary)
     known, deciding = _note(note_path), "content" if verify_content else "fingerprint"
-    if known.get(deciding) == fingerprints[deciding] and _is_there(path):
+    if known.get(deciding) == fingerprints[deciding] and (there := _size_of(path)) is not None:
         if known.get("fingerprint") != fingerprints["fingerprint"]:  # the same files, copied or touched
             _write_note(note_path, known | fingerprints)
-        return stored
+        return StoredVolume(case.source, case.subject, path, there)
     volume = source.read(case)
     words = structures(vocabulary)
     check_sides(volume, words)
@@ -182,7 +182,7 @@ def store_volume(
     if "stack" in settings.inputs and settings.stacks_per_volume:
         runs = choose_stacks(volume, settings.planes, settings.stacks_per_volume, settings.stack_size, settings.seed)
         records += [record for plane, indices in runs for record in cut_stack(volume, plane, indices, words)]
-    save_slices(records, path)
+    size = save_slices(records, path)
     note = {
         "source": case.source,
         "subject": case.subject,
@@ -198,19 +198,23 @@ def store_volume(
         "overlap_voxels": volume.overlap_voxels,
     }
     _write_note(note_path, note)
-    return stored
+    return StoredVolume(case.source, case.subject, path, size)
 
 
 def _write_note(path: Path, note: Mapping[str, object]) -> None:
     write_atomically(path, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
 
 
-def _is_there(path: Path) -> bool:
-    if not is_remote(path):
-        return path.exists()
-    with telling(path):
-        storage_of(path).invalidate_cache(key_of(path))
-        return bool(storage_of(path).exists(key_of(path)))
+def _size_of(path: Path) -> int | None:
+    """In bytes; nothing if it is not there."""
+    try:
+        if not is_remote(path):
+            return path.stat().st_size
+        with telling(path):
+            storage_of(path).invalidate_cache(key_of(path))
+            return int(storage_of(path).info(key_of(path))["size"])
+    except FileNotFoundError:
+        return None
 
 
 def _note(path: Path) -> dict[str, object]:
@@ -272,21 +276,22 @@ def each_volume(store: Path, work: Path | None = None) -> Iterator[StoredVolume]
 
 def _finished(store: Path) -> Iterator[StoredVolume]:
     paths, again = tee(_pairs(store))
-    for path, note in zip(paths, _notes(path.with_suffix(".json") for path in again), strict=True):
+    for (path, size), note in zip(paths, _notes(path.with_suffix(".json") for path, _ in again), strict=True):
         if {"source", "subject"} <= note.keys():
-            yield StoredVolume(str(note["source"]), str(note["subject"]), path)
+            yield StoredVolume(str(note["source"]), str(note["subject"]), path, size)
 
 
-def _pairs(store: Path) -> Iterator[Path]:
-    """The Parquet files that have a note beside them."""
+def _pairs(store: Path) -> Iterator[tuple[Path, int]]:
+    """The Parquet files that have a note beside them, and their sizes."""
     if is_remote(store):
         files = files_below(store)
-        there = set(files)
-        yield from (path for path in files if path.suffix == ".parquet" and path.with_suffix(".json") in there)
+        for path, size in files.items():
+            if path.suffix == ".parquet" and path.with_suffix(".json") in files:
+                yield path, size
         return
     for folder in store.iterdir() if store.is_dir() else ():
         with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
             for entry in entries:
                 path = folder / entry.name
-                if path.suffix == ".json" and path.with_suffix(".parquet").exists():
-                    yield path.with_suffix(".parquet")
+                if path.suffix == ".json" and (there := _size_of(path.with_suffix(".parquet"))) is not None:
+                    yield path.with_suffix(".parquet"), there

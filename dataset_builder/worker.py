@@ -174,11 +174,14 @@ def write_part(
         return None
     path = part_path(folder, number)
     unfinished = folder / f".{path.name}.{os.getpid()}"
-    sizes = []
+    sizes, distinct = [], []
     with naming(path), pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, ROW_SCHEMA) as writer:
         for rows in of_cells.values():
             batch = pa.RecordBatch.from_pylist(rows, schema=ROW_SCHEMA)
             writer.write_batch(batch)
             sizes.append(batch.nbytes)
+            pictures = (picture["bytes"] for row in rows for picture in row["images"])
+            distinct.append(sum({id(picture): len(picture) for picture in pictures}.values()))
     unfinished.replace(path)
-    return Part(number, tuple(of_cells), tuple(map(len, of_cells.values())), tuple(sizes), tuple(sorted(names)))
+    rows_of = tuple(map(len, of_cells.values()))
+    return Part(number, tuple(of_cells), rows_of, tuple(sizes), tuple(distinct), tuple(sorted(names)))

@@ -46,22 +46,23 @@ def write_ground(
         seed: said to be the build's.
         slices: whether there is a slice store.
     """
-    count = {}
+    files = {}
     for cell in cells:
         path = folder / "data" / f"{cell[0]}_{cell[1]}" / f"{cell[2]}_{cell[3]}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         made = [_row(cell, number, source, licence, subject, size) for number in range(first, first + rows)]
         pq.write_table(datasets.Dataset.from_list(made, features=FEATURES).data.table, path, write_page_index=True)
-        count[path.parent.name, path.stem] = rows
+        files[path.parent.name, path.stem] = [path.relative_to(folder).as_posix()]
     if slices:
         (folder / "slices").mkdir()
         image = {"bytes": noise(first + 1000, False), "path": None}
         one = {"source": source, "subject": subject, "licence": licence, "image": image}
         table = datasets.Dataset.from_list([one], features=SLICE_FEATURES).data.table
         pq.write_table(table, folder / "slices" / "test.parquet", write_page_index=True)
+        files["slices", "test"] = ["slices/test.parquet"]
     (folder / "quarantine.jsonl").write_text("", encoding="utf-8")
     volume = {"source": source, "subject": subject, "licence": licence, "citation": f"Makers of {source}", "url": ""}
-    write_card(folder, Settings(seed=seed), count, int(slices), [volume], ["liver", "spleen"])
+    write_card(folder, Settings(seed=seed), files, int(slices), [volume], ["liver", "spleen"])
     return folder
 
 

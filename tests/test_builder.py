@@ -5,14 +5,18 @@ import sys
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from folders import contents
 
+from dataset_builder import parquet
 from dataset_builder.builder import FEATURES, MISGround, build
+from dataset_builder.check import check_dataset
 from dataset_builder.errors import BuildError, CaseError, EmptyLabelsError
 from dataset_builder.factors import MODALITIES, PLANES
+from dataset_builder.record import read_record
 from dataset_builder.rows import COLUMNS
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
@@ -54,6 +58,28 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes_nor_on_the_store(bui
     build([], tmp_path / "again", SMALL, store=store)
     assert contents(tmp_path / "two") == contents(summary.out)
     assert contents(tmp_path / "again") == contents(summary.out)
+
+
+def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch):
+    """The same rows and card, whatever the size of the files."""
+    whole, store = built
+    monkeypatch.setattr(parquet, "MAX_SHARD_BYTES", 60_000)
+    monkeypatch.setattr(parquet, "SHARD_BYTES", 40_000)
+    cut = [build([], tmp_path / str(n), SMALL, store=store, num_proc=n) for n in (1, 2)]
+    assert contents(cut[0].out) == contents(cut[1].out)
+    assert cut[0].rows == whole.rows
+    record, before = read_record(cut[0].out), read_record(whole.out)
+    assert [build.fairness for build in record.builds] == [build.fairness for build in before.builds]
+    several = [key for key, note in record.splits.items() if len(note.files) > 1]
+    assert {"stack", "blank", "view", "slices", "mri_axial"} <= {config for config, _ in several}
+    for key, note in record.splits.items():
+        stem = before.splits[key].files[0].removesuffix(".parquet")
+        assert list(note.files) == parquet.series(stem, len(note.files))
+        tables = [pq.read_table(cut[0].out / file) for file in note.files]
+        assert pa.concat_tables(tables).equals(pq.read_table(whole.out / before.splits[key].files[0]))
+    assert check_dataset(cut[0].out).ok
+    rows = load_dataset(str(cut[0].out), split="test", cache_dir=str(tmp_path / "cache"))
+    assert sorted(rows["id"]) == sorted(load_dataset(str(whole.out), split="test", cache_dir=str(tmp_path))["id"])
 
 
 def test_another_seed_gives_other_questions(tmp_path):

@@ -96,15 +96,15 @@ def test_what_can_be_had_without_looking_is_counted(tmp_path):
 
 def test_the_most_restrictive_licence_governs(tmp_path):
     ground = write_ground(tmp_path / "ground")
-    rows = {("ct_axial", "directional_box"): 4}
+    files = {("ct_axial", "directional_box"): ["data/ct_axial/directional_box.parquet"]}
     names = ["CC0-1.0", "CC-BY-NC-4.0", "CC-BY-4.0"]
     volumes = [{"source": f"s{n}", "licence": name, "citation": "Someone | else"} for n, name in enumerate(names)]
-    text = write_card(ground, Settings(), rows, 0, volumes).read_text()
+    text = write_card(ground, Settings(), files, 0, volumes).read_text()
     assert DatasetCard(text).data.license == "cc-by-nc-4.0"
     assert "It forbids commercial use." in text
     assert "Someone \\| else" in text
     assert len(re.findall(r"\| `s\d`", text)) == 3
-    data = DatasetCard(write_card(ground, Settings(), rows, 0, [{"licence": "Hospital only!"}]).read_text()).data
+    data = DatasetCard(write_card(ground, Settings(), files, 0, [{"licence": "Hospital only!"}]).read_text()).data
     assert (data.license, data["license_name"]) == ("other", "hospital-only")
 
 
@@ -180,7 +180,8 @@ def test_load_dataset_never_shows_an_earlier_build_of_the_same_name(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [row(CELLS[0], number) | {"id": one} for number, one in enumerate(ids)]
         pq.write_table(pa.Table.from_pylist(rows), path)
-        write_card(folder, Settings(), {("ct_axial", "directional_box"): len(ids)}, 0, [{"licence": "MIT"}])
+        files = {("ct_axial", "directional_box"): [path.relative_to(folder).as_posix()]}
+        write_card(folder, Settings(), files, 0, [{"licence": "MIT"}])
 
     places = {tmp_path / "here" / "ground": ["a"], tmp_path / "there" / "ground": ["b"]}
     for folder, ids in places.items():

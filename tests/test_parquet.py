@@ -4,9 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dataset_builder import parquet
-from dataset_builder.parquet import fits, shard, writer_options
+from dataset_builder.parquet import cuts, fits, shard, writer_options
 
 PICTURE = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
 SCHEMA = pa.schema({"id": pa.string(), "images": PICTURE, "boxes": pa.list_(pa.list_(pa.int32()))})
@@ -68,6 +70,32 @@ def test_a_large_split_is_cut_between_row_groups_and_small_files_are_joined(tmp_
     assert list(made) == [f"mine/test-{n:05d}-of-00004.parquet" for n in range(4)]
     assert all(path.stat().st_size < 500_000 for path in made.values())
     assert pa.concat_tables(pq.read_table(path) for path in made.values()) == table(0, 65)
+
+
+@given(st.lists(st.integers(0, 1000), max_size=60), st.integers(1, 3000), st.integers(1, 3000))
+def test_items_are_cut_into_files_of_about_a_size(sizes, shard_bytes, more):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(parquet, "SHARD_BYTES", shard_bytes)
+        monkeypatch.setattr(parquet, "MAX_SHARD_BYTES", shard_bytes + more)
+        pieces = list(cuts(sizes, sum(sizes)))
+    assert [number for start, stop, _ in pieces for number in range(start, stop)] == list(range(len(sizes)))
+    assert [sum(sizes[start:stop]) for start, stop, _ in pieces] == [size for _, _, size in pieces]
+    if sum(sizes) <= shard_bytes + more:
+        assert len(pieces) == 1
+        return
+    assert all(size > 0 for _, _, size in pieces)
+    assert len(pieces) <= -(-sum(sizes) // shard_bytes)
+    assert max(size for _, _, size in pieces) <= shard_bytes + max(sizes)
+
+
+def test_a_series_of_files_that_fit_goes_as_it_is(tmp_path):
+    names = [f"y-{n:05d}-of-00002.parquet" for n in range(2)]
+    files = [write(tmp_path / name, table(10 * n, 10)) for n, name in enumerate(names)]
+    assert shard(files, "data/x/y", tmp_path / "new") == {
+        f"data/x/{name}": file for name, file in zip(names, files, strict=True)
+    }
+    assert list(shard(files[::-1], "data/x/y", tmp_path / "new")) == ["data/x/y.parquet"]
+    assert list(shard(files, "mine/test", tmp_path / "new")) == ["mine/test.parquet"]
 
 
 def test_shards_are_the_same_bytes_every_time(tmp_path):

@@ -23,8 +23,8 @@ def made(draw):
     for number in numbers:
         cells = draw(st.lists(st.sampled_from(CELLS), unique=True, min_size=1))
         names = draw(st.sets(st.sampled_from(["liver", "spleen", "heart"])))
-        of = tuple(draw(sizes) for _ in cells)
-        parts.append(Part(number, tuple(cells), tuple(1 for _ in cells), of, tuple(sorted(names))))
+        of = [tuple(draw(sizes) for _ in cells) for _ in range(2)]
+        parts.append(Part(number, tuple(cells), tuple(1 for _ in cells), *of, tuple(sorted(names))))
     return parts
 
 
@@ -41,13 +41,17 @@ def test_each_cell_finds_its_batches_in_order(listed, waiting):
         assert index.names == {name for part in listed for name in part.names}
         for cell in CELLS:
             expected = [
-                (folder / f"{part.number:08d}.arrow", part.cells.index(cell), part.sizes[part.cells.index(cell)])
+                (folder / f"{part.number:08d}.arrow", place, part.sizes[place], part.distinct[place])
                 for part in listed
-                if cell in part.cells
+                for place in range(len(part.cells))
+                if part.cells[place] == cell
             ]
-            assert index.sizes.get(cell, 0) == sum(size for _, _, size in expected)
+            assert index.distinct.get(cell, 0) == sum(batch[3] for batch in expected)
             if expected:
                 assert list(index.of(cell)) == list(travelled.of(cell)) == expected
+                assert list(index.distinct_of(cell)) == [batch[3] for batch in expected]
+                first = len(expected) // 3
+                assert list(index.of(cell, first, len(expected) - 1)) == expected[first:-1]
 
 
 def test_a_part_has_a_name_that_sorts_as_its_number(tmp_path):

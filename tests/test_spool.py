@@ -2,9 +2,11 @@ import pickle
 import tracemalloc
 from operator import itemgetter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_builder import spool as module
 from dataset_builder.spool import Spool, in_order
 
 PAIRS = st.lists(st.tuples(st.integers(0, 9), st.text(max_size=2)), max_size=60)
@@ -51,6 +53,20 @@ def test_a_spool_is_a_list_that_can_grow_and_travel(tmp_path_factory, items, fir
     copy = pickle.loads(pickle.dumps(spool))
     assert len(spool) == len(copy) == len(items)
     assert list(copy) == list(spool) == list(spool) == items
+
+
+@given(st.lists(st.text(max_size=3), max_size=30), st.integers(1, 8), st.data())
+def test_some_items_of_a_spool_are_read_alone(tmp_path_factory, items, marked, data):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(module, "MARKED", marked)
+        spool: Spool[str] = Spool(tmp_path_factory.mktemp("spool") / "items")
+        for number, item in enumerate(items):
+            spool.add(item)
+            if number == len(items) // 2:
+                assert list(spool) == items[: number + 1]  # it is read and goes on
+        stop = data.draw(st.integers(0, len(items)))
+        start = data.draw(st.integers(0, stop))
+        assert list(pickle.loads(pickle.dumps(spool)).between(start, stop)) == items[start:stop]
 
 
 def test_a_spool_begins_anew(tmp_path):
