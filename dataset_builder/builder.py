@@ -44,6 +44,7 @@ from dataset_builder.rows import ROW_SCHEMA, VERSION
 from dataset_builder.settings import Settings, digest
 from dataset_builder.slices import SLICE_SCHEMA
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.sent_once import SentOnce
 from dataset_builder.split import Apart, check_held_out, split_of_dataset, write_taken
 from dataset_builder.spool import Long, Spool, in_order
 from dataset_builder.storage import is_remote
@@ -285,7 +286,7 @@ class _Planned:
     """
 
     def __init__(self, sources: Sequence[Source], work: Path) -> None:
-        self._sources = sources
+        self._sources = [SentOnce(source, work / f"source-{number}") for number, source in enumerate(sources)]
         self._cases: Spool[tuple[int, Case]] = Spool(work / "cases")
         listed = ((number, case) for number, source in enumerate(sources) for case in source.cases())
         before = None

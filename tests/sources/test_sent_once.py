@@ -1,0 +1,72 @@
+"""A source that travels once: what arrives, how much of it, and when."""
+
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from dataset_builder.builder import build
+from dataset_builder.settings import Settings
+from dataset_builder.sources import open_source
+from dataset_builder.sources.base import Case, SourceOf
+from dataset_builder.sources.sent_once import SentOnce
+
+
+@dataclass(frozen=True)
+class WithTable(SourceOf):
+    """The phantoms, with a long table that counts how often it is put on its way."""
+
+    table: tuple[int, ...]
+
+    def cases(self):
+        return self.source.cases()
+
+    def read(self, case):
+        assert len(self.table) == 100_000
+        return self.source.read(case)
+
+
+class Counted:
+    """Counts its picklings."""
+
+    name, licence, citation, url = "counted", "MIT", "", ""
+    count = 0
+
+    def __getstate__(self):
+        Counted.count += 1
+        return {}
+
+    def cases(self):
+        return [Case("counted", "a", "ct", "MIT")]
+
+
+def read_name(item):
+    source, case = item
+    return source.name, [known.subject for known in source.cases()], case.subject
+
+
+def test_a_worker_gets_the_source_itself_and_it_is_pickled_once(tmp_path):
+    Counted.count = 0
+    sent = SentOnce(Counted(), tmp_path / "source")
+    assert (sent.name, sent.licence, Counted.count) == ("counted", "MIT", 0)
+    (case,) = sent.cases()
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert list(pool.map(read_name, [(sent, case)] * 3)) == [("counted", ["a"], "a")] * 3
+    assert Counted.count == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["source"]
+
+
+def test_a_long_table_does_not_travel_with_each_case(tmp_path):
+    source = WithTable(open_source("phantom:2"), tuple(range(100_000)))
+    assert len(pickle.dumps(source)) > 200_000
+    assert len(pickle.dumps(SentOnce(source, tmp_path / "source"))) < 1_000
+    settings = Settings(slices_per_volume=1, questions_per_volume=4, inputs=("slice",), views=("plain",), image_size=64)
+    assert build([source], tmp_path / "out", settings, num_proc=2).volumes == 2
+
+
+def test_another_source_under_the_same_name_is_another_one(tmp_path):
+    """As in a cluster's worker, which lives on from build to build."""
+    arrived = [
+        pickle.loads(pickle.dumps(SentOnce(open_source(f"phantom:{count}"), tmp_path / "source"))) for count in (1, 2)
+    ]
+    assert [len(list(source.cases())) for source in arrived] == [1, 2]
