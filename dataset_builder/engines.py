@@ -155,9 +155,6 @@ def _begin(share: int) -> None:
     if not os.environ.get(memory.VARIABLE):  # which is of each process
         memory.set_share(share)
     end_with_parent()
-    import cv2
-
-    cv2.setNumThreads(1)  # its threads would wait for the other processes' cores
 
 
 def _get_ready() -> None:

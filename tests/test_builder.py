@@ -78,6 +78,8 @@ def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch
         tables = [pq.read_table(cut[0].out / file) for file in note.files]
         assert pa.concat_tables(tables).equals(pq.read_table(whole.out / before.splits[key].files[0]))
     assert check_dataset(cut[0].out).ok
+    stacks = load_dataset(str(cut[0].out), "stack", split="test", cache_dir=str(tmp_path / "cache"))
+    assert stacks["id"] == pq.read_table(whole.out / "data" / "stack" / "test.parquet")["id"].to_pylist()
     rows = load_dataset(str(cut[0].out), split="test", cache_dir=str(tmp_path / "cache"))
     assert sorted(rows["id"]) == sorted(load_dataset(str(whole.out), split="test", cache_dir=str(tmp_path))["id"])
 
