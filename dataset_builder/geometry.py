@@ -144,12 +144,18 @@ class DisplayTransform:
         index = np.floor((centres - offset[axis]) / scale[axis] + 0.5).astype(np.int64)
         return np.where((index >= 0) & (index < self.shape[axis]), index, -1)
 
+    def _without_padding(self, shown: npt.NDArray) -> npt.NDArray:
+        """A plain picture [S, S], in place, with zeros where no voxel is."""
+        shown[self._nearest(1) < 0] = 0
+        shown[:, self._nearest(0) < 0] = 0
+        return shown
+
     def show_labels(self, labels: npt.NDArray) -> npt.NDArray:
         """A label slice [U, V] as a picture [image_size, image_size] of the same type; padding is 0."""
+        # One axis after the other takes a tenth of the time of both at once; the padding's -1 becomes 0 and is emptied.
         columns, rows = self._nearest(0), self._nearest(1)
-        shown = labels[columns[None, :], rows[:, None]]
-        shown[(rows < 0)[:, None] | (columns < 0)[None, :]] = 0
-        return self._turn(shown)
+        shown = labels.T.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+        return self._turn(self._without_padding(shown))
 
     def show_image(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """A windowed slice uint8[U, V] as a picture uint8[image_size, image_size]; padding is black.
@@ -174,6 +180,4 @@ class DisplayTransform:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        columns, rows = self._nearest(0), self._nearest(1)
-        moved[(rows < 0)[:, None] | (columns < 0)[None, :]] = 0
-        return self._turn(np.asarray(moved, dtype=np.uint8))
+        return self._turn(self._without_padding(np.asarray(moved, dtype=np.uint8)))

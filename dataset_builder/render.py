@@ -135,7 +135,7 @@ def draw(
         grey = transform.show_image(to_grey(record.image, window))
     if prompt not in DRAWN_PROMPTS:
         return grey
-    picture = np.repeat(grey[..., None], 3, axis=2)
+    picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     if not names:
         return picture
     where = placements(record, convention, image_size, view)
