@@ -101,6 +101,14 @@ def to_grey(values: npt.NDArray, window: Window) -> npt.NDArray[np.uint8]:
     return np.round(np.clip(shown, 0, 255)).astype(np.uint8)
 
 
+def show(
+    record: SliceRecord, convention: Convention, window: Window, image_size: int, view: View = "plain"
+) -> npt.NDArray[np.uint8]:
+    """The picture of a slice without markers: uint8 [S, S], grey. See :func:`draw`."""
+    transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)
+    return transform.show_image(to_grey(record.image, window))
+
+
 def draw(
     record: SliceRecord,
     convention: Convention,
@@ -112,6 +120,7 @@ def draw(
     view: View = "plain",
     blank: bool = False,
     letters: Sequence[str] = LETTERS,
+    grey: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The picture of a slice, with the markers of a prompt.
 
@@ -121,6 +130,7 @@ def draw(
         view: how the picture is turned; markers are drawn after that, so that letters stay upright.
         blank: leave the scan out and draw the markers on black.
         letters: of the structures, where not A, B, C.
+        grey: what :func:`show` makes of the slice, if that is at hand; it stays as it is.
 
     Returns:
         uint8 [S, S] (grey) if the prompt draws nothing, else uint8 [S, S, 3] (RGB).
@@ -131,8 +141,8 @@ def draw(
     transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)
     if blank:
         grey = np.zeros((image_size, image_size), np.uint8)
-    else:
-        grey = transform.show_image(to_grey(record.image, window))
+    elif grey is None:
+        grey = show(record, convention, window, image_size, view)
     if prompt not in DRAWN_PROMPTS:
         return grey
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from dataset_builder.factors import DRAWN_PROMPTS, Prompt, cell_of
+from dataset_builder.factors import DRAWN_PROMPTS, Convention, Prompt, View, cell_of
 from dataset_builder.facts import find_facts, find_stack_facts
 from dataset_builder.letters import LETTERS
 from dataset_builder.questions import Question, ask
-from dataset_builder.render import draw, encode_png
+from dataset_builder.render import Window, draw, encode_png, show
 from dataset_builder.schema import PICTURE, described
 from dataset_builder.settings import Settings
 from dataset_builder.slices import SliceRecord
@@ -22,6 +24,9 @@ from dataset_builder.vocabulary import Structure, structures
 
 VERSION = "1.0.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
+
+MAX_SHOWN = 32
+"""So many pictures without markers are kept: a slice's questions, and a stack's, follow each other."""
 
 COLUMNS: dict[str, pa.DataType] = {
     "id": pa.string(),
@@ -123,6 +128,7 @@ class _Pictures:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[tuple[object, ...], bytes] = {}
+        self._shown: dict[tuple[object, ...], npt.NDArray[np.uint8]] = {}
 
     def of_slice(self, question: Question, record: SliceRecord) -> bytes:
         names = question.structures if question.prompt in DRAWN_PROMPTS else ()
@@ -140,9 +146,20 @@ class _Pictures:
         key = (id(record), convention, view, prompt, blank, tuple(names), tuple(letters), str(window))
         if key not in self._known:
             size = self._settings.image_size
-            picture = draw(record, convention, prompt, names, window, size, view=view, blank=blank, letters=letters)
+            grey = None if blank else self._grey(record, convention, view, window)
+            options: dict[str, Any] = {"view": view, "blank": blank, "letters": letters, "grey": grey}
+            picture = draw(record, convention, prompt, names, window, size, **options)
             self._known[key] = encode_png(picture)
         return self._known[key]
+
+    def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
+        """The picture without markers, which a slice's questions share one after the other."""
+        key = (id(record), convention, view, str(window))
+        if key not in self._shown:
+            if len(self._shown) == MAX_SHOWN:
+                del self._shown[next(iter(self._shown))]
+            self._shown[key] = show(record, convention, window, self._settings.image_size, view)
+        return self._shown[key]
 
 
 def _row(

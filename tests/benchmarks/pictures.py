@@ -26,7 +26,7 @@ from dataset_builder import rows as rows_module
 from dataset_builder.builder import build
 from dataset_builder.factors import DRAWN_PROMPTS
 from dataset_builder.presets import PRESETS, PUBLISHED_QUESTIONS
-from dataset_builder.render import draw, encode_png
+from dataset_builder.render import draw, encode_png, show
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 from dataset_builder.store import volumes_in
@@ -81,9 +81,17 @@ class Drawn:
     def __init__(self) -> None:
         self.spent = Counter()
         self.count = Counter()
+        self.shared = 0
         self.bytes = Counter()
         self.kept: dict[str, npt.NDArray] = {}
         self._prompt = ""
+
+    def show(self, *args):
+        begun = time.process_time()
+        picture = show(*args)
+        self.spent["shared", "show"] += time.process_time() - begun
+        self.shared += 1
+        return picture
 
     def draw(self, record, convention, prompt, *args, **kwargs):
         begun = time.process_time()
@@ -139,7 +147,7 @@ def main() -> int:
     given = parser.parse_args()
     settings = Settings(**PRESETS["paper"])
     drawn = Drawn()
-    rows_module.draw, rows_module.encode_png = drawn.draw, drawn.encode
+    rows_module.show, rows_module.draw, rows_module.encode_png = drawn.show, drawn.draw, drawn.encode
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         sources = [open_source(spec) for spec in given.source or ["phantom:6", "sample"]]
@@ -167,6 +175,8 @@ def main() -> int:
     for kind, count in drawn.count.items():
         each = [1000 * drawn.spent[kind, what] / count for what in ("draw", "encode")]
         print(f"| {kind} | {count} | {drawn.bytes[kind] / count / 1e3:.0f} | {each[0]:.1f} | {each[1]:.1f} |")
+    each_ms = 1000 * drawn.spent["shared", "show"] / drawn.shared
+    print(f"| of these without markers, shared | {drawn.shared} | | {each_ms:.1f} | |")
     total_ms = 1000 * sum(drawn.spent.values()) / sum(drawn.count.values())
     print(f"| **all** | {sum(drawn.count.values())} | | {total_ms:.1f} in all | |")
     print(
