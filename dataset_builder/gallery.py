@@ -5,7 +5,9 @@ import html
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
+from itertools import groupby
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from dataset_builder.factors import (
     VIEWS,
 )
 from dataset_builder.pages import data_url, embed
+from dataset_builder.parquet import stem_of_file
 from dataset_builder.render import MARKER_COLOURS
 from dataset_builder.store import write_atomically
 
@@ -85,19 +88,21 @@ def write_gallery(
     pictures: dict[bytes, int] = {}
     encoded: list[str] = []
     rows = 0
-    for done, path in enumerate(files):
-        if progress:
-            progress("gallery", done, len(files))
-        try:
-            file = pq.ParquetFile(path, memory_map=True)
-            _check_columns(file, path)
-            rows += file.metadata.num_rows
-            for row in _read_rows(file, choose_examples(file.read(columns=list(FACTORS)), per_cell, seen)):
+    done = 0
+    for _, series in groupby(files, key=lambda path: stem_of_file(str(path))):
+        opened: list[pq.ParquetFile] = []
+        for path in series:
+            if progress:
+                progress("gallery", done, len(files))
+            with _naming(path):
+                opened.append(pq.ParquetFile(path, memory_map=True))
+                _check_columns(opened[-1], path)
+            done += 1
+        with _naming(path):
+            factors = pa.concat_tables(file.read(columns=list(FACTORS)) for file in opened)
+            rows += factors.num_rows
+            for row in _read_rows(opened, choose_examples(factors, per_cell, seen)):
                 items.append(_item(row, pictures, encoded))
-        except (pa.ArrowException, OSError) as error:
-            raise BuildError(
-                "A file of the data set cannot be read.", file=path, value=error, remedy="Build the data set again."
-            ) from error
     if progress:
         progress("gallery", len(files), len(files))
     page = make_page(items, encoded, title=dataset.resolve().name, rows=rows)
@@ -106,6 +111,16 @@ def write_gallery(
     except OSError as error:
         raise BuildError("The page cannot be written.", file=out, value=error.strerror) from error
     return len(items)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise BuildError(
+            "A file of the data set cannot be read.", file=path, value=error, remedy="Build the data set again."
+        ) from error
 
 
 def _check_columns(file: pq.ParquetFile, path: Path) -> None:
@@ -159,15 +174,16 @@ def choose_examples(factors: pa.Table, per_cell: int, seen: Counter[tuple[str, s
     return sorted(chosen)
 
 
-def _read_rows(file: pq.ParquetFile, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """The rows of a file by number (ascending); only the row groups that hold them are read."""
+def _read_rows(files: Sequence[pq.ParquetFile], rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The rows of files by number (ascending); only the row groups that hold them are read."""
     start = 0
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
-        wanted = [row - start for row in rows if start <= row < end]
-        if wanted:
-            yield from file.read_row_group(group).take(wanted).to_pylist()
-        start = end
+    for file in files:
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            wanted = [row - start for row in rows if start <= row < end]
+            if wanted:
+                yield from file.read_row_group(group).take(wanted).to_pylist()
+            start = end
 
 
 def _item(row: dict[str, Any], pictures: dict[bytes, int], encoded: list[str]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What a push would do, worked out before anything is sent: which splits are new, what is sent, what goes away."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -15,7 +14,7 @@ from dataset_builder.croissant import CROISSANT_NAME, croissant_text
 from dataset_builder.describe import content_version, note_split
 from dataset_builder.errors import BuildError, HubError
 from dataset_builder.licences import licence
-from dataset_builder.parquet import shard
+from dataset_builder.parquet import shard, stem_of_file
 from dataset_builder.record import RECORD_NAME, SLICES, BuildNote, Key, Record, SplitNote, is_slices, record_to_text
 
 QUARANTINE_NAME = "quarantine.jsonl"
@@ -141,7 +140,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
     for key in keys:
         files = list(record.splits[key].files)
         if own is None:
-            stem = re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", files[0])
+            stem = stem_of_file(files[0])
             targets[key] = (stem, files)
         else:
             target = (f"{own}_{SLICES}" if is_slices(key) else own, record.build_of(key).split)
@@ -155,7 +154,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
         files_here |= made
         hashes |= {path: _sha256(here) for path, here in made.items()}
         note = record.splits.get(key)
-        if note is None or list(made) != files:
+        if note is None or made != {file: folder / file for file in files}:
             first = next(iter(made.values()))
             root = work if first.is_relative_to(work) else folder
             relative = [here.relative_to(root).as_posix() for here in made.values()]
@@ -275,8 +274,8 @@ def _check_kind(remote: Remote, place: str) -> None:
         return
     known = {file for note in remote.record.splits.values() for file in note.files}
     unknown = [path for path in remote.files if fnmatch(path, "data/*/*.parquet") and path not in known]
-    stems = {re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", file) for file in known}
-    unknown = [path for path in unknown if re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", path) not in stems]
+    stems = {stem_of_file(file) for file in known}
+    unknown = [path for path in unknown if stem_of_file(path) not in stems]
     if unknown:
         raise HubError(
             f"{place} has files under data/ that no record names; the config 'all' would read them.",
@@ -335,9 +334,8 @@ def _stale(before: Record, merged: Record, local: Local, remote: Remote) -> tupl
     wanted = {file for note in merged.splits.values() for file in note.files}
     stale = {file for note in before.splits.values() for file in note.files} - wanted
     for key in local.record.splits:
-        stem = re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", local.record.splits[key].files[0])
-        pattern = re.escape(stem) + r"(-\d{5}-of-\d{5})?\.parquet"
-        stale |= {path for path in remote.files if re.fullmatch(pattern, path)} - wanted
+        stem = stem_of_file(local.record.splits[key].files[0])
+        stale |= {path for path in remote.files if path.endswith(".parquet") and stem_of_file(path) == stem} - wanted
     shown = {example.picture for example in merged.examples}
     stale |= {example.picture for example in before.examples} - shown
     return tuple(sorted(stale & set(remote.files)))

@@ -6,6 +6,7 @@ Each picture stands once in a row group, however many rows show it: in the colum
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,15 @@ def series(stem: str, count: int) -> list[str]:
     if count == 1:
         return [f"{stem}.parquet"]
     return [f"{stem}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+
+
+def stem_of_file(path: str) -> str:
+    """The path of a data file without its ending: of all files of a series the same.
+
+    >>> stem_of_file("data/stack/test-00000-of-00002.parquet")
+    'data/stack/test'
+    """
+    return re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", path)
 
 
 def cuts(sizes: Iterable[int], total: int) -> Iterator[tuple[int, int, int]]:

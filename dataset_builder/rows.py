@@ -25,8 +25,8 @@ from dataset_builder.vocabulary import Structure, structures
 VERSION = "1.0.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
 
-MAX_SHOWN = 32
-"""So many pictures without markers are kept: a slice's questions, and a stack's, follow each other."""
+SHOWN_BYTES = 8 << 20
+"""So many bytes of pictures without markers are kept: a slice's questions, and a stack's, follow each other."""
 
 COLUMNS: dict[str, pa.DataType] = {
     "id": pa.string(),
@@ -156,9 +156,10 @@ class _Pictures:
         """The picture without markers, which a slice's questions share one after the other."""
         key = (id(record), convention, view, str(window))
         if key not in self._shown:
-            if len(self._shown) == MAX_SHOWN:
+            size = self._settings.image_size
+            while self._shown and (len(self._shown) + 1) * size**2 > SHOWN_BYTES:
                 del self._shown[next(iter(self._shown))]
-            self._shown[key] = show(record, convention, window, self._settings.image_size, view)
+            self._shown[key] = show(record, convention, window, size, view)
         return self._shown[key]
 
 

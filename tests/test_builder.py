@@ -16,10 +16,14 @@ from dataset_builder.builder import FEATURES, MISGround, build
 from dataset_builder.check import check_dataset
 from dataset_builder.errors import BuildError, CaseError, EmptyLabelsError
 from dataset_builder.factors import MODALITIES, PLANES
+from dataset_builder.gallery import write_gallery
+from dataset_builder.parts import part_path
 from dataset_builder.record import read_record
 from dataset_builder.rows import COLUMNS
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
+from dataset_builder.store import volumes_in
+from dataset_builder.worker import write_part
 
 SMALL = Settings(
     slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8, image_size=128
@@ -78,10 +82,23 @@ def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch
         tables = [pq.read_table(cut[0].out / file) for file in note.files]
         assert pa.concat_tables(tables).equals(pq.read_table(whole.out / before.splits[key].files[0]))
     assert check_dataset(cut[0].out).ok
+    pages = [tmp_path / "whole.html", tmp_path / "cut.html"]
+    assert len({write_gallery(out, page) for out, page in zip((whole.out, cut[0].out), pages, strict=True)}) == 1
     stacks = load_dataset(str(cut[0].out), "stack", split="test", cache_dir=str(tmp_path / "cache"))
     assert stacks["id"] == pq.read_table(whole.out / "data" / "stack" / "test.parquet")["id"].to_pylist()
     rows = load_dataset(str(cut[0].out), split="test", cache_dir=str(tmp_path / "cache"))
     assert sorted(rows["id"]) == sorted(load_dataset(str(whole.out), split="test", cache_dir=str(tmp_path))["id"])
+
+
+def test_a_part_tells_what_its_pictures_take_in_a_file(built, tmp_path):
+    """Each different one once, also where slices are shown again unmarked in stacks: files are cut by it."""
+    part = write_part((0, volumes_in(built[1])[0], SMALL), None, tmp_path)
+    with pa.OSFile(str(part_path(tmp_path, 0))) as file:
+        batches = pa.ipc.open_file(file)
+        for number, distinct in enumerate(part.distinct):
+            rows = batches.get_batch(number)["images"].to_pylist()
+            assert distinct == sum(map(len, {picture["bytes"] for row in rows for picture in row}))
+    assert part.sizes[part.cells.index(("stack", "test"))] > part.distinct[part.cells.index(("stack", "test"))]
 
 
 def test_another_seed_gives_other_questions(tmp_path):

@@ -11,10 +11,12 @@ from small_ground import CELLS, write_ground
 
 from dataset_builder import hub as hub_module
 from dataset_builder import parquet
+from dataset_builder.card import write_card
 from dataset_builder.describe import content_version
 from dataset_builder.errors import BuildError, DatasetNotFoundError, HubError
 from dataset_builder.hub import push
-from dataset_builder.record import record_from_text
+from dataset_builder.record import read_record, record_from_text
+from dataset_builder.settings import Settings
 
 PLACE = "me/ground"
 MORE = (("mri", "coronal", "relational", "none"), ("ct", "axial", "directional", "mask"))
@@ -191,6 +193,43 @@ def test_stale_shards_go_away(hub, api, grounds, monkeypatch, tmp_path):
     done = push(grounds["changed"], PLACE, replace_splits=True, api=api)
     assert done.plan.deleted == files
     assert set(check_whole(hub).splits) == {("ct_axial", "directional_box")}
+
+
+def cut_ground(folder, rows=40):
+    """A data set whose only split has four files, as a large build has, and those files."""
+    write_ground(folder, CELLS[:1], rows=rows, size=96, slices=False)
+    (path,) = (folder / "data").rglob("*.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table, path, row_group_size=rows // 4)
+    stem = "data/ct_axial/directional_box"
+    made = parquet.shard([path], stem, folder.with_name("cut"), shard_bytes=path.stat().st_size // 5)
+    path.unlink()
+    for name, file in made.items():
+        file.rename(folder / name)
+    write_card(folder, Settings(), {("ct_axial", "directional_box"): list(made)}, 0, [{"licence": "CC0-1.0"}])
+    assert list(made) == parquet.series(stem, 4)
+    return list(made)
+
+
+def test_the_files_of_a_large_split_are_pushed_as_they_are(hub, api, tmp_path):
+    files = cut_ground(tmp_path / "large")
+    push(tmp_path / "large", PLACE, api=api)
+    assert check_whole(hub).splits["ct_axial", "directional_box"].files == tuple(files)
+    assert all(hub.read(PLACE, file) == (tmp_path / "large" / file).read_bytes() for file in files)
+    assert push(tmp_path / "large", PLACE, api=api).plan.empty
+
+
+def test_files_that_are_cut_anew_under_their_names_are_noted_anew(hub, api, monkeypatch, tmp_path):
+    files = cut_ground(tmp_path / "large")
+    before = read_record(tmp_path / "large").splits["ct_axial", "directional_box"]
+    size = max((tmp_path / "large" / file).stat().st_size for file in files)
+    monkeypatch.setattr(parquet, "MAX_SHARD_BYTES", size - 1)
+    monkeypatch.setattr(parquet.shard, "__defaults__", (size // 2,))
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 5)
+    push(tmp_path / "large", PLACE, api=api)
+    after = check_whole(hub).splits["ct_axial", "directional_box"]
+    assert after.files == before.files
+    assert after.file_bytes == sum(len(hub.read(PLACE, file)) for file in files) != before.file_bytes
 
 
 def test_own_volumes_become_a_config_of_their_own(hub, api, grounds, tmp_path):

@@ -1,12 +1,12 @@
 """The rows of a data set folder as the audit keeps them: texts and factors in memory, pictures by their digest."""
 
-import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 from dataset_builder.factors import INPUT_CONFIGS, MODALITIES, PLANES, config_name
+from dataset_builder.parquet import stem_of_file
 from dataset_builder.rows import COLUMNS
 
 FACTORS = ("register", "convention", "frame", "prompt", "input", "view", "stack_order")
@@ -111,7 +111,7 @@ def split_of(file: str) -> tuple[str, str]:
     ('ct_axial', 'directional_box')
     """
     *_, config, name = f"./{file}".split("/")
-    return config, re.sub(r"(-\d{5}-of-\d{5})?\.parquet$", "", name)
+    return config, stem_of_file(name)
 
 
 @dataclass(frozen=True)

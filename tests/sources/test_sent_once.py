@@ -1,11 +1,16 @@
 """A source that travels once: what arrives, how much of it, and when."""
 
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+import pytest
+
 from dataset_builder.builder import build
+from dataset_builder.errors import BuildError
 from dataset_builder.settings import Settings
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case, SourceOf
@@ -64,9 +69,39 @@ def test_a_long_table_does_not_travel_with_each_case(tmp_path):
     assert build([source], tmp_path / "out", settings, num_proc=2).volumes == 2
 
 
+def test_who_only_passes_it_on_needs_neither_file_nor_class(tmp_path):
+    """As a cluster's scheduler, which unpickles what it sends on."""
+    sent = pickle.dumps(SentOnce(Counted(), tmp_path / "source"))
+    away = (tmp_path / "source").rename(tmp_path / "elsewhere")
+    Counted.count = 0
+    passed_on = pickle.dumps(pickle.loads(sent))
+    assert len(passed_on) < 1_000
+    away.rename(tmp_path / "source")
+    assert pickle.loads(passed_on).name == "counted"
+    assert Counted.count == 0
+
+
+def test_a_class_of_a_script_arrives_where_the_script_is_not(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pickle, sys\n"
+        "from pathlib import Path\n"
+        "from dataset_builder.sources.sent_once import SentOnce\n"
+        "class Mine:\n"
+        "    name = 'of a script'\n"
+        "path = Path(sys.argv[1])\n"
+        "(path / 'sent').write_bytes(pickle.dumps(SentOnce(Mine(), path / 'source')))\n"
+    )
+    subprocess.run([sys.executable, script, tmp_path], check=True)
+    assert pickle.loads((tmp_path / "sent").read_bytes()).name == "of a script"
+
+
 def test_another_source_under_the_same_name_is_another_one(tmp_path):
     """As in a cluster's worker, which lives on from build to build."""
-    arrived = [
-        pickle.loads(pickle.dumps(SentOnce(open_source(f"phantom:{count}"), tmp_path / "source"))) for count in (1, 2)
-    ]
-    assert [len(list(source.cases())) for source in arrived] == [1, 2]
+    first, second = (SentOnce(open_source(f"phantom:{count}"), tmp_path / "source") for count in (1, 2))
+    arrived = pickle.loads(pickle.dumps(first))
+    assert len(list(arrived.cases())) == 1
+    late = pickle.loads(pickle.dumps(SentOnce(open_source("phantom:3"), tmp_path / "source")))
+    assert len(list(pickle.loads(pickle.dumps(second)).cases())) == 2
+    with pytest.raises(BuildError, match="of another build"):
+        late.cases()
