@@ -4,7 +4,7 @@ import hashlib
 import html
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from itertools import groupby
@@ -90,19 +90,20 @@ def write_gallery(
     rows = 0
     done = 0
     for _, series in groupby(files, key=lambda path: stem_of_file(str(path))):
-        opened: list[pq.ParquetFile] = []
+        opened: dict[Path, pq.ParquetFile] = {}
+        tables: list[pa.Table] = []
         for path in series:
             if progress:
                 progress("gallery", done, len(files))
             with _naming(path):
-                opened.append(pq.ParquetFile(path, memory_map=True))
-                _check_columns(opened[-1], path)
+                opened[path] = pq.ParquetFile(path, memory_map=True)
+                _check_columns(opened[path], path)
+                tables.append(opened[path].read(columns=list(FACTORS)))
             done += 1
-        with _naming(path):
-            factors = pa.concat_tables(file.read(columns=list(FACTORS)) for file in opened)
-            rows += factors.num_rows
-            for row in _read_rows(opened, choose_examples(factors, per_cell, seen)):
-                items.append(_item(row, pictures, encoded))
+        factors = pa.concat_tables(tables)
+        rows += factors.num_rows
+        for row in _read_rows(opened, choose_examples(factors, per_cell, seen)):
+            items.append(_item(row, pictures, encoded))
     if progress:
         progress("gallery", len(files), len(files))
     page = make_page(items, encoded, title=dataset.resolve().name, rows=rows)
@@ -115,6 +116,7 @@ def write_gallery(
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
+    """Errors name the file that cannot be read."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -174,15 +176,17 @@ def choose_examples(factors: pa.Table, per_cell: int, seen: Counter[tuple[str, s
     return sorted(chosen)
 
 
-def _read_rows(files: Sequence[pq.ParquetFile], rows: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """The rows of files by number (ascending); only the row groups that hold them are read."""
+def _read_rows(files: Mapping[Path, pq.ParquetFile], rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The rows of a split's files by number (ascending); only the row groups that hold them are read."""
     start = 0
-    for file in files:
+    for path, file in files.items():
         for group in range(file.num_row_groups):
             end = start + file.metadata.row_group(group).num_rows
             wanted = [row - start for row in rows if start <= row < end]
             if wanted:
-                yield from file.read_row_group(group).take(wanted).to_pylist()
+                with _naming(path):
+                    found = file.read_row_group(group).take(wanted).to_pylist()
+                yield from found
             start = end
 
 

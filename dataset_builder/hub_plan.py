@@ -14,7 +14,7 @@ from dataset_builder.croissant import CROISSANT_NAME, croissant_text
 from dataset_builder.describe import content_version, note_split
 from dataset_builder.errors import BuildError, HubError
 from dataset_builder.licences import licence
-from dataset_builder.parquet import shard, stem_of_file
+from dataset_builder.parquet import sha256_of, shard, stem_of_file
 from dataset_builder.record import RECORD_NAME, SLICES, BuildNote, Key, Record, SplitNote, is_slices, record_to_text
 
 QUARANTINE_NAME = "quarantine.jsonl"
@@ -152,7 +152,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
     for key, (stem, files) in targets.items():
         made = shard([folder / file for file in files], stem, work)
         files_here |= made
-        hashes |= {path: _sha256(here) for path, here in made.items()}
+        hashes |= {path: sha256_of(here) for path, here in made.items()}
         note = record.splits.get(key)
         if note is None or made != {file: folder / file for file in files}:
             first = next(iter(made.values()))
@@ -184,11 +184,6 @@ def forbidden_sources(folder: Path, record: Record, keys: Sequence[Key]) -> dict
                     if not licence(name or "").share:
                         found.setdefault(name or "not stated", source)
     return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lines(path: Path) -> tuple[str, ...]:
@@ -305,7 +300,7 @@ def _is_there(remote: Remote, path: str, local: Local) -> bool:
 
 def _same_picture(remote: Remote, path: str, here: Path) -> bool:
     there = remote.files.get(path)
-    return there is not None and (there.sha256 == _sha256(here) or there.oid == git_oid(here.read_bytes()))
+    return there is not None and (there.sha256 == sha256_of(here) or there.oid == git_oid(here.read_bytes()))
 
 
 def _differs(remote: Remote, path: str, content: bytes) -> bool:
