@@ -15,10 +15,10 @@ from typing import Any
 
 from lm_eval_tasks.mis_ground.utils import extract_answer
 from semsam.errors import SemSamError
-from semsam.runs import Item, Run
+from semsam.experiments.runs import Item, Run
+from semsam.experiments.statistics import Difference, paired_difference
+from semsam.experiments.sweep import add_runner_arguments, runner_of
 from semsam.settings import Settings
-from semsam.statistics import Difference, paired_difference
-from semsam.sweep import add_runner_arguments, runner_of
 
 OFF = Settings(strength=0)
 

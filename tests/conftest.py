@@ -26,14 +26,14 @@ LONGEST = (
     "end_to_end/test_readme",
     "end_to_end/test_harness",
     "end_to_end/test_oracle",
-    "test_builder",
-    "lm_eval_tasks/test_small_vlm",
+    "building/test_builder",
+    "lm_eval_tasks/small_vlm/test_checkpoint",
     "lm_eval_tasks/test_smollm2",
     "end_to_end/test_hub_round_trip",
-    "test_controls",
+    "questions/test_controls",
     "sources/test_remote",
-    "test_full_disk",
-    "test_engines",
+    "building/test_full_disk",
+    "building/test_engines",
 )
 """Begun first, so that no worker is left with one of them at the end; a worker runs whole files (loadfile)."""
 

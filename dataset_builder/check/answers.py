@@ -11,8 +11,8 @@ import numpy as np
 
 from dataset_builder.check.items import Item
 from dataset_builder.check.maps import IN_PLANE, Map, Shown
+from dataset_builder.questions.wording import wording
 from dataset_builder.vocabulary import Structure
-from dataset_builder.wording import wording
 
 DIRECTIONS = {
     "right": ("R", 1),

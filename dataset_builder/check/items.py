@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from dataset_builder.factors import INPUT_CONFIGS, MODALITIES, PLANES, config_name
-from dataset_builder.parquet import stem_of_file
-from dataset_builder.rows import COLUMNS
+from dataset_builder.core.factors import INPUT_CONFIGS, MODALITIES, PLANES, config_name
+from dataset_builder.dataset.format import COLUMNS
+from dataset_builder.dataset.parquet import stem_of_file
 
 FACTORS = ("register", "convention", "frame", "prompt", "input", "view", "stack_order")
 """Columns in which rows of one fact may differ."""

@@ -10,8 +10,8 @@ from dataset_builder.check.items import Item, Items
 from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.rows import SHARED, Names, plain
 from dataset_builder.check.statistics import share
-from dataset_builder.factors import DRAWN_PROMPTS
-from dataset_builder.wording import opposites
+from dataset_builder.core.factors import DRAWN_PROMPTS
+from dataset_builder.questions.wording import opposites
 
 
 def check_leakage(items: Items, pictures: Pictures, findings: Findings) -> None:

@@ -2,7 +2,7 @@
 
 The store's pictures show the slice with columns = first in-plane index, rows = second. A picture of the data set is
 that, in square pixels, padded to a square, turned by 180 degrees if radiological, and then as the view says. Here only
-the corners of voxels are moved, as numbers; nothing is shared with :mod:`dataset_builder.geometry`.
+the corners of voxels are moved, as numbers; nothing is shared with :mod:`dataset_builder.imaging.geometry`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -16,8 +16,8 @@ from PIL import Image
 
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item
-from dataset_builder.factors import DRAWN_PROMPTS
-from dataset_builder.render import MARKER_COLOURS
+from dataset_builder.core.factors import DRAWN_PROMPTS
+from dataset_builder.pictures.render import MARKER_COLOURS
 
 THUMBNAIL = 32
 """Side of the thumbnails that tell how a picture is turned."""

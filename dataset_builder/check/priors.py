@@ -24,8 +24,8 @@ import numpy.typing as npt
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, group
 from dataset_builder.check.statistics import Share, accuracy, holm
-from dataset_builder.errors import MISGroundError
-from dataset_builder.factors import DRAWN_PROMPTS
+from dataset_builder.core.errors import MISGroundError
+from dataset_builder.core.factors import DRAWN_PROMPTS
 
 LEVEL = 0.05
 """Two standard errors: probability of a false alarm over all cells together, after Holm's correction."""

@@ -17,10 +17,10 @@ from dataset_builder.check.leakage import check_path
 from dataset_builder.check.pictures import Pictures, digest_of
 from dataset_builder.check.rows import Names
 from dataset_builder.check.schema import column_problems, gaps, is_usable, value_problems, wrong_cell
-from dataset_builder.errors import DatasetNotFoundError, MISGroundError
-from dataset_builder.factors import CONVENTIONS, REGISTERS
-from dataset_builder.record import RECORD_NAME, Record, is_slices, read_record
-from dataset_builder.rows import COLUMNS
+from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
+from dataset_builder.core.factors import CONVENTIONS, REGISTERS
+from dataset_builder.dataset.format import COLUMNS
+from dataset_builder.dataset.manifest import RECORD_NAME, Record, is_slices, read_record
 from dataset_builder.vocabulary import Structure, structures
 
 BATCH_ROWS = 32

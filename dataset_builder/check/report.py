@@ -6,14 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.card import table
 from dataset_builder.check import Audit
 from dataset_builder.check.balance import Balance
 from dataset_builder.check.findings import Check
 from dataset_builder.check.priors import EPOCHS, FOLDS, GUESSERS, LEVEL, Prior
 from dataset_builder.check.statistics import ALPHA, MIN_EFFECT, Share
-from dataset_builder.errors import BuildError
-from dataset_builder.store import write_atomically
+from dataset_builder.core.errors import BuildError
+from dataset_builder.dataset.card import table
+from dataset_builder.files.atomic import write_atomically
 
 MARKDOWN, JSON = "check.md", "check.json"
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import FACTORS, Item, Items, group
 from dataset_builder.check.statistics import ALPHA, holm
-from dataset_builder.factors import DRAWN_PROMPTS, REGISTERS
+from dataset_builder.core.factors import DRAWN_PROMPTS, REGISTERS
+from dataset_builder.questions.wording import opposites
 from dataset_builder.vocabulary import Structure
-from dataset_builder.wording import opposites
 
 Asked = Callable[[str], Mapping[str, Sequence[str]]]
 """From a file to the values of ``register`` and ``convention`` that its build asked for."""

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_builder.check.items import STANDARD_CONFIGS, Item
-from dataset_builder.factors import (
+from dataset_builder.core.factors import (
     CONVENTIONS,
     DRAWN_PROMPTS,
     FRAMES,
@@ -21,7 +21,7 @@ from dataset_builder.factors import (
     VIEWS,
     cell_of,
 )
-from dataset_builder.rows import COLUMNS
+from dataset_builder.dataset.format import COLUMNS
 
 LEGAL = {
     "modality": MODALITIES,

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dataset_builder.errors import SourceError
-from dataset_builder.factors import TEST, Split
+from dataset_builder.core.errors import SourceError
+from dataset_builder.core.factors import TEST, Split
+from dataset_builder.files.object_storage import is_remote, is_url, remote_folder, remote_path, telling
 from dataset_builder.sources.base import Source
 from dataset_builder.sources.remote import RemoteSource
-from dataset_builder.storage import is_remote, is_url, remote_folder, remote_path, telling
 
 KNOWN = (
     "sample",

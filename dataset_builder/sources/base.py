@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dataset_builder.factors import Modality, Side
-from dataset_builder.volume import Volume
+from dataset_builder.core.factors import Modality, Side
+from dataset_builder.imaging.volume import Volume
 
 
 @dataclass(frozen=True)

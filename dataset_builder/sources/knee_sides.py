@@ -11,8 +11,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from dataset_builder.errors import SourceError
-from dataset_builder.factors import Side
+from dataset_builder.core.errors import SourceError
+from dataset_builder.core.factors import Side
 from dataset_builder.sources.packed import open_zip
 
 CSV_NAME = "kneeSideInfo.csv"

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset_builder.errors import EmptyLabelsError, SourceError
+from dataset_builder.core.errors import EmptyLabelsError, SourceError
+from dataset_builder.imaging.volume import Volume, read_volume
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.dataset_json import Description, read_description
 from dataset_builder.vocabulary import structures
-from dataset_builder.volume import Volume, read_volume
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dataset_builder.errors import MissingLabelsError, SourceError, UnreadableError
+from dataset_builder.core.errors import MissingLabelsError, SourceError, UnreadableError
+from dataset_builder.imaging.volume import Volume, read_volume
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.knee_sides import read_sides, without_ending
 from dataset_builder.sources.packed import BROKEN_ARCHIVE, open_zip, pieces
 from dataset_builder.vocabulary import label_map
-from dataset_builder.volume import Volume, read_volume
 
 _CHANNEL = "_0000"
 
@@ -75,7 +75,7 @@ class OAIKnees:
             yield Case(self.name, subject, "mri", self.licence, paths, sides.get(subject))
 
     def read(self, case: Case) -> Volume:
-        """One knee. Its side is checked against its labels later, by ``dataset_builder.sides``."""
+        """One knee. Its side is checked against its labels later, by ``dataset_builder.imaging.laterality``."""
         image, labels = case.paths
         with tempfile.TemporaryDirectory(prefix="mis-ground-") as temporary:
             return read_volume(

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from dataset_builder.errors import SourceError, UnreadableError
-from dataset_builder.storage import is_remote
+from dataset_builder.core.errors import SourceError, UnreadableError
+from dataset_builder.files.object_storage import is_remote
 
 BROKEN_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dataset_builder.factors import Modality, Side, Split
-from dataset_builder.phantom import ORIENTATIONS, Phantom, knee, store_as, torso
-from dataset_builder.seeding import digest
+from dataset_builder.core.factors import Modality, Side, Split
+from dataset_builder.core.hashing import digest
+from dataset_builder.imaging.volume import Volume, volume_from_arrays
 from dataset_builder.sources.base import Case
-from dataset_builder.volume import Volume, volume_from_arrays
+from dataset_builder.sources.phantoms import ORIENTATIONS, Phantom, knee, store_as, torso
 
 DEFAULT_COUNT = 4
 """One of each kind."""

@@ -15,10 +15,10 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
-from dataset_builder.errors import MISGroundError, UnreadableError
+from dataset_builder.core.errors import MISGroundError, UnreadableError
+from dataset_builder.files.object_storage import again, is_full, key_of, storage_of, telling
+from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, SourceOf
-from dataset_builder.storage import again, is_full, key_of, storage_of, telling
-from dataset_builder.volume import Volume
 
 STREAMS = 16
 """So many files of a case are copied at once, where the backend can."""

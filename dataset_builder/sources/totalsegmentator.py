@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
 
-from dataset_builder.errors import CaseError, MissingLabelsError, SourceError, UnknownLabelError
-from dataset_builder.factors import Modality
+from dataset_builder.core.errors import CaseError, MissingLabelsError, SourceError, UnknownLabelError
+from dataset_builder.core.factors import Modality
+from dataset_builder.files.disk_list import in_order
+from dataset_builder.imaging.volume import Volume, read_masks
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.packed import packed_subjects, taken_out
 from dataset_builder.sources.unknown import how_to_add
-from dataset_builder.spool import in_order
 from dataset_builder.vocabulary import Structure, find, structures
-from dataset_builder.volume import Volume, read_masks
 
 SEGMENTATIONS = "segmentations"
 ENDINGS = (".nii.gz", ".nii")

@@ -8,7 +8,7 @@ from typing import get_args
 
 import yaml
 
-from dataset_builder.factors import Side
+from dataset_builder.core.factors import Side
 from dataset_builder.vocabulary import REGIONS, Structure, normalise
 
 

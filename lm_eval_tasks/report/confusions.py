@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from dataset_builder.wording import opposites
+from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.items import Sheet
 from lm_eval_tasks.report.scores import Json
 

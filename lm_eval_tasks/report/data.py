@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dataset_builder.render import MARKER_COLOURS
+from dataset_builder.pictures.render import MARKER_COLOURS
 from lm_eval_tasks.report.items import FACTORS, MARGIN_GROUPS, in_order, margin_group, relation_of, text_of
 from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.runs import Reading

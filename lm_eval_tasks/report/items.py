@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_builder.factors import (
+from dataset_builder.core.factors import (
     CONVENTIONS,
     FRAMES,
     INPUTS,
@@ -23,7 +23,7 @@ from dataset_builder.factors import (
     TERMINOLOGIES,
     VIEWS,
 )
-from dataset_builder.wording import opposites
+from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.runs import Answer, Question, Run
 
 FACTORS: dict[str, tuple[str, ...]] = {

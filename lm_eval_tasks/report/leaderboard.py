@@ -11,9 +11,9 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from dataset_builder import pages
-from dataset_builder.errors import BuildError, MISGroundError
-from dataset_builder.store import write_atomically
+from dataset_builder.core.errors import BuildError, MISGroundError
+from dataset_builder.files.atomic import write_atomically
+from dataset_builder.gallery import pages
 from lm_eval_tasks.report.contents import SCHEMA_VERSION
 from lm_eval_tasks.report.formats import per_cent
 from lm_eval_tasks.report.items import FACTORS

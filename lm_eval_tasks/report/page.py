@@ -7,8 +7,8 @@ from html import escape
 from importlib import resources
 from urllib.parse import urlencode
 
-from dataset_builder import pages
-from dataset_builder.wording import opposites
+from dataset_builder.gallery import pages
+from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.confusions import NO_ANSWER
 from lm_eval_tasks.report.data import page_data
 from lm_eval_tasks.report.formats import STAR, p_value, per_cent

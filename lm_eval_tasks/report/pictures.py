@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset_builder.errors import BuildError, DatasetNotFoundError
-from dataset_builder.pages import data_url
+from dataset_builder.core.errors import BuildError, DatasetNotFoundError
+from dataset_builder.gallery.pages import data_url
 from lm_eval_tasks.report.runs import Reading
 
 FOLDER = "pictures"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from dataset_builder.errors import MISGroundError
+from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.report.settings import model_name, plainly, run_name, settings_of, unique_names, versions_of
 
 Mode = Literal["pictures", "blind"]

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dataset_builder.errors import BuildError
-from dataset_builder.store import write_atomically
+from dataset_builder.core.errors import BuildError
+from dataset_builder.files.atomic import write_atomically
 from lm_eval_tasks.report.card import CARDS, cards
 from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.page import make_page

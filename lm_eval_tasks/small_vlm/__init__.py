@@ -9,7 +9,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from dataset_builder.errors import MISGroundError
+from dataset_builder.core.errors import MISGroundError
 
 CHECKPOINT = Path(__file__).with_name("checkpoint")
 WEIGHTS = "model.safetensors"

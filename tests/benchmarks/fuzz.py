@@ -25,10 +25,10 @@ from tempfile import TemporaryDirectory
 import nibabel
 import numpy as np
 
-from dataset_builder.archives import unpack
-from dataset_builder.errors import CaseError, FetchError, MISGroundError, SourceError
+from dataset_builder.core.errors import CaseError, FetchError, MISGroundError, SourceError
+from dataset_builder.imaging.volume import read_masks, read_volume
+from dataset_builder.sources.download.archives import unpack
 from dataset_builder.sources.packed import _listed, _opened, packed_subjects, taken_out
-from dataset_builder.volume import read_masks, read_volume
 
 MAX_SECONDS = 5.0
 MAX_BYTES = 256 << 20

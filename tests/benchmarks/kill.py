@@ -38,8 +38,8 @@ def contents(folder: Path) -> dict[str, str]:
 
 def start(out: Path, volumes: int, num_proc: int, stage: Path) -> int:
     """Begin a build in a process group of its own; the stage that it is at is written into a file."""
-    from dataset_builder.builder import build
-    from dataset_builder.settings import Settings
+    from dataset_builder.building.builder import build
+    from dataset_builder.core.settings import Settings
     from dataset_builder.sources import open_source
 
     child = os.fork()

@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tiny_dataset import write_dataset
-
-from lm_eval_tasks.evaluate import TASKS
+from lm_eval_tasks.running.evaluate import TASKS
+from tests.helpers.tiny_dataset import write_dataset
 
 BAR_S = 10.0
 ONE, ALL = "mis_ground_ct_axial_directional_box", "mis_ground_*"

@@ -12,22 +12,22 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from dataset_builder.factors import MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, cell_of, config_name, split_name
-from dataset_builder.mixture import settings_of_volumes
-from dataset_builder.presets import (
+from dataset_builder.building.rows import volume_questions
+from dataset_builder.core.factors import MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, cell_of, config_name, split_name
+from dataset_builder.core.presets import (
     PRESETS,
     PUBLISHED_CT_SHARE,
     PUBLISHED_QUESTIONS,
     PUBLISHED_SLICES,
     PUBLISHED_VOLUMES,
 )
-from dataset_builder.rows import volume_questions
-from dataset_builder.settings import Settings
-from dataset_builder.slices import SliceRecord, choose_slices, cut
+from dataset_builder.core.settings import Settings
+from dataset_builder.imaging.volume import Volume
+from dataset_builder.questions.quotas import settings_of_volumes
+from dataset_builder.slices.selection import SliceRecord, choose_slices, cut
+from dataset_builder.slices.stacks import choose_stacks, cut_stack
 from dataset_builder.sources.phantom import Phantoms
-from dataset_builder.stacks import choose_stacks, cut_stack
 from dataset_builder.vocabulary import structures
-from dataset_builder.volume import Volume
 
 SOURCE = "phantom"
 CT, KNEES = (0,), (1, 3)

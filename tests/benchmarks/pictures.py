@@ -22,14 +22,14 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Image, List, load_dataset
 from PIL import Image as Pillow
 
-from dataset_builder import rows as rows_module
-from dataset_builder.builder import build
-from dataset_builder.factors import DRAWN_PROMPTS
-from dataset_builder.presets import PRESETS, PUBLISHED_QUESTIONS
-from dataset_builder.render import draw, encode_png, show
-from dataset_builder.settings import Settings
+from dataset_builder.building import rows as rows_module
+from dataset_builder.building.builder import build
+from dataset_builder.core.factors import DRAWN_PROMPTS
+from dataset_builder.core.presets import PRESETS, PUBLISHED_QUESTIONS
+from dataset_builder.core.settings import Settings
+from dataset_builder.pictures.render import draw, encode_png, show
+from dataset_builder.slices.store import volumes_in
 from dataset_builder.sources import open_source
-from dataset_builder.store import volumes_in
 
 MAX_TABLE, MAX_GROUP_MB, MAX_MS, MAX_PUBLISHED_GB, MIN_DB = 1.1, 200, 10.0, 3.0, 45.0
 """The bars: table to unique picture bytes, row group, drawing and encoding of a picture, published mixture, loss."""

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from dataset_builder.builder import build
-from dataset_builder.parquet import writer_options
-from dataset_builder.settings import Settings
+from dataset_builder.building.builder import build
+from dataset_builder.core.settings import Settings
+from dataset_builder.dataset.parquet import writer_options
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.phantom import Phantoms
 

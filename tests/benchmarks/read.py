@@ -103,7 +103,7 @@ def floor(folder: Path) -> None:
 
 def ours(folder: Path) -> None:
     """A volume as the build has it: image, label map of all masks, everything checked."""
-    from dataset_builder.volume import read_masks
+    from dataset_builder.imaging.volume import read_masks
 
     image, masks = files_of(folder)
     names = {path.name.partition(".")[0]: path for path in masks}
@@ -112,8 +112,8 @@ def ours(folder: Path) -> None:
 
 def ours_counted(folder: Path) -> None:
     """The same, and the voxels of every structure in every slice along three axes."""
-    from dataset_builder.sides import label_profiles
-    from dataset_builder.volume import read_masks
+    from dataset_builder.imaging.laterality import label_profiles
+    from dataset_builder.imaging.volume import read_masks
 
     image, masks = files_of(folder)
     names = {path.name.partition(".")[0]: path for path in masks}
@@ -142,7 +142,7 @@ def peers(folder: Path) -> None:
 
 def large(folder: Path) -> None:
     """A 512 x 512 x 1000 CT with a label map."""
-    from dataset_builder.volume import read_volume
+    from dataset_builder.imaging.volume import read_volume
 
     names = {value: str(value) for value in range(1, 60)}
     paths = folder / "ct.nii.gz", folder / "labels.nii.gz"

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataset_builder.parts import Part
+    from dataset_builder.building.parts import Part
 
 MIN_EFFICIENCY = 0.85
 """The bar: N processes are at least so many times N as fast."""
@@ -50,10 +50,10 @@ class Listed:
 
 def a_few_voxels(store: Path) -> tuple[bytes, dict[str, object]]:
     """One small slice of a phantom as the store keeps it, and its note."""
-    from dataset_builder.settings import Settings
-    from dataset_builder.slices import load_slices, save_slices
+    from dataset_builder.core.settings import Settings
+    from dataset_builder.slices.selection import load_slices, save_slices
+    from dataset_builder.slices.store import store_volume
     from dataset_builder.sources import open_source
-    from dataset_builder.store import store_volume
 
     phantom = open_source("phantom:1")
     (body,) = phantom.cases()
@@ -68,8 +68,8 @@ def a_few_voxels(store: Path) -> tuple[bytes, dict[str, object]]:
 
 def fill(store: Path, count: int) -> None:
     """Put all subjects into the store: the same small slice under every name."""
-    from dataset_builder.settings import Settings
-    from dataset_builder.store import input_fingerprint
+    from dataset_builder.core.settings import Settings
+    from dataset_builder.slices.store import input_fingerprint
 
     content, note = a_few_voxels(store)
     folder = store / Listed.name
@@ -85,10 +85,10 @@ def fill(store: Path, count: int) -> None:
 
 def ready_part(folder: Path) -> "Part":
     """A few rows of a phantom in two cells, small pictures."""
-    from dataset_builder.settings import Settings
+    from dataset_builder.building.worker import write_part
+    from dataset_builder.core.settings import Settings
+    from dataset_builder.slices.store import store_volume
     from dataset_builder.sources import open_source
-    from dataset_builder.store import store_volume
-    from dataset_builder.worker import write_part
 
     few: dict[str, Any] = {"inputs": ("slice",), "views": ("plain",), "prompts": ("box",), "planes": ("axial",)}
     settings = Settings(image_size=64, slices_per_volume=1, questions_per_volume=4, **few)
@@ -101,9 +101,9 @@ def ready_part(folder: Path) -> "Part":
 
 def build_of_list(folder: Path, count: int) -> None:
     """A build of the list, whose questions are ready; prints memory after the imports, its peak in KB, and seconds."""
-    from dataset_builder import builder
-    from dataset_builder.parts import Part, part_path
-    from dataset_builder.settings import Settings
+    from dataset_builder.building import builder
+    from dataset_builder.building.parts import Part, part_path
+    from dataset_builder.core.settings import Settings
 
     (folder / "ready").mkdir()
     ready = ready_part(folder / "ready")
@@ -134,7 +134,7 @@ def memory(kind: str) -> int:
 def run_build(source: str, out: Path, num_proc: int) -> tuple[float, float]:
     """Wall and CPU time of a build by the command line."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    command = [sys.executable, "-m", "dataset_builder.cli", "build", "--source", source, "--out", str(out)]
+    command = [sys.executable, "-m", "dataset_builder.cli.main", "build", "--source", source, "--out", str(out)]
     subprocess.run([*command, "--num-proc", str(num_proc)], check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.monotonic() - begun, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

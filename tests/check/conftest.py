@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from defects import break_copy
 
-from dataset_builder.builder import build
+from dataset_builder.building.builder import build
 from dataset_builder.check import check_dataset, findings
-from dataset_builder.settings import Settings
+from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
+from tests.helpers.defects import break_copy
 
 SMALL = Settings(
     slices_per_volume=3, questions_per_volume=160, stack_size=4, stack_questions_per_volume=40, image_size=128

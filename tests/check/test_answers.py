@@ -10,16 +10,16 @@ from dataset_builder.check.answers import in_slice, in_stack
 from dataset_builder.check.items import Item
 from dataset_builder.check.maps import read_maps
 from dataset_builder.check.places import window_limits
-from dataset_builder.facts import find_facts, find_stack_facts
-from dataset_builder.questions import ask
-from dataset_builder.render import Window
-from dataset_builder.settings import Settings
-from dataset_builder.slices import load_slices
-from dataset_builder.stack_questions import ask_of_stack, shown_order
-from dataset_builder.stacks import group_stacks
-from dataset_builder.units import Unit, units
+from dataset_builder.core.settings import Settings
+from dataset_builder.pictures.render import Window
+from dataset_builder.questions.facts import find_facts, find_stack_facts
+from dataset_builder.questions.sampling import Unit, units
+from dataset_builder.questions.slice_questions import ask
+from dataset_builder.questions.stack_questions import ask_of_stack, shown_order
+from dataset_builder.questions.wording import opposites, relation_term
+from dataset_builder.slices.selection import load_slices
+from dataset_builder.slices.stacks import group_stacks
 from dataset_builder.vocabulary import structures
-from dataset_builder.wording import opposites, relation_term
 
 WORDS = structures()
 ALL = Settings(questions_per_volume=None, image_size=128)

@@ -1,10 +1,10 @@
 import random
 
 import pytest
-from audit_items import item, items, pair
 
 from dataset_builder.check.balance import check_balance
 from dataset_builder.check.findings import Findings
+from tests.helpers.audit_items import item, items, pair
 
 
 def problems(rows):

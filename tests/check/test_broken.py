@@ -1,7 +1,8 @@
 """A sound data set passes; of a copy with many defects each is found, and nothing else is reported."""
 
 import pytest
-from defects import DEFECTS, NOTED
+
+from tests.helpers.defects import DEFECTS, NOTED
 
 
 def violations(audit):

@@ -2,11 +2,11 @@ import random
 from dataclasses import replace
 
 import numpy as np
-from audit_items import items, pair
 
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.leakage import check_leakage
 from dataset_builder.check.pictures import Pictures, Seen
+from tests.helpers.audit_items import items, pair
 
 NO_THUMBNAIL = np.zeros((32, 32), np.uint8)
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builder.check.maps import Map
-from dataset_builder.factors import CONVENTIONS, VIEWS
-from dataset_builder.geometry import DisplayTransform
+from dataset_builder.core.factors import CONVENTIONS, VIEWS
+from dataset_builder.imaging.geometry import DisplayTransform
 
 NAMES = {"liver": 1, "spleen": 2}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dataset_builder.check.places import _as_shown, _turns
-from dataset_builder.factors import CONVENTIONS, VIEWS
-from dataset_builder.geometry import DisplayTransform
+from dataset_builder.core.factors import CONVENTIONS, VIEWS
+from dataset_builder.imaging.geometry import DisplayTransform
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -2,10 +2,10 @@ import random
 import sys
 
 import pytest
-from audit_items import item, items, pair
 
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.priors import MissingExtraError, check_priors, followed, need_classifier
+from tests.helpers.audit_items import item, items, pair
 
 VOLUMES = [f"volume{number}" for number in range(10)]
 

@@ -12,7 +12,7 @@ from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import split_of
 from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.reading import Folder, check_files, read_items
-from dataset_builder.errors import DatasetNotFoundError
+from dataset_builder.core.errors import DatasetNotFoundError
 
 
 def rewrite(folder, change):

@@ -6,10 +6,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import dataset_builder.check
-from dataset_builder import cli
 from dataset_builder.check.report import to_json, to_markdown, write_report
 from dataset_builder.check.terminal import show
-from dataset_builder.errors import BuildError
+from dataset_builder.cli import main as cli
+from dataset_builder.core.errors import BuildError
 
 
 @pytest.fixture(params=["sound", "broken"])

@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_dataset import write_dataset
-from tiny_models import save_tiny_qwen3_vl
+
+from tests.helpers.tiny_dataset import write_dataset
+from tests.helpers.tiny_models import save_tiny_qwen3_vl
 
 MODALITIES = {"both": ("ct", "mri"), "ct": ("ct",)}
 
@@ -123,7 +124,7 @@ import torch
 import torch.distributed as dist
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
-from lm_eval_tasks.baselines import ConstantAnswer
+from lm_eval_tasks.running.baselines import ConstantAnswer
 
 dist.init_process_group("gloo")
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from loopback_hub import TOKEN, LoopbackHub, client
-from small_ground import CELLS, write_ground
 
-from dataset_builder.hub import push
+from dataset_builder.hub.push import push
+from tests.helpers.loopback_hub import TOKEN, LoopbackHub, client
+from tests.helpers.small_ground import CELLS, write_ground
 
 PLACE = "me/mis-ground"
 
@@ -72,7 +72,7 @@ socket.getaddrinfo = only_here
 def pushed(hub, shell):
     """A data set pushed with the command, then a split and a config of someone's own added to it."""
     write_ground(shell.home / "mis-ground", CELLS)
-    said = shell("-m", "dataset_builder.cli", "push", PLACE).stdout
+    said = shell("-m", "dataset_builder.cli.main", "push", PLACE).stdout
     (shell.home / "mis-ground").rename(shell.home / "first")  # or the harness would take the folder
     more = write_ground(shell.home / "more", [("ct", "axial", "directional", "mask")], slices=False)
     with pytest.MonkeyPatch.context() as patched:
@@ -119,7 +119,7 @@ def test_the_harness_scores_with_the_data_from_the_hub(pushed, shell):
     shell(
         *(
             "-m",
-            "dataset_builder.cli",
+            "dataset_builder.cli.main",
             "eval",
             "--model",
             "mis-ground-constant",

@@ -9,16 +9,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import oracle  # noqa: F401 - registers the model
 import pytest
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 
-from dataset_builder.builder import build
-from dataset_builder.factors import CONVENTIONS, DRAWN_PROMPTS, FRAMES, MODALITIES, PLANES, REGISTERS, VIEWS
-from dataset_builder.settings import Settings
+from dataset_builder.building.builder import build
+from dataset_builder.core.factors import CONVENTIONS, DRAWN_PROMPTS, FRAMES, MODALITIES, PLANES, REGISTERS, VIEWS
+from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
-from lm_eval_tasks.evaluate import TASKS
+from lm_eval_tasks.running.evaluate import TASKS
+from tests.helpers import oracle  # noqa: F401 - registers the model
 
 LEAVES = [f"mis_ground_{m}_{p}_directional_{prompt}" for m, p, prompt in product(MODALITIES, PLANES, DRAWN_PROMPTS)]
 SOME = LEAVES[::5]

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback_hub import LoopbackHub
-from readme import RUN, Block, blocks, filled_in, hidden_commands
-from tiny_models import save_tiny_llama, save_tiny_qwen3_vl
 
-WARM = Path(__file__).parents[1] / "warm_python.py"
+from tests.helpers.loopback_hub import LoopbackHub
+from tests.helpers.readme import RUN, Block, blocks, filled_in, hidden_commands
+from tests.helpers.tiny_models import save_tiny_llama, save_tiny_qwen3_vl
+
+WARM = Path(__file__).parents[1] / "helpers" / "warm_python.py"
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = blocks(README)
 
@@ -52,8 +53,8 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory) -> dict[str, str]:
     """What stands for the reader's own models and scans."""
-    from dataset_builder.phantom import torso
-    from dataset_builder.phantom.files import write_nnunet
+    from dataset_builder.sources.phantoms import torso
+    from dataset_builder.sources.phantoms.files import write_nnunet
 
     folder = tmp_path_factory.mktemp("stand-ins")
     scans = folder / "scans"
@@ -71,7 +72,7 @@ def hub() -> Iterator[LoopbackHub]:
 
 PROGRAMS = {
     "lm_eval": ["-m", "lm_eval"],
-    "mis-ground": ["-c", "from dataset_builder.cli import main; main()"],
+    "mis-ground": ["-c", "from dataset_builder.cli.main import main; main()"],
     "python": [],
 }
 """What the reader's commands are to Python."""

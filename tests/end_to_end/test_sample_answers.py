@@ -16,8 +16,8 @@ import pytest
 from datasets import load_dataset
 from nibabel.processing import resample_from_to
 
-from dataset_builder.builder import build
-from dataset_builder.settings import Settings
+from dataset_builder.building.builder import build
+from dataset_builder.core.settings import Settings
 from dataset_builder.sources import brain, open_source
 from dataset_builder.sources.brain import fetch_brain
 from dataset_builder.vocabulary import label_map

@@ -1,12 +1,12 @@
 import pytest
-from tiny_dataset import write_dataset
-from tiny_models import save_tiny_llama
 
 from lm_eval_tasks.compare_decoding import compare, decodings, main, report
-from lm_eval_tasks.evaluate import TASKS
-from semsam.runs import Item, Run
+from lm_eval_tasks.running.evaluate import TASKS
+from semsam.experiments.runs import Item, Run
+from semsam.experiments.statistics import paired_difference
 from semsam.settings import Settings
-from semsam.statistics import paired_difference
+from tests.helpers.tiny_dataset import write_dataset
+from tests.helpers.tiny_models import save_tiny_llama
 
 
 class Words:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tiny_dataset import write_dataset
 from typer.testing import CliRunner
 
-from dataset_builder import cli
-from dataset_builder import demo as builder_demo
-from dataset_builder.errors import FetchError, MISGroundError
-from dataset_builder.settings import Settings
+from dataset_builder.cli import demo as builder_demo
+from dataset_builder.cli import main as cli
+from dataset_builder.core.errors import FetchError, MISGroundError
+from dataset_builder.core.settings import Settings
 from dataset_builder.sources import sample
 from lm_eval_tasks import demo
+from tests.helpers.tiny_dataset import write_dataset
 
 SMALL = Settings(slices_per_volume=3, questions_per_volume=126, image_size=128)
 FEW = replace(builder_demo.PHANTOM_SETTINGS, slices_per_volume=1, questions_per_volume=6)

@@ -1,7 +1,7 @@
 from lm_eval.tasks import TaskManager
 
 from lm_eval_tasks import generate
-from lm_eval_tasks.evaluate import TASKS
+from lm_eval_tasks.running.evaluate import TASKS
 
 
 def test_the_task_files_are_current(tmp_path):

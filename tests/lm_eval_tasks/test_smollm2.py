@@ -4,7 +4,7 @@ from time import sleep
 
 import pytest
 
-from dataset_builder.errors import FetchError
+from dataset_builder.core.errors import FetchError
 from lm_eval_tasks import smollm2 as module
 
 PROMPT = (

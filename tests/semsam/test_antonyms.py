@@ -1,7 +1,6 @@
 import itertools
 
 import pytest
-import tiny_models
 import torch
 from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -11,6 +10,7 @@ from semsam.content import content_tokens
 from semsam.embedding import read
 from semsam.neighbours import build
 from semsam.settings import Settings
+from tests.helpers import tiny_models
 
 TERMS = {term for axis in antonyms.axes() for term in axis.one + axis.other}
 

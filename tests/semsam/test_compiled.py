@@ -11,13 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rescoring_cases import cases, near_an_edge, random_tables, tables_of
 
 from semsam import compiled, openmp, rescoring
 from semsam.errors import TablesError
 from semsam.neighbours import NeighbourTables
 from semsam.rescoring import RowSettings, rescore, rescore_rows
 from semsam.settings import Settings
+from tests.helpers.rescoring_cases import cases, near_an_edge, random_tables, tables_of
 
 
 def by_torch(call, *args, **kwargs) -> torch.Tensor:

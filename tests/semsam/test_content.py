@@ -1,9 +1,9 @@
 import pytest
-import tiny_models
 from transformers import LlamaConfig
 
 from semsam.content import content_tokens
 from semsam.errors import TokenizerMismatchError
+from tests.helpers import tiny_models
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import save_tiny_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList
 
 import semsam
@@ -14,6 +13,7 @@ from semsam.custom_generate import generate as recipe
 from semsam.errors import SettingsError
 from semsam.logits_processor import SemanticSamplingLogitsProcessor
 from semsam.settings import Settings
+from tests.helpers.tiny_models import save_tiny_llama
 
 FOLDER = Path(semsam.__file__).parent
 

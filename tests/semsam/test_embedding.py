@@ -3,11 +3,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import save_tiny_llama
 from transformers import AutoModelForCausalLM
 
 from semsam import embedding
 from semsam.errors import EmbeddingError
+from tests.helpers.tiny_models import save_tiny_llama
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_only_the_embedding_is_read(folder, monkeypatch):
 
 
 def test_vision_language_model(tmp_path):
-    from tiny_models import save_tiny_qwen3_vl
+    from tests.helpers.tiny_models import save_tiny_qwen3_vl
 
     folder = save_tiny_qwen3_vl(tmp_path / "vlm")
     from transformers import AutoModelForImageTextToText
@@ -105,7 +105,7 @@ def test_config_of_an_unknown_model_is_read_as_it_is(folder):
 
 
 def test_folder_without_config_will_do(folder):
-    from tiny_models import tiny_tokenizer
+    from tests.helpers.tiny_models import tiny_tokenizer
 
     (folder / "config.json").unlink()
     source = embedding.load(folder, tiny_tokenizer())

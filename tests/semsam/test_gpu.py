@@ -4,14 +4,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rescoring_cases import cases, check_against_slow_rule, random_tables
-from tiny_models import save_tiny_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from semsam.logits_processor import SemanticSamplingLogitsProcessor
 from semsam.neighbours import build
 from semsam.rescoring import RowSettings, rescore, rescore_rows
 from semsam.settings import Settings
+from tests.helpers.rescoring_cases import cases, check_against_slow_rule, random_tables
+from tests.helpers.tiny_models import save_tiny_llama
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

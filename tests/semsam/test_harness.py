@@ -11,14 +11,14 @@ from lm_eval.api.model import CachingLM
 from lm_eval.models.hf_vlms import HFMultimodalLM
 from lm_eval.models.huggingface import HFLM
 from PIL import Image
-from tiny_dataset import noise
-from tiny_models import save_tiny_llama, save_tiny_qwen3_vl
 
 import semsam
 from semsam import harness
 from semsam.errors import SettingsError
 from semsam.harness import SemanticSamplingLM, SemanticSamplingVLM
 from semsam.settings import Settings
+from tests.helpers.tiny_dataset import noise
+from tests.helpers.tiny_models import save_tiny_llama, save_tiny_qwen3_vl
 
 PROMPTS = ["Where?", "Is A to the left or to the right of B?", "Name it.", "Which is larger, A or B?", "Adjacent?"]
 GREEDY = {"do_sample": False, "temperature": 0.0, "until": [], "max_gen_toks": 12}
@@ -191,9 +191,9 @@ def evaluate(tmp_path, monkeypatch):
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
-    from tiny_dataset import write_dataset
 
-    from lm_eval_tasks.evaluate import TASKS
+    from lm_eval_tasks.running.evaluate import TASKS
+    from tests.helpers.tiny_dataset import write_dataset
 
     monkeypatch.setenv("MIS_GROUND_DATASET", str(write_dataset(tmp_path / "mis-ground", 2, ("ct",))))
     tasks = TaskManager(include_path=str(TASKS), include_defaults=False)  # of the harness's own there are thousands

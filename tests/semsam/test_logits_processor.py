@@ -1,6 +1,5 @@
 import pytest
 import torch
-from tiny_models import save_tiny_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList, TopPLogitsWarper
 
 from semsam.errors import EmbeddingError, TablesError
@@ -8,6 +7,7 @@ from semsam.logits_processor import SemanticSamplingLogitsProcessor
 from semsam.neighbours import build, for_model
 from semsam.rescoring import rescore
 from semsam.settings import Settings
+from tests.helpers.tiny_models import save_tiny_llama
 
 PROMPTS = ["the liver", "a", "Which side is the spleen on?", "left or right: "]
 

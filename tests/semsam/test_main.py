@@ -1,9 +1,9 @@
 import re
 
 import pytest
-from tiny_models import save_tiny_llama
 
 from semsam import __main__ as command
+from tests.helpers.tiny_models import save_tiny_llama
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:

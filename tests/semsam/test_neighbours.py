@@ -4,8 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import slow_rule
-import tiny_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +12,7 @@ from semsam import neighbours
 from semsam.errors import EmbeddingError, SettingsError, TablesError, TokenizerMismatchError
 from semsam.neighbours import build, nearest
 from semsam.settings import Settings
+from tests.helpers import slow_rule, tiny_models
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 

@@ -7,8 +7,6 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 from PIL import Image
-from tiny_dataset import noise
-from tiny_models import save_tiny_qwen3_vl
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 import semsam
@@ -17,6 +15,8 @@ from semsam.harness import SemanticSamplingLM, SemanticSamplingVLM
 from semsam.logits_processor import SemanticSamplingLogitsProcessor
 from semsam.rescoring import rescore
 from semsam.settings import Settings
+from tests.helpers.tiny_dataset import noise
+from tests.helpers.tiny_models import save_tiny_qwen3_vl
 
 RECIPE = str(Path(semsam.__file__).parent)  # holds custom_generate/generate.py
 TOKENS = 5

@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rescoring_cases import cases, check_against_slow_rule, random_tables, tables_of
 
 from semsam import rescoring
 from semsam.errors import SettingsError, TablesError
 from semsam.neighbours import NeighbourTables
 from semsam.rescoring import RowSettings, rescore, rescore_rows
 from semsam.settings import Settings
+from tests.helpers.rescoring_cases import cases, check_against_slow_rule, random_tables, tables_of
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builder.errors import SourceError
+from dataset_builder.core.errors import SourceError
 from dataset_builder.sources.dataset_json import modality_of, read_description
 from dataset_builder.vocabulary import structures
 

@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_builder.errors import CaseError, EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
-from dataset_builder.facts import find_facts
-from dataset_builder.phantom import Phantom, knee, store_as, write_nifti, write_nnunet
-from dataset_builder.settings import Settings
-from dataset_builder.sides import check_sides
-from dataset_builder.slices import choose_slices, cut
+from dataset_builder.core.errors import CaseError, EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
+from dataset_builder.core.settings import Settings
+from dataset_builder.imaging.laterality import check_sides
+from dataset_builder.questions.facts import find_facts
+from dataset_builder.slices.selection import choose_slices, cut
+from dataset_builder.slices.store import input_fingerprint
 from dataset_builder.sources import open_source
-from dataset_builder.store import input_fingerprint
+from dataset_builder.sources.phantoms import Phantom, knee, store_as, write_nifti, write_nnunet
 from dataset_builder.vocabulary import label_map
 
 SHAPE = (4, 5, 6)

@@ -9,21 +9,21 @@ import nibabel
 import numpy as np
 import pytest
 
-from dataset_builder.builder import build
-from dataset_builder.errors import (
+from dataset_builder.building.builder import build
+from dataset_builder.core.errors import (
     MissingLabelsError,
     SourceError,
     SwappedSidesError,
     UnknownLabelError,
     UnreadableError,
 )
-from dataset_builder.facts import find_facts
-from dataset_builder.phantom import knee, store_as, write_nifti, write_oaizib_cm
-from dataset_builder.settings import Settings
-from dataset_builder.sides import check_sides
-from dataset_builder.slices import choose_slices, cut
+from dataset_builder.core.settings import Settings
+from dataset_builder.imaging.laterality import check_sides
+from dataset_builder.questions.facts import find_facts
+from dataset_builder.slices.selection import choose_slices, cut
+from dataset_builder.slices.store import store_volume
 from dataset_builder.sources import open_source
-from dataset_builder.store import store_volume
+from dataset_builder.sources.phantoms import knee, store_as, write_nifti, write_oaizib_cm
 
 FIVE = {
     1: "femur",

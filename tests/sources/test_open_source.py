@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builder.errors import BuildError, SourceError
-from dataset_builder.phantom import Phantom, knee, torso, write_nnunet, write_oaizib_cm, write_totalsegmentator
+from dataset_builder.core.errors import BuildError, SourceError
 from dataset_builder.sources import KNOWN, open_source
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.phantoms import Phantom, knee, torso, write_nnunet, write_oaizib_cm, write_totalsegmentator
 
 
 @pytest.fixture(scope="module")

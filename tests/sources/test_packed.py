@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_builder.errors import SourceError, UnreadableError
-from dataset_builder.phantom import torso, write_totalsegmentator
+from dataset_builder.core.errors import SourceError, UnreadableError
 from dataset_builder.sources import open_source
+from dataset_builder.sources.phantoms import torso, write_totalsegmentator
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from dataset_builder.factors import PLANES, TERMINOLOGIES
-from dataset_builder.facts import find_facts
-from dataset_builder.phantom import ORIENTATIONS
-from dataset_builder.sides import check_sides
-from dataset_builder.slices import choose_slices, cut
+from dataset_builder.core.factors import PLANES, TERMINOLOGIES
+from dataset_builder.imaging.laterality import check_sides
+from dataset_builder.questions.facts import find_facts
+from dataset_builder.slices.selection import choose_slices, cut
 from dataset_builder.sources import open_source
 from dataset_builder.sources.phantom import DEFAULT_COUNT, make_body
+from dataset_builder.sources.phantoms import ORIENTATIONS
 from dataset_builder.vocabulary import structures
 
 

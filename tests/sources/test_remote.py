@@ -6,20 +6,20 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from folders import contents
-from loopback_s3 import LoopbackS3, upload
 
-from dataset_builder import cli
-from dataset_builder import storage as storage_module
-from dataset_builder.builder import build
-from dataset_builder.engines import Dask
-from dataset_builder.errors import BuildError, SourceError
-from dataset_builder.phantom import torso, write_nnunet, write_totalsegmentator
-from dataset_builder.settings import Settings
+from dataset_builder.building.builder import build
+from dataset_builder.building.engines import Dask
+from dataset_builder.building.worker import Quarantined, store_case
+from dataset_builder.cli import main as cli
+from dataset_builder.core.errors import BuildError, SourceError
+from dataset_builder.core.settings import Settings
+from dataset_builder.files import object_storage as storage_module
+from dataset_builder.files.object_storage import place_of_store, remote_path
+from dataset_builder.slices.store import StoredVolume, content_fingerprint, volumes_in
 from dataset_builder.sources import open_source, remote
-from dataset_builder.storage import place_of_store, remote_path
-from dataset_builder.store import StoredVolume, content_fingerprint, volumes_in
-from dataset_builder.worker import Quarantined, store_case
+from dataset_builder.sources.phantoms import torso, write_nnunet, write_totalsegmentator
+from tests.helpers.folders import contents
+from tests.helpers.loopback_s3 import LoopbackS3, upload
 
 SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), views=("plain",), image_size=64)
 

@@ -2,9 +2,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from dataset_builder import fetching
-from dataset_builder.errors import FetchError
+from dataset_builder.core.errors import FetchError
 from dataset_builder.sources import open_source
+from dataset_builder.sources.download import package_index as fetching
 from dataset_builder.sources.sample import CT_MASKS, fetch_sample
 from dataset_builder.vocabulary import label_map
 

@@ -5,10 +5,10 @@ import nibabel
 import numpy as np
 import pytest
 
-from dataset_builder.errors import CaseError, EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
-from dataset_builder.phantom import store_as, torso, write_nifti, write_totalsegmentator
+from dataset_builder.core.errors import CaseError, EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
+from dataset_builder.sources.phantoms import store_as, torso, write_nifti, write_totalsegmentator
 from dataset_builder.sources.sample import CT_MASKS
 from dataset_builder.vocabulary import label_map
 

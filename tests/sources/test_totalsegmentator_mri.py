@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dataset_builder.errors import EmptyLabelsError, SourceError
-from dataset_builder.phantom import store_as, torso, write_totalsegmentator
+from dataset_builder.core.errors import EmptyLabelsError, SourceError
 from dataset_builder.sources import open_source
+from dataset_builder.sources.phantoms import store_as, torso, write_totalsegmentator
 from dataset_builder.vocabulary import label_map
 
 

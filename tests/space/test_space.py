@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from browser import Browser
-from small_ground import CELLS, write_ground
+
+from tests.helpers.browser import Browser
+from tests.helpers.small_ground import CELLS, write_ground
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,13 +4,13 @@ import pytest
 from lm_eval import simple_evaluate
 from lm_eval.api.registry import get_model
 from lm_eval.tasks import TaskManager
-from tiny_dataset import write_dataset
-from tiny_models import save_tiny_qwen3_vl
 from vllm.exceptions import VLLMValidationError
-from vllm_engine.engines import SETTINGS, stop
 
-from lm_eval_tasks.evaluate import TASKS, register_models
+from lm_eval_tasks.running.evaluate import TASKS, register_models
 from semsam.settings import Settings
+from tests.helpers.tiny_dataset import write_dataset
+from tests.helpers.tiny_models import save_tiny_qwen3_vl
+from tests.vllm_engine.engines import SETTINGS, stop
 
 
 @pytest.mark.parametrize("kind", ["text", "pictures"])

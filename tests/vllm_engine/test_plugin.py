@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tiny_models import save_tiny_llama
 from transformers import AutoTokenizer
 from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality, _load_logitsprocs_by_fqcns
@@ -17,6 +16,7 @@ from semsam import neighbours
 from semsam.rescoring import rescore
 from semsam.settings import Settings
 from semsam.vllm_plugin import SemanticSampling
+from tests.helpers.tiny_models import save_tiny_llama
 
 ASKED = [
     None,

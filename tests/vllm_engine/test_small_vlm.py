@@ -3,13 +3,13 @@
 from lm_eval import simple_evaluate
 from lm_eval.api.registry import get_model
 from lm_eval.tasks import TaskManager
-from vllm_engine.engines import SETTINGS, stop
 
-from dataset_builder.builder import build
-from dataset_builder.settings import Settings
+from dataset_builder.building.builder import build
+from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
-from lm_eval_tasks.evaluate import TASKS, register_models
+from lm_eval_tasks.running.evaluate import TASKS, register_models
 from lm_eval_tasks.small_vlm import model_folder
+from tests.vllm_engine.engines import SETTINGS, stop
 
 FEW = Settings(
     slices_per_volume=3, questions_per_volume=24, prompts=("point", "box", "mask"), inputs=("slice",), views=("plain",)

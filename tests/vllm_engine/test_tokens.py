@@ -5,16 +5,16 @@ from io import BytesIO
 import pytest
 import torch
 from PIL import Image
-from tiny_dataset import noise
-from tiny_models import save_tiny_qwen3_vl
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 from vllm import SamplingParams
 from vllm.exceptions import VLLMValidationError
-from vllm_engine.engines import running
 
 from semsam import neighbours
 from semsam.logits_processor import SemanticSamplingLogitsProcessor
 from semsam.settings import Settings
+from tests.helpers.tiny_dataset import noise
+from tests.helpers.tiny_models import save_tiny_qwen3_vl
+from tests.vllm_engine.engines import running
 
 PROMPTS = [
     "The capital of France is",

@@ -4,7 +4,6 @@ import json
 
 import pytest
 import yaml
-from harness_files import factorial_rows, luck, write_run
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
@@ -12,6 +11,7 @@ from lm_eval_tasks.report.card import cards, short, table
 from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.formats import per_cent
 from lm_eval_tasks.report.runs import read_runs
+from tests.helpers.harness_files import factorial_rows, luck, write_run
 
 ROWS = factorial_rows(volumes=3, facts=2, prior=True)
 SECRETS = {"api_key": "s3cret", "header": {"Authorization": "s3cret"}, "token": "s3cret", "password": "s3cret"}

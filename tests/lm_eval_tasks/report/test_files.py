@@ -5,14 +5,14 @@ import io
 import json
 
 import pytest
-from harness_files import factorial_rows, luck, write_run
 from rich.console import Console
 
-from dataset_builder.errors import BuildError
+from dataset_builder.core.errors import BuildError
 from lm_eval_tasks.report.contents import SCHEMA_VERSION, schema
 from lm_eval_tasks.report.formats import p_value, per_cent
 from lm_eval_tasks.report.terminal import show
 from lm_eval_tasks.report.write import write_report
+from tests.helpers.harness_files import factorial_rows, luck, write_run
 
 ROWS = factorial_rows(volumes=3, facts=2, prior=True)
 FORMULA = '=HYPERLINK("http://example.com")'

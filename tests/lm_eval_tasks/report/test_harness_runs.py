@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from harness_files import only_our_tasks
-from tiny_dataset import write_dataset
 from typer.testing import CliRunner
 
-from dataset_builder.cli import app
-from lm_eval_tasks import evaluate
+from dataset_builder.cli.main import app
+from lm_eval_tasks.running import evaluate
+from tests.helpers.harness_files import only_our_tasks
+from tests.helpers.tiny_dataset import write_dataset
 
 LEAVES = [
     f"mis_ground_{modality}_axial_{kind}_none" for modality in ("ct", "mri") for kind in ("directional", "relational")

@@ -3,15 +3,15 @@
 import json
 
 import pytest
-from browser import Browser
-from harness_files import factorial_rows, luck, write_run
 from typer.testing import CliRunner
 
-from dataset_builder.cli import app
-from dataset_builder.errors import BuildError, MISGroundError
+from dataset_builder.cli.main import app
+from dataset_builder.core.errors import BuildError, MISGroundError
 from lm_eval_tasks.report.formats import per_cent
 from lm_eval_tasks.report.leaderboard import tied, write_leaderboard
 from lm_eval_tasks.report.write import write_report
+from tests.helpers.browser import Browser
+from tests.helpers.harness_files import factorial_rows, luck, write_run
 
 ROWS = factorial_rows(volumes=8, facts=2)
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"

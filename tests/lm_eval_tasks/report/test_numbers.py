@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from harness_files import LAY, factorial_rows, luck, row, write_run
 from scipy import stats
 
 from lm_eval_tasks.report.comparisons import comparisons
@@ -16,6 +15,7 @@ from lm_eval_tasks.report.effects import effects
 from lm_eval_tasks.report.items import Sheet
 from lm_eval_tasks.report.runs import read_runs
 from lm_eval_tasks.report.scores import blind_reference, scores
+from tests.helpers.harness_files import LAY, factorial_rows, luck, row, write_run
 
 ROWS = factorial_rows(volumes=12, facts=3, prior=True)
 

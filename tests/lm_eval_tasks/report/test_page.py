@@ -8,11 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browser import Browser
-from harness_files import factorial_rows, luck, row, write_run
 
-from dataset_builder.errors import BuildError, DatasetNotFoundError
-from dataset_builder.render import encode_png
+from dataset_builder.core.errors import BuildError, DatasetNotFoundError
+from dataset_builder.pictures.render import encode_png
 from lm_eval_tasks.report import pictures as pictures_module
 from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.formats import per_cent
@@ -20,6 +18,8 @@ from lm_eval_tasks.report.page import make_page
 from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.runs import Answer, Reading, Run, read_runs
 from lm_eval_tasks.report.write import write_report
+from tests.helpers.browser import Browser
+from tests.helpers.harness_files import factorial_rows, luck, row, write_run
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> <!-- \u2028 {{data}} &amp; <b>"

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from harness_files import factorial_rows, picture_hash, row, write_run
 
-from dataset_builder.errors import MISGroundError
+from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.report.runs import read_runs
+from tests.helpers.harness_files import factorial_rows, picture_hash, row, write_run
 
 ROWS = factorial_rows(volumes=2, facts=1)
 

@@ -18,7 +18,7 @@ from lm_eval_tasks.report.statistics import (
     rounded,
     wilson,
 )
-from semsam.statistics import paired_difference
+from semsam.experiments.statistics import paired_difference
 
 # Weil (1970): pups that survived, of those born alive, litter by litter. Rao and Scott (1992), table 1, give design
 # effects of 1.23 and 3.95 (the R package PF: 1.232495 and 3.952861).

@@ -1,0 +1,282 @@
+"""Where a build's work is done: in this process, in several, or on a Dask cluster.
+
+An engine runs a function over items and gives the results in the items' order, so that nothing that a build makes
+depends on where it was made. Only some items are under way at once, however many there are.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+
+from dataset_builder.core.errors import BuildError
+from dataset_builder.imaging import memory_limit as memory
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CONNECT_SECONDS = 10
+LOOK_SECONDS, MAX_LOOKS = 30, 10
+"""So often it is looked whether a cluster has workers, and so many times it may have none: they are started anew."""
+
+AHEAD = 8
+"""So many items a worker are handed out before the first result is waited for."""
+
+
+class Engine(Protocol):
+    """Runs the work of a build."""
+
+    def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
+        """Results of a function in the order of the items.
+
+        Args:
+            function: of an item; like items and results it survives pickling.
+            items: what to do.
+            lost: gives the result for an item that ends its worker process, also when it is tried again; by default
+                that ends the build.
+
+        Raises:
+            BuildError: if workers are lost.
+        """
+
+    def close(self) -> None:
+        """End what the engine started."""
+
+
+class Processes:
+    """This process, or as many as asked on this machine.
+
+    Args:
+        count: of processes; with 1 all is done in this one.
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        if count < 1:
+            raise BuildError("The number of processes must be at least 1.", value=count)
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def start(self) -> None:
+        """Start them now: they get ready while this process does something else."""
+        if self.count > 1 and self._pool is None:
+            self._pool = _pool_of(self.count)
+            for _ in range(self.count):
+                self._pool.submit(_get_ready)
+
+    def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
+        """Results in the order of the items. When a process is lost, those under way are done again one by one."""
+        if self.count == 1:
+            yield from map(function, items)
+            return
+        coming, waiting = iter(items), deque[tuple[T, Future[R]]]()
+        try:
+            while True:
+                for item in islice(coming, self.count * AHEAD - len(waiting)):
+                    waiting.append((item, self._submit(function, item)))
+                if not waiting:
+                    return
+                item, future = waiting[0]
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    self.close()
+                    yield from self._one_by_one(function, waiting, lost)
+                else:
+                    waiting.popleft()
+                    yield result
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _submit(self, function: Callable[[T], R], item: T) -> "Future[R]":
+        if self._pool is None:
+            self._pool = _pool_of(self.count)
+        try:
+            return self._pool.submit(function, item)
+        except BrokenProcessPool as error:  # is told where its result is asked for
+            failed: Future[R] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _one_by_one(
+        self, function: Callable[[T], R], waiting: "deque[tuple[T, Future[R]]]", lost: Callable[[T], R] | None
+    ) -> Iterator[R]:
+        """The results of what was under way: whichever item ends a process that does nothing else is to blame."""
+        pool = _pool_of(1)
+        try:
+            while waiting:
+                item, future = waiting.popleft()
+                try:
+                    if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
+                        future = pool.submit(function, item)
+                    result = future.result()
+                except BrokenProcessPool as error:
+                    pool.shutdown()
+                    pool = _pool_of(1)
+                    if lost is None or not _lives(pool):
+                        raise BuildError(
+                            "A worker process was ended from outside, most often for want of memory.",
+                            remedy="Give the same command again, it goes on where it was; with a smaller --num-proc if "
+                            "memory is short.",
+                        ) from error
+                    result = lost(item)
+                yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+def _pool_of(count: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
+    share = memory.left() // count
+    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(share,))
+
+
+def _lives(pool: ProcessPoolExecutor) -> bool:
+    """Whether a process that has nothing to do stays."""
+    try:
+        return pool.submit(os.getpid).result() > 0
+    except BrokenProcessPool:
+        return False
+
+
+def _begin(share: int) -> None:
+    """What a worker does first."""
+    if not os.environ.get(memory.VARIABLE):  # which is of each process
+        memory.set_share(share)
+    end_with_parent()
+
+
+def _get_ready() -> None:
+    """Import in a worker what a build's first piece of work would wait for."""
+    import dataset_builder.building.worker  # noqa: F401
+
+
+def end_with_parent() -> None:
+    """Make a worker end when the process that it works for was killed; by itself it would wait for ever."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+class Dask:
+    """A Dask cluster: an existing one, or one on this machine that lives as long as the engine.
+
+    The output folder must be reachable under the same path from every worker, as on a cluster with a shared file
+    system; input files and slice store, too, unless they are in object storage. A lost worker's volumes are done again
+    by others.
+
+    Args:
+        scheduler: address of a cluster's scheduler, such as ``tcp://10.0.0.1:8786``; ``None`` to start workers here.
+        count: of workers to start here.
+    """
+
+    def __init__(self, scheduler: str | None = None, count: int = 1) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            raise BuildError(
+                "The engine 'dask' needs the package distributed.", remedy="pip install 'mis-ground[cluster]'"
+            ) from error
+        self._cluster: Any = None
+        try:
+            if scheduler is None:
+                self._cluster = distributed.LocalCluster(
+                    n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+                )
+            self.client: Any = distributed.Client(self._cluster or scheduler, timeout=CONNECT_SECONDS)
+        except BaseException as error:
+            if self._cluster is not None:  # nobody else would end its workers
+                self._cluster.close()
+            if not isinstance(error, OSError | ValueError):
+                raise
+            if scheduler is None:
+                raise BuildError(
+                    "A Dask cluster cannot be started on this machine.",
+                    value=error,
+                    remedy="Look at the machine's limits (memory, open files), or use --engine processes.",
+                ) from error
+            raise BuildError(
+                "The scheduler of the Dask cluster cannot be reached.",
+                value=f"{scheduler}: {error}",
+                remedy="Give the address that it printed when it was started, such as --scheduler tcp://HOST:8786.",
+            ) from error
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the page that shows what the cluster does."""
+        return str(self.client.dashboard_link)
+
+    def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
+        """Results in the order of the items."""
+        import distributed
+
+        def submit(item: T) -> Any:
+            return self.client.submit(function, item, pure=False, retries=2)
+
+        workers = max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+        coming, waiting = iter(items), deque[tuple[T, Any]]()
+        try:
+            while True:
+                waiting.extend((item, submit(item)) for item in islice(coming, workers * AHEAD - len(waiting)))
+                if not waiting:
+                    return
+                item, future = waiting.popleft()
+                try:
+                    try:
+                        result = self._result(future)
+                    except distributed.KilledWorker:  # maybe only a neighbour of what ended its workers
+                        result = self._result(submit(item))
+                except (distributed.KilledWorker, distributed.client.FutureCancelledError) as error:
+                    if lost is None or not isinstance(error, distributed.KilledWorker):
+                        raise BuildError(
+                            "Workers of the cluster were lost again and again.",
+                            value=str(error).partition("\n")[0],
+                            remedy="Look at the workers' logs (memory?); give the same command again, it goes on where "
+                            "it was.",
+                        ) from error
+                    result = lost(item)
+                yield result
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _result(self, future: Any) -> Any:
+        """The result of a future; a cluster of this machine whose workers are all gone would never give it."""
+        without = 0
+        while True:
+            try:
+                return future.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                if future.done():  # then it is what the work raised
+                    raise
+                if self._cluster is None:  # workers of others may come back, or have to wait for their turn
+                    continue
+                without = 0 if self.client.scheduler_info(n_workers=-1)["workers"] else without + 1
+                if without == MAX_LOOKS:
+                    raise BuildError(
+                        "All workers of the cluster are lost, and none comes back.",
+                        remedy="Look at the messages above (memory?); give the same command again, it goes on where it "
+                        "was.",
+                    ) from None
+
+    def close(self) -> None:
+        """Leave the cluster; end the one that was started here."""
+        self.client.close()
+        if self._cluster is not None:
+            self._cluster.close()

@@ -1,0 +1,67 @@
+"""The cases that a build could not use: ``quarantine.jsonl``, a line a case, written as they come."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO, overload
+
+from dataset_builder.building.worker import Quarantined
+
+QUARANTINE_NAME = "quarantine.jsonl"
+
+
+class Quarantine(Sequence[Quarantined]):
+    """The cases of a ``quarantine.jsonl``, read from it whenever they are asked for: there may be very many.
+
+    Args:
+        path: of the file; what it held is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._count = 0
+        self._file: TextIO | None = path.open("w", encoding="utf-8", newline="\n")
+
+    def add(self, case: Quarantined) -> None:
+        """Append a case."""
+        assert self._file is not None
+        self._file.write(json.dumps(asdict(case), ensure_ascii=False) + "\n")
+        self._file.flush()  # one can look while the build goes on
+        self._count += 1
+
+    def move_to(self, path: Path) -> None:
+        """Give the file, which is whole now, its place; it is there also when power goes."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self.close()
+        os.replace(self.path, path)
+        self.path = path
+
+    def close(self) -> None:
+        """End writing."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Quarantined]:
+        with self.path.open(encoding="utf-8") as file:
+            for line in islice(file, self._count):
+                yield Quarantined(**json.loads(line))
+
+    @overload
+    def __getitem__(self, index: int) -> Quarantined: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Quarantined]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [*islice(self, *index.indices(self._count))]
+        number = range(self._count)[index]
+        return next(islice(self, number, None))

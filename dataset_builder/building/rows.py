@@ -1,0 +1,161 @@
+"""Rows of the data set: questions with their pictures, for one stored volume at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.core.factors import DRAWN_PROMPTS, Convention, Prompt, View, cell_of
+from dataset_builder.core.settings import Settings
+from dataset_builder.dataset.format import VERSION
+from dataset_builder.pictures.letters import LETTERS
+from dataset_builder.pictures.render import Window, draw, encode_png, show
+from dataset_builder.questions.facts import find_facts, find_stack_facts
+from dataset_builder.questions.sampling import choose, choose_of_stacks, controls
+from dataset_builder.questions.slice_questions import Question, ask
+from dataset_builder.questions.stack_questions import ask_of_stack, marked_in, shown_order
+from dataset_builder.slices.selection import SliceRecord
+from dataset_builder.slices.stacks import group_stacks
+from dataset_builder.slices.store import StoredVolume
+from dataset_builder.vocabulary import Structure, structures
+
+SHOWN_BYTES = 8 << 20
+"""So many bytes of pictures without markers are kept: a slice's questions, and a stack's, follow each other."""
+
+
+def volume_rows(
+    volume: StoredVolume, settings: Settings, vocabulary: Path | None = None, only: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of one volume: a pure function of its slices and the settings.
+
+    Args:
+        volume: a finished volume of a slice store.
+        settings: of the build.
+        vocabulary: the user's own structures beside the package's, if any.
+        only: the config whose rows are wanted; the pictures of others are not drawn.
+    """
+    drawn = _Pictures(settings)
+    for question, shown in volume_questions(volume.load(), settings, structures(vocabulary), volume.identity):
+        if only is not None and _cell(question)[0] != only:
+            continue
+        of = drawn.of_stack if question.input == "stack" else drawn.of_slice
+        yield _row(question, shown, [of(question, record) for record in shown], settings)
+
+
+def _cell(question: Question) -> tuple[str, str]:
+    of = (question.modality, question.plane, question.terminology, question.prompt, question.input, question.view)
+    return cell_of(*of)
+
+
+def volume_questions(
+    records: Sequence[SliceRecord], settings: Settings, words: Mapping[str, Structure], identity: str
+) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
+    """The questions of one volume, and the slices that each is to show, in order.
+
+    Args:
+        records: the volume's slices, and those of its stacks.
+        settings: of the build.
+        words: the vocabulary.
+        identity: what names the volume ("source/subject").
+    """
+    slices = [record for record in records if not record.stack]
+    if {"slice", "blank"} & set(settings.inputs):
+        facts = [find_facts(record, settings.clarity, settings.seed, words) for record in slices]
+        for unit in choose([record.plane for record in slices], facts, settings, identity):
+            record = slices[unit.record]
+            shown = [unit] if "slice" in settings.inputs and "plain" in settings.views else []
+            for each in (*shown, *controls(unit, settings, identity)):
+                for question in ask(each, record, settings, words):
+                    yield question, [record]
+    if "stack" in settings.inputs:
+        stacks = group_stacks(records)
+        facts = [find_stack_facts(stack, settings.clarity, settings.seed, words) for stack in stacks]
+        for unit in choose_of_stacks([stack[0].plane for stack in stacks], facts, settings, identity):
+            in_order = shown_order(unit, stacks[unit.record], settings)
+            for question in ask_of_stack(unit, stacks[unit.record], settings, words):
+                yield question, in_order
+
+
+class _Pictures:
+    """The encoded pictures of one volume: each is drawn once, however many questions show it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[tuple[object, ...], bytes] = {}
+        self._shown: dict[tuple[object, ...], npt.NDArray[np.uint8]] = {}
+
+    def of_slice(self, question: Question, record: SliceRecord) -> bytes:
+        names = question.structures if question.prompt in DRAWN_PROMPTS else ()
+        return self._of(question, record, names, LETTERS[: len(names)])
+
+    def of_stack(self, question: Question, record: SliceRecord) -> bytes:
+        if question.prompt in DRAWN_PROMPTS:
+            return self._of(question, record, *marked_in(record, question.structures))
+        return self._of(question, record, (), ())
+
+    def _of(self, question: Question, record: SliceRecord, names: Sequence[str], letters: Sequence[str]) -> bytes:
+        prompt: Prompt = question.prompt if question.prompt in DRAWN_PROMPTS else "none"
+        blank = question.input == "blank"
+        convention, view, window = question.convention, question.view, question.window
+        key = (id(record), convention, view, prompt, blank, tuple(names), tuple(letters), str(window))
+        if key not in self._known:
+            size = self._settings.image_size
+            grey = None if blank else self._grey(record, convention, view, window)
+            options: dict[str, Any] = {"view": view, "blank": blank, "letters": letters, "grey": grey}
+            picture = draw(record, convention, prompt, names, window, size, **options)
+            self._known[key] = encode_png(picture)
+        return self._known[key]
+
+    def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
+        """The picture without markers, which a slice's questions share one after the other."""
+        key = (id(record), convention, view, str(window))
+        if key not in self._shown:
+            size = self._settings.image_size
+            while self._shown and (len(self._shown) + 1) * size**2 > SHOWN_BYTES:
+                del self._shown[next(iter(self._shown))]
+            self._shown[key] = show(record, convention, window, size, view)
+        return self._shown[key]
+
+
+def _row(
+    question: Question, records: Sequence[SliceRecord], pictures: Sequence[bytes], settings: Settings
+) -> dict[str, Any]:
+    first = records[0]
+    extent = max(size * step for size, step in zip(first.shape, first.spacing, strict=True))
+    return {
+        "id": question.id,
+        "images": [{"bytes": picture, "path": None} for picture in pictures],
+        "question": question.question,
+        "options": list(question.options),
+        "answer": question.answer,
+        "answer_index": question.answer_index,
+        "prior_answer": question.prior_answer,
+        "modality": question.modality,
+        "plane": question.plane,
+        "terminology": question.terminology,
+        "prompt": question.prompt,
+        "register": question.register,
+        "convention": question.convention,
+        "frame": question.frame,
+        "input": question.input,
+        "view": question.view,
+        "stack_order": question.stack_order,
+        "template": question.template,
+        "relation": question.relation,
+        "structures": list(question.structures),
+        "boxes": [list(box) for box in question.boxes],
+        "points": [list(point) for point in question.points],
+        "box_images": list(question.box_images),
+        "pair_id": question.pair_id,
+        "fact_id": question.fact_id,
+        "source": first.source,
+        "subject": first.subject,
+        "slice_index": [record.index for record in records],
+        "pixel_mm": extent / settings.image_size,
+        "window": str(question.window),
+        "margin_mm": question.margin_mm,
+        "licence": first.licence,
+        "version": VERSION,
+    }

@@ -1,0 +1,249 @@
+"""The commands between this machine and the world: ``push``, ``rebuild`` and the public archives of ``fetch``."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from dataset_builder.hub.push import Pushed
+
+PlaceArgument = Annotated[str, typer.Argument(metavar="REPO", help="Repository on the Hub: user/name.")]
+FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data set folder.")]
+
+
+@contextmanager
+def byte_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress callback that counts bytes."""
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=not console.is_terminal) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = int(bars.add_task(stage, total=total))
+            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield show
+
+
+OutOption = Annotated[Path | None, typer.Option(help="Folder to fetch into; else one in the cache folder.")]
+UnpackOption = Annotated[
+    bool, typer.Option("--unpack", help="Unpack the zip files; not needed, the sources read them as they are.")
+]
+
+
+def add_fetch_commands(app: typer.Typer, console: Console, errors: Console) -> None:
+    """Add the public archives to ``fetch``.
+
+    Args:
+        app: the command line of ``fetch``.
+        console, errors: for results, and for progress.
+    """
+
+    def fetch(name: str, out: Path | None, unpack: bool, accepted: bool = False) -> None:
+        from dataset_builder.sources.download import archives
+        from dataset_builder.sources.download.package_index import cache_folder
+
+        archive = archives.archives()[name]
+        folder = out or cache_folder() / "archives" / name
+        console.print(f"{archive.title}\nlicence {archive.licence}; {archive.url}", soft_wrap=True, highlight=False)
+        with byte_bars(errors) as progress:
+            archives.fetch_archive(archive, folder, accepted=accepted, unpack_members=unpack, progress=progress)
+        console.print(f"All of it is in {folder}, checked. Cite: {archive.citation}", soft_wrap=True, highlight=False)
+        console.print(
+            f"Next: mis-ground build --source {archive.source}:{folder} --out mis-ground",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    @app.command("totalsegmentator")
+    def totalsegmentator_command(
+        small: Annotated[bool, typer.Option("--small", help="102 scans instead of 1,228 (3.2 GB, not 23.6).")] = False,
+        out: OutOption = None,
+        unpack: UnpackOption = False,
+    ) -> None:
+        """Fetch TotalSegmentator's CT data from Zenodo (23.6 GB; stopped, it goes on where it was)."""
+        fetch("totalsegmentator-small" if small else "totalsegmentator", out, unpack)
+
+    @app.command("totalsegmentator-mri")
+    def totalsegmentator_mri_command(out: OutOption = None, unpack: UnpackOption = False) -> None:
+        """Fetch TotalSegmentator's MR data from Zenodo (5.1 GB; stopped, it goes on where it was)."""
+        fetch("totalsegmentator-mri", out, unpack)
+
+    @app.command("oaizib-cm")
+    def oaizib_cm_command(
+        accept_licence: Annotated[
+            bool, typer.Option("--accept-licence", help="You have read CC BY-NC 4.0 and agree to it.")
+        ] = False,
+        out: OutOption = None,
+        unpack: UnpackOption = False,
+    ) -> None:
+        """Fetch OAIZIB-CM, 507 knees in MR, from the Hugging Face Hub (about 13 GB; not for commercial use)."""
+        fetch("oaizib-cm", out, unpack, accept_licence)
+
+    @app.command("check")
+    def check_folder_command(
+        source: Annotated[str, typer.Argument(metavar="NAME:DIR", help="A source and its folder.")],
+        expected: Annotated[int | None, typer.Option(help="How many scans a complete folder has.")] = None,
+    ) -> None:
+        """Say whether a source's folder has image and labels of every scan; nothing is read but names."""
+        from dataset_builder.sources.download.archives import check_folder
+
+        found = check_folder(source, expected)
+        for subject, lack in found.missing[:20]:
+            console.print(f"missing: {escape(f'{subject}: {lack}')}", soft_wrap=True, highlight=False)
+        if len(found.missing) > 20:
+            console.print(f"... and {len(found.missing) - 20} more")
+        of = "" if found.expected is None else f" of {found.expected}"
+        state = "complete" if found.complete else "not complete"
+        console.print(f"{found.cases}{of} scan(s), {len(found.missing)} thing(s) missing: {state}.", highlight=False)
+        if not found.complete:
+            raise typer.Exit(1)
+
+
+def add_commands(
+    app: typer.Typer,
+    console: Console,
+    errors: Console,
+    progress_bars: Callable[[], Any],
+    print_summary: Callable[[Any], None],
+) -> None:
+    """Add the commands to the command line.
+
+    Args:
+        app: the command line.
+        console, errors: for results, and for progress and warnings.
+        progress_bars: context manager that gives a progress callback.
+        print_summary: shows what a build made.
+    """
+
+    @app.command("rebuild")
+    def rebuild_command(
+        place: Annotated[str, typer.Argument(metavar="PLACE", help="A recipe: a folder, or user/name on the Hub.")],
+        source: Annotated[
+            list[str], typer.Option("--source", metavar="NAME[:DIR]", help="Where the scans are; repeatable.")
+        ],
+        out: Annotated[Path, typer.Option(help="The data set folder to make.")] = Path("mis-ground"),
+        revision: Annotated[str | None, typer.Option(help="Of a recipe on the Hub.")] = None,
+        num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
+    ) -> None:
+        """Make a data set from a recipe and your own copy of its scans; every row and picture is checked."""
+        from dataset_builder.building.recipe import rebuild
+
+        with progress_bars() as progress:
+            summary = rebuild(place, source, out, revision=revision, num_proc=num_proc, progress=progress)
+        print_summary(summary)
+        console.print("Every row and picture is the one of the recipe.")
+
+    @app.command("push")
+    def push_command(
+        place: PlaceArgument,
+        folder: FolderArgument = Path("mis-ground"),
+        only: Annotated[
+            list[str],
+            typer.Option(
+                help="Push these configs or splits: ct_axial, ct_axial/directional_box, */*_mask. Repeatable."
+            ),
+        ] = [],  # noqa: B006 - typer reads it, nothing changes it
+        config: Annotated[
+            str | None, typer.Option(metavar="NAME", help="Push all questions as the split 'test' of a config NAME.")
+        ] = None,
+        private: Annotated[
+            bool | None, typer.Option("--private/--public", help="For a repository that this push makes.")
+        ] = None,
+        create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose the change in a pull request.")] = False,
+        replace: Annotated[bool, typer.Option("--replace", help="Replace splits that have other content.")] = False,
+        recipe: Annotated[
+            bool, typer.Option("--recipe", help="Push all but the pictures; 'mis-ground rebuild' makes them again.")
+        ] = False,
+        accept_licence: Annotated[
+            list[str],
+            typer.Option(metavar="NAME", help="Pass on pictures under this licence: you have the right. Repeatable."),
+        ] = [],  # noqa: B006
+        audit: Annotated[
+            Path | None, typer.Option(help="Put this report of 'mis-ground check' into the card.", exists=True)
+        ] = None,
+        tag: Annotated[str | None, typer.Option(help="Git tag; else made of the versions of data and content.")] = None,
+        message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
+    ) -> None:
+        """Push a data set to the Hub, whole or some splits, as one commit.
+
+        What is on the Hub already stays: other splits, an edited card. A push that was stopped goes on where it was.
+        The token is that of 'hf auth login' or HF_TOKEN.
+        """
+        from tempfile import TemporaryDirectory
+
+        from dataset_builder.building.recipe import write_recipe
+        from dataset_builder.hub.push import push
+
+        with TemporaryDirectory(prefix="mis-ground-recipe-") as work, byte_bars(errors) as progress:
+            done = push(
+                write_recipe(folder, Path(work) / "recipe") if recipe else folder,
+                place,
+                only=only,
+                config=config,
+                private=private,
+                create_pr=create_pr,
+                replace_splits=replace,
+                dry_run=dry_run,
+                tag=tag,
+                message=message,
+                accepted_licences=accept_licence,
+                audit=audit,
+                progress=progress,
+            )
+            print_push(done, console)
+
+
+def print_push(done: "Pushed", console: Console) -> None:
+    """Show what a push did, or would do."""
+    plan = done.plan
+    counted = Counter(plan.states.values())
+    table = Table(title=f"{done.place}: " + ", ".join(f"{n} {one}" for one, n in counted.items()))
+    for column in ("config", "splits", "state"):
+        table.add_column(column)
+    table.add_column("rows", justify="right")
+    groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for (config, split), state in plan.states.items():
+        groups.setdefault((config, state), []).append((split, plan.record.splits[config, split].rows))
+    for (config, kind), splits in groups.items():
+        names = splits[0][0] if len(splits) == 1 else f"{len(splits)} splits"
+        table.add_row(config, names, kind, f"{sum(rows for _, rows in splits):,}")
+    console.print(table)
+    if plan.kept:
+        console.print(f"{len(plan.kept)} other split(s) on the Hub stay as they are.")
+    for path in plan.deleted:
+        console.print(f"goes away: {escape(path)}")
+    size = f"{len(plan.data) + len(plan.texts)} file(s), {plan.send_bytes / 1e6:.1f} MB at most"
+    if done.commit is None:
+        where = "a new repository" if done.created else "the repository"
+        console.print(f"Dry run: {size} would go to {where} {done.place}, tag {done.tag}. Nothing was sent.")
+        return
+    if plan.empty:
+        console.print("The Hub has all of it already; nothing was sent.")
+    else:
+        console.print(f"Sent: {size}.")
+    console.print(f"Look at it:  {done.url}", soft_wrap=True)
+    if done.tag:
+        console.print(f'Use it:  load_dataset("{done.place}", revision="{done.tag}")', soft_wrap=True, highlight=False)
+        console.print(
+            f"Score a model:  MIS_GROUND_DATASET={done.place} mis-ground eval --model hf-multimodal "
+            "--model_args pretrained=MODEL --apply_chat_template --tasks 'mis_ground_*'",
+            soft_wrap=True,
+            highlight=False,
+        )

@@ -1,0 +1,168 @@
+"""What a build is asked to make: one frozen value that, with the volumes and the seed, decides every byte."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field, fields
+
+from dataset_builder.core.errors import BuildError
+from dataset_builder.core.factors import (
+    CONVENTIONS,
+    INPUTS,
+    PLANES,
+    PROMPTS,
+    REGISTERS,
+    TERMINOLOGIES,
+    VIEWS,
+    Convention,
+    Input,
+    Plane,
+    Prompt,
+    Register,
+    Terminology,
+    View,
+)
+from dataset_builder.core.hashing import digest
+
+MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 4096
+MIN_STACK_SIZE, MAX_STACK_SIZE = 4, 64
+
+
+VISIBLE_MM2 = 100.0
+"""A structure is visible in a slice from this area on."""
+
+
+@dataclass(frozen=True)
+class ClarityLimits:
+    """The margins that a fact must keep, so that a careful reader of the picture gets it right. All in one place.
+
+    Args:
+        min_area_mm2: a structure is visible from this area on.
+        min_gap_mm: least distance of centroids along the asked axis, least difference of distances, and least distance
+            of a centroid from the midline.
+        min_marker_gap_mm: by this much at least, points and centres of boxes must say the same as the masks do.
+        min_ratio: of areas, and of distances.
+        min_contact_mm: structures are adjacent if their pixels share at least so much of their borders.
+        apart_mm: structures are apart from this distance between their nearest pixels on.
+        min_side_share: a structure lies on one side of the midline with at least this share of its area.
+        min_between_deg: A is between B and C if it sees them at least this angle apart.
+        min_marker_between_deg: the same for points and centres of boxes.
+        max_box_overlap: a structure is not offered as an answer if its box covers the marked one's by more (shared area
+            / joint area).
+        max_facts: most facts of three structures of one kind in a slice; which, the seed decides.
+    """
+
+    min_area_mm2: float = VISIBLE_MM2
+    min_gap_mm: float = 8.0
+    min_marker_gap_mm: float = 2.0
+    min_ratio: float = 1.5
+    min_contact_mm: float = 5.0
+    apart_mm: float = 15.0
+    min_side_share: float = 0.9
+    min_between_deg: float = 135.0
+    min_marker_between_deg: float = 120.0
+    max_box_overlap: float = 0.5
+    max_facts: int = 200
+
+    def __post_init__(self) -> None:
+        limits = {
+            "min_ratio": (1.0, float("inf")),
+            "min_side_share": (0.5, 1.0),
+            "min_between_deg": (90.0, 180.0),
+            "min_marker_between_deg": (90.0, 180.0),
+        }
+        for limit in fields(self):
+            low, high = limits.get(limit.name, (0.0, float("inf")))
+            value = getattr(self, limit.name)
+            if not low <= value <= high:
+                raise BuildError(
+                    f"The clarity limit '{limit.name}' must lie between {low:g} and {high:g}.", value=value
+                )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a build.
+
+    Args:
+        seed: every random choice is a function of this, the volume's identity and the settings.
+        planes, prompts, terminologies, registers, conventions: which values of each factor to ask.
+        inputs: ``slice``; ``stack``; ``blank``, the controls on an empty canvas.
+        views: ``plain`` always; others are controls that show the picture of a slice mirrored or turned.
+        slices_per_volume: slices cut from a volume in total, spread over the planes (2 as published).
+        questions_per_volume: at most so many rows a volume about its slices, pairs kept whole, controls not counted;
+            ``None`` for all that can be asked.
+        stacks_per_volume: stacks cut from a volume, each along one plane.
+        stack_size: images of a stack.
+        stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
+        ct_share: share of the questions that are about CT: volumes of the kind that there is too much of get fewer, see
+            :mod:`dataset_builder.questions.quotas`; ``None`` to ask every volume alike.
+        image_size: side of the square pictures, in pixels.
+        clarity: the margins that a question must keep.
+    """
+
+    seed: int = 0
+    planes: tuple[Plane, ...] = PLANES
+    prompts: tuple[Prompt, ...] = PROMPTS
+    terminologies: tuple[Terminology, ...] = TERMINOLOGIES
+    registers: tuple[Register, ...] = REGISTERS
+    conventions: tuple[Convention, ...] = CONVENTIONS
+    inputs: tuple[Input, ...] = INPUTS
+    views: tuple[View, ...] = VIEWS
+    slices_per_volume: int = 2
+    questions_per_volume: int | None = 30
+    stacks_per_volume: int = 1
+    stack_size: int = 8
+    stack_questions_per_volume: int | None = 24
+    ct_share: float | None = None
+    image_size: int = 512
+    clarity: ClarityLimits = field(default_factory=ClarityLimits)
+
+    def __post_init__(self) -> None:
+        for name, legal in (
+            ("planes", PLANES),
+            ("prompts", PROMPTS),
+            ("terminologies", TERMINOLOGIES),
+            ("registers", REGISTERS),
+            ("conventions", CONVENTIONS),
+            ("inputs", INPUTS),
+            ("views", VIEWS),
+        ):
+            chosen = getattr(self, name)
+            bad = [value for value in chosen if value not in legal]
+            if bad or not chosen or len(set(chosen)) != len(chosen):
+                raise BuildError(
+                    f"The setting '{name}' takes one or more of: {', '.join(legal)}, each once.",
+                    value=", ".join(map(str, bad or chosen)) or "nothing",
+                )
+        for name, low, high in (
+            ("slices_per_volume", 1, 10_000),
+            ("stacks_per_volume", 0, 100),
+            ("stack_size", MIN_STACK_SIZE, MAX_STACK_SIZE),
+            ("image_size", MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise BuildError(f"The setting '{name}' must lie between {low} and {high}.", value=value)
+        for name in ("questions_per_volume", "stack_questions_per_volume"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BuildError(f"The setting '{name}' must be at least 1, or 'all'.", value=value)
+        if self.ct_share is None:
+            return
+        if not 0 < self.ct_share < 1:
+            raise BuildError("The setting 'ct_share' must lie between 0 and 1.", value=self.ct_share)
+        if self.questions_per_volume is None or self.stack_questions_per_volume is None:
+            raise BuildError(
+                "With the setting 'ct_share' not all that can be asked is asked.",
+                value="all questions per volume",
+                remedy="Give a number of questions per volume, or leave the share of CT as it comes.",
+            )
+
+    def fingerprint(self) -> str:
+        """A short hash that changes whenever a setting does."""
+        return digest(json.dumps(dataclasses.asdict(self), sort_keys=True))
+
+    def slice_fingerprint(self) -> str:
+        """As :meth:`fingerprint`, of the settings that decide which slices are cut."""
+        stacks = (self.stacks_per_volume, self.stack_size) if "stack" in self.inputs else None
+        return digest("slices", self.seed, self.planes, self.slices_per_volume, stacks, self.clarity.min_area_mm2)

@@ -1,0 +1,48 @@
+"""The format of the data set: its version, and the columns of a row with their Arrow types."""
+
+import pyarrow as pa
+
+from dataset_builder.dataset.arrow_schema import PICTURE, described
+
+VERSION = "1.0.0"
+"""Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
+
+COLUMNS: dict[str, pa.DataType] = {
+    "id": pa.string(),
+    "images": pa.list_(PICTURE),
+    "question": pa.string(),
+    "options": pa.list_(pa.string()),
+    "answer": pa.string(),
+    "answer_index": pa.int32(),
+    "prior_answer": pa.string(),
+    "modality": pa.string(),
+    "plane": pa.string(),
+    "terminology": pa.string(),
+    "prompt": pa.string(),
+    "register": pa.string(),
+    "convention": pa.string(),
+    "frame": pa.string(),
+    "input": pa.string(),
+    "view": pa.string(),
+    "stack_order": pa.string(),
+    "template": pa.string(),
+    "relation": pa.string(),
+    "structures": pa.list_(pa.string()),
+    "boxes": pa.list_(pa.list_(pa.int32())),
+    "points": pa.list_(pa.list_(pa.int32())),
+    "box_images": pa.list_(pa.int32()),
+    "pair_id": pa.string(),
+    "fact_id": pa.string(),
+    "source": pa.string(),
+    "subject": pa.string(),
+    "slice_index": pa.list_(pa.int32()),
+    "pixel_mm": pa.float32(),
+    "window": pa.string(),
+    "margin_mm": pa.float32(),
+    "licence": pa.string(),
+    "version": pa.string(),
+}
+"""Columns of a row, in order, with their Arrow types; DESIGN.md section 4 says what they mean."""
+
+ROW_SCHEMA = described(COLUMNS)
+"""The same as a schema, with the features that ``load_dataset`` reads from Parquet."""

@@ -1,0 +1,259 @@
+"""Places in object storage, through fsspec: ``s3://BUCKET/FOLDER`` and the like, used as paths of this machine are.
+
+Credentials are fsspec's and its backends' own business: environment, their configuration files, the machine's role.
+"""
+
+import errno
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from dataset_builder.core.errors import MISGroundError, SourceError
+
+T = TypeVar("T")
+
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az", "adl"), "adlfs"),
+    **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+    **dict.fromkeys(("http", "https"), "aiohttp"),
+    "smb": "smbprotocol",
+    "webhdfs": "requests",
+}
+"""What pip calls the package that a protocol needs."""
+
+_FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+ATTEMPTS = 3
+"""What fails is tried so many times in all; most backends try several times by themselves, too."""
+WAIT_SECONDS = 1.0
+"""Before the second attempt; twice that before the third."""
+TOGETHER = 256
+"""So many small files are asked for at once."""
+_HERE = ("file", "local")
+_AGAIN = "Give the same command again: it goes on where it was."
+
+
+def is_url(text: str) -> bool:
+    """Whether a place is given as a URL, not as a path of this machine."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path is not one of this machine."""
+    return not isinstance(path, Path)
+
+
+def remote_path(url: str) -> Path:
+    """A folder or file in object storage, to be used as a :class:`pathlib.Path` is; nothing is asked of the storage.
+
+    Raises:
+        SourceError: if a package is missing, there is no such protocol, or the URL holds a password.
+    """
+    protocol, remedy = url.partition("://")[0].lower(), "pip install 'mis-ground[remote]'"
+    if urlsplit(url).password is not None:
+        raise SourceError(
+            "The URL holds a password, which would stand in lists of processes and in messages.",
+            value=f"{protocol}://...",
+            remedy="Give the URL without it, and the password where fsspec looks for it: the environment, or "
+            "~/.config/fsspec.",
+        )
+    if protocol in _HERE:
+        return Path(urlsplit(url).path)
+    try:
+        import fsspec
+        from upath import UPath
+    except ImportError as error:
+        raise SourceError("A URL needs the package universal_pathlib.", value=url, remedy=remedy) from error
+    try:
+        fsspec.get_filesystem_class(protocol)
+        # The class of remote paths has all of pathlib.Path that is used here, but is none of its subclasses.
+        return cast(Path, UPath(url.rstrip("/")))
+    except ImportError as error:
+        if protocol in _PACKAGES:
+            remedy = f"pip install {_PACKAGES[protocol]}"
+        raise SourceError(
+            f"The protocol '{protocol}' needs a package that is not installed.", value=str(error), remedy=remedy
+        ) from error
+    except ValueError as error:
+        raise SourceError(
+            "There is no such protocol.", value=url, remedy="s3://, gs://, az://, sftp:// and others of fsspec's."
+        ) from error
+
+
+def remote_folder(url: str) -> Path:
+    """As :func:`remote_path`, of a folder that is there; what was listed earlier is forgotten.
+
+    Raises:
+        SourceError: also if it is not there, is a file, or the storage refuses or does not answer.
+    """
+    folder = remote_path(url)
+    if not is_remote(folder):
+        return folder
+    storage = storage_of(folder)
+    storage.invalidate_cache()
+    with telling(folder):
+        kind = storage.info(key_of(folder))["type"]
+    if kind != "directory":
+        raise SourceError("A folder is wanted, and this is none.", file=folder, remedy="Unpack it, give the folder.")
+    return folder
+
+
+def place_of_store(text: str) -> Path:
+    """Where slices are to be kept: a folder of this machine, or one in a bucket that is there.
+
+    Raises:
+        SourceError: as :func:`remote_path`, and if there is no such bucket, or the storage does not answer.
+    """
+    place = remote_path(text) if is_url(text) else Path(text)
+    if is_remote(place):
+        storage, key = storage_of(place), key_of(place)
+        storage.invalidate_cache()
+        with telling(place):
+            try:
+                storage.info(key)
+            except FileNotFoundError:  # is made by its first file, the bucket is not
+                if _is_flat(storage):
+                    storage.info(key.strip("/").partition("/")[0])
+    return place
+
+
+def storage_of(path: Path) -> Any:
+    """The fsspec file system that a remote path is in."""
+    return cast(Any, path).fs
+
+
+def key_of(path: Path) -> str:
+    """The path as the storage has it, without the protocol."""
+    return str(cast(Any, path).path)
+
+
+def _is_flat(storage: Any) -> bool:
+    """Whether folders are only parts of names, so that none needs to be made."""
+    protocols = (storage.protocol,) if isinstance(storage.protocol, str) else storage.protocol
+    return not _FLAT.isdisjoint(protocols)
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[None]:
+    """Whatever a backend raises becomes an error that stops the build and says what to look at."""
+    try:
+        yield
+    except (MISGroundError, MemoryError):
+        raise
+    except Exception as error:
+        raise _storage_error(folder, error) from error
+
+
+def _storage_error(folder: Path, error: Exception) -> SourceError:
+    told = f"{type(error).__name__}: {error}"
+    if isinstance(error, FileNotFoundError):
+        bucket = key_of(folder).strip("/").partition("/")[0]
+        return SourceError(
+            "The bucket or folder is not there.",
+            file=folder,
+            value=str(error),
+            remedy=f"Check '{bucket}' and the path.",
+        )
+    if isinstance(error, PermissionError) or "Credential" in told or "Token" in told:
+        return SourceError(
+            "The storage refuses access.",
+            file=folder,
+            value=told,
+            remedy="Set up credentials where the backend looks for them (environment, its configuration files, "
+            "~/.config/fsspec); they must allow to list and read this folder, and to write a store.",
+        )
+    return SourceError(
+        "The storage does not answer, or not as it should.",
+        file=folder,
+        value=told,
+        remedy=f"Check network and endpoint. {_AGAIN}",
+    )
+
+
+# --- whole files -----------------------------------------------------------------------------------------------------
+
+
+def get_bytes(path: Path) -> bytes | None:
+    """What a remote file holds; ``None`` if it is not there.
+
+    Raises:
+        SourceError: if the storage refuses or does not answer.
+    """
+    with telling(path):
+        try:
+            return again(lambda: cast(bytes, storage_of(path).cat_file(key_of(path))))
+        except FileNotFoundError:
+            return None
+
+
+def get_many(paths: Sequence[Path]) -> Iterator[bytes]:
+    """What each of some remote files holds, several asked for at once.
+
+    Raises:
+        SourceError: also if one is not there.
+    """
+    for start in range(0, len(paths), TOGETHER):
+        some = paths[start : start + TOGETHER]
+        with telling(some[0].parent):
+            got = again(partial(storage_of(some[0]).cat, [key_of(path) for path in some]))
+            yield from (got[key_of(path)] for path in some)
+
+
+def put_bytes(path: Path, content: bytes) -> None:
+    """Write a remote file; in object storage it is either whole or as it was before.
+
+    Raises:
+        SourceError: if the storage refuses or does not answer.
+    """
+    storage = storage_of(path)
+    with telling(path):
+        if not _is_flat(storage):
+            storage.makedirs(key_of(path.parent), exist_ok=True)
+        again(lambda: storage.pipe_file(key_of(path), content))
+
+
+def remove(path: Path) -> None:
+    """Remove a remote file, if it is there. Raises as :func:`put_bytes`."""
+    with telling(path), suppress(FileNotFoundError):
+        again(lambda: storage_of(path).rm_file(key_of(path)))
+
+
+def files_below(folder: Path) -> dict[Path, int]:
+    """All files in a remote folder and those in it, as they are now, and their sizes in bytes.
+
+    There are none if the folder is not there. Raises as `put_bytes`.
+    """
+    storage, root = storage_of(folder), key_of(folder).rstrip("/")
+    with telling(folder):
+        storage.invalidate_cache()
+        try:
+            found = again(lambda: storage.find(root, detail=True))
+        except FileNotFoundError:
+            return {}
+        storage.invalidate_cache()
+    return {folder / key[len(root) + 1 :]: int(about["size"]) for key, about in found.items()}
+
+
+def again(ask: Callable[[], T]) -> T:
+    """The outcome of a request, which is repeated if it fails in a way that may pass."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return ask()
+        except (FileNotFoundError, PermissionError, MemoryError):
+            raise
+        except Exception as error:  # backends raise their own, which are no OSErrors
+            if is_full(error):
+                raise
+            time.sleep(WAIT_SECONDS * attempt)
+    return ask()
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a disk of this machine is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

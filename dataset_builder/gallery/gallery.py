@@ -1,0 +1,238 @@
+"""A page to look at a data set: examples of every cell, in one file that needs no server and no network."""
+
+import hashlib
+import html
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from itertools import groupby
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataset_builder.core.errors import BuildError, DatasetNotFoundError
+from dataset_builder.core.factors import (
+    CONVENTIONS,
+    FRAMES,
+    INPUTS,
+    MODALITIES,
+    PLANES,
+    PROMPTS,
+    REGISTERS,
+    STACK_ORDERS,
+    TERMINOLOGIES,
+    VIEWS,
+)
+from dataset_builder.dataset.parquet import stem_of_file
+from dataset_builder.files.atomic import write_atomically
+from dataset_builder.gallery import pages
+from dataset_builder.gallery.pages import data_url, embed
+from dataset_builder.pictures.render import MARKER_COLOURS
+
+FACTORS: dict[str, Sequence[str]] = {
+    "modality": MODALITIES,
+    "plane": PLANES,
+    "terminology": TERMINOLOGIES,
+    "prompt": PROMPTS,
+    "register": REGISTERS,
+    "convention": CONVENTIONS,
+    "frame": FRAMES,
+    "input": INPUTS,
+    "view": VIEWS,
+    "stack_order": STACK_ORDERS,
+    "relation": (),
+    "source": (),
+}
+"""Columns to filter by, with their values in order; further values follow in alphabetical order."""
+
+CELL = ("modality", "plane", "terminology", "prompt", "input", "view")
+"""Columns whose values make a cell."""
+
+_REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FACTORS}
+
+
+def write_gallery(
+    dataset: Path, out: Path, per_cell: int = 2, progress: Callable[[str, int, int], None] | None = None
+) -> int:
+    """Write a page with examples of every cell of a data set folder.
+
+    Args:
+        dataset: a data set folder, as ``mis-ground build`` makes it.
+        out: the page; replaced as a whole when all is read.
+        per_cell: examples of each cell, as different in the other factors as there are.
+        progress: called as ``progress(stage, done, total)``.
+
+    Returns:
+        The number of examples on the page.
+
+    Raises:
+        DatasetNotFoundError: if the folder holds no data set.
+        BuildError: if a file cannot be read, or the page not be written.
+    """
+    files = sorted((dataset / "data").rglob("*.parquet"))
+    if not files:
+        raise DatasetNotFoundError(
+            "There is no MIS-Ground data set here.",
+            file=dataset,
+            remedy="Give the folder that `mis-ground build --out` or `mis-ground demo` made.",
+        )
+    if out.is_dir():
+        raise BuildError("The page to write is a folder.", file=out, remedy="Give a file name: --out gallery.html.")
+    seen: Counter[tuple[str, str]] = Counter()
+    items: list[dict[str, Any]] = []
+    pictures: dict[bytes, int] = {}
+    encoded: list[str] = []
+    rows = 0
+    done = 0
+    for _, series in groupby(files, key=lambda path: stem_of_file(str(path))):
+        opened: dict[Path, pq.ParquetFile] = {}
+        tables: list[pa.Table] = []
+        for path in series:
+            if progress:
+                progress("gallery", done, len(files))
+            with _naming(path):
+                opened[path] = pq.ParquetFile(path, memory_map=True)
+                _check_columns(opened[path], path)
+                tables.append(opened[path].read(columns=list(FACTORS)))
+            done += 1
+        factors = pa.concat_tables(tables)
+        rows += factors.num_rows
+        for row in _read_rows(opened, choose_examples(factors, per_cell, seen)):
+            items.append(_item(row, pictures, encoded))
+    if progress:
+        progress("gallery", len(files), len(files))
+    page = make_page(items, encoded, title=dataset.resolve().name, rows=rows)
+    try:
+        write_atomically(out, page)
+    except OSError as error:
+        raise BuildError("The page cannot be written.", file=out, value=error.strerror) from error
+    return len(items)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors name the file that cannot be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise BuildError(
+            "A file of the data set cannot be read.", file=path, value=error, remedy="Build the data set again."
+        ) from error
+
+
+def _check_columns(file: pq.ParquetFile, path: Path) -> None:
+    missing = sorted(_REQUIRED - set(file.schema_arrow.names))
+    if missing:
+        raise BuildError(
+            "A file of the data set lacks columns that every row has.",
+            file=path,
+            value=f"no {', '.join(missing)}",
+            remedy="Give a folder that `mis-ground build` made.",
+        )
+
+
+def choose_examples(factors: pa.Table, per_cell: int, seen: Counter[tuple[str, str]]) -> list[int]:
+    """Row numbers of examples: for each cell those that show what has been seen least so far.
+
+    Args:
+        factors: the columns of ``FACTORS``.
+        per_cell: how many of each cell, as far as there are.
+        seen: how often each (column, value) is among the examples; added to.
+    """
+    # A fixed shuffle, or all examples would be of the first volumes.
+    order = list(range(factors.num_rows))
+    random.Random(0).shuffle(order)
+    columns = [name for name in FACTORS if name not in CELL]
+    grouped = factors.append_column("rank", pa.array(order, pa.int64())).group_by([*CELL, *columns], use_threads=False)
+    kinds: dict[tuple[str, ...], list[tuple[tuple[str, ...], list[int]]]] = {}
+    for group in grouped.aggregate([("rank", "list")]).to_pylist():
+        cell = tuple(group[name] for name in CELL)
+        kinds.setdefault(cell, []).append((tuple(group[name] for name in columns), sorted(group["rank_list"])))
+    row_of = {rank: row for row, rank in enumerate(order)}
+    chosen: list[int] = []
+    for cell in sorted(kinds):
+        left = sorted(kinds[cell], key=lambda kind: kind[1][0])
+        here: Counter[tuple[str, str]] = Counter()
+        for _ in range(per_cell):
+            if not left:
+                break
+
+            def novelty(kind: tuple[tuple[str, ...], list[int]], here: Counter[tuple[str, str]] = here) -> float:
+                values = list(zip(columns, kind[0], strict=True))
+                return sum(1 / (1 + here[value]) + 1 / (1 + seen[value]) for value in values)
+
+            best = max(left, key=novelty)  # the first of equals
+            chosen.append(row_of[best[1].pop(0)])
+            if not best[1]:
+                left.remove(best)
+            for value in zip(columns, best[0], strict=True):
+                here[value] += 1
+                seen[value] += 1
+    return sorted(chosen)
+
+
+def _read_rows(files: Mapping[Path, pq.ParquetFile], rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The rows of a split's files by number (ascending); only the row groups that hold them are read."""
+    start = 0
+    for path, file in files.items():
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            wanted = [row - start for row in rows if start <= row < end]
+            if wanted:
+                with _naming(path):
+                    found = file.read_row_group(group).take(wanted).to_pylist()
+                yield from found
+            start = end
+
+
+def _item(row: dict[str, Any], pictures: dict[bytes, int], encoded: list[str]) -> dict[str, Any]:
+    """A row for the page: each picture by its number in ``encoded``, where it stands once."""
+    numbers = []
+    for picture in row.pop("images"):
+        data = picture["bytes"] or b""
+        key = hashlib.sha256(data).digest()
+        if key not in pictures:
+            pictures[key] = len(encoded)
+            encoded.append(data_url(data))
+        numbers.append(pictures[key])
+    # JSON knows no NaN.
+    finite = {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()}
+    return {**finite, "images": numbers}
+
+
+def make_page(items: Sequence[dict[str, Any]], pictures: Sequence[str], title: str, rows: int) -> str:
+    """The page as HTML.
+
+    Args:
+        items: rows whose ``images`` are numbers in ``pictures``.
+        pictures: pictures as data URLs.
+        title: name of the data set.
+        rows: how many questions the whole data set has.
+    """
+    order = {name: {value: i for i, value in enumerate(values)} for name, values in FACTORS.items()}
+    found = {
+        name: sorted(
+            {item[name] for item in items}, key=lambda value: (order[name].get(value, len(order[name])), value)
+        )
+        for name in FACTORS
+    }
+    ranks = [{value: rank for rank, value in enumerate(found[name])} for name in CELL]
+
+    def in_cell_order(item: dict[str, Any]) -> list[int]:
+        return [rank[item[name]] for name, rank in zip(CELL, ranks, strict=True)]
+
+    data = {
+        "title": title,
+        "rows": rows,
+        "factors": found,
+        "colours": list(MARKER_COLOURS.values()),
+        "items": sorted(items, key=in_cell_order),
+    }
+    template = resources.files("dataset_builder.gallery").joinpath("gallery.html").read_text(encoding="utf-8")
+    parts = {"title": html.escape(title), "data": embed(data), "pictures": embed(pictures)}
+    return pages.make_page(template, code={}, parts=parts)

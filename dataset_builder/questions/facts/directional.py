@@ -1,0 +1,77 @@
+"""Where A lies from B: along the patient's axes, from the midline, along a limb."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, IN_PLANE_AXES
+from dataset_builder.imaging.measurements import shares_above
+from dataset_builder.questions.facts.fact import Fact
+from dataset_builder.questions.facts.scene import Positions, Scene
+
+R_AXIS, S_AXIS = 0, 2
+
+
+def directional_facts(scene: Scene) -> Iterator[Fact]:
+    """Every clear direction between two visible structures.
+
+    Arms may lie raised or at the side, so that up and down the scan is not up and down the arm: for structures of the
+    upper limb neither superior/inferior nor medial/lateral nor proximal/distal is asked.
+    """
+    in_plane = IN_PLANE_AXES[scene.record.plane]
+    everything = range(len(scene.visible))
+    no_arms = [i for i in everything if scene.visible[i].limb != "upper"]
+    for position, axis in enumerate(in_plane):
+        low, high = AXIS_DIRECTIONS[axis]
+        asked = no_arms if axis == S_AXIS else everything
+        yield from _along(scene, f"{high}_{low}", scene.along(position), asked, high, low)
+    if R_AXIS in in_plane:
+        across = scene.along(in_plane.index(R_AXIS))
+        not_midline = [i for i in no_arms if not scene.visible[i].midline]
+        for sign, from_middle, group in sides(scene, across, not_midline):
+            outward = across.turned(sign, from_middle)
+            yield from _along(scene, "medial_lateral", outward, group, "lateral", "medial")
+    if S_AXIS in in_plane:
+        upward = scene.along(in_plane.index(S_AXIS))
+        of_limb: dict[str | None, list[int]] = {}
+        for i in everything:
+            if scene.visible[i].limb == "lower":
+                of_limb.setdefault(scene.record.side or scene.visible[i].side, []).append(i)
+        # Of structures whose side is not known no one knows that they are of one limb.
+        for limb in sorted(filter(None, of_limb)):
+            yield from _along(scene, "proximal_distal", upward, of_limb[limb], "proximal", "distal")
+
+
+def sides(scene: Scene, across: Positions, group: Sequence[int]) -> Iterator[tuple[int, float, list[int]]]:
+    """The structures of each side of the body that lie clearly on it: (sign, origin, structures).
+
+    ``sign * (position - origin)`` grows outward, away from the midline. A volume of one limb is one side: lateral of a
+    right knee is toward the patient's right. Nothing comes if neither midline nor side is known.
+    """
+    if scene.record.side is not None:
+        yield (1 if scene.record.side == "right" else -1), 0.0, list(group)
+        return
+    middle = scene.record.midline_mm
+    if middle is None:
+        return
+    share = shares_above(scene.profile_u, scene.record.spacing[0], middle)
+    for sign, on_side in ((1, share), (-1, 1 - share)):
+        outward = across.turned(sign, middle)
+        clear = (
+            (on_side >= scene.clarity.min_side_share - 1e-9)
+            & (outward.point >= scene.clarity.min_marker_gap_mm)
+            & (outward.box >= scene.clarity.min_marker_gap_mm)
+        )
+        yield sign, middle, [i for i in group if clear[i]]
+
+
+def _along(scene: Scene, axis: str, positions: Positions, asked: Sequence[int], high: str, low: str) -> Iterator[Fact]:
+    """A fact for each two of the structures of which one lies clearly farther in the direction ``high``."""
+    among = np.zeros(len(scene.visible), bool)
+    among[list(asked)] = True
+    gaps = positions.gaps()
+    for i, j in np.argwhere(positions.beyond(scene.clarity) & among[:, None] & among[None, :]):
+        a, b = scene.names[i], scene.names[j]
+        # In the order of the names, so that the draw of the first item cannot know which word it favours.
+        items = (((a, b), high), ((b, a), low)) if i < j else (((b, a), low), ((a, b), high))
+        yield scene.pair("directional", "direction", axis, items, gaps[i, j])

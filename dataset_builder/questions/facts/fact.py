@@ -1,0 +1,60 @@
+"""What a fact is; :class:`dataset_builder.core.settings.ClarityLimits` says how clear it must be to be asked."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dataset_builder.core.factors import Terminology
+
+Kind = Literal[
+    "naming",
+    "visible",
+    "direction",
+    "adjacency",
+    "between",
+    "nearer",
+    "size",
+    "side",
+    "enclosure",
+    # of stacks
+    "largest",
+    "low_end",
+    "high_end",
+    "order",
+]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that is true of a slice, and the paired one whose answer is the opposite.
+
+    Args:
+        axis: for the kind ``direction`` one of ``right_left``, ``anterior_posterior``, ``superior_inferior``,
+            ``medial_lateral``, ``proximal_distal``; else ``None``.
+        structures: canonical names, A first.
+        relation: clinical term, what A is to B (``between``, ``nearer``: to B and C); ``naming`` and ``visible``:
+            the canonical name asked for; ``largest``, ``low_end`` and ``high_end``: the position in the stack, counted
+            from 0 in ascending order, where A is largest, or lies at the low or high end of what is seen of it;
+            ``order``: the direction in which A, B and C, brought in order, follow each other.
+        inverse_structures, inverse_relation: of the paired item. A and B swapped; where a swap would not change the
+            answer (``adjacency``, ``side``), A with another structure; ``naming``: another structure with the same four
+            options, as ``largest``, ``low_end`` and ``high_end``; ``visible``: none, ``()`` and ``""``.
+        options: ``naming`` and ``visible``: four canonical names, sorted; ``largest``, ``low_end``, ``high_end``: four
+            positions in the stack, ascending; ``order``: the three structures from the low end of the axis to the high
+            end; else ``()``.
+        margin_mm: how clear the less clear item of the pair is. Direction: distance of the centroids along the axis;
+            between: the lesser of the two; nearer: the lesser difference of distances; size: difference of the
+            areas' square roots; adjacency: the lesser of shared border and distance; side: least distance of a
+            centroid from the midline; enclosure: least thickness around the inner structure; naming: least depth of the
+            marked point; visible: square root of the area; largest: as size; low_end, high_end: as visible; order: the
+            lesser distance of neighbours.
+    """
+
+    terminology: Terminology
+    kind: Kind
+    axis: str | None
+    structures: tuple[str, ...]
+    relation: str
+    inverse_structures: tuple[str, ...]
+    inverse_relation: str
+    options: tuple[str, ...]
+    margin_mm: float

@@ -1,0 +1,186 @@
+"""A slice made ready for asking: its visible structures, measured, and the seed's draws."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.core.factors import Terminology
+from dataset_builder.core.hashing import coin, digest
+from dataset_builder.core.settings import ClarityLimits
+from dataset_builder.files.memoize import remembered
+from dataset_builder.imaging.measurements import Floats, Measured, mask_distances, measure, present
+from dataset_builder.questions.facts.fact import Fact, Kind
+from dataset_builder.slices.selection import SliceRecord
+from dataset_builder.vocabulary import Structure, structures
+
+Truth: TypeAlias = npt.NDArray[np.bool_]
+"""[n, n]: whether something holds of structure i to structure j."""
+Item: TypeAlias = tuple[tuple[str, ...], str]
+"""Structures, A first, and what A is to the others."""
+
+ROUNDING_MM = 1e-6
+"""Distances are products of indices and spacings; what equals a limit must not fail it by a rounding error."""
+
+
+@remembered
+def measured_structures(record: SliceRecord) -> tuple[tuple[int, ...], Measured]:
+    """Every structure that has a pixel in the slice: label values, ascending, and what was measured."""
+    values = tuple(int(value) for value in present(record.labels) if int(value) in record.names)
+    return values, measure(record.labels, record.spacing, values)
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """Where structures lie along one direction, in mm: by pixels (centroid, middle half), point and box; all [n]."""
+
+    centroid: Floats
+    low: Floats
+    high: Floats
+    point: Floats
+    box: Floats
+
+    def turned(self, sign: int, origin: float = 0.0) -> "Positions":
+        """Counted from an origin, the other way round if ``sign`` is -1."""
+        low, high = (self.low, self.high) if sign > 0 else (self.high, self.low)
+        return Positions(*(sign * (part - origin) for part in (self.centroid, low, high, self.point, self.box)))
+
+    def gaps(self) -> Floats:
+        """[n, n]: how much farther the centroid of i lies than that of j."""
+        return _differences(self.centroid)
+
+    def beyond(self, clarity: ClarityLimits) -> Truth:
+        """Whether i lies clearly farther than j, whichever marker shows it."""
+        marker_gap = clarity.min_marker_gap_mm - ROUNDING_MM
+        return (
+            (self.gaps() >= clarity.min_gap_mm - ROUNDING_MM)
+            & (self.low[:, None] > self.high[None, :] + ROUNDING_MM)
+            & (_differences(self.point) >= marker_gap)
+            & (_differences(self.box) >= marker_gap)
+        )
+
+
+def _differences(values: Floats) -> Floats:
+    return values[:, None] - values[None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The visible structures of a slice that the vocabulary knows, sorted by name; n structures.
+
+    Args:
+        visible: the structures; row i of every array is ``visible[i]``.
+        values: their label values.
+        area, depth: [n], see :class:`dataset_builder.imaging.measurements.Measured`.
+        centroid, point, box, box_low, box_high: [n, 2] mm; ``box`` is the box's centre.
+        known: all structures that the source labels and the vocabulary knows, sorted by name.
+        present_known: names of those of them with a pixel in the slice, however few.
+        vocabulary: structures by canonical name.
+    """
+
+    record: SliceRecord
+    clarity: ClarityLimits
+    seed: int
+    visible: tuple[Structure, ...]
+    values: tuple[int, ...]
+    area: Floats
+    depth: Floats
+    centroid: Floats
+    quartile_low: Floats
+    quartile_high: Floats
+    point: Floats
+    box_low: Floats
+    box_high: Floats
+    profile_u: npt.NDArray[np.int64]
+    known: tuple[Structure, ...]
+    present_known: tuple[str, ...]
+    vocabulary: Mapping[str, Structure]
+
+    @classmethod
+    def of(
+        cls,
+        record: SliceRecord,
+        clarity: ClarityLimits,
+        seed: int,
+        vocabulary: Mapping[str, Structure] | None = None,
+    ) -> "Scene":
+        """Measure a slice.
+
+        Args:
+            vocabulary: structures by canonical name; the package's own if not given. Others are never asked about.
+        """
+        words = structures() if vocabulary is None else vocabulary
+        values, measured = measured_structures(record)
+        rows = [
+            row
+            for row, value in enumerate(values)
+            if record.names[value] in words and measured.area[row] >= clarity.min_area_mm2 - ROUNDING_MM
+        ]
+        rows.sort(key=lambda row: record.names[values[row]])
+        return cls(
+            record=record,
+            clarity=clarity,
+            seed=seed,
+            visible=tuple(words[record.names[values[row]]] for row in rows),
+            values=tuple(values[row] for row in rows),
+            area=measured.area[rows],
+            depth=measured.depth[rows],
+            centroid=measured.centroid[rows],
+            quartile_low=measured.quartile_low[rows],
+            quartile_high=measured.quartile_high[rows],
+            point=measured.point_voxel[rows] * np.asarray(record.spacing),
+            box_low=measured.box_low[rows],
+            box_high=measured.box_high[rows],
+            profile_u=measured.profile[0][rows],
+            known=tuple(words[name] for name in sorted(set(record.names.values()) & words.keys())),
+            present_known=tuple(name for name in map(record.names.__getitem__, values) if name in words),
+            vocabulary=words,
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Canonical names of the visible structures."""
+        return tuple(structure.name for structure in self.visible)
+
+    @cached_property
+    def box(self) -> Floats:
+        """Centres of the boxes [n, 2]."""
+        return (self.box_low + self.box_high) / 2
+
+    @cached_property
+    def distances(self) -> Floats:
+        """Distance between the nearest pixels of i and j [n, n]."""
+        return mask_distances(self.record.labels, self.record.spacing, self.values)
+
+    def along(self, axis: int) -> Positions:
+        """Positions along in-plane axis 0 (u) or 1 (v), growing as the index does."""
+        parts = (self.centroid, self.quartile_low, self.quartile_high, self.point, self.box)
+        return Positions(*(part[:, axis] for part in parts))
+
+    @cached_property
+    def _identity(self) -> tuple[object, ...]:
+        record = self.record
+        return self.seed, record.source, record.subject, record.plane, record.index
+
+    def random(self, purpose: str) -> random.Random:
+        """A generator for one purpose in this slice."""
+        return random.Random(digest(*self._identity, purpose))
+
+    def pair(
+        self,
+        terminology: Terminology,
+        kind: Kind,
+        axis: str | None,
+        items: tuple[Item, Item],
+        margin_mm: float,
+        options: tuple[str, ...] = (),
+    ) -> Fact:
+        """A fact of two items; which comes first is drawn, so that no word is favoured."""
+        first, second = items
+        if coin(*self._identity, kind, axis, *first[0], *second[0]):
+            first, second = second, first
+        return Fact(terminology, kind, axis, *first, *second, options, float(margin_mm))

@@ -1,0 +1,256 @@
+"""What is true of a stack of slices and of none of them alone: order along the axis, first, last and largest."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.core.hashing import coin, digest
+from dataset_builder.core.settings import ClarityLimits
+from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS
+from dataset_builder.imaging.measurements import Floats
+from dataset_builder.questions.facts.fact import Fact, Kind
+from dataset_builder.questions.facts.scene import ROUNDING_MM, Truth, measured_structures
+from dataset_builder.slices.selection import SliceRecord
+from dataset_builder.vocabulary import Structure, structures
+
+OPTIONS = 4
+S_AXIS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class StackScene:
+    """A stack measured: the structures that are visible in one of its images at least, sorted by name; n structures.
+
+    Args:
+        records: the slices, ascending along the plane's axis.
+        names: canonical names.
+        area: [n, images] mm2; 0 where not a pixel is in the image.
+        low, mean, high: [n] mm, 25th percentile, mean and 75th percentile of the whole volume's voxels along the axis.
+    """
+
+    records: Sequence[SliceRecord]
+    clarity: ClarityLimits
+    seed: int
+    visible: tuple[Structure, ...]
+    area: Floats
+    low: Floats
+    mean: Floats
+    high: Floats
+
+    @classmethod
+    def of(
+        cls,
+        records: Sequence[SliceRecord],
+        clarity: ClarityLimits,
+        seed: int,
+        vocabulary: Mapping[str, Structure] | None = None,
+    ) -> "StackScene":
+        """Measure a stack."""
+        words = structures() if vocabulary is None else vocabulary
+        areas: dict[int, Floats] = {}
+        for image, record in enumerate(records):
+            values, measured = measured_structures(record)
+            for value, area in zip(values, measured.area, strict=True):
+                areas.setdefault(value, np.zeros(len(records)))[image] = area
+        names, through = records[0].names, records[0].through_mm
+        asked = sorted(
+            (
+                value
+                for value, area in areas.items()
+                if names[value] in words and area.max() >= clarity.min_area_mm2 - ROUNDING_MM
+            ),
+            key=lambda value: names[value],
+        )
+        positions = np.array([through[value] for value in asked]).reshape(len(asked), 3)
+        return cls(
+            records=records,
+            clarity=clarity,
+            seed=seed,
+            visible=tuple(words[names[value]] for value in asked),
+            area=np.array([areas[value] for value in asked]).reshape(len(asked), len(records)),
+            low=positions[:, 0],
+            mean=positions[:, 1],
+            high=positions[:, 2],
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Canonical names of the visible structures."""
+        return tuple(structure.name for structure in self.visible)
+
+    @cached_property
+    def axis(self) -> int:
+        """The array axis that runs through the stack."""
+        return PLANE_AXIS[self.records[0].plane]
+
+    @cached_property
+    def at(self) -> Floats:
+        """[images] position of each image along the axis in mm."""
+        return np.array([record.index * record.thickness_mm for record in self.records])
+
+    @cached_property
+    def clear(self) -> Truth:
+        """[n, images]: whether a structure is in an image visibly or not at all, so that nobody can be in doubt."""
+        return (self.area == 0) | (self.area >= self.clarity.min_area_mm2 - ROUNDING_MM)
+
+    @cached_property
+    def beyond(self) -> Truth:
+        """[n, n]: whether i lies clearly farther along the axis than j, in the volume and in what the images show.
+
+        In the images: the middle halves of what is seen of them do not overlap, and no image shows i before j is first
+        seen or j after i is last seen; else a single slice or a glance at one end would say something else.
+        """
+        clarity = self.clarity
+        gap = self.mean[:, None] - self.mean[None, :]
+        seen_low, seen_mean, seen_high = self._seen
+        first = (self.area > 0).argmax(axis=1)
+        last = self.area.shape[1] - 1 - (self.area[:, ::-1] > 0).argmax(axis=1)
+        return (
+            (gap >= clarity.min_gap_mm - ROUNDING_MM)
+            & (self.low[:, None] > self.high[None, :] + ROUNDING_MM)
+            & (seen_mean[:, None] - seen_mean[None, :] >= clarity.min_gap_mm - ROUNDING_MM)
+            & (seen_low[:, None] > seen_high[None, :] + ROUNDING_MM)
+            & (first[:, None] >= first[None, :])
+            & (last[:, None] >= last[None, :])
+        )
+
+    @cached_property
+    def _seen(self) -> tuple[Floats, Floats, Floats]:
+        """25th percentile, mean and 75th percentile of the seen areas' positions along the axis."""
+        share = self.area.cumsum(axis=1) / self.area.sum(axis=1, keepdims=True)
+        low, high = (self.at[(share >= part - 1e-9).argmax(axis=1)] for part in (0.25, 0.75))
+        return low, self.area @ self.at / self.area.sum(axis=1), high
+
+    @cached_property
+    def _identity(self) -> tuple[object, ...]:
+        record = self.records[0]
+        return self.seed, record.source, record.subject, record.stack
+
+    def random(self, purpose: str) -> random.Random:
+        """A generator for one purpose in this stack."""
+        return random.Random(digest(*self._identity, purpose))
+
+    def first_item_is_second(self, *about: object) -> bool:
+        """The draw of which item of a pair comes first."""
+        return coin(*self._identity, *about)
+
+
+def find_stack_facts(
+    records: Sequence[SliceRecord],
+    clarity: ClarityLimits = ClarityLimits(),  # noqa: B008 - frozen
+    seed: int = 0,
+    vocabulary: Mapping[str, Structure] | None = None,
+) -> list[Fact]:
+    """Every fact of a stack, in a fixed order; arguments as of :func:`dataset_builder.questions.facts.find_facts`.
+
+    Args:
+        records: the slices of a stack, ascending along the plane's axis.
+    """
+    scene = StackScene.of(records, clarity, seed, vocabulary)
+    return [*directions(scene), *in_order(scene), *images(scene)]
+
+
+def directions(scene: StackScene) -> Iterator[Fact]:
+    """A lies from B in a direction along the axis; as in a slice, arms are not asked about up and down."""
+    low, high = AXIS_DIRECTIONS[scene.axis]
+    asked = _not_arms(scene)
+    for i, j in np.argwhere(scene.beyond & asked[:, None] & asked[None, :]):
+        a, b = scene.names[i], scene.names[j]
+        items = (((a, b), high), ((b, a), low)) if i < j else (((b, a), low), ((a, b), high))
+        if scene.first_item_is_second("direction", a, b):
+            items = items[::-1]
+        yield Fact(
+            "directional",
+            "direction",
+            f"{high}_{low}",
+            *items[0],
+            *items[1],
+            (),
+            float(scene.mean[i] - scene.mean[j]),
+        )
+
+
+def in_order(scene: StackScene) -> Iterator[Fact]:
+    """Three structures follow each other along the axis; asked in both directions."""
+    low, high = AXIS_DIRECTIONS[scene.axis]
+    asked, beyond = _not_arms(scene), scene.beyond
+    found = []
+    for chosen in combinations(np.flatnonzero(asked), 3):
+        a, b, c = sorted(chosen, key=lambda i: float(scene.mean[i]))
+        if beyond[b, a] and beyond[c, b]:
+            found.append((a, b, c))
+    if len(found) > scene.clarity.max_facts:
+        found = sorted(scene.random("order").sample(found, scene.clarity.max_facts))
+    for ordered in found:
+        names = [scene.names[i] for i in ordered]
+        scene.random(f"order {names}").shuffle(names)  # A is not always the lowest
+        asked_names = tuple(names)
+        relations = (high, low)
+        if scene.first_item_is_second("order", *names):
+            relations = (low, high)
+        margin = float(np.diff(scene.mean[list(ordered)]).min())
+        in_turn = tuple(scene.names[i] for i in ordered)
+        yield Fact("relational", "order", None, asked_names, relations[0], asked_names, relations[1], in_turn, margin)
+
+
+def images(scene: StackScene) -> Iterator[Fact]:
+    """In which image a structure is largest, or seen first or last: two structures with the same four options."""
+    largest = scene.area.argmax(axis=1)
+    in_image = scene.area > 0
+    low_end = in_image.argmax(axis=1)
+    high_end = scene.area.shape[1] - 1 - in_image[:, ::-1].argmax(axis=1)
+    inside = np.logical_and.reduce(scene.clear, axis=1)
+    everywhere = np.ones_like(in_image)
+    smaller = scene.area * scene.clarity.min_ratio <= scene.area.max(axis=1, keepdims=True) + ROUNDING_MM
+    yield from _paired(scene, "largest", largest, np.ones(len(scene.names), np.bool_), smaller)
+    # What is seen in the first image may begin before it.
+    yield from _paired(scene, "low_end", low_end, inside & (low_end > 0), everywhere)
+    yield from _paired(scene, "high_end", high_end, inside & (high_end < scene.area.shape[1] - 1), everywhere)
+
+
+def _paired(
+    scene: StackScene, kind: Kind, position: npt.NDArray[np.int64], asked: npt.NDArray[np.bool_], other: Truth
+) -> Iterator[Fact]:
+    """Pairs of structures with different positions and four options that are wrong for each but one.
+
+    Args:
+        position: [n] the right image of each structure.
+        asked: [n] whether the structure can be asked about.
+        other: [n, images] whether the image can stand as a wrong option for the structure.
+    """
+    draw = scene.random(kind)
+    structures_in_turn = [int(i) for i in np.flatnonzero(asked)]
+    draw.shuffle(structures_in_turn)
+    used: set[frozenset[int]] = set()
+    found = []
+    for i in structures_in_turn:
+        for j in draw.sample(structures_in_turn, len(structures_in_turn)):
+            p, q = int(position[i]), int(position[j])
+            if p == q or frozenset((i, j)) in used or not (other[i, q] and other[j, p]):
+                continue
+            rest = [k for k in range(scene.area.shape[1]) if k not in (p, q) and other[i, k] and other[j, k]]
+            if len(rest) >= OPTIONS - 2:
+                used.add(frozenset((i, j)))
+                found.append((min(i, j), max(i, j), tuple(sorted((p, q, *draw.sample(rest, OPTIONS - 2))))))
+                break
+    side = np.sqrt(scene.area)
+    for i, j, options in sorted(found):
+        margins = []
+        for k in (i, j):
+            rest = [option for option in options if option != position[k]]
+            clearance = side[k, position[k]] - (side[k, rest].max() if kind == "largest" else 0.0)
+            margins.append(float(clearance))
+        items = (((scene.names[i],), str(position[i])), ((scene.names[j],), str(position[j])))
+        if scene.first_item_is_second(kind, scene.names[i], scene.names[j]):
+            items = items[::-1]
+        yield Fact("relational", kind, None, *items[0], *items[1], tuple(map(str, options)), min(margins))
+
+
+def _not_arms(scene: StackScene) -> npt.NDArray[np.bool_]:
+    """Arms may lie raised or at the side: along the body they are not asked about."""
+    return np.array([scene.axis != S_AXIS or structure.limb != "upper" for structure in scene.visible], bool)

@@ -1,0 +1,216 @@
+"""Which questions to ask: a fact becomes *units*, and a sample of them is chosen for each volume.
+
+One unit is a fact asked with one prompt, register, convention and frame (of a stack: order). It holds a pair of
+questions (A and B swapped, or the opposite case; see :class:`dataset_builder.questions.facts.Fact`) with the same
+options in the same order, so that a constant answer gets one of the two and never both. Only ``visible`` facts stand
+alone.
+
+From chosen units, controls are derived that differ in one thing: the same markers on an empty canvas (``blank``), and
+the same picture mirrored or turned (``view``).
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from dataset_builder.core.factors import (
+    DRAWN_PROMPTS,
+    STACK_ORDERS,
+    Convention,
+    Frame,
+    Input,
+    Plane,
+    Prompt,
+    Register,
+    StackOrder,
+    View,
+)
+from dataset_builder.core.settings import Settings, digest
+from dataset_builder.imaging.geometry import AXIS_DIRECTIONS
+from dataset_builder.questions.facts import Fact
+
+CARDINAL_AXES = tuple(f"{high}_{low}" for low, high in AXIS_DIRECTIONS)
+"""The patient axes that a picture can show: right_left, anterior_posterior, superior_inferior."""
+
+STACK_PROMPTS: tuple[Prompt, ...] = ("none", *DRAWN_PROMPTS)
+"""Prompts of stacks; coordinates in the text would need a list of images for every structure."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A fact asked in one way: what is picked from, before any text is made."""
+
+    record: int  # index of the slice among the volume's slices, or of the stack among its stacks
+    fact: Fact
+    prompt: Prompt
+    register: Register
+    convention: Convention
+    frame: Frame
+    input: Input = "slice"
+    view: View = "plain"
+    stack_order: StackOrder | None = None
+
+    @property
+    def size(self) -> int:
+        """How many rows it makes: 2 for a pair, 1 for a fact that stands alone."""
+        return 2 if self.fact.inverse_structures else 1
+
+
+def frames_of(fact: Fact) -> tuple[Frame, ...]:
+    """Frames in which a fact can be asked: the picture has a word only for the patient's own three axes."""
+    return ("patient", "image") if fact.axis in CARDINAL_AXES else ("patient",)
+
+
+def fits(fact: Fact, prompt: Prompt) -> bool:
+    """Whether a fact can be asked with a prompt: what is marked is named, what is not marked is looked for."""
+    if fact.kind == "visible":
+        return prompt == "none"
+    return fact.kind != "naming" or prompt != "none"
+
+
+def units(facts: Sequence[Sequence[Fact]], settings: Settings) -> Iterator[Unit]:
+    """Every unit of a volume's slices, in a fixed order; ``facts[i]`` are those of the i-th slice."""
+    for record, of_slice in enumerate(facts):
+        for fact in of_slice:
+            if fact.terminology not in settings.terminologies:
+                continue
+            for prompt in settings.prompts:
+                if fits(fact, prompt):
+                    for variant in product(settings.registers, settings.conventions, frames_of(fact)):
+                        yield Unit(record, fact, prompt, *variant)
+
+
+def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: Settings, identity: str) -> list[Unit]:
+    """The units to ask of a volume's slices: all, or a sample stratified over the cells.
+
+    Cells (plane, terminology, prompt) are visited round after round in an order drawn for this volume, one unit each,
+    until ``questions_per_volume`` rows are reached. All prompts of a plane and terminology follow the same series
+    of facts and variants, so that the sample keeps items that differ in one factor only: every second round changes
+    nothing but the register, nothing but the convention or nothing but the frame, the others move on to the next fact.
+
+    Args:
+        planes: plane of each slice.
+        facts: facts of each slice.
+        identity: what names the volume ("source/subject"); with the seed it decides every draw.
+    """
+    if settings.questions_per_volume is None:
+        return list(units(facts, settings))
+    cells = []
+    for plane, terminology in product(settings.planes, settings.terminologies):
+        found = [
+            (record, fact)
+            for record, of_slice in enumerate(facts)
+            for fact in of_slice
+            if planes[record] == plane and fact.terminology == terminology
+        ]
+        draw = random.Random(digest("series", settings.seed, identity, plane, terminology))
+        series = _series(found, lambda fact: (settings.registers, settings.conventions, frames_of(fact)), draw)
+        cells += [(series, prompt) for prompt in settings.prompts]
+    random.Random(digest("cells", settings.seed, identity)).shuffle(cells)
+    return _take_turns([_stream(series, prompt) for series, prompt in cells], settings.questions_per_volume)
+
+
+def _stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
+    return (Unit(record, fact, prompt, *variant) for record, fact, variant in series if fits(fact, prompt))
+
+
+def stack_orders_of(fact: Fact, plane: Plane) -> tuple[StackOrder, ...]:
+    """Orders in which a fact can be asked: unstated only where anatomy tells head from feet or front from back.
+
+    What a sagittal stack runs along, from left to right or back, no picture tells for certain. Questions that only
+    count images do not turn on the order.
+    """
+    turns_on_order = fact.kind in ("direction", "order")
+    return STACK_ORDERS[:2] if plane == "sagittal" and turns_on_order else STACK_ORDERS
+
+
+def choose_of_stacks(
+    planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: Settings, identity: str
+) -> list[Unit]:
+    """As :func:`choose`, of a volume's stacks: cells are (plane, prompt), the order of images is one more factor."""
+    prompts = [prompt for prompt in settings.prompts if prompt in STACK_PROMPTS]
+    everything = settings.stack_questions_per_volume is None
+    streams = []
+    for plane in settings.planes:
+        found = [
+            (record, fact)
+            for record, of_stack in enumerate(facts)
+            for fact in of_stack
+            if planes[record] == plane and fact.terminology in settings.terminologies
+        ]
+
+        def axes(fact: Fact, plane: Plane = plane) -> tuple[Sequence, ...]:
+            return settings.registers, settings.conventions, stack_orders_of(fact, plane)
+
+        if everything:
+            series = [(record, fact, variant) for record, fact in found for variant in product(*axes(fact))]
+        else:
+            series = _series(found, axes, random.Random(digest("stack series", settings.seed, identity, plane)))
+        streams += [_stack_stream(series, prompt) for prompt in prompts]
+    random.Random(digest("stack cells", settings.seed, identity)).shuffle(streams)
+    return _take_turns(streams, settings.stack_questions_per_volume)
+
+
+def _stack_stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
+    return (
+        Unit(record, fact, prompt, register, convention, "patient", "stack", stack_order=order)
+        for record, fact, (register, convention, order) in series
+    )
+
+
+def _series(
+    found: Sequence[tuple[int, Fact]], axes_of: Callable[[Fact], Sequence[Sequence]], draw: random.Random
+) -> list[tuple[int, Fact, tuple]]:
+    """Facts, kinds taking turns, each in a drawn variant and in those that differ from it in one factor only."""
+    by_kind: dict[tuple[str, str | None], list[tuple[int, Fact]]] = {}
+    for record, fact in found:
+        by_kind.setdefault((fact.kind, fact.axis), []).append((record, fact))
+    kinds = sorted(by_kind, key=str)
+    draw.shuffle(kinds)
+    for kind in kinds:
+        draw.shuffle(by_kind[kind])
+    turns = max((len(of_kind) for of_kind in by_kind.values()), default=0)
+    ordered = [by_kind[kind][turn] for turn in range(turns) for kind in kinds if turn < len(by_kind[kind])]
+    first_round, later = [], []
+    for record, fact in ordered:
+        axes = axes_of(fact)
+        first = tuple(draw.choice(values) for values in axes)
+        others = [
+            (*first[:position], other, *first[position + 1 :])
+            for position, values in enumerate(axes)
+            for other in values
+            if other != first[position]
+        ]
+        draw.shuffle(others)
+        variants = [(record, fact, variant) for variant in (first, *others)]
+        # A small sample should hold many facts, each with one to compare it with; all variants come when facts run out.
+        first_round += variants[:2]
+        later += variants[2:]
+    return first_round + later
+
+
+def _take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Unit]:
+    """A unit of each stream, round after round, until there are so many rows; all if ``None``."""
+    chosen: list[Unit] = []
+    left = list(streams)
+    room = float("inf") if rows is None else rows
+    while left and room:
+        for stream in list(left):
+            unit = next(stream, None)
+            if unit is None:
+                left.remove(stream)
+            elif unit.size <= room:
+                chosen.append(unit)
+                room -= unit.size
+    return chosen
+
+
+def controls(unit: Unit, settings: Settings, identity: str) -> Iterator[Unit]:
+    """What is derived from a chosen unit of a slice: its blank twin, and its picture turned in one drawn way."""
+    if "blank" in settings.inputs and unit.prompt in DRAWN_PROMPTS:
+        yield replace(unit, input="blank")
+    turned = [view for view in settings.views if view != "plain"]
+    if turned and unit.fact.axis in CARDINAL_AXES:
+        draw = random.Random(digest("view", settings.seed, identity, unit))
+        yield replace(unit, view=draw.choice(turned))

@@ -1,0 +1,405 @@
+"""Downloading large files over HTTPS: cut connections are taken up again, and nothing counts that is not checked.
+
+A file comes under the name ``.NAME.partial`` and gets its own name when it is whole and its checksum right. What has
+come stays when a download is stopped; the next one goes on from there, if the server still has the same file.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from dataset_builder.core.errors import FetchError
+
+WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+"""Seconds before each further try. A try that brought something new starts the count again."""
+
+LONGEST_WAIT = 300.0
+"""A server that asks for more patience is told to the user instead."""
+
+TIMEOUT = 60.0
+SPARE_BYTES = 200_000_000
+"""Room that is left on the disk."""
+
+LINKED = "linked"
+"""In place of a sha256: the one that the server states beside the file (Hugging Face)."""
+
+_CHUNK = 1 << 20
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to get.
+
+    Args:
+        name: as it is kept.
+        url: where it is.
+        bytes: its size, if known beforehand.
+        md5, sha256: of its content, in hexadecimal; ``sha256`` may be :data:`LINKED`.
+    """
+
+    name: str
+    url: str
+    bytes: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+
+
+@dataclass
+class _Part:
+    """What has come so far, and of what: a server's file can change between two tries."""
+
+    path: Path
+    etag: str = ""
+    sha256: str = ""
+    total: int | None = None
+    by_hand: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def note(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+    def load(self) -> None:
+        try:
+            self.__dict__.update(json.loads(self.note.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            self.path.unlink(missing_ok=True)  # of unknown origin
+
+    def save(self) -> None:
+        noted = {"etag": self.etag, "sha256": self.sha256, "total": self.total, "by_hand": self.by_hand}
+        self.note.write_text(json.dumps(noted), encoding="utf-8")
+
+    def drop(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+class _Passing(Exception):  # noqa: N818 - no error yet
+    """Trouble that trying again can help against."""
+
+    def __init__(self, problem: str, wait: float = 0.0) -> None:
+        super().__init__(problem)
+        self.wait = wait
+
+
+def download(file: RemoteFile, folder: Path, progress: Progress = lambda *_: None) -> Path:
+    """Get a file into a folder, unless it is there and checked.
+
+    Args:
+        file: which.
+        folder: made if absent.
+        progress: told of the bytes that are here, and of those checked.
+
+    Returns:
+        Its path.
+
+    Raises:
+        FetchError: if it cannot be had, is not what it should be, or does not fit on the disk. What has come stays,
+            unless it is wrong.
+    """
+    target = folder / file.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{file.name}.lock", timeout=0):
+            if _is_checked(target, file):
+                return target
+            part = _Part(folder / f".{file.name}.partial")
+            part.load()
+            if target.exists():
+                if file.bytes is not None and target.stat().st_size > file.bytes:
+                    raise _another_file(target, f"{target.stat().st_size} bytes instead of {file.bytes}")
+                os.replace(target, part.path)  # put here by hand: it is checked like one that came
+                part = _Part(part.path, by_hand=True)
+                part.save()
+            _fetch(file, part, progress)
+            _check(file, part, target, progress)
+            os.replace(part.path, target)
+            part.drop()
+            _note_checked(target, file)
+    except Timeout as error:
+        raise FetchError(
+            "Another process is fetching this file.", file=target, remedy="Wait for it, or choose another folder."
+        ) from error
+    except OSError as error:
+        raise FetchError(
+            "The file cannot be kept here.",
+            file=error.filename or folder,
+            value=error.strerror or str(error),
+            remedy="Make room or choose another folder, and give the same command again: it goes on where it was.",
+        ) from error
+    return target
+
+
+def _note_path(target: Path) -> Path:
+    return target.with_name(f".{target.name}.checked")
+
+
+def _is_checked(target: Path, file: RemoteFile) -> bool:
+    """Whether the file is the one that was checked before: the same size and time of change, the same checksum."""
+    try:
+        noted = json.loads(_note_path(target).read_text(encoding="utf-8"))
+        status = target.stat()
+    except (OSError, ValueError):
+        return False
+    return bool(noted == [status.st_size, status.st_mtime_ns, file.md5, file.sha256])
+
+
+def _note_checked(target: Path, file: RemoteFile) -> None:
+    status = target.stat()
+    noted = json.dumps([status.st_size, status.st_mtime_ns, file.md5, file.sha256])
+    _note_path(target).write_text(noted, encoding="utf-8")
+
+
+# --------------------------------------------------------------------------------------------------------------- coming
+
+
+def _fetch(file: RemoteFile, part: _Part, progress: Progress) -> None:
+    """Try until the whole file is here."""
+    tries = 0
+    while True:
+        before = part.size
+        try:
+            if file.sha256 == LINKED:
+                _ask_for_sha256(file, part)
+            if file.bytes is None or part.size != file.bytes:
+                _fetch_once(file, part, progress)
+            return
+        except _Passing as trouble:
+            tries = 1 if part.size > before else tries + 1
+            if tries > len(WAITS) or trouble.wait > LONGEST_WAIT:
+                here = f"{part.size / 1e6:.1f} MB are here already" if part.size else "nothing has come yet"
+                raise FetchError(
+                    f"{file.name} cannot be fetched now: {trouble}; {here}.",
+                    value=_plain_url(file.url),
+                    remedy="Give the same command again later: it goes on where it was. Or fetch the file another way, "
+                    f"put it into {part.path.parent}, and give the same command: it is checked there.",
+                ) from trouble
+            time.sleep(max(WAITS[tries - 1], trouble.wait))
+
+
+def _fetch_once(file: RemoteFile, part: _Part, progress: Progress) -> None:
+    start = part.size
+    headers = {"User-Agent": "mis-ground", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if part.etag:
+            headers["If-Range"] = part.etag
+    try:
+        with _opener().open(urllib.request.Request(file.url, headers=headers), timeout=TIMEOUT) as answer:
+            start = _begin(file, part, start, answer)
+            progress(file.name, start, part.total or 0)
+            with part.path.open("ab") as kept:
+                _copy(answer, kept, part, progress, file.name, start)
+    except urllib.error.HTTPError as error:
+        _refused(file, part, error)
+    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        raise _failed(error) from error
+    if part.total is not None and part.size < part.total:
+        raise _Passing("the connection was cut")
+
+
+def _begin(file: RemoteFile, part: _Part, start: int, answer: Any) -> int:
+    """Where the answer begins; makes room for it, and forgets what came of another file before."""
+    headers: Mapping[str, str] = answer.headers
+    if answer.status == 206:
+        found = re.match(r"bytes (\d+)-\d*/(\d+|\*)", headers.get("Content-Range", ""))
+        if not found or int(found[1]) != start:
+            part.drop()
+            raise _Passing("the server sent another part than was asked for")
+        total = None if found[2] == "*" else int(found[2])
+    else:
+        # The whole file: the server knows no ranges, or has another file by now.
+        start = 0
+        part.path.unlink(missing_ok=True)
+        length = headers.get("Content-Length")
+        total = int(length) if length is not None else None
+    if total is not None and file.bytes is not None and total != file.bytes:
+        part.drop()
+        raise FetchError(
+            f"The server's {file.name} is not the one that should be there.",
+            file=_plain_url(file.url),
+            value=f"{total} bytes instead of {file.bytes}",
+            remedy="The record may have a new version: update MIS-Ground, or report it.",
+        )
+    part.total = total if total is not None else file.bytes
+    part.etag = headers.get("ETag", "") if not headers.get("ETag", "").startswith("W/") else ""
+    part.by_hand = part.by_hand and start > 0
+    part.path.touch()
+    part.save()
+    _check_room(part, start)
+    return start
+
+
+def _copy(answer: IO[bytes], kept: IO[bytes], part: _Part, progress: Progress, name: str, here: int) -> None:
+    while True:
+        try:
+            chunk = answer.read(_CHUNK)
+        except (HTTPException, TimeoutError, ConnectionError) as error:
+            raise _Passing(f"the connection was cut ({type(error).__name__})") from error
+        if not chunk:
+            return
+        here += len(chunk)
+        if part.total is not None and here > part.total:
+            raise FetchError(f"The server sends more of {name} than it said.", value=f"over {part.total} bytes")
+        kept.write(chunk)
+        kept.flush()
+        progress(name, here, part.total or 0)
+
+
+def _refused(file: RemoteFile, part: _Part, error: urllib.error.HTTPError) -> None:
+    """An answer that is no file."""
+    if error.code == 416:
+        total = re.match(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+        if total and int(total[1]) == part.size:
+            return  # all of it is here
+        part.drop()
+        raise _Passing("the server has another file by now") from error
+    if error.code in _PASSING:
+        asked = error.headers.get("Retry-After", "")
+        raise _Passing(f"the server answers HTTP {error.code}", float(asked) if asked.isdecimal() else 0.0) from error
+    remedy = {
+        401: "It asks for a log-in: fetch it in a browser and put it into the folder.",
+        403: "It does not let you have it: look at its record.",
+        404: "It may have moved: look at its record, update MIS-Ground, or report it.",
+        410: "It was withdrawn: look at its record.",
+    }.get(error.code, "Look at its record.")
+    raise FetchError(
+        f"The server does not give {file.name}.",
+        file=_plain_url(file.url),
+        value=f"HTTP {error.code} {error.reason}",
+        remedy=remedy,
+    ) from error
+
+
+def _check_room(part: _Part, here: int) -> None:
+    if part.total is None:
+        return
+    needed, free = part.total - here, shutil.disk_usage(part.path.parent).free
+    if needed + SPARE_BYTES > free:
+        raise FetchError(
+            "There is not enough room on the disk.",
+            file=part.path.parent,
+            value=f"{free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB still to come",
+            remedy="Make room, or choose another folder with --out.",
+        )
+
+
+def _ask_for_sha256(file: RemoteFile, part: _Part) -> None:
+    """The checksum that the Hub states on its own answer, before it leads on to where the content is."""
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    request = urllib.request.Request(file.url, headers={"User-Agent": "mis-ground"}, method="HEAD")
+    try:
+        with urllib.request.build_opener(Stay()).open(request, timeout=TIMEOUT) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:
+        headers = error.headers
+        if error.code not in (301, 302, 303, 307, 308):
+            _refused(file, part, error)
+    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        raise _failed(error) from error
+    stated = headers.get("X-Linked-Etag", "").strip('"')
+    if part.sha256 and stated != part.sha256:
+        part.drop()  # another file by now
+    part.sha256 = stated
+
+
+def _failed(error: Exception) -> _Passing:
+    reason = getattr(error, "reason", error)
+    return _Passing(f"the connection failed ({type(reason).__name__}: {reason})")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from HTTPS to plain HTTP."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> urllib.request.Request | None:
+        if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
+            raise FetchError(
+                "The server leads away from HTTPS.", file=_plain_url(req.full_url), value=_plain_url(newurl)
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_Redirects())
+
+
+def _plain_url(url: str) -> str:
+    """Without what may be secret."""
+    return url.partition("?")[0]
+
+
+# ------------------------------------------------------------------------------------------------------------- checking
+
+
+def _check(file: RemoteFile, part: _Part, target: Path, progress: Progress) -> None:
+    """Raise unless the checksum is right; what came wrong is removed, what was put here by hand is left."""
+    sha256 = part.sha256 if file.sha256 == LINKED else file.sha256
+    if file.sha256 == LINKED and not re.fullmatch(r"[0-9a-f]{64}", part.sha256):
+        raise FetchError(
+            f"The server states no checksum for {file.name}.",
+            file=_plain_url(file.url),
+            value=part.sha256 or "nothing",
+            remedy="Something between here and the server may change it: try another network.",
+        )
+    for name, expected in (("md5", file.md5), ("sha256", sha256)):
+        if expected:
+            found = _digest(part.path, name, file.name, progress)
+            if found == expected:
+                continue
+            if part.by_hand:
+                os.replace(part.path, target)
+                part.drop()
+                raise _another_file(target, f"{name} {found} instead of {expected}")
+            part.drop()
+            raise FetchError(
+                f"{file.name} came damaged, or is another file; it was removed.",
+                file=_plain_url(file.url),
+                value=f"{name} {found} instead of {expected}",
+                remedy="Give the same command again. If it happens twice, look at the record for a new version.",
+            )
+
+
+def _another_file(target: Path, found: str) -> FetchError:
+    return FetchError(
+        f"The {target.name} in this folder is damaged, or another file.",
+        file=target,
+        value=found,
+        remedy="Remove it, and give the same command again.",
+    )
+
+
+def _digest(path: Path, name: str, label: str, progress: Progress) -> str:
+    digest = hashlib.new(name, usedforsecurity=False)
+    total, done = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while chunk := file.read(8 * _CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            progress(f"check {label}", done, total)
+    return digest.hexdigest()

@@ -1,0 +1,379 @@
+"""The anatomy: what each structure is called, where it belongs, and what may be asked about it.
+
+The rows are in ``structures_*.yaml``, the meaning of the values of known label maps in ``label_maps.yaml``. A user's
+own file has the same form and adds structures, or overrides fields of those that are here. Files are read and checked
+on first use, once.
+"""
+
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import yaml
+
+from dataset_builder.core.errors import BuildError, SourceError
+from dataset_builder.core.factors import REGISTERS, Side
+
+Region = Literal[
+    "head",
+    "neck",
+    "spine",
+    "shoulder",
+    "arm",
+    "hand",
+    "thorax",
+    "abdomen",
+    "pelvis",
+    "thigh",
+    "knee",
+    "leg",
+    "foot",
+]
+Tissue = Literal["soft", "bone", "lung"]
+Limb = Literal["upper", "lower"]
+
+REGIONS: tuple[Region, ...] = get_args(Region)
+TISSUES: tuple[Tissue, ...] = get_args(Tissue)
+LIMBS: tuple[Limb, ...] = get_args(Limb)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """An anatomical structure; what the fields mean stands at the head of ``structures_ct.yaml``.
+
+    ``clinical`` and ``lay`` have no article and fit "Is the ... " ("Are the ... " if ``plural``). ``side`` is the one
+    that the name states; a knee's femur has none. ``same_word``: the register changes nothing in the structure's name.
+    ``pair`` and ``part_of`` are canonical names; the whole need not be labelled in the same data.
+    """
+
+    name: str
+    clinical: str
+    lay: str
+    same_word: bool
+    plural: bool
+    side: Side | None
+    check_side: bool
+    midline: bool
+    midline_reference: bool
+    pair: str | None
+    region: Region
+    tissue: Tissue
+    limb: Limb | None
+    aliases: tuple[str, ...] = ()
+    part_of: str | None = None
+
+
+def structures(extra: Path | None = None) -> Mapping[str, Structure]:
+    """All structures by canonical name.
+
+    Args:
+        extra: a user's YAML file. A row of a name that is known already replaces the fields that it gives.
+
+    Raises:
+        BuildError: if the file cannot be read or a row is wrong; names the file, row, field and legal values.
+    """
+    return _load(*_identity(extra))
+
+
+def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Structure | None:
+    """The structure of that canonical name, or else of that alias; ``None`` if there is none.
+
+    Case, spaces and hyphens do not matter: ``"Left Kidney"`` is found as ``left_kidney``, an alias of ``kidney_left``.
+
+    Args:
+        name: as a data set spells it.
+        vocabulary: structures by canonical name; the package's own if not given.
+    """
+    known = structures() if vocabulary is None else vocabulary
+    if name in known:
+        return known[name]
+    spellings = _packaged_spellings() if vocabulary is None else _spellings(vocabulary)
+    return known.get(spellings.get(normalise(name), ""))
+
+
+def confusable(a: str, b: str, vocabulary: Mapping[str, Structure] | None = None) -> bool:
+    """Whether two structures must not be options of one question.
+
+    They must not if one's wording holds the other's as whole words in either register, since an answer read from free
+    text could be either; nor if one is part of the other, since both would be right.
+
+    Args:
+        a, b: canonical names.
+        vocabulary: structures by canonical name; the package's own if not given.
+
+    Raises:
+        KeyError: if a name is unknown.
+    """
+    known = structures() if vocabulary is None else vocabulary
+    if a in _wholes(b, known) or b in _wholes(a, known):
+        return True
+    for register in REGISTERS:
+        first, second = (f" {_words(getattr(known[name], register))} " for name in (a, b))
+        if first in second or second in first:
+            return True
+    return False
+
+
+def label_map_names() -> tuple[str, ...]:
+    """Names of the known label maps."""
+    return tuple(_label_maps())
+
+
+def label_map(name: str) -> dict[int, str]:
+    """Canonical name of the structure behind each value of a known label map; of FreeSurfer's, several mean one.
+
+    Raises:
+        SourceError: if there is no such map.
+    """
+    if name not in _label_maps():
+        raise SourceError(
+            "There is no such label map.", value=name, remedy=f"Known label maps: {', '.join(label_map_names())}."
+        )
+    return dict(_label_maps()[name])
+
+
+def normalise(name: str) -> str:
+    """A name in the form in which names and aliases are compared.
+
+    >>> normalise("Tibial Cartilage - Medial")
+    'tibial_cartilage_medial'
+    """
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())
+
+
+def _words(wording: str) -> str:
+    """The bare words, as an answer is searched for them."""
+    return " ".join(re.findall(r"\w+", wording.lower()))
+
+
+def _wholes(name: str, known: Mapping[str, Structure]) -> Iterator[str]:
+    """The structure itself and everything that it is part of, from small to large."""
+    whole: str | None = name
+    while whole is not None:
+        yield whole
+        whole = known[whole].part_of
+
+
+# Loading -------------------------------------------------------------------------------------------------------------
+
+_TEXT = ("clinical", "lay")
+_REQUIRED = ("clinical", "lay", "region")
+_FLAGS = ("same_word", "plural", "check_side", "midline", "midline_reference")
+_LEGAL: Mapping[str, tuple[str, ...]] = {
+    "side": get_args(Side),
+    "region": REGIONS,
+    "tissue": TISSUES,
+    "limb": LIMBS,
+}
+_NAMES = ("pair", "part_of")
+_FIELDS = tuple(field.name for field in fields(Structure) if field.name != "name")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML without its trap: a key given twice is an error, not the last one's win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key}' is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _identity(extra: Path | None) -> tuple[Path | None, int]:
+    """What the cache goes by: a file that is edited is read again."""
+    if extra is None:
+        return None, 0
+    path = Path(extra).absolute()
+    try:
+        return path, path.stat().st_mtime_ns
+    except OSError as error:
+        remedy = "Give the path of a YAML file."
+        raise BuildError(
+            "The vocabulary file cannot be read.", file=path, value=error.strerror, remedy=remedy
+        ) from error
+
+
+@cache
+def _load(extra: Path | None, _modified: int) -> Mapping[str, Structure]:
+    origin: dict[str, str] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    packaged = resources.files(__package__)
+    files = sorted(file.name for file in packaged.iterdir() if re.fullmatch(r"structures_\w+\.yaml", file.name))
+    for file in files:
+        for name, row in _parse(packaged.joinpath(file).read_text(encoding="utf-8"), file).items():
+            if name in rows:
+                raise BuildError(f"The structure '{name}' is in {origin[name]} already.", file=file)
+            rows[name], origin[name] = row, file
+    if extra is not None:
+        try:
+            text = extra.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BuildError("The vocabulary file cannot be read as text.", file=extra, value=str(error)) from error
+        for name, row in _parse(text, str(extra)).items():
+            known_row = dict(rows.get(name, {}))
+            if row.keys() & set(_TEXT):
+                known_row.pop("same_word", None)  # it was said of other wordings
+            rows[name], origin[name] = {**known_row, **row}, str(extra)
+    known = {name: _structure(name, row, origin[name]) for name, row in rows.items()}
+    # The package's own rows fit together: where they do not, the user's file is the cause.
+    blame = "structures_*.yaml" if extra is None else str(extra)
+    for structure in known.values():
+        _check_references(structure, known, blame)
+    _check_unique(known, blame)
+    return MappingProxyType(known)
+
+
+def _spellings(known: Mapping[str, Structure]) -> dict[str, str]:
+    """Canonical name by normalised name or alias."""
+    return {normalise(spelling): name for name, row in known.items() for spelling in (name, *row.aliases)}
+
+
+@cache
+def _packaged_spellings() -> dict[str, str]:
+    return _spellings(structures())
+
+
+@cache
+def _label_maps() -> Mapping[str, Mapping[int, str]]:
+    text = resources.files(__package__).joinpath("label_maps.yaml").read_text(encoding="utf-8")
+    return yaml.load(text, _Loader)
+
+
+def _parse(text: str, file: str) -> dict[str, dict[str, Any]]:
+    """The raw rows of a file."""
+    try:
+        table = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise BuildError("The vocabulary file is not valid YAML.", file=file, value=where) from error
+    form = "Write rows such as 'kidney_left: {clinical: left kidney, lay: left kidney, side: left, region: abdomen}'."
+    if not isinstance(table, dict) or not table:
+        raise BuildError("A vocabulary file is a table of rows by name.", file=file, value=table, remedy=form)
+    for name, row in table.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+            raise BuildError(
+                "A structure's name starts with a letter and is made of letters, digits and underscores.",
+                file=file,
+                value=name,
+            )
+        if not isinstance(row, dict):
+            raise BuildError(f"The row '{name}' is not a table of fields.", file=file, value=row, remedy=form)
+    return table
+
+
+def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
+    """A row as a structure, each field checked by itself."""
+
+    def wrong(field: str, problem: str, remedy: str = "") -> BuildError:
+        return BuildError(
+            f"Structure '{name}', field '{field}': {problem}.", file=file, value=repr(row.get(field)), remedy=remedy
+        )
+
+    for field in row:
+        if field not in _FIELDS:
+            raise wrong(str(field), "there is no such field", f"Fields: {', '.join(_FIELDS)}.")
+    for field in _REQUIRED:
+        if row.get(field) is None:
+            raise wrong(field, "is missing", f"Every structure needs: {', '.join(_REQUIRED)}.")
+    for field, legal in _LEGAL.items():
+        if row.get(field) is not None and row[field] not in legal:
+            raise wrong(field, "is not a legal value", f"Legal values: {', '.join(legal)}.")
+    for field in _FLAGS:
+        if not isinstance(row.get(field, False), bool):
+            raise wrong(field, "is not a yes or no", "Legal values: true, false.")
+    for field in _NAMES:
+        if not isinstance(row.get(field), str | None):
+            raise wrong(field, "is not a name", "Give the canonical name of a structure.")
+    side = row.get("side")
+    for field in _TEXT:
+        text = row[field]
+        if not isinstance(text, str) or not re.fullmatch(r"\w[\w' -]*\w", text) or "  " in text:
+            raise wrong(field, "is not a plain phrase", "Use letters, digits, apostrophes, hyphens and single spaces.")
+        if re.match(r"(the|an?) ", text, re.IGNORECASE):
+            raise wrong(field, "begins with an article", "Leave it out: questions bring their own.")
+        if side and side not in _words(text).split():
+            raise wrong(field, f"does not say '{side}', the structure's side", "Put the side into the wording.")
+    aliases = row.get("aliases") or []
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) and alias.strip() for alias in aliases):
+        raise wrong("aliases", "is not a list of names", "Write it as [left_kidney, kidney_l].")
+    equal = row["clinical"] == row["lay"]
+    if row.get("same_word", equal) is not equal:
+        raise wrong(
+            "same_word", "does not fit the wordings", "Say true if clinical and lay are equal, else leave it out."
+        )
+    if row.get("check_side") and not side:
+        raise wrong("check_side", "there is no side to check", "Give 'side', or leave 'check_side' out.")
+    if row.get("midline_reference") and not row.get("midline"):
+        raise wrong("midline_reference", "marks the midline but 'midline' is not true", "Add 'midline: true'.")
+    return Structure(
+        name=name,
+        clinical=row["clinical"],
+        lay=row["lay"],
+        same_word=equal,
+        plural=row.get("plural", False),
+        side=side,
+        check_side=row.get("check_side", side is not None),
+        midline=row.get("midline", False),
+        midline_reference=row.get("midline_reference", False),
+        pair=row.get("pair"),
+        region=row["region"],
+        tissue=row.get("tissue") or "soft",
+        limb=row.get("limb"),
+        aliases=tuple(aliases),
+        part_of=row.get("part_of"),
+    )
+
+
+def _check_references(structure: Structure, known: Mapping[str, Structure], file: str) -> None:
+    """Check what a row says about others: pairs are mutual and of opposite sides, parts do not run in a circle."""
+    name = structure.name
+    for field in _NAMES:
+        other = getattr(structure, field)
+        if other is not None and other not in known:
+            problem = f"Structure '{name}', field '{field}': there is no such structure."
+            raise BuildError(problem, file=file, value=other, remedy="Add a row for it, or correct the name.")
+    if structure.pair is not None:
+        twin = known[structure.pair]
+        if twin.pair != name or {structure.side, twin.side} != {"left", "right"}:
+            raise BuildError(
+                f"Structure '{name}', field 'pair': '{twin.name}' is not its twin.",
+                file=file,
+                value=f"its side is {twin.side}, its pair {twin.pair}",
+                remedy="Of a pair one is left and one right, and each names the other.",
+            )
+    seen: set[str] = set()
+    whole: str | None = name
+    while whole is not None and whole in known:
+        if whole in seen:
+            problem = f"Structure '{name}', field 'part_of': runs in a circle."
+            raise BuildError(problem, file=file, value=structure.part_of, remedy="No structure is part of itself.")
+        seen.add(whole)
+        whole = known[whole].part_of
+
+
+def _check_unique(known: Mapping[str, Structure], file: str) -> None:
+    """Check that no two structures share a wording or can be found under the same spelling."""
+    for field in (*_TEXT, "aliases"):
+        owner: dict[str, str] = {}
+        for name, structure in known.items():
+            if field == "aliases":
+                terms = {normalise(spelling) for spelling in (name, *structure.aliases)}
+            else:
+                terms = {_words(getattr(structure, field))}
+            for term in sorted(terms):
+                if term in owner:
+                    raise BuildError(
+                        f"Structure '{name}', field '{field}': '{owner[term]}' has it already.",
+                        file=file,
+                        value=term,
+                        remedy="Every structure needs one of its own.",
+                    )
+                owner[term] = name

@@ -1,0 +1,249 @@
+"""What ``mis-ground eval`` adds to a run of the harness: checks before it, kept answers and progress in it, a summary.
+
+The harness makes its model by name; while `watched` is in force, a model so made answers through a `Watch`.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.running import answer_store as resume
+from lm_eval_tasks.running import preflight
+from lm_eval_tasks.running.progress import duration, rate, shown_progress
+
+Request = Any
+Document = dict[str, Any]
+
+
+@dataclass
+class Watch:
+    """Watches over the models of one command.
+
+    Args:
+        folder: where answers are kept; None: they are not.
+        strict: whether a doubt about the pictures stops the run.
+        console: where to print.
+    """
+
+    folder: Path | None = None
+    strict: bool = False
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+    answered: list[tuple[Document, str]] = field(default_factory=list)
+    known: int = 0
+    seconds: float = 0.0
+
+    def over(self, name: str, arguments: dict[str, Any], model: Any) -> Any:
+        """Let a model answer through this watch.
+
+        Args:
+            name: the harness's name of the kind of model.
+            arguments: those that it was made with.
+            model: the model, which is changed.
+        """
+        if self.folder and int(os.environ.get("WORLD_SIZE", "1")) > 1 and getattr(model, "world_size", 1) == 1:
+            raise MISGroundError(
+                "Answers cannot be kept for a model that a launcher spreads over processes: these must stay in step.",
+                remedy="Leave out --resume, or spread the model otherwise: parallelize=True or device_map_option=auto.",
+            )
+        plainly = model.generate_until
+
+        def generate_until(requests: list[Request], disable_tqdm: bool = False) -> list[str]:
+            quiet = {"disable_tqdm": True} if self.folder else {"disable_tqdm": disable_tqdm}
+            return self._answer(requests, name, arguments, model, lambda some: plainly(some, **quiet))
+
+        model.generate_until = generate_until
+        return model
+
+    def _answer(
+        self, requests: list[Request], name: str, arguments: dict[str, Any], model: Any, ask: preflight.Ask
+    ) -> list[str]:
+        shown = getattr(model, "rank", 0) == 0 and int(os.environ.get("LOCAL_RANK", "0")) == 0
+        start = time.monotonic()
+        if self.folder is None:
+            self._check(requests, len(requests), model, ask, shown, remembered=None)
+            answers = ask(requests)
+        else:
+            store = resume.AnswerStore(self.folder)
+            try:
+                run = resume.digest(resume.model_identity(name, arguments, model))
+                keys = resume.request_keys(requests, run, task_version)
+                known = store.find(keys)
+                left = sum(key not in known for key in keys)
+                self.known += len(requests) - left
+                self._check(requests, left, model, ask, shown, remembered=(store, f"preflight {run}"))
+                with shown_progress(self.console if shown else None) as report:
+                    answers = resume.answer_all(
+                        requests,
+                        keys,
+                        ask,
+                        store,
+                        run,
+                        resume.chunk_size(model),
+                        is_answer=lambda answer: is_answer(model, answer),
+                        report=report,
+                    )
+            finally:
+                store.close()
+        self.seconds += time.monotonic() - start
+        if shown:
+            self.answered += [(request.doc, answer) for request, answer in zip(requests, answers, strict=True)]
+        return list(answers)
+
+    def _check(
+        self,
+        requests: list[Request],
+        left: int,
+        model: Any,
+        ask: preflight.Ask,
+        shown: bool,
+        remembered: tuple[resume.AnswerStore, str] | None,
+    ) -> None:
+        """Say what is going to be asked and whether the pictures reach the model."""
+        plan = preflight.Plan.of(requests)
+        if shown:
+            known = f", {plan.questions - left:,} answered before" if left < plan.questions else ""
+            self.console.print(
+                f"{plan.questions:,} questions{known}, {plan.pictures:,} pictures, {plan.tasks} task(s)",
+                highlight=False,
+            )
+        problems = preflight.placeholder_problems(requests, model)
+        if left and not problems and (left >= preflight.LONG_RUN or self.strict):
+            problems = self._probe(requests, left, model, ask, shown, remembered)
+        if problems and self.strict:
+            raise MISGroundError(" ".join(problems), remedy="Mend it, or leave out --strict to run all the same.")
+        if shown:
+            for problem in problems:
+                self.console.print(f"[bold red]Warning:[/] {escape(problem)}", soft_wrap=True, highlight=False)
+
+    def _probe(
+        self,
+        requests: list[Request],
+        left: int,
+        model: Any,
+        ask: preflight.Ask,
+        shown: bool,
+        remembered: tuple[resume.AnswerStore, str] | None,
+    ) -> list[str]:
+        if remembered:
+            store, name = remembered
+            noted = store.note(name)
+            if noted is not None:
+                return list(json.loads(noted))
+        found = preflight.probe(requests, model, ask)
+        if found is None:
+            return []
+        if shown:
+            self.console.print(
+                f"{found.asked - found.same} of {found.asked} trial questions are answered differently without their "
+                f"picture. The run will take about {duration(left * found.seconds)}.",
+                highlight=False,
+            )
+        problems = preflight.probe_problems(found)
+        if remembered:
+            store, name = remembered
+            store.set_note(name, json.dumps(problems))
+        return problems
+
+    def summary(self) -> None:
+        """Print what came of the questions, if any were asked."""
+        ours = [(doc, answer) for doc, answer in self.answered if isinstance(doc, dict) and doc.get("options")]
+        if not ours:
+            return
+        asked = len(self.answered) - self.known
+        self.console.print(
+            f"{len(self.answered):,} answers in {duration(self.seconds)}, {self.known:,} of them kept from before"
+            + (f"; {rate(asked, self.seconds)}" if asked else ""),
+            highlight=False,
+        )
+        self.console.print(summary_table(ours))
+
+
+def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
+    """Accuracy by terminology with intervals by volume, chance beside it."""
+    from lm_eval_tasks.mis_ground.utils import extract_answer
+    from lm_eval_tasks.report.formats import per_cent
+    from lm_eval_tasks.report.items import codes, in_order, volume
+    from lm_eval_tasks.report.statistics import proportion
+
+    said = [extract_answer(answer, doc["options"], doc["question"]) for doc, answer in answered]
+    right = [each == doc["answer"] for each, (doc, _) in zip(said, answered, strict=True)]
+    volumes = codes([volume(doc) for doc, _ in answered])
+    kinds = [str(doc.get("terminology", "")) for doc, _ in answered]
+    table = Table(title="Per cent, with 95 % intervals by volume")
+    for name in ("questions", "items", "accuracy", "chance", "invalid"):
+        table.add_column(name, justify="left" if name == "questions" else "right")
+    for kind in (*in_order("terminology", kinds), "all"):
+        rows = [row for row, own in enumerate(kinds) if kind in (own, "all")]
+        chance = sum(1 / len(answered[row][0]["options"]) for row in rows) / len(rows)
+        accuracy, invalid = (
+            proportion([values[row] for row in rows], volumes[rows]).to_json()
+            for values in (right, [each is None for each in said])
+        )
+        table.add_row(kind, f"{len(rows):,}", per_cent(accuracy), f"{100 * chance:.1f}", per_cent(invalid))
+    return table
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    """Let every model that the harness makes answer through a watch."""
+    from lm_eval.api import registry
+
+    original = registry.get_model
+    registry.get_model = lambda name: _Maker(name, original(name), watch)
+    try:
+        yield
+    finally:
+        registry.get_model = original
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes a model as its class does, and puts it under watch."""
+
+    name: str
+    model_class: Any
+    watch: Watch
+
+    def create_from_arg_obj(self, arguments: dict[str, Any], more: dict[str, Any] | None = None) -> Any:
+        """As the harness's models do from a dictionary."""
+        given = dict(arguments)  # models may take things out of it
+        return self.watch.over(self.name, given, self.model_class.create_from_arg_obj(arguments, more))
+
+    def create_from_arg_string(self, arguments: str, more: dict[str, Any] | None = None) -> Any:
+        """As the harness's models do from ``key=value,...``."""
+        from lm_eval.utils import simple_parse_args_string
+
+        return self.create_from_arg_obj(simple_parse_args_string(arguments), more)
+
+
+def is_answer(model: Any, answer: object) -> bool:
+    """Whether it is worth keeping: a model behind an API gives a placeholder where the API failed."""
+    if answer is None:
+        return False
+    return not (hasattr(model, "_concurrent") and answer == os.environ.get("LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER", ""))
+
+
+@cache
+def task_version(task: str) -> object:
+    """The version of a task of this package; None for another."""
+    if not task.startswith(("mis_ground_", "blind_mis_ground_")):
+        return None
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Takes the harness's ``!function`` for text."""
+
+    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type]
+    template = Path(__file__).parents[1] / "mis_ground" / "_template_yaml"
+    return yaml.load(template.read_text(encoding="utf-8"), Loader=Loader)["metadata"]["version"]

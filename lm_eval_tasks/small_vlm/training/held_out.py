@@ -1,0 +1,179 @@
+"""Questions about phantoms that the small model has never seen, and its answers to them."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dataset_builder.core.settings import Settings
+from dataset_builder.pictures.render import draw
+from dataset_builder.questions.facts import Fact, find_facts
+from dataset_builder.questions.sampling import CARDINAL_AXES, Unit
+from dataset_builder.questions.slice_questions import Question, ask
+from dataset_builder.slices.selection import SliceRecord, choose_slices, cut
+from dataset_builder.sources import open_source
+from dataset_builder.vocabulary import structures
+from lm_eval_tasks.mis_ground.utils import doc_to_text, extract_answer
+
+SETTINGS = Settings(image_size=512)
+BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A question, the slice that it is about, and the picture that is shown with it."""
+
+    question: Question
+    record: SliceRecord
+    letters: str = "AB"
+
+    @cached_property
+    def picture(self) -> np.ndarray:
+        """RGB or grey uint8 [512, 512(, 3)]."""
+        question = self.question
+        return draw(
+            self.record,
+            question.convention,
+            question.prompt,
+            question.structures,
+            question.window,
+            SETTINGS.image_size,
+            view=question.view,
+            blank=question.input == "blank",
+            letters=self.letters,
+        )
+
+    @property
+    def right(self) -> str:
+        """The answer."""
+        return self.question.answer
+
+    @property
+    def other(self) -> str:
+        """Of two options the one that is not the answer."""
+        (other,) = [option for option in self.question.options if option != self.right]
+        return other
+
+
+def held_out_slices(count: int = 6) -> list[SliceRecord]:
+    """Slices of a torso in CT and one in MR, numbers 8 and 10 of the test split."""
+    source, words = open_source("phantom:11"), structures(None)
+    records = []
+    for case in source.cases():
+        if case.subject in ("torso_ct_0008", "torso_mri_0010"):
+            volume = source.read(case)
+            chosen = choose_slices(volume, SETTINGS.planes, count, 0)
+            records += [cut(volume, plane, index, words) for plane, index in chosen]
+    return records
+
+
+@cache
+def facts_of(record: SliceRecord) -> list[Fact]:
+    """The directions along the patient's three axes that a slice shows."""
+    facts = find_facts(record, SETTINGS.clarity, 0, structures(None))
+    return [fact for fact in facts if fact.kind == "direction" and fact.axis in CARDINAL_AXES]
+
+
+def directional(records: Sequence[SliceRecord], per_slice: int, seed: int = 0, **factors: Sequence[str]) -> list[Asked]:
+    """Pairs of directional questions along the patient's three axes, drawn evenly.
+
+    Args:
+        per_slice: pairs of each slice.
+        factors: values of ``prompt``, ``register``, ``convention``, ``frame`` and ``input`` to draw from.
+    """
+    draw_from, words, asked = random.Random(seed), structures(None), []
+    values = {
+        "prompt": ("point", "box", "mask"),
+        "register": ("clinical", "lay"),
+        "convention": ("radiological", "ras"),
+        "frame": ("patient", "image"),
+        "input": ("slice", "blank"),
+        **factors,
+    }
+    for record in records:
+        facts = facts_of(record)
+        for fact in draw_from.sample(facts, min(per_slice, len(facts))):
+            chosen = {name: draw_from.choice(list(of)) for name, of in values.items()}
+            unit = Unit(0, fact, **chosen)
+            asked += [Asked(question, record) for question in ask(unit, record, SETTINGS, words)]
+    return asked
+
+
+def otherwise(asked: Asked, **changes: str) -> Asked:
+    """The same fact asked with another register, input, ...: the question of the pair with the same structures."""
+    words = structures(None)
+    old = asked.question
+    (fact,) = [
+        f
+        for f in facts_of(asked.record)
+        if old.structures in (f.structures, f.inverse_structures) and old.relation in (f.relation, f.inverse_relation)
+    ]
+    factors = {name: getattr(old, name) for name in ("prompt", "register", "convention", "frame", "input")}
+    unit = Unit(0, fact, **{**factors, **changes})
+    (question,) = [q for q in ask(unit, asked.record, SETTINGS, words) if q.structures == old.structures]
+    return Asked(question, asked.record)
+
+
+class Reader:
+    """The small model, loaded once; as the harness runs it: chat template, greedy, the harness's reading of replies."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        self.processor = AutoProcessor.from_pretrained(folder)
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto").eval()
+
+    def answers(
+        self,
+        asked: Sequence[Asked],
+        picture: Callable[[int], np.ndarray] | None = None,
+        text: Callable[[Question], str] = lambda question: question.question,
+    ) -> list[str | None]:
+        """An option for each question, or None.
+
+        Args:
+            picture: the picture to show with the question of that number; its own if not given.
+            text: the wording of a question.
+        """
+        replies: list[str | None] = []
+        shown = picture or (lambda number: asked[number].picture)
+        for first in range(0, len(asked), BATCH):
+            numbers = range(first, min(first + BATCH, len(asked)))
+            prompts = [doc_to_text({"images": [None], "question": text(asked[n].question)}) for n in numbers]
+            images = [Image.fromarray(shown(n)).convert("RGB") for n in numbers]
+            replies += self._generate(prompts, images, [asked[n].question for n in numbers])
+        return replies
+
+    def blind_answers(self, asked: Sequence[Asked]) -> list[str | None]:
+        """An option for each question without its picture, or None."""
+        replies: list[str | None] = []
+        for first in range(0, len(asked), BATCH):
+            questions = [one.question for one in asked[first : first + BATCH]]
+            prompts = [doc_to_text({"images": [], "question": question.question}) for question in questions]
+            replies += self._generate(prompts, None, questions)
+        return replies
+
+    def _generate(self, prompts: list[str], images: list[Image.Image] | None, questions: Sequence[Question]) -> list:
+        given: Mapping = self.processor(images=images, text=prompts, padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            written = self.model.generate(**given, do_sample=False, max_new_tokens=8)
+        texts = self.processor.batch_decode(written[:, given["input_ids"].shape[1] :], skip_special_tokens=True)
+        return [
+            extract_answer(reply, question.options, question.question)
+            for reply, question in zip(texts, questions, strict=True)
+        ]
+
+
+def share(flags: Sequence[bool]) -> float:
+    """The share that is true."""
+    return sum(flags) / len(flags)
+
+
+def relettered(asked: Asked) -> Asked:
+    """With the letters (and their colours) of the two markers exchanged in the picture."""
+    return replace(asked, letters="BA")

@@ -1,0 +1,459 @@
+"""The gallery page: what is on it, and that it works in a real browser without server or network."""
+
+import json
+import os
+import re
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dataset_builder.core.errors import BuildError, DatasetNotFoundError
+from dataset_builder.dataset.format import COLUMNS
+from dataset_builder.gallery.gallery import FACTORS, choose_examples, write_gallery
+from dataset_builder.pictures.render import MARKER_COLOURS, encode_png
+from tests.helpers.browser import Browser
+
+HOSTILE = (
+    "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> <!-- \u2028 {{data}} &amp;"
+)
+
+
+def png(seed):
+    return encode_png(np.random.default_rng(seed).integers(0, 255, (64, 64), dtype=np.uint8))
+
+
+def row(number, **changes):
+    values = {
+        "id": f"id{number:04d}",
+        "images": [{"bytes": png(number // 4), "path": None}],
+        "question": f"Question {number}: is the structure marked A right or left of the structure marked B?",
+        "options": ["right", "left"],
+        "answer": ("right", "left")[number % 2],
+        "answer_index": number % 2,
+        "modality": "ct",
+        "plane": "axial",
+        "terminology": "directional",
+        "prompt": "box",
+        "register": ("clinical", "lay")[number // 2 % 2],
+        "convention": ("radiological", "ras")[number // 4 % 2],
+        "frame": "patient",
+        "input": "slice",
+        "view": "plain",
+        "stack_order": None,
+        "relation": ("right", "left")[number % 2],
+        "structures": ["liver", "spleen"],
+        "boxes": [[4, 8, 20, 30], [40, 10, 60, 22]],
+        "points": [[12, 16], [50, 16]],
+        "pair_id": "",
+        "fact_id": "",
+        "source": "sample",
+        "subject": f"subject{number // 8}",
+        "slice_index": [7],
+        "pixel_mm": 1.5,
+        "window": "soft tissue W400 L40",
+        "margin_mm": 12.0,
+        "licence": "CC-BY-4.0",
+        "version": "1.0.0",
+    }
+    return values | changes
+
+
+def write(folder, rows, row_group_size=5):
+    cells = {}
+    for each in rows:
+        cell = f"{each['modality']}_{each['plane']}/{each['terminology']}_{each['prompt']}"
+        cells.setdefault(cell, []).append(each)
+    for cell, members in cells.items():
+        path = folder / "data" / f"{cell}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(members, schema=pa.schema(COLUMNS)), path, row_group_size=row_group_size)
+    return folder
+
+
+def embedded(page, name):
+    text = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.DOTALL)[1]
+    return json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    rows = [row(number) for number in range(40)]
+    rows += [row(number, prompt="none", plane="coronal") for number in range(40, 48)]
+    rows += [
+        row(
+            50 + number,
+            modality="mri",
+            terminology="anatomical",
+            prompt="mask",
+            question="Which structure is marked A?\nOptions: liver; spleen; aorta; left kidney",
+            options=["liver", "spleen", "aorta", "left kidney"],
+            answer="aorta",
+            answer_index=2,
+            relation="aorta",
+            structures=["aorta"],
+            boxes=[[1, 2, 3, 4]],
+            points=[[2, 3]],
+            margin_mm=float("nan"),
+            source="my clinic",
+        )
+        for number in range(3)
+    ]
+    rows += [
+        row(60, prompt="text_box", answer=HOSTILE, options=[HOSTILE, "left"], answer_index=0, question=HOSTILE),
+        row(61, prompt="text_box", subject=HOSTILE, relation=HOSTILE, structures=[HOSTILE, HOSTILE]),
+        row(62, plane="sagittal", input="stack", images=[{"bytes": png(s), "path": None} for s in (90, 91, 92)]),
+    ]
+    return write(tmp_path_factory.mktemp("gallery") / "mis-ground <b>", rows)
+
+
+@pytest.fixture(scope="module")
+def page(dataset):
+    out = dataset.parent / "pages" / "gallery.html"
+    assert write_gallery(dataset, out) == 2 + 2 + 2 + 2 + 1
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(browser, page):
+    browser.messages.clear()
+    browser.requests.clear()
+    browser.open(page)
+    yield browser
+    assert browser.messages == []
+    assert browser.requests == [page.resolve().as_uri()]
+    assert browser.evaluate("window.hacked") is None
+
+
+def shown(browser):
+    return browser.evaluate("[...document.querySelectorAll('article')].filter((a) => !a.hidden).map((a) => a.id)")
+
+
+def click(browser, selector):
+    browser.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_every_cell_has_its_examples(page):
+    items = embedded(page.read_text(encoding="utf-8"), "data")["items"]
+    cells = Counter(
+        (item["modality"], item["plane"], item["terminology"], item["prompt"], item["input"], item["view"])
+        for item in items
+    )
+    assert cells == {
+        ("ct", "axial", "directional", "box", "slice", "plain"): 2,
+        ("ct", "axial", "directional", "text_box", "slice", "plain"): 2,
+        ("ct", "coronal", "directional", "none", "slice", "plain"): 2,
+        ("ct", "sagittal", "directional", "box", "stack", "plain"): 1,
+        ("mri", "axial", "anatomical", "mask", "slice", "plain"): 2,
+    }
+    assert all(item["source"] and item["licence"] for item in items)
+
+
+def test_examples_of_a_cell_differ(page):
+    items = embedded(page.read_text(encoding="utf-8"), "data")["items"]
+    one, other = [item for item in items if item["plane"] == "axial" and item["prompt"] == "box"]
+    assert one["register"] != other["register"]
+    assert one["convention"] != other["convention"]
+    assert one["relation"] != other["relation"]
+
+
+def test_more_examples_than_kinds_are_given_when_asked_for(dataset, tmp_path):
+    assert write_gallery(dataset, tmp_path / "all.html", per_cell=100) == 40 + 8 + 3 + 2 + 1
+
+
+def test_rows_are_chosen_alike_every_time(dataset, page, tmp_path):
+    write_gallery(dataset, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_choice_reaches_every_value():
+    table = pa.Table.from_pylist([{name: row(number)[name] for name in FACTORS} for number in range(40)])
+    seen = Counter()
+    rows = choose_examples(table, 2, seen)
+    assert len(rows) == len(set(rows)) == 2
+    assert seen["register", "lay"] == seen["register", "clinical"] == 1
+    again = choose_examples(table, 40, seen)
+    assert again == list(range(40))
+
+
+def test_a_picture_is_embedded_once(dataset, tmp_path):
+    write_gallery(dataset, tmp_path / "all.html", per_cell=100)
+    text = (tmp_path / "all.html").read_text(encoding="utf-8")
+    pictures = embedded(text, "pictures")
+    items = embedded(text, "data")["items"]
+    assert len(pictures) == len(set(pictures))
+    assert len(pictures) < sum(len(item["images"]) for item in items)
+    assert {number for item in items for number in item["images"]} == set(range(len(pictures)))
+    assert text.count(pictures[0]) == 1
+
+
+def test_only_needed_row_groups_are_read(dataset, tmp_path, monkeypatch):
+    read = []
+    original = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda self, group: read.append(group) or original(self, group)
+    )
+    write_gallery(dataset, tmp_path / "page.html", per_cell=1)
+    assert len(read) == 5  # one a file, though the largest has nine
+
+
+def test_progress_is_told(dataset, tmp_path):
+    calls = []
+    write_gallery(dataset, tmp_path / "page.html", progress=lambda *call: calls.append(call))
+    assert calls[0] == ("gallery", 0, 5)
+    assert calls[-1] == ("gallery", 5, 5)
+
+
+def test_a_folder_without_data_set_is_told(tmp_path):
+    with pytest.raises(DatasetNotFoundError, match=r"no MIS-Ground data set here.*mis-ground build"):
+        write_gallery(tmp_path, tmp_path / "page.html")
+
+
+def test_a_broken_file_is_told_and_the_old_page_stays(tmp_path):
+    folder = write(tmp_path / "set", [row(1)])
+    (folder / "data" / "ct_axial" / "directional_label.parquet").write_bytes(b"PAR1 and then nothing")
+    out = tmp_path / "page.html"
+    out.write_text("the old page")
+    with pytest.raises(BuildError, match=r"cannot be read.*directional_label\.parquet"):
+        write_gallery(folder, out)
+    assert out.read_text() == "the old page"
+    assert sorted(os.listdir(tmp_path)) == ["page.html", "set"]
+
+
+def test_a_table_of_something_else_is_told(tmp_path):
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "data" / "x.parquet")
+    with pytest.raises(BuildError, match=r"lacks columns that every row has.*answer"):
+        write_gallery(tmp_path, tmp_path / "page.html")
+
+
+def test_a_folder_in_the_way_is_told(dataset, tmp_path):
+    with pytest.raises(BuildError, match="is a folder"):
+        write_gallery(dataset, tmp_path)
+
+
+# --- in the browser --------------------------------------------------------------------------------------------------
+
+
+def test_pictures_decode_and_say_what_they_are(opened):
+    assert len(shown(opened)) == 9
+    opened.evaluate(
+        "(async () => { for (const image of document.querySelectorAll('article img')) {"
+        " image.scrollIntoView(); for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame); } })()"
+    )
+    opened.wait_for(
+        "[...document.querySelectorAll('article img')].every((image) => image.complete && image.naturalWidth === 64)"
+    )
+    alternatives = opened.evaluate("[...document.querySelectorAll('article img')].map((image) => image.alt)")
+    assert len(alternatives) == 11
+    assert "axial CT slice in radiological convention; a box marks each structure asked about" in alternatives
+    assert any("picture 3 of 3" in text for text in alternatives)
+
+
+def test_pictures_far_below_wait(browser, dataset, tmp_path):
+    write_gallery(dataset, tmp_path / "all.html", per_cell=100)
+    browser.open(tmp_path / "all.html")
+    loaded = "[...document.querySelectorAll('article img')].filter((image) => image.src).length"
+    browser.wait_for(f"{loaded} > 0")
+    assert browser.evaluate(loaded) < 30
+
+
+def test_answer_is_hidden_until_asked_for(opened):
+    visible = "document.querySelector('#example-{0} dl').checkVisibility()"
+    identity = shown(opened)[0].removeprefix("example-")
+    assert not opened.evaluate(visible.format(identity))
+    assert opened.evaluate("document.querySelectorAll('.open').length") == 0
+    click(opened, f"#example-{identity} .reveal")
+    assert opened.evaluate(visible.format(identity))
+    item = opened.evaluate(f"data.items.find((item) => item.id === '{identity}')")
+    style = f"getComputedStyle(document.querySelectorAll('#example-{identity} .options li')[{{}}]).fontWeight"
+    assert opened.evaluate(style.format(item["answer_index"])) == "600"
+    assert opened.evaluate(style.format(1 - item["answer_index"])) == "400"
+    fields = opened.evaluate(f"document.querySelector('#example-{identity} dl').innerText")
+    for text in (item["answer"], "CC-BY-4.0", "sample", "soft tissue W400 L40", item["subject"], "liver, spleen"):
+        assert text in fields
+    click(opened, f"#example-{identity} .reveal")
+    assert not opened.evaluate(visible.format(identity))
+
+
+def test_all_answers_at_once(opened):
+    click(opened, "#answers")
+    assert opened.evaluate("document.querySelectorAll('article.open').length") == 9
+    assert "answers=1" in opened.evaluate("location.hash")
+    click(opened, "#answers")
+    assert opened.evaluate("document.querySelectorAll('article.open').length") == 0
+
+
+def test_answer_outlines_the_structures_of_a_clean_picture(opened):
+    click(opened, "#answers")
+    opened.wait_for("document.querySelectorAll('article svg').length === 4")
+    assert opened.evaluate(
+        "[...document.querySelectorAll('article')].every((card) => !!card.querySelector('svg')"
+        " === ['none', 'text_box'].includes(data.items.find((item) => card.id === `example-${item.id}`).prompt))"
+    )
+    first = opened.evaluate(
+        "['x', 'y', 'width', 'height', 'stroke'].map((name) => document.querySelector('svg rect').getAttribute(name))"
+    )
+    assert first == ["4", "8", "16", "22", f"rgb({','.join(map(str, MARKER_COLOURS['A']))})"]
+    # The outline lies on the picture, pixel for pixel.
+    places = opened.evaluate(
+        "[document.querySelector('svg'), document.querySelector('svg').parentElement.querySelector('img')]"
+        ".map((part) => { const box = part.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })"
+    )
+    assert places[0] == pytest.approx(places[1], abs=1)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_filter_by_each_factor(opened, factor):
+    values = opened.evaluate(f"data.factors.{factor}")
+    everything = opened.evaluate("data.items")
+    for number, value in enumerate(values):
+        box = f"#factors input[name={factor}]:nth-of-type(1)"
+        count = opened.evaluate(
+            f"document.querySelectorAll('#factors input[name={factor}]')[{number}].nextSibling.nextSibling.textContent"
+        )
+        click_nth = f"document.querySelectorAll('#factors input[name={factor}]')[{number}].click()"
+        assert opened.evaluate(f"!!document.querySelector({json.dumps(box)})")
+        opened.evaluate(click_nth)
+        expected = [f"example-{item['id']}" for item in everything if item[factor] == value]
+        assert shown(opened) == expected
+        assert int(count) == len(expected) > 0
+        opened.evaluate(click_nth)
+    assert len(shown(opened)) == 9
+
+
+def test_filters_join_and_count_each_other(opened):
+    click(opened, "#factors input[value=box]")
+    click(opened, "#factors input[value=none]")
+    assert len(shown(opened)) == 5  # two values of one factor: either
+    click(opened, "#factors input[value=sagittal]")
+    assert len(shown(opened)) == 1  # two factors: both
+    counts = opened.evaluate("[...boxes.plane].map(([value, { count }]) => [value, Number(count.textContent)])")
+    assert counts == [["axial", 2], ["coronal", 2], ["sagittal", 1]]
+    assert opened.evaluate("document.getElementById('count').textContent") == "1 of 9 examples"
+    click(opened, "#factors input[value=mri]")
+    assert shown(opened) == []
+    assert opened.evaluate("document.getElementById('empty').checkVisibility()")
+    click(opened, "#clear")
+    assert len(shown(opened)) == 9
+
+
+def test_search_finds_words_in_any_order(opened):
+    opened.evaluate("byId('search').value = 'KIDNEY which'; byId('search').dispatchEvent(new Event('input'))")
+    assert len(shown(opened)) == 2
+    opened.evaluate("byId('search').value = 'id0062'; byId('search').dispatchEvent(new Event('input'))")
+    assert shown(opened) == ["example-id0062"]
+
+
+def test_filters_stand_in_the_address(opened, page):
+    click(opened, "#factors input[value=box]")
+    click(opened, "#factors input[value=sagittal]")
+    opened.evaluate("byId('search').value = 'question 62'; byId('search').dispatchEvent(new Event('input'))")
+    fragment = opened.evaluate("location.hash").removeprefix("#")
+    assert fragment == "plane=sagittal&prompt=box&q=question+62"
+    opened.requests.clear()
+    opened.open(page, fragment)
+    opened.requests[:] = [each.split("#")[0] for each in opened.requests if each.startswith("file")]
+    assert shown(opened) == ["example-id0062"]
+    assert opened.evaluate("byId('search').value") == "question 62"
+    assert opened.evaluate("boxes.prompt.get('box').box.checked && !boxes.prompt.get('mask').box.checked")
+    opened.evaluate("location.hash = '#source=my+clinic&source=nowhere&nonsense=1'")
+    opened.wait_for("document.getElementById('count').textContent === '2 of 9 examples'")
+
+
+def test_hostile_text_is_shown_as_text(opened):
+    click(opened, "#answers")
+    texts = opened.evaluate(
+        "[...document.querySelectorAll('#example-id0060 .question, #example-id0060 .options li, dd')]"
+        ".map((part) => part.textContent)"
+    )
+    assert texts.count(HOSTILE) >= 3
+    assert opened.evaluate("document.querySelectorAll('main script, main img[src=x]').length") == 0
+    assert opened.evaluate("document.querySelector('h1').textContent") == "mis-ground <b>"
+    assert opened.evaluate("document.title") == "mis-ground <b>: examples"
+
+
+def test_nothing_but_the_pages_own_script_may_run(browser, page, tmp_path):
+    text = page.read_text(encoding="utf-8")
+    other = tmp_path / "injected.html"
+    other.write_text(text.replace("</body>", "<script>window.hacked = 1</script></body>"), encoding="utf-8")
+    browser.open(other)
+    assert browser.evaluate("window.hacked") is None
+    assert len(shown(browser)) == 9
+
+
+def test_pictures_enlarge(opened):
+    click(opened, "article .picture")
+    assert opened.evaluate("byId('large').open")
+    opened.wait_for("byId('enlarged').naturalWidth === 64 && byId('enlarged').width > 300")
+    click(opened, "#close")
+    assert not opened.evaluate("byId('large').open")
+
+
+def test_keys_alone_are_enough(opened):
+    opened.press("/", code="Slash", text="/")
+    assert opened.evaluate("document.activeElement.id") == "search"
+    assert opened.evaluate("byId('search').value") == ""
+    reached = set()
+    for _ in range(60):
+        opened.press("Tab")
+        reached.add(
+            opened.evaluate(
+                "document.activeElement.className || document.activeElement.id || document.activeElement.name"
+            )
+        )
+        if "reveal" in reached:
+            break
+    assert {"answers", "clear", "modality", "source", "picture", "reveal"} <= reached
+    opened.press("Enter", text="\r")
+    assert opened.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
+
+
+@pytest.mark.parametrize("width", [360, 800, 1600])
+def test_page_fits_any_width(opened, width):
+    opened.send("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+    click(opened, "#answers")
+    try:
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        assert opened.evaluate("document.querySelector('article').getBoundingClientRect().width") >= 300
+    finally:
+        opened.send("Emulation.clearDeviceMetricsOverride")
+
+
+def contrast(browser, selector):
+    """Contrast ratio of an element's text on the page's or its card's background."""
+    colours = browser.evaluate(
+        f"""(() => {{
+        let element = document.querySelector({json.dumps(selector)});
+        const text = getComputedStyle(element).color;
+        while (getComputedStyle(element).backgroundColor === 'rgba(0, 0, 0, 0)') element = element.parentElement;
+        return [text, getComputedStyle(element).backgroundColor];
+        }})()"""
+    )
+    luminance = []
+    for colour in colours:
+        linear = np.array([int(part) for part in re.findall(r"\d+", colour)[:3]]) / 255
+        linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
+        luminance.append(float(linear @ [0.2126, 0.7152, 0.0722]))
+    return (max(luminance) + 0.05) / (min(luminance) + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_light_and_dark(opened, scheme):
+    opened.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    click(opened, "#answers")
+    background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(re.findall(r"\d+", background)[0]) > 128) == (scheme == "light")
+    for selector in (".question", ".chips li", ".options li.right", "dt", "dd", "legend", "#count", "#about", "output"):
+        assert contrast(opened, selector) >= 4.5, selector

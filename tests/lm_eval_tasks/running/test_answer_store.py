@@ -1,0 +1,489 @@
+"""Kept answers: what finds them again, and that no kill loses or repeats one."""
+
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from PIL import Image
+
+from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.report.runs import read_runs
+from lm_eval_tasks.running import answer_store as resume
+from lm_eval_tasks.running import evaluate
+from tests.helpers.harness_files import only_our_tasks
+from tests.helpers.tiny_dataset import write_dataset
+
+
+class Request:
+    """What is read of the harness's requests."""
+
+    def __init__(self, prompt, pictures=(), task="mis_ground_x", **generation):
+        self.arguments = (prompt, generation, {"visual": list(pictures)}) if pictures else (prompt, generation)
+        self.task_name = task
+
+    @property
+    def args(self):
+        return self.arguments
+
+
+def grey(level):
+    return Image.new("RGB", (4, 4), (level, level, level))
+
+
+def keys(*requests, run="run", version=1):
+    return resume.request_keys(requests, run, lambda task: version)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_made_of_all_that_decides_an_answer():
+    base = keys(Request("p", [grey(1)], temperature=0))[0]
+    assert base == keys(Request("p", [grey(1)], temperature=0))[0]
+    others = [
+        keys(Request("q", [grey(1)], temperature=0)),
+        keys(Request("p", [grey(2)], temperature=0)),
+        keys(Request("p", [grey(1), grey(1)], temperature=0)),
+        keys(Request("p", temperature=0)),
+        keys(Request("p", [grey(1)], temperature=1)),
+        keys(Request("p", [grey(1)], temperature=0), run="other"),
+        keys(Request("p", [grey(1)], temperature=0), version=2),
+    ]
+    assert len({base, *(each for (each,) in others)}) == 8
+    # Not where the question stands, nor its task's name.
+    assert keys(Request("x"), Request("p", [grey(1)], task="other", temperature=0))[1] == base
+
+
+def test_equal_requests_are_told_apart_by_their_order():
+    one, two, three = keys(Request("p"), Request("p"), Request("p"))
+    assert len({one, two, three}) == 3
+    assert [one, two, three] == keys(Request("p"), Request("p"), Request("p"))
+
+
+def test_a_picture_of_the_data_set_counts_by_its_stored_bytes():
+    from io import BytesIO
+
+    from lm_eval_tasks.mis_ground.utils import Picture
+
+    stream = BytesIO()
+    grey(7).save(stream, "PNG")
+    assert resume.picture_hash(Picture(stream.getvalue)) == hashlib.sha256(stream.getvalue()).hexdigest()
+
+
+def test_a_model_is_its_arguments_revision_and_files(tmp_path):
+    class Model:
+        def __init__(self, sha="a"):
+            self.sha = sha
+
+        def get_model_info(self):
+            return {"model_sha": self.sha, "semsam_k": 16}
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"1")
+    arguments = {"pretrained": str(folder)}
+
+    def identity(*changes):
+        name, given, model = changes or ("hf", arguments, Model())
+        return resume.digest(resume.model_identity(name, given, model))
+
+    base = identity()
+    assert base == identity()
+    others = {
+        identity("vllm", arguments, Model()),
+        identity("hf", {**arguments, "semsam_k": 8}, Model()),
+        identity("hf", arguments, Model("b")),
+        identity("hf", arguments, object()),
+    }
+    (folder / "weights").write_bytes(b"12")
+    others.add(identity())
+    assert len(others | {base}) == 6
+
+
+@pytest.mark.parametrize(
+    ("batch", "concurrent", "size"),
+    [(1, 1, 8), (3, 1, 9), (16, 1, 16), ("4", 1, 8), ("auto", 1, 256), (1, 32, 32), (None, 1, 256)],
+)
+def test_chunks_are_whole_batches(batch, concurrent, size):
+    class Model:
+        batch_size = batch
+        _concurrent = concurrent
+
+    assert resume.chunk_size(Model()) == size
+
+
+def test_chunk_of_a_model_that_does_not_tell_its_batch():
+    class Model:
+        @property
+        def batch_size(self):
+            raise NotImplementedError
+
+    assert resume.chunk_size(Model()) == 256
+    assert resume.chunk_size(object()) == 256
+
+
+# --- the store -------------------------------------------------------------------------------------------------------
+
+
+def test_answers_are_found_again_with_what_lay_beside_them(tmp_path):
+    store = resume.AnswerStore(tmp_path / "new" / "folder")
+    stored = {
+        f"k{n}": resume.Stored(f"answer {n} \u2028 ü", {"semsam_plain": [str(n)]} if n % 2 else {}) for n in range(1200)
+    }
+    store.add("run", stored)
+    store.add("run", {"k0": resume.Stored("another", {})})  # the first answer counts
+    store.close()
+    again = resume.AnswerStore(tmp_path / "new" / "folder")
+    assert len(again) == 1200
+    assert again.find([*stored, "unknown"]) == stored
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path):
+    store = resume.AnswerStore(tmp_path)
+    with pytest.raises((MISGroundError, TypeError)):
+        store.add("run", {"a": resume.Stored("x", {}), "b": resume.Stored("y", {"z": object()})})
+    assert store.find(["a", "b"]) == {}
+
+
+def test_two_processes_may_use_one_folder(tmp_path):
+    one, other = resume.AnswerStore(tmp_path), resume.AnswerStore(tmp_path)
+    one.add("run", {"a": resume.Stored("x", {})})
+    other.add("run", {"b": resume.Stored("y", {})})
+    assert one.find(["a", "b"]).keys() == {"a", "b"}
+
+
+def test_a_damaged_file_and_another_format_are_told(tmp_path):
+    (tmp_path / resume.FILE).write_bytes(b"this is no database, " * 100)
+    with pytest.raises(MISGroundError, match=r"cannot be used.*answers\.sqlite.*--resume"):
+        resume.AnswerStore(tmp_path)
+    store = resume.AnswerStore(tmp_path / "other")
+    store.set_note("format", "99")
+    store.close()
+    with pytest.raises(MISGroundError, match="another version"):
+        resume.AnswerStore(tmp_path / "other")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MISGroundError, match="cannot be used"):
+        resume.AnswerStore(tmp_path / "file")
+
+
+def test_nothing_secret_is_written(tmp_path):
+    """Arguments of a model may hold a key."""
+    run = resume.digest(resume.model_identity("local-chat", {"api_key": "s3cret"}, object()))
+    store = resume.AnswerStore(tmp_path)
+    store.add(run, {"a": resume.Stored("x", {})})
+    store.close()
+    assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+# --- answering -------------------------------------------------------------------------------------------------------
+
+
+def ask_of(log):
+    def ask(requests):
+        log.append([request.args[0] for request in requests])
+        for request in requests:
+            prompt, settings, *rest = request.args
+            request.arguments = (prompt, {**settings, "beside": prompt[::-1]}, *rest)
+        return [f"re: {request.args[0]}" for request in requests]
+
+    return ask
+
+
+def test_only_what_is_missing_is_asked_and_in_the_same_chunks(tmp_path):
+    prompts = [f"{'long ' * (n % 5)}question {n}" for n in range(30)]
+    store = resume.AnswerStore(tmp_path)
+
+    def run(some, log):
+        requests = [Request(prompt) for prompt in some]
+        answers = resume.answer_all(requests, keys(*requests), ask_of(log), store, "run", 8)
+        return answers, [request.args[1] for request in requests]
+
+    whole = []
+    reference, beside = run(prompts, whole)
+    assert reference == [f"re: {prompt}" for prompt in prompts]
+    assert [len(chunk) for chunk in whole] == [8, 8, 8, 6]
+    lengths = [len(prompt) for chunk in whole for prompt in chunk]
+    assert lengths == sorted(lengths, reverse=True)
+    nothing = []
+    assert run(prompts, nothing) == (reference, beside)
+    assert nothing == []
+    # Some answers are lost: only their chunks are asked, and of these only what is missing.
+    base = sqlite3.connect(store.path)
+    lost = keys(*(Request(prompt) for prompt in whole[2]))
+    base.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in lost])
+    base.commit()
+    base.close()
+    again = []
+    assert run(prompts, again) == (reference, beside)
+    assert again == [whole[2]]
+
+
+def test_what_is_no_answer_is_handed_on_and_asked_again(tmp_path):
+    store = resume.AnswerStore(tmp_path)
+    requests = [Request("a"), Request("b")]
+    found = resume.answer_all(requests, keys(*requests), lambda some: ["fine", None], store, "run", 8)
+    assert found == ["fine", None]
+    log = []
+    resume.answer_all([Request("a"), Request("b")], keys(*requests), ask_of(log), store, "run", 8)
+    assert log == [["b"]]
+
+
+def test_sampled_answers_do_not_depend_on_where_the_run_was_broken(tmp_path):
+    import torch
+
+    requests = [Request(f"q{n}", do_sample=True) for n in range(20)]
+
+    def draw(some):
+        return [str(torch.rand(()).item()) for _ in some]
+
+    def run(folder, ask):
+        torch.manual_seed(5)
+        return resume.answer_all(requests, keys(*requests), ask, resume.AnswerStore(folder), "run", 8)
+
+    reference = run(tmp_path / "whole", draw)
+    calls = []
+
+    def interrupted(some):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return draw(some)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", interrupted)
+    assert run(tmp_path / "broken", draw) == reference
+    assert len(set(reference)) == 20
+
+
+def test_progress_counts_what_was_known(tmp_path):
+    store, seen = resume.AnswerStore(tmp_path), []
+    requests = [Request(f"q{n}") for n in range(8)]
+    resume.answer_all(requests, keys(*requests), ask_of([]), store, "run", 8)
+    requests = [Request(f"q{n}") for n in range(20)]
+    resume.answer_all(
+        requests,
+        keys(*requests),
+        ask_of([]),
+        store,
+        "run",
+        8,
+        report=lambda p: seen.append((p.known, p.asked, p.total)),
+    )
+    assert seen[0] == (8, 0, 20)
+    assert seen[-1] == (8, 12, 20)
+
+
+# --- kill -9 ---------------------------------------------------------------------------------------------------------
+
+SLOW = """
+import json, os, sys, time
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {root!r}]
+from lm_eval_tasks.running import answer_store as resume
+from test_request import Request
+
+log = open({log!r}, "a")
+
+def ask(requests):
+    answers = []
+    for request in requests:
+        time.sleep(0.004)
+        log.write(request.args[0] + "\\n")
+        log.flush()
+        answers.append("re: " + request.args[0])
+    return answers
+
+requests = [Request("question %d" % n) for n in range(240)]
+keys = resume.request_keys(requests, "run", lambda task: 1)
+answers = resume.answer_all(requests, keys, ask, resume.AnswerStore(Path({folder!r})), "run", 8)
+Path({out!r}).write_text(json.dumps(answers))
+"""
+
+
+def test_kill_minus_nine_at_any_moment(tmp_path):
+    """Killed again and again at moments that have nothing to do with its chunks, the run ends as an unbroken one."""
+    (tmp_path / "test_request.py").write_text(
+        "class Request:\n    task_name = 'x'\n    def __init__(self, p):\n        self.args = (p, {})\n"
+    )
+    log, out = tmp_path / "log", tmp_path / "out"
+    script = SLOW.format(
+        tests=str(tmp_path),
+        root=str(Path(resume.__file__).parents[2]),
+        log=str(log),
+        folder=str(tmp_path / "kept"),
+        out=str(out),
+    )
+    log.touch()
+    kills = 0
+    for wait in (17, 30, 41, 66, 93):
+        process = subprocess.Popen([sys.executable, "-c", script])
+        before = log.read_text().count("\n")
+        while process.poll() is None and log.read_text().count("\n") < before + wait:
+            time.sleep(0.001)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        stored = sqlite3.connect(tmp_path / "kept" / resume.FILE).execute("SELECT count(*) FROM answers").fetchone()[0]
+        assert stored % 8 == 0  # whole chunks
+    assert kills >= 4
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert json.loads(out.read_text()) == [f"re: question {n}" for n in range(240)]
+    asked = Counter(log.read_text().split("\n")[:-1])
+    # Only what was in the hands of the model when it was killed is asked again: less than a chunk a kill.
+    assert set(asked) == {f"question {n}" for n in range(240)}
+    assert sum(asked.values()) - 240 <= 8 * kills
+
+
+# --- through the harness ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def looking():
+    """A model whose answer depends on the picture and the prompt, and that notes what it is asked."""
+    from lm_eval.api.registry import register_model
+
+    from lm_eval_tasks.running.baselines import ConstantAnswer
+
+    @register_model("looking-model")
+    class Looking(ConstantAnswer):
+        asked: ClassVar[list] = []
+        stop_after = None
+        batch_size = 4
+
+        def __init__(self, log=None, pause=0.0, **_):
+            super().__init__()
+            self.log, self.pause = log, float(pause)
+
+        def get_model_info(self):
+            return {"seed": 1}
+
+        def generate_until(self, requests, disable_tqdm=False):
+            answers = []
+            for request in requests:
+                pictures = [resume.picture_hash(picture) for picture in request.args[2]["visual"]]
+                if self.stop_after is not None and len(self.asked) >= self.stop_after:
+                    raise KeyboardInterrupt
+                self.asked.append((request.args[0], *pictures))
+                if self.log:
+                    with open(self.log, "a") as file:
+                        file.write(json.dumps([request.args[0], *pictures]) + "\n")
+                    time.sleep(self.pause)
+                options = request.doc["options"]
+                number = int(hashlib.sha256(repr((request.args[0], pictures)).encode()).hexdigest(), 16)
+                answers.append(options[number % len(options)])
+            return answers
+
+    return Looking
+
+
+TASKS = "mis_ground_ct_axial_directional_box,mis_ground_ct_axial_directional_mask,mis_ground_ct_coronal_relational_none"
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    """Rows of which some have the same question and another picture."""
+    folder = tmp_path_factory.mktemp("resume")
+
+    def change(row):
+        return row | {"question": f"By {row['prompt']}, is A right or left of B?\nOptions: right; left"}
+
+    return write_dataset(folder / "ground", rows_per_cell=20, modalities=("ct",), change=change)
+
+
+def arguments(ground, out, *more):
+    return [
+        *("--model", "looking-model", "--tasks", TASKS, "--log_samples", "--output_path", str(out)),
+        *("--metadata", json.dumps({"dataset": str(ground)}), *more),
+    ]
+
+
+def answers_of(out):
+    (run,) = read_runs([str(out)]).runs
+    return run.answers
+
+
+def test_a_broken_run_goes_on_and_equals_an_unbroken_one(looking, ground, tmp_path, monkeypatch, capfd):
+    only_our_tasks(monkeypatch)
+    looking.asked, looking.stop_after = [], None
+    assert evaluate.main(arguments(ground, tmp_path / "plain")) == 0
+    whole = list(looking.asked)
+    assert len(whole) == len(set(whole)) == 60
+    looking.asked, looking.stop_after = [], 29
+    kept = ["--resume", str(tmp_path / "kept")]
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main(arguments(ground, tmp_path / "broken", *kept))
+    first = list(looking.asked)
+    looking.asked, looking.stop_after = [], None
+    assert evaluate.main(arguments(ground, tmp_path / "broken", *kept)) == 0
+    second = list(looking.asked)
+    assert Counter(first + second) - Counter(whole) == Counter(first[24:])  # in hand when the run was stopped
+    assert set(first[:24]).isdisjoint(second)
+    assert answers_of(tmp_path / "broken") == answers_of(tmp_path / "plain")
+    printed = capfd.readouterr().err
+    assert "60 questions, 24 answered before, 60 pictures, 3 task(s)" in printed
+    assert "24 of them kept from before" in printed
+    looking.asked = []
+    assert evaluate.main(arguments(ground, tmp_path / "again", f"--resume={tmp_path / 'kept'}")) == 0
+    assert looking.asked == []
+    assert answers_of(tmp_path / "again") == answers_of(tmp_path / "plain")
+    # Other settings are other answers.
+    assert evaluate.main(arguments(ground, tmp_path / "other", *kept, "--gen_kwargs", "max_gen_toks=9")) == 0
+    assert len(looking.asked) == 60
+
+
+def test_a_run_killed_in_the_harness_goes_on(looking, ground, tmp_path, monkeypatch):
+    only_our_tasks(monkeypatch)
+    looking.asked, looking.stop_after = [], None
+    log = tmp_path / "log"
+    log.touch()
+    given = arguments(ground, tmp_path / "out", "--resume", str(tmp_path / "kept"))
+    given += ["--model_args", f"log={log},pause=0.02"]
+    child = os.fork()
+    if child == 0:
+        try:
+            evaluate.main(given)
+        finally:
+            os._exit(1)
+    end = time.monotonic() + 120
+    while log.read_text().count("\n") < 25 and time.monotonic() < end:
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    first = log.read_text().split("\n")[:-1]
+    assert 25 <= len(first) < 60
+    assert evaluate.main(given) == 0
+    lines = Counter(log.read_text().split("\n")[:-1])
+    assert len(lines) == 60
+    assert sum(lines.values()) - 60 <= 8
+    assert len(answers_of(tmp_path / "out")) == 60
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--resume"], "needs a folder"),
+        (["--resume", "x", "--use_cache", "y"], "both keep answers"),
+        (["--resume=x", "-c", "y"], "both keep answers"),
+    ],
+)
+def test_options_that_do_not_go_are_told(given, message):
+    with pytest.raises(MISGroundError, match=message):
+        evaluate.own_options(["--model", "hf", *given])
+
+
+def test_own_options_are_taken_out():
+    options, rest = evaluate.own_options(["--model", "hf", "--resume", "x", "--strict", "--tasks", "a", "--res", "b"])
+    assert (str(options.resume), options.strict) == ("x", True)
+    assert rest == ["--model", "hf", "--tasks", "a", "--res", "b"]
+    options, rest = evaluate.own_options(["ls", "tasks"])
+    assert (options.resume, options.strict, rest) == (None, False, ["ls", "tasks"])
