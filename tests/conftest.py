@@ -11,6 +11,7 @@ from hypothesis import settings
 _CACHE = tempfile.TemporaryDirectory(prefix="mis-ground-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_CACHE"] = _CACHE.name
+os.environ["MIS_GROUND_PSEUDONYMS"] = f"{_CACHE.name}/pseudonyms.json"
 
 # Workers share the cores: more threads each would only wait for each other. Read when torch is imported.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -13,11 +13,12 @@ from dataset_builder.files.object_storage import is_remote, put_bytes
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """A file to write to, which replaces ``path`` once it is whole and on the disk; on an error it is removed.
 
     Args:
         path: of a local file; its folder is made if it is missing.
+        mode: who may read and write it, as ``chmod`` takes it; until it is whole only its owner may.
 
     Raises:
         OSError: names ``path``.
@@ -29,20 +30,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """Write a file, text as UTF-8, that is either whole or as it was before; it may be in object storage."""
     data = content.encode() if isinstance(content, str) else content
     if is_remote(path):
         put_bytes(path, data)
         return
-    with replacing(path) as file:
+    with replacing(path, mode) as file:
         file.write(data)
 
 
