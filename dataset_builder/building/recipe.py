@@ -27,7 +27,7 @@ from dataset_builder.dataset.croissant import CROISSANT_NAME, croissant_text
 from dataset_builder.dataset.manifest import RECORD_NAME, BuildNote, Record, is_slices, read_record, record_to_text
 from dataset_builder.dataset.parquet import writer_options
 from dataset_builder.dataset.summary import content_version, file_hashes, note_split
-from dataset_builder.hub.errors import in_plain_words
+from dataset_builder.files.hub_errors import in_plain_words
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case, Source, SourceOf

@@ -2,7 +2,9 @@
 
 ``reading`` goes through the files, ``schema`` and ``rows`` check rows by themselves and against each other,
 ``pictures`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``balance``, ``priors`` and
-``leakage`` test what could be had without looking, ``report`` and ``terminal`` tell it.
+``leakage`` test what could be had without looking, ``report`` and ``terminal`` show it.
+
+May import ``building`` and the rooms before it; not ``gallery`` or ``hub``.
 """
 
 from collections.abc import Callable

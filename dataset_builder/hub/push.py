@@ -22,7 +22,7 @@ from dataset_builder.core.factors import INPUT_CONFIGS
 from dataset_builder.dataset.card import CARD_NAME
 from dataset_builder.dataset.licences import licence
 from dataset_builder.dataset.manifest import RECORD_NAME, BuildNote, Record, audit_of, read_record, record_from_text
-from dataset_builder.hub.errors import in_plain_words, patiently, refined
+from dataset_builder.files.hub_errors import in_plain_words, patiently, refined
 from dataset_builder.hub.plan import (
     QUARANTINE_NAME,
     Plan,

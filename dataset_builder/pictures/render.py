@@ -23,7 +23,7 @@ import yaml
 from dataset_builder.core.factors import DRAWN_PROMPTS, Convention, Prompt, View
 from dataset_builder.imaging.geometry import DisplayTransform
 from dataset_builder.pictures.letters import LETTERS, Mark, Rectangle, Strokes, glyph, leader, place_letters
-from dataset_builder.questions.facts import placements
+from dataset_builder.pictures.placement import placements
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure, structures
 

@@ -17,8 +17,9 @@ from dataset_builder.core.factors import (
     View,
 )
 from dataset_builder.core.settings import Settings, digest
+from dataset_builder.pictures.placement import placements
 from dataset_builder.pictures.render import Window, choose_window
-from dataset_builder.questions.facts import Fact, placements
+from dataset_builder.questions.facts import Fact
 from dataset_builder.questions.sampling import Unit
 from dataset_builder.questions.wording import (
     context,

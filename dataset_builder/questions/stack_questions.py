@@ -8,8 +8,9 @@ import numpy as np
 
 from dataset_builder.core.settings import Settings, digest
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS
+from dataset_builder.pictures.placement import Placement, placements
 from dataset_builder.pictures.render import choose_window
-from dataset_builder.questions.facts import Fact, Placement, placements
+from dataset_builder.questions.facts import Fact
 from dataset_builder.questions.sampling import Unit
 from dataset_builder.questions.slice_questions import Names, Question, choose_template, join, members_of
 from dataset_builder.questions.wording import (

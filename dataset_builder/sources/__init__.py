@@ -1,4 +1,7 @@
-"""Sources of labelled volumes, an adapter a module; ``open_source`` makes one from what ``--source`` was given."""
+"""Where labelled volumes come from, an adapter a file; ``open_source`` makes one from what ``--source`` was given.
+
+May import ``core``, ``files``, ``vocabulary`` and ``imaging``.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -569,7 +569,7 @@ def client(hub: LoopbackHub, monkeypatch: Any, token: str | None = TOKEN) -> HfA
     """A client of this Hub in this process, which reaches no other host and does not wait between tries."""
     from huggingface_hub import constants, utils
 
-    from dataset_builder.hub import errors as hub_errors
+    from dataset_builder.files import hub_errors
 
     for name, value in {
         "HF_HUB_OFFLINE": False,

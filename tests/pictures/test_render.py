@@ -15,6 +15,7 @@ from dataset_builder.core.factors import CONVENTIONS, DRAWN_PROMPTS, PLANES
 from dataset_builder.imaging.volume import read_volume
 from dataset_builder.pictures import render
 from dataset_builder.pictures.letters import Mark, Strokes
+from dataset_builder.pictures.placement import placements
 from dataset_builder.pictures.render import (
     LETTER_COLOURS,
     MARKER_COLOURS,
@@ -24,7 +25,6 @@ from dataset_builder.pictures.render import (
     draw_markers,
     encode_png,
 )
-from dataset_builder.questions.facts import placements
 from dataset_builder.slices.selection import SliceRecord, cut
 
 SOFT = Window("soft tissue", -160, 240)

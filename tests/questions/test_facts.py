@@ -15,7 +15,8 @@ from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import CONVENTIONS
 from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, IN_PLANE_AXES, PLANE_AXIS, DisplayTransform
-from dataset_builder.questions.facts import find_facts, placements
+from dataset_builder.pictures.placement import placements
+from dataset_builder.questions.facts import find_facts
 from dataset_builder.questions.facts.anatomical import series, tell_apart
 from dataset_builder.questions.facts.directional import directional_facts
 from dataset_builder.questions.facts.relational import relational_facts

@@ -1,8 +1,7 @@
 """Facts: what is true of a slice and clear enough to be asked.
 
 ``fact`` says what a fact is and how clear it must be, ``scene`` measures a slice, ``anatomical``, ``directional`` and
-``relational`` find the facts of each terminology, ``stack`` those of several slices, ``placement`` says where a
-structure is in a picture.
+``relational`` find the facts of each terminology, ``stack`` those of several slices.
 """
 
 from collections.abc import Mapping
@@ -11,14 +10,13 @@ from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.questions.facts.anatomical import anatomical_facts
 from dataset_builder.questions.facts.directional import directional_facts
 from dataset_builder.questions.facts.fact import Fact, Kind
-from dataset_builder.questions.facts.placement import Placement, placements
 from dataset_builder.questions.facts.relational import relational_facts
 from dataset_builder.questions.facts.scene import Scene
 from dataset_builder.questions.facts.stack import find_stack_facts
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure
 
-__all__ = ["Fact", "Kind", "Placement", "find_facts", "find_stack_facts", "placements"]
+__all__ = ["Fact", "Kind", "find_facts", "find_stack_facts"]
 
 
 def find_facts(

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from dataset_builder.core.factors import Terminology
 from dataset_builder.core.hashing import coin, digest
 from dataset_builder.core.settings import ClarityLimits
-from dataset_builder.files.memoize import remembered
-from dataset_builder.imaging.measurements import Floats, Measured, mask_distances, measure, present
+from dataset_builder.imaging.measurements import Floats, mask_distances
 from dataset_builder.questions.facts.fact import Fact, Kind
+from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure, structures
 
@@ -25,13 +25,6 @@ Item: TypeAlias = tuple[tuple[str, ...], str]
 
 ROUNDING_MM = 1e-6
 """Distances are products of indices and spacings; what equals a limit must not fail it by a rounding error."""
-
-
-@remembered
-def measured_structures(record: SliceRecord) -> tuple[tuple[int, ...], Measured]:
-    """Every structure that has a pixel in the slice: label values, ascending, and what was measured."""
-    values = tuple(int(value) for value in present(record.labels) if int(value) in record.names)
-    return values, measure(record.labels, record.spacing, values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS
 from dataset_builder.imaging.measurements import Floats
 from dataset_builder.questions.facts.fact import Fact, Kind
-from dataset_builder.questions.facts.scene import ROUNDING_MM, Truth, measured_structures
+from dataset_builder.questions.facts.scene import ROUNDING_MM, Truth
+from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure, structures
 

@@ -1,0 +1,1 @@
+"""Downloads: resumable HTTP, files out of packages of the package index, the public archives."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dataset_builder.core.settings import Settings
-from dataset_builder.questions.facts import placements
+from dataset_builder.pictures.placement import placements
 from dataset_builder.slices.store import store_volume
 from dataset_builder.sources import open_source
 from lm_eval_tasks.small_vlm import training

@@ -9,7 +9,7 @@ from scipy import ndimage
 from dataset_builder.core.factors import Convention, View
 from dataset_builder.files.memoize import remembered
 from dataset_builder.imaging.geometry import DisplayTransform
-from dataset_builder.questions.facts.scene import measured_structures
+from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
 
 
