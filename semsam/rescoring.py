@@ -8,19 +8,14 @@ embedding::
 
 Nothing here waits for the device, loops over rows or sorts the vocabulary. A call needs the memory of one float32 copy
 of the logits, its result included.
-
-Logits on the CPU go to :mod:`semsam.compiled` where numba is installed: the same rule without the cost of some thirty
-small steps, each of which torch prepares anew.
 """
 
 import dataclasses
 import functools
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -29,9 +24,6 @@ from semsam.errors import SettingsError, TablesError
 from semsam.selection import top_k
 from semsam.settings import Mode, Settings
 from semsam.tables import NeighbourTables
-
-if TYPE_CHECKING:
-    from semsam import compiled
 
 # So that a sum of nothing is -inf, and not NaN.
 _LOWEST = torch.finfo(torch.float32).min
@@ -80,11 +72,6 @@ class RowSettings:
             sample=column([row.mode == "sample" for row in rows], torch.bool, 1),
         )
 
-    def compiled(self, module: ModuleType) -> "compiled.Rows":
-        """The same for :mod:`semsam.compiled`; views."""
-        tensors = (self.top_m, self.top_p, self.k, self.strength, self.sample)
-        return module.Rows(*(tensor.view(-1).numpy() for tensor in tensors))
-
     def take(self, index: Tensor) -> Self:
         """The rows named by int64[N] ``index``, on its device and without waiting for it."""
         names = ("top_m", "top_p", "k", "strength", "sample")
@@ -121,11 +108,6 @@ def rescore(
     _check_fit(logits, tables, settings.k)
     if settings.strength == 0:
         return logits
-    if module := _compiled_for(logits, settings.top_m):
-        chosen = (settings.top_m, _threshold(settings.top_p), settings.k, settings.strength, settings.mode == "sample")
-        if logits.dtype == torch.float32:
-            return module.rescore(logits, tables, settings.top_m, module.for_all(*chosen))
-        return _rescore_half(module, logits, tables, settings.top_m, module.for_all(*chosen), chosen[-1])
     return _rescore(
         logits,
         tables.first(settings.k),
@@ -149,10 +131,6 @@ def rescore_rows(logits: Tensor, tables: NeighbourTables, rows: RowSettings) -> 
             f"There are settings of {len(rows.top_p)} rows for logits of {len(logits)}.",
             remedy="give a row that is decoded plainly the settings None.",
         )
-    if module := _compiled_for(logits, rows.most):
-        if logits.dtype == torch.float32:
-            return module.rescore(logits, tables, rows.most, rows.compiled(module))
-        return _rescore_half(module, logits, tables, rows.most, rows.compiled(module), rows.sample)
     return _rescore(
         logits,
         tables,
@@ -211,50 +189,6 @@ def _rescore(
         return torch.add(logits, blank, out=full).scatter_(1, ids, values)
     del full
     return torch.where(rescored, -torch.inf, logits).scatter_(1, ids, values)
-
-
-@torch.no_grad()
-def _rescore_half(
-    module: ModuleType,
-    logits: Tensor,
-    tables: NeighbourTables,
-    most: int,
-    settings: "compiled.Rows",
-    sample: bool | Tensor,
-) -> Tensor:
-    """As the compiled rule scores them in float32, in the logits' own type."""
-    ids, score, log_total = module.scores(
-        logits.to(torch.float32, memory_format=torch.contiguous_format), tables, most, settings
-    )
-    best = score.amax(-1, keepdim=True)
-    rescored = best > -torch.inf
-    blank = torch.where(rescored, -torch.inf, -0.0).to(logits.dtype)
-    values = _values(score, best, log_total, rescored, sample, blank)
-    values = torch.where(rescored, values, logits.gather(1, ids))
-    return torch.where(rescored, -torch.inf, logits).scatter_(1, ids, values)
-
-
-@functools.cache
-def _compiled() -> ModuleType | None:
-    """The compiled rule, if numba is there.
-
-    Not beside vLLM, unless that has loaded numba itself: as its engine for the CPU starts, it looks into all that is
-    imported, and stumbles over numba's llvmlite (vLLM 0.32, llvmlite 0.47).
-    """
-    if "vllm" in sys.modules and "numba" not in sys.modules:
-        return None
-    try:
-        from semsam import compiled
-    except ImportError:
-        return None
-    return compiled
-
-
-def _compiled_for(logits: Tensor, most: int) -> ModuleType | None:
-    if logits.device.type != "cpu" or torch.compiler.is_compiling():
-        return None
-    module = _compiled()
-    return module if module is not None and module.suits(logits, most) else None
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from dataset_builder.check.findings import Findings
 from dataset_builder.check.leakage import check_file_names, check_leakage, picture_sizes
 from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.places import check_places
-from dataset_builder.check.priors import Priors, check_priors, need_classifier
+from dataset_builder.check.priors import Priors, check_priors
 from dataset_builder.check.reading import Folder, check_files, read_items
 from dataset_builder.check.rows import Names, check_rows
 
@@ -66,9 +66,7 @@ def check_dataset(dataset: Path, progress: Progress = _silent) -> Audit:
 
     Raises:
         DatasetNotFoundError: if there is no data set.
-        MissingExtraError: if scikit-learn is not installed.
     """
-    need_classifier()
     findings = Findings()
     folder = Folder(dataset, findings)
     check_files(folder, findings)

@@ -24,7 +24,6 @@ import numpy.typing as npt
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, group
 from dataset_builder.check.statistics import Share, accuracy, holm
-from dataset_builder.core.errors import MISGroundError
 from dataset_builder.core.factors import DRAWN_PROMPTS
 
 LEVEL = 0.05
@@ -39,10 +38,6 @@ EPOCHS = 8
 
 GUESSERS = ("first", "longest", "constant", "text")
 Floats = npt.NDArray[np.float64]
-
-
-class MissingExtraError(MISGroundError):
-    """A package that only this command needs is not installed."""
 
 
 @dataclass(frozen=True)
@@ -81,21 +76,6 @@ class Priors:
     pooled: list[Prior]
     cells: list[Prior]
     followed: list[Followed]
-
-
-def need_classifier() -> None:
-    """Fail early if scikit-learn is not there.
-
-    Raises:
-        MissingExtraError: naming the extra.
-    """
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "The check needs scikit-learn for its text classifier.",
-            remedy="Install the extra: pip install 'mis-ground[check]'.",
-        ) from error
 
 
 def is_gated(item: Item) -> bool:

@@ -5,9 +5,9 @@ same step that is not counted. Compare ratios; milliseconds are this machine's. 
 the ratio of the shortest times, which other programs on the machine disturb least. Where there are such programs,
 OMP_NUM_THREADS=1 gives steadier ratios: a step on several threads waits for the last of them.
 
-* A step: softmax, greedy, min-p, MIS-SemSam naively (full sort, Python loop) and as shipped, on the same logits. On a
-  CPU compiled (extra ``fast``) and by torch. On a GPU with and without CUDA graphs, and with the memory that a step
-  takes beyond its result.
+* A step: softmax, greedy, min-p, MIS-SemSam naively (full sort, Python loop) and as shipped, on the same logits; with
+  ``--compile`` also by ``torch.compile``. On a GPU with and without CUDA graphs, and with the memory that a step takes
+  beyond its result.
 * A decode step of SmolLM2 with and without the processor (``--model DIR``; the tests' fixture shows how to get one);
   on a GPU also one of a model of eight billion random weights.
 * The making of the tables beside the bare matrix product that it consists of.
@@ -92,17 +92,10 @@ def ours(tables: NeighbourTables) -> Step:
     return lambda logits: rescore(logits, tables, TOP_M, TOP_P)
 
 
-def by_torch(step: Step) -> Step:
-    """The step without the compiled rule."""
-
-    def plainly(logits: torch.Tensor) -> torch.Tensor:
-        chosen, rescoring._compiled_for = rescoring._compiled_for, lambda *_: None
-        try:
-            return step(logits)
-        finally:
-            rescoring._compiled_for = chosen
-
-    return plainly
+def compiled(tables: NeighbourTables) -> Step:
+    """The rule by ``torch.compile``."""
+    rule = torch.compile(rescoring._rescore, dynamic=True)
+    return lambda logits: rule(logits, tables, most=TOP_M, threshold=TOP_P, strength=None, sample=False)
 
 
 def captured(step: Step, logits: torch.Tensor) -> Step:
@@ -172,7 +165,7 @@ def table(headings: list[str], lines: list[list[str]]) -> None:
     print()
 
 
-def steps(device: str, seconds: float) -> None:
+def steps(device: str, seconds: float, with_compiled: bool) -> None:
     """The first table."""
     cuda = device == "cuda"
     lines = []
@@ -187,16 +180,15 @@ def steps(device: str, seconds: float) -> None:
                 "naive": naive(tables),
                 "ours": ours(tables),
             }
-            compiled = not cuda and rescoring._compiled() is not None
-            if compiled:
-                ways["ours by torch"] = by_torch(ways["ours"])
+            if with_compiled:
+                ways["ours compiled"] = compiled(tables)
             if cuda:
                 ways |= {f"{name}, graph": captured(ways[name], logits) for name in ("softmax", "greedy", "ours")}
             times = in_turns({name: partial(way, logits) for name, way in ways.items()}, seconds, cuda)
             line = [f"{vocabulary:,}", str(batch), *(f"{times[name].median:.2f}" for name in ways)]
             line += [ratio(times, "ours", "softmax"), f"{times['naive'].median / times['ours'].median:.0f}"]
-            if compiled:
-                line += [ratio(times, "ours by torch", "softmax")]
+            if with_compiled:
+                line += [ratio(times, "ours compiled", "softmax")]
             if cuda:
                 torch.cuda.reset_peak_memory_stats()
                 before = torch.cuda.memory_allocated()
@@ -205,7 +197,7 @@ def steps(device: str, seconds: float) -> None:
                 line += [ratio(times, "ours, graph", "softmax, graph"), f"{extra / 2**20:.1f}"]
             lines.append(line)
     headings = ["vocabulary", "batch", *(f"{name}, ms" for name in ways), "ours / softmax (at best)", "naive / ours"]
-    headings += ["ours by torch / softmax (at best)"] if compiled else []
+    headings += ["ours compiled / softmax (at best)"] if with_compiled else []
     headings += ["ours / softmax, graphs (at best)", "memory beyond the result, MiB"] if cuda else []
     table(headings, lines)
 
@@ -226,7 +218,7 @@ def decode_steps(folder: str | None, device: str, seconds: float) -> None:
         tables = made_up_tables(model.config.vocab_size, device)
         name = f"random, {sum(weight.numel() for weight in model.parameters()) / 1e9:.1f} billion, bfloat16"
         lines += [decode_step(name, model, tables, seconds, batch, context=1024) for batch in (1, 8, 64)]
-    ways = ("plain", "processor", "softmax", "processor by torch", "with processor")
+    ways = ("plain", "processor", "softmax", "with processor")
     headings = ["model", "batch", "context", *(f"{name}, ms" for name in ways)]
     headings += ["processor / plain step (at best)", "tokens a second, plain", "with processor"]
     table(headings, lines)
@@ -263,7 +255,6 @@ def decode_step(name: str, model: Any, tables: NeighbourTables, seconds: float, 
 
         logits = plain().clone()
         ways = {"plain": plain, "processor": lambda: processor(ids, logits), "softmax": lambda: logits.softmax(-1)}
-        ways["processor by torch"] = lambda: by_torch(lambda logits: processor(ids, logits))(logits)
         ways["with processor"] = lambda: processor(ids, plain())
         times = in_turns(ways, seconds, model.device.type == "cuda")
     share = times["processor"].median / times["plain"].median
@@ -307,13 +298,14 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], help="by default both, if there is a GPU")
     parser.add_argument("--seconds", type=float, default=5, help="for each line of the first table")
     parser.add_argument("--model", help="folder of a text model, for the second table")
+    parser.add_argument("--compile", action="store_true", help="also the rule by torch.compile, which takes a minute")
     parser.add_argument("--no-tables", action="store_true", help="leave out the third table, which takes minutes")
     arguments = parser.parse_args()
     there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for device in [arguments.device] if arguments.device else there:
         where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
         print(f"**{where}**, torch {torch.__version__}; M {TOP_M}, top-p {TOP_P}, K {K}\n")
-        steps(device, arguments.seconds)
+        steps(device, arguments.seconds, arguments.compile)
         if arguments.model or device == "cuda":
             decode_steps(arguments.model, device, 4 * arguments.seconds)
         if not arguments.no_tables:

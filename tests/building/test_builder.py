@@ -232,7 +232,7 @@ def test_a_second_build_reads_no_volume_again(built, tmp_path, monkeypatch):
 def test_a_killed_build_goes_on_and_comes_out_the_same(built, tmp_path):
     summary, _ = built
     code = (
-        "import os, sys; from dataset_builder import builder, worker\n"
+        "import os, sys; from dataset_builder.building import builder, worker\n"
         "from dataset_builder.core.settings import Settings; from dataset_builder.sources import open_source\n"
         "real = worker.store_volume; count = [0]\n"
         "def dying(*args):\n"

@@ -1,10 +1,9 @@
 import random
-import sys
 
 import pytest
 
 from dataset_builder.check.findings import Findings
-from dataset_builder.check.priors import MissingExtraError, check_priors, followed, need_classifier
+from dataset_builder.check.priors import check_priors, followed
 from tests.helpers.audit_items import item, items, pair
 
 VOLUMES = [f"volume{number}" for number in range(10)]
@@ -110,9 +109,3 @@ def test_the_prior_answer_is_scored_by_how_a_picture_is_shown():
     plain, mirrored = sorted(followed(rows), key=lambda found: "mirrored" in found.shown)
     assert (plain.rows, plain.stated, plain.right) == (3, 2, 1)
     assert (mirrored.rows, mirrored.stated, mirrored.right) == (1, 1, 0)
-
-
-def test_without_scikit_learn_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(MissingExtraError, match=r"mis-ground\[check\]"):
-        need_classifier()

@@ -15,7 +15,7 @@ def run(*args: str, **kwargs) -> subprocess.CompletedProcess[str]:
 
 def test_help_names_every_command_and_imports_nothing_heavy():
     code = (
-        "import sys\nfrom dataset_builder import cli\n"
+        "import sys\nfrom dataset_builder.cli import main\n"
         "print(sorted({'torch', 'transformers', 'lm_eval', 'datasets', 'cv2', 'nibabel'} & set(sys.modules)))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

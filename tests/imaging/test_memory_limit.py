@@ -72,7 +72,7 @@ def test_a_case_beyond_the_memory_limit_does_not_stop_the_others(scans, tmp_path
     code = (
         "import json, resource, sys\n"
         "from pathlib import Path\n"
-        "from dataset_builder import memory, volume\n"
+        "from dataset_builder.imaging import memory_limit, volume\n"
         "from dataset_builder.building.worker import store_case\n"
         "from dataset_builder.core.settings import Settings\n"
         "from dataset_builder.sources import open_source\n"

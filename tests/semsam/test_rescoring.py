@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semsam import rescoring
 from semsam.errors import SettingsError, TablesError
 from semsam.neighbours import NeighbourTables
 from semsam.rescoring import RowSettings, rescore, rescore_rows
@@ -14,19 +13,6 @@ from semsam.settings import Settings
 from tests.helpers.rescoring_cases import cases, check_against_slow_rule, random_tables, tables_of
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-
-
-@pytest.fixture(scope="module", params=["torch", "compiled"], autouse=True)
-def way(request):
-    """Every test here holds for both: torch's operations, and the rule compiled by numba."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "torch":
-            patch.setattr(rescoring, "_compiled", lambda: None)
-        else:
-            from semsam import compiled
-
-            assert rescoring._compiled() is compiled
-        yield
 
 
 @settings(max_examples=150, deadline=None)
