@@ -3,7 +3,7 @@
 May import ``core`` and ``files``.
 """
 
-from dataset_builder.vocabulary.structures import (
+from dataset_builder.vocabulary.tables import (
     LIMBS,
     REGIONS,
     TISSUES,

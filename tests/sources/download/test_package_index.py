@@ -212,7 +212,8 @@ def test_two_at_once_fetch_once(index, wheel, monkeypatch):
 
 def test_what_a_killed_fetch_left_is_no_result_and_is_removed(index, wheel):
     code = (
-        "import os, sys; from pathlib import Path; from dataset_builder.sources.download import package_index as fetching\n"
+        "import os, sys; from pathlib import Path\n"
+        "from dataset_builder.sources.download import package_index as fetching\n"
         "def copy(stream, target, limit, archive):\n"
         "    target.write_bytes(stream.read()[:3]); os._exit(9)\n"
         "fetching._copy = copy; fetching.download_from_index = lambda *_, **__: Path(sys.argv[1])\n"
