@@ -30,8 +30,10 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     [
         (["build", "--source", "nowhere"], "nowhere"),
         (["build"], "--source NAME[:DIR]"),
-        (["build", "--source", "phantom:1", "--planes", "axial,sideways"], "axial,coronal,sagittal"),
+        (["build", "--source", "phantom:1", "--planes", "axial,sideways"], "axial, coronal, sagittal"),
         (["build", "--source", "phantom:1", "--questions-per-volume", "many"], "whole number or 'all'"),
+        (["build", "--source", "phantom:1", "--split", "dev"], "'test', 'train'"),
+        (["build", "--source", "phantom:1", "--engine", "spark"], "'processes', 'dask'"),
         (["gallery", "not-there"], "not-there"),
     ],
 )

@@ -1,0 +1,227 @@
+"""``mis-ground build``: its options, and what it says at the end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from dataset_builder.cli.terminal import console, errors, progress_bars
+from dataset_builder.core.errors import MISGroundError
+from dataset_builder.core.factors import (
+    CONVENTIONS,
+    INPUTS,
+    PLANES,
+    PROMPTS,
+    REGISTERS,
+    TERMINOLOGIES,
+    TEST,
+    VIEWS,
+    Split,
+)
+
+if TYPE_CHECKING:
+    from dataset_builder.building.builder import BuildSummary
+    from dataset_builder.building.engines import Engine
+
+EngineName = Literal["processes", "dask"]
+
+SourceOption = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        metavar="NAME[:DIR]",
+        help="Where volumes come from; repeatable. "
+        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, oai_knee:DIR, nnunet:DIR. "
+        "DIR may be in object storage: s3://BUCKET/DIR.",
+        show_default=False,
+    ),
+]
+
+
+def listed(text: str) -> tuple[Any, ...]:
+    """Comma-separated values; the settings say which are legal."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def number_or_all(name: str, text: str) -> int | None:
+    """A whole number, or ``None`` for "all"."""
+    if text != "all" and not text.isdecimal():
+        raise MISGroundError(f"--{name} takes a whole number or 'all'.", value=text)
+    return None if text == "all" else int(text)
+
+
+@contextmanager
+def _engine(name: EngineName, scheduler: str | None, num_proc: int) -> Iterator["Engine"]:
+    """Where the work of a build is to be done."""
+    from dataset_builder.building.engines import Dask, Processes
+
+    if name == "processes" and scheduler is not None:
+        raise MISGroundError("--scheduler is for a cluster.", value=scheduler, remedy="Give --engine dask, too.")
+    running = Processes(num_proc) if name == "processes" else Dask(scheduler, num_proc)
+    if isinstance(running, Processes):
+        running.start()
+    else:
+        errors.print(f"The cluster at work: {running.dashboard}", soft_wrap=True)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def build_command(
+    context: typer.Context,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The data set folder to make or replace.", show_default="mis-ground, or mis-ground-train"),
+    ] = None,
+    source: SourceOption = [],  # noqa: B006 - typer reads it, nothing changes it
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Keep the slices here, or build from the slices kept here; a folder or s3://BUCKET/DIR."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    planes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PLANES),
+    prompts: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PROMPTS),
+    terminologies: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(TERMINOLOGIES),
+    registers: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(REGISTERS),
+    conventions: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(CONVENTIONS),
+    inputs: Annotated[
+        str, typer.Option(help="Comma-separated: slices, stacks of slices, blank canvases as controls.")
+    ] = ",".join(INPUTS),
+    views: Annotated[
+        str, typer.Option(help="Comma-separated; beside plain, one drawn view a question is added as a control.")
+    ] = ",".join(VIEWS),
+    slices_per_volume: Annotated[int, typer.Option(help="Slices of a volume, over all planes.")] = 2,
+    questions_per_volume: Annotated[
+        str, typer.Option(help="At most so many questions about a volume's slices, or 'all'; controls come on top.")
+    ] = "30",
+    stacks_per_volume: Annotated[int, typer.Option(help="Stacks of a volume, over all planes.")] = 1,
+    stack_size: Annotated[int, typer.Option(help="Images of a stack.")] = 8,
+    stack_questions_per_volume: Annotated[
+        str, typer.Option(help="At most so many questions about a volume's stacks, or 'all'.")
+    ] = "24",
+    ct_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the questions that are about CT; volumes of the commoner kind get fewer questions."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="'paper': the published mixture of questions. Options given beside it override it."),
+    ] = None,
+    image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
+    vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
+    split: Annotated[
+        Split,
+        typer.Option(help="'test', the benchmark; 'train', to train models on, with no subject of the test split."),
+    ] = TEST,
+    held_out: Annotated[
+        list[Path],
+        typer.Option(help="Data set whose subjects must not be in this one; repeatable.", show_default=False),
+    ] = [],  # noqa: B006 - typer reads it, nothing changes it
+    num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
+    engine: Annotated[
+        EngineName, typer.Option(help="'processes' on this machine, or 'dask': workers of a Dask cluster.")
+    ] = "processes",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of the cluster, such as tcp://HOST:8786; else --num-proc workers start here."),
+    ] = None,
+    verify_content: Annotated[
+        bool, typer.Option("--verify-content", help="Tell changed input by content, not by size and time alone.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")] = False,
+) -> None:
+    """Build the benchmark from labelled volumes: Parquet files and a card that load_dataset reads.
+
+    A case that cannot be used is put into quarantine.jsonl with its reason and remedy. A build that was stopped goes on
+    where it was when the same command is given again.
+    """
+    from dataset_builder.core.presets import with_preset
+    from dataset_builder.core.settings import Settings
+    from dataset_builder.files.object_storage import place_of_store
+    from dataset_builder.sources import open_source
+
+    options: dict[str, Any] = {
+        "seed": seed,
+        "planes": listed(planes),
+        "prompts": listed(prompts),
+        "terminologies": listed(terminologies),
+        "registers": listed(registers),
+        "conventions": listed(conventions),
+        "slices_per_volume": slices_per_volume,
+        "inputs": listed(inputs),
+        "views": listed(views),
+        "questions_per_volume": number_or_all("questions-per-volume", questions_per_volume),
+        "stacks_per_volume": stacks_per_volume,
+        "stack_size": stack_size,
+        "stack_questions_per_volume": number_or_all("stack-questions-per-volume", stack_questions_per_volume),
+        "ct_share": ct_share,
+        "image_size": image_size,
+    }
+    sources_of_options = {name: context.get_parameter_source(name) for name in options}
+    given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
+    settings = Settings(**with_preset(preset, options, given))
+    out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
+    sources = [open_source(spec, vocabulary, split) for spec in source]
+    with _engine(engine, scheduler, num_proc) as running, progress_bars() as progress:
+        from dataset_builder.building.builder import build  # takes seconds, in which the workers get ready, too
+
+        summary = build(
+            sources,
+            out,
+            settings,
+            store=None if store is None else place_of_store(store),
+            engine=running,
+            strict=strict,
+            vocabulary=vocabulary,
+            split=split,
+            held_out=held_out,
+            progress=progress,
+            verify_content=verify_content,
+        )
+    print_summary(summary)
+    console.print(f"Look at it:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
+    if split != TEST:
+        console.print(f'Train on it:  datasets.load_dataset("{out}", split="{split}")', soft_wrap=True)
+        return
+    console.print(
+        "Score a model:  mis-ground eval --model hf-multimodal --model_args pretrained=MODEL "
+        "--apply_chat_template --tasks 'mis_ground_*'",
+        soft_wrap=True,
+    )
+
+
+def print_summary(summary: "BuildSummary") -> None:
+    """Show what a build made and what it could not use."""
+    table = Table(title=f"{summary.out.name}: {summary.total_rows:,} questions, {summary.data_bytes / 1e6:.1f} MB")
+    table.add_column("config")
+    for terminology in TERMINOLOGIES:
+        table.add_column(terminology, justify="right")
+    table.add_column("all", justify="right")
+    for config in dict.fromkeys(config for config, _ in summary.rows):
+        counts = [
+            sum(n for (c, split), n in summary.rows.items() if c == config and split.startswith(terminology))
+            for terminology in TERMINOLOGIES
+        ]
+        total = sum(n for (c, _), n in summary.rows.items() if c == config)
+        table.add_row(config, *(f"{count:,}" if count else "" for count in counts), f"{total:,}")
+    console.print(table)
+    console.print(
+        f"{summary.volumes} volume(s), {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
+        soft_wrap=True,
+    )
+    for case in summary.quarantined[:10]:
+        errors.print(
+            "[yellow]In quarantine:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),
+            soft_wrap=True,
+        )
+    if summary.quarantined:
+        errors.print(f"{len(summary.quarantined)} case(s) in {summary.out / 'quarantine.jsonl'}", soft_wrap=True)
