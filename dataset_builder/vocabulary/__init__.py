@@ -3,6 +3,7 @@
 May import ``core`` and ``files``.
 """
 
+from dataset_builder.vocabulary.side_words import read_side
 from dataset_builder.vocabulary.tables import (
     LIMBS,
     REGIONS,
@@ -26,5 +27,6 @@ __all__ = [
     "label_map",
     "label_map_names",
     "normalise",
+    "read_side",
     "structures",
 ]

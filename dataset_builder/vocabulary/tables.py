@@ -18,6 +18,7 @@ import yaml
 
 from dataset_builder.core.errors import BuildError, SourceError
 from dataset_builder.core.factors import REGISTERS, Side
+from dataset_builder.vocabulary.side_words import read_side
 
 Region = Literal[
     "head",
@@ -84,6 +85,7 @@ def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Struct
     """The structure of that canonical name, or else of that alias; ``None`` if there is none.
 
     Case, spaces and hyphens do not matter: ``"Left Kidney"`` is found as ``left_kidney``, an alias of ``kidney_left``.
+    Nor does how a side is spelled: so are ``"Kidney_L"`` and ``"Lt. kidney"`` (see :mod:`.side_words`).
 
     Args:
         name: as a data set spells it.
@@ -93,7 +95,11 @@ def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Struct
     if name in known:
         return known[name]
     spellings = _packaged_spellings() if vocabulary is None else _spellings(vocabulary)
-    return known.get(spellings.get(normalise(name), ""))
+    found = known.get(spellings.get(normalise(name), ""))
+    if found is not None:
+        return found
+    base, side = read_side(name)
+    return known.get(spellings.get(f"{side}_{base}", "")) if side else None
 
 
 def confusable(a: str, b: str, vocabulary: Mapping[str, Structure] | None = None) -> bool:
@@ -219,6 +225,8 @@ def _load(extra: Path | None, _modified: int) -> Mapping[str, Structure]:
             raise BuildError("The vocabulary file cannot be read as text.", file=extra, value=str(error)) from error
         for name, row in _parse(text, str(extra)).items():
             known_row = dict(rows.get(name, {}))
+            if "side" not in row and "side" not in known_row:
+                _check_side_is_said(name, row, str(extra))
             if row.keys() & set(_TEXT):
                 known_row.pop("same_word", None)  # it was said of other wordings
             rows[name], origin[name] = {**known_row, **row}, str(extra)
@@ -330,6 +338,20 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
         aliases=tuple(aliases),
         part_of=row.get("part_of"),
     )
+
+
+def _check_side_is_said(name: str, row: Mapping[str, Any], file: str) -> None:
+    """Refuse a user's row without a side whose name or alias says one: nobody would see it on the wrong side."""
+    spellings = [name, *(alias for alias in row.get("aliases") or () if isinstance(alias, str))]
+    said = {side: spelling for spelling in spellings if (side := read_side(spelling)[1])}
+    if len(said) == 1:
+        ((side, spelling),) = said.items()
+        raise BuildError(
+            f"Structure '{name}', field 'side': is missing, and the name says '{side}'.",
+            file=file,
+            value=spelling,
+            remedy=f"Add 'side: {side}' and put '{side}' into clinical and lay; or 'side: null' if it means none.",
+        )
 
 
 def _check_references(structure: Structure, known: Mapping[str, Structure], file: str) -> None:
