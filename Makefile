@@ -7,7 +7,7 @@ SPACE_VENV := .venv-space
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := dataset_builder lm_eval_tasks semsam space tests
 
-.PHONY: demo test check lint format build environment test-environment browser test-vllm test-space clean
+.PHONY: demo test check lint format build docs release environment test-environment browser test-vllm test-space clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -36,6 +36,17 @@ format: $(TEST_VENV)/.ready
 ## build: the wheel and the source archive, in dist/
 build: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python -m build --outdir dist
+
+## docs: the pages of docs/ as a site, in site/
+docs: $(TEST_VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(TEST_VENV)/bin/mkdocs build --strict
+
+## release: wheel and source archive whose description shows its images on a package index; REPOSITORY=https://github.com/OWNER/NAME
+release: $(TEST_VENV)/.ready
+	@[ -n "$(REPOSITORY)" ] || { echo "Say where the repository is published: make release REPOSITORY=https://github.com/OWNER/NAME"; exit 2; }
+	@rm -rf dist
+	MIS_GROUND_REPOSITORY="$(REPOSITORY)" $(TEST_VENV)/bin/python -m build --outdir dist
+	$(TEST_VENV)/bin/twine check --strict dist/*
 
 environment: $(VENV)/.ready
 test-environment: $(TEST_VENV)/.ready
@@ -89,4 +100,4 @@ $(SPACE_VENV)/.ready: space/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) $(SPACE_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) $(SPACE_VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

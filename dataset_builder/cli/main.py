@@ -16,7 +16,6 @@ from dataset_builder.core.errors import MISGroundError
 
 app = typer.Typer(
     name="mis-ground",
-    help="Where vision-language models lose their bearings in medical images: build, look, score.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,6 +24,23 @@ app = typer.Typer(
 fetch_app = typer.Typer(help="Fetch source scans into the cache folder.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(fetch_app, name="fetch")
 app.command("build")(build_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from dataset_builder.core.version import package_version
+
+        print(f"mis-ground {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Where vision-language models lose their bearings in medical images: build, look, score."""
 
 
 @fetch_app.command("sample")

@@ -1,6 +1,7 @@
 import resource
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from typer.testing import CliRunner
@@ -81,3 +82,8 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path):
     assert "Traceback" not in full.stderr
     assert not out.exists()
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".parquet", ".json")]
+
+
+def test_the_version_is_that_of_the_installed_package():
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"mis-ground {metadata.version('mis-ground')}\n")

@@ -1,7 +1,8 @@
-"""Every command and program that README.md shows is run: in its order, in one folder, on small data and tiny models.
+"""Every command and program that README.md and docs/ show is run: in order, in one folder, on small data and models.
 
-Blocks in ``bash`` and ``python`` are read from the file, so that a new one is run from the day on which it is written.
-Blocks build on those before them (one builds the data set that the next ones read), as they do for a reader.
+Blocks in ``bash`` and ``python`` are read from the files, so that a new one is run from the day on which it is written.
+Blocks build on those before them (one builds the data set that the next ones read), as they do for a reader: first the
+README, then the pages in the order of mkdocs.yml, then pages that it does not list. What ran once is not run again.
 """
 
 import os
@@ -16,20 +17,23 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.loopback_hub import LoopbackHub
-from tests.helpers.readme import RUN, Block, blocks, filled_in, hidden_commands
+from tests.helpers.readme import RUN, Block, blocks, filled_in, hidden_commands, pages_in_reading_order
 from tests.helpers.tiny_models import save_tiny_llama, save_tiny_qwen3_vl
 
 WARM = Path(__file__).parents[1] / "helpers" / "warm_python.py"
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = blocks(README)
+ROOT = Path(__file__).parents[2]
+PAGES = pages_in_reading_order(ROOT)
+BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 NOT_RUN = {
+    "git clone ": "needs the address of the repository, which a checkout does not know",
+    "pip install .": "is what made this test's environment: the wheel is installed into it",
     "make demo": "takes minutes; tests/lm_eval_tasks/test_demo.py runs its command, `mis-ground demo`, at a small size",
     "make test": "is what runs this test",
     "vllm serve ": "needs GPUs; tests/vllm_engine/ (make test-vllm) runs the processor in vLLM on a CPU",
     "lm_eval --model vllm": "needs GPUs; tests/vllm_engine/test_lm_eval.py (make test-vllm) runs it on a CPU",
 }
-"""Beginnings of the commands that the README shows and this test does not run, and why."""
+"""Beginnings of the commands that the pages show and this test does not run, and why."""
 
 SMALLER = [
     (r"--slices-per-volume \d+", "--slices-per-volume 3"),
@@ -101,28 +105,33 @@ def environment(slim_python, sample_folder, tmp_path_factory) -> Iterator[dict[s
         serving.communicate()
 
 
-def run(block: Block, place, stand_ins, environment, hub):
+def to_run(block: Block, stand_ins: dict[str, str], done: set[str]) -> str:
+    """The program, or the commands of a block that have not run yet, filled in; ``done`` is added to."""
     if block.language == "python":
-        shown = filled_in("\n".join(block.lines), stand_ins, [])
-        given = ["python", "-c", shown]
-    else:
-        run = [command for command in block.commands() if not command.startswith(tuple(NOT_RUN))]
-        shown = "\n".join(filled_in(command, stand_ins, SMALLER) for command in run)
-        given = ["bash", "-euxo", "pipefail", "-c", shown]
+        return filled_in("\n".join(block.lines), stand_ins, [])
+    shown = [command for command in block.commands() if not command.startswith(tuple(NOT_RUN))]
+    new = [command for command in (filled_in(one, stand_ins, SMALLER) for one in shown) if command not in done]
+    done.update(new)
+    return "\n".join(new)
+
+
+def run(block: Block, shown: str, place, environment, hub):
+    given = ["python", "-c", shown] if block.language == "python" else ["bash", "-euxo", "pipefail", "-c", shown]
     online = hub.environment() if "mis-ground push" in shown else {}
     done = subprocess.run(given, env=environment | online, cwd=place, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{shown}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, f"{block.name}: {shown}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     assert "Traceback" not in done.stderr
     for written in re.findall(r"--(?:out|output_path|store) (\S+)", shown):
         target = place / written
         assert target.is_file() or any(target.iterdir()), f"{written} is empty"
 
 
-def test_what_the_readme_shows_runs(place, stand_ins, environment, hub):
+def test_what_the_pages_show_runs(place, stand_ins, environment, hub):
     """One test for all blocks: spread over workers, none would find what the one before it made."""
+    done: set[str] = set()
     for block in BLOCKS:
-        if block.language in RUN:
-            run(block, place, stand_ins, environment, hub)
+        if block.language in RUN and (shown := to_run(block, stand_ins, done)):
+            run(block, shown, place, environment, hub)
 
 
 def test_no_command_is_excused_that_is_not_shown():
@@ -165,7 +174,7 @@ def test_blocks_are_read_as_they_are_shown(tmp_path):
         "mis-ground build --source nnunet:DIR --out there",
         "lm_eval --model_args pretrained=VLM,dtype=float32 --limit 10",
     ]
-    assert (bash.name, bash.language, python.lines) == ("line-3-bash", "bash", ('print("```")',))
+    assert (bash.name, bash.language, python.lines) == ("README.md:3", "bash", ('print("```")',))
     assert hidden_commands(shown) == ["$ mis-ground report"]
 
 
@@ -184,3 +193,12 @@ def test_what_is_left_open_is_filled_in():
     for text in ("mis-ground build --source totalsegmentator:DIR", "pretrained=MODEL"):
         with pytest.raises(ValueError, match="no stand-in"):
             filled_in(text, given, [])
+
+
+def test_pages_are_read_as_a_reader_would(tmp_path):
+    (tmp_path / "docs").mkdir()
+    for name in ("README.md", "CONTRIBUTING.md", "docs/a.md", "docs/b.md", "docs/c.md"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "mkdocs.yml").write_text("nav:\n  - Data: [c.md]\n  - a.md\n")
+    names = [page.relative_to(tmp_path).as_posix() for page in pages_in_reading_order(tmp_path)]
+    assert names == ["README.md", "docs/c.md", "docs/a.md", "docs/b.md", "CONTRIBUTING.md"]

@@ -18,6 +18,8 @@ def test_the_pictures_of_the_readme_are_what_is_drawn_today(tmp_path):
         np.testing.assert_array_equal(drawn, shown)
         assert f"docs/{name}.png" in readme
     # What stands beside them in the README.
-    assert " ".join(asked["mask"].question.split("\nOptions")[0].split()) in " ".join(readme.split())
+    assert " ".join(asked["mask"].question.split("\nOptions")[0].split()) in " ".join(
+        readme.replace("\n>", " ").split()
+    )
     assert asked["mirrored"].answer == "right"
     assert asked["mirrored"].prior_answer == "left"

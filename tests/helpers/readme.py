@@ -1,4 +1,4 @@
-"""What a Markdown file tells its reader to type: its code blocks, and what is put in where it leaves something open."""
+"""The code blocks of Markdown pages, and stand-ins for the words in them that the reader must replace."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,18 @@ class Block:
         language: after the opening fence.
         line: number of the opening fence's line, from 1.
         lines: what is inside.
+        page: name of the file.
     """
 
     language: str
     line: int
     lines: tuple[str, ...]
+    page: str = ""
 
     @property
     def name(self) -> str:
-        """For the test's name."""
-        return f"line-{self.line}-{self.language}"
+        """Page and line."""
+        return f"{self.page}:{self.line}"
 
     def commands(self) -> list[str]:
         """The commands of a bash block: without comments and empty lines, a continued line as one.
@@ -43,6 +45,14 @@ class Block:
         joined = re.sub(r"\\\n\s*", "", "\n".join(self.lines))
         stripped = (re.sub(r"(?:^|\s)#\s.*$", "", line).strip() for line in joined.splitlines())
         return [line for line in stripped if line]
+
+
+def pages_in_reading_order(root: Path) -> list[Path]:
+    """README.md, the pages of docs/ in the order of mkdocs.yml, pages that it does not list, CONTRIBUTING.md."""
+    listed = re.findall(r"[\w/-]+\.md\b", (root / "mkdocs.yml").read_text(encoding="utf-8").rpartition("nav:")[2])
+    pages = [root / "docs" / name for name in listed]
+    others = sorted(set((root / "docs").rglob("*.md")) - set(pages))
+    return [root / "README.md", *pages, *others, root / "CONTRIBUTING.md"]
 
 
 def blocks(path: Path) -> list[Block]:
@@ -58,7 +68,7 @@ def blocks(path: Path) -> list[Block]:
         opening = re.match(r"\s*(`{3,}|~{3,})\s*(\S*)", line)
         if fence:
             if opening and opening[1].startswith(fence) and not opening[2]:
-                found.append(Block(language, start, tuple(inside)))
+                found.append(Block(language, start, tuple(inside), path.name))
                 fence, inside = "", []
             else:
                 inside.append(line)
