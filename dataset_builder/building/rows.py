@@ -1,6 +1,6 @@
 """Rows of the data set: questions with their pictures, for one stored volume at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,29 @@ def volume_rows(
         vocabulary: the user's own structures beside the package's, if any.
         only: the config whose rows are wanted; the pictures of others are not drawn.
     """
-    drawn = _Pictures(settings)
-    for question, shown in volume_questions(volume.load(), settings, structures(vocabulary), volume.identity):
+    yield from rows_of(volume.load(), settings, structures(vocabulary), volume.identity, only)
+
+
+def rows_of(
+    records: Sequence[SliceRecord],
+    settings: Settings,
+    words: Mapping[str, Structure],
+    identity: str,
+    only: str | None = None,
+    encode: Callable[[npt.NDArray[np.uint8]], Any] = encode_png,
+) -> Iterator[dict[str, Any]]:
+    """The rows of one volume, from its slices in memory.
+
+    Args:
+        records: the volume's slices, and those of its stacks.
+        settings: of the build.
+        words: the vocabulary.
+        identity: what names the volume ("source/subject").
+        only: the config whose rows are wanted.
+        encode: makes of a picture what stands in the column ``images`` under ``bytes``.
+    """
+    drawn = _Pictures(settings, encode)
+    for question, shown in volume_questions(records, settings, words, identity):
         if only is not None and _cell(question)[0] != only:
             continue
         of = drawn.of_stack if question.input == "stack" else drawn.of_slice
@@ -81,21 +102,21 @@ def volume_questions(
 class _Pictures:
     """The encoded pictures of one volume: each is drawn once, however many questions show it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._known: dict[tuple[object, ...], bytes] = {}
+    def __init__(self, settings: Settings, encode: Callable[[npt.NDArray[np.uint8]], Any] = encode_png) -> None:
+        self._settings, self._encode = settings, encode
+        self._known: dict[tuple[object, ...], Any] = {}
         self._shown: dict[tuple[object, ...], npt.NDArray[np.uint8]] = {}
 
-    def of_slice(self, question: Question, record: SliceRecord) -> bytes:
+    def of_slice(self, question: Question, record: SliceRecord) -> Any:
         names = question.structures if question.prompt in DRAWN_PROMPTS else ()
         return self._of(question, record, names, LETTERS[: len(names)])
 
-    def of_stack(self, question: Question, record: SliceRecord) -> bytes:
+    def of_stack(self, question: Question, record: SliceRecord) -> Any:
         if question.prompt in DRAWN_PROMPTS:
             return self._of(question, record, *marked_in(record, question.structures))
         return self._of(question, record, (), ())
 
-    def _of(self, question: Question, record: SliceRecord, names: Sequence[str], letters: Sequence[str]) -> bytes:
+    def _of(self, question: Question, record: SliceRecord, names: Sequence[str], letters: Sequence[str]) -> Any:
         prompt: Prompt = question.prompt if question.prompt in DRAWN_PROMPTS else "none"
         blank = question.input == "blank"
         convention, view, window = question.convention, question.view, question.window
@@ -105,7 +126,7 @@ class _Pictures:
             grey = None if blank else self._grey(record, convention, view, window)
             options: dict[str, Any] = {"view": view, "blank": blank, "letters": letters, "grey": grey}
             picture = draw(record, convention, prompt, names, window, size, **options)
-            self._known[key] = encode_png(picture)
+            self._known[key] = self._encode(picture)
         return self._known[key]
 
     def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
@@ -120,7 +141,7 @@ class _Pictures:
 
 
 def _row(
-    question: Question, records: Sequence[SliceRecord], pictures: Sequence[bytes], settings: Settings
+    question: Question, records: Sequence[SliceRecord], pictures: Sequence[Any], settings: Settings
 ) -> dict[str, Any]:
     first = records[0]
     extent = max(size * step for size, step in zip(first.shape, first.spacing, strict=True))

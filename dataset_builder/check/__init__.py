@@ -18,6 +18,7 @@ from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.places import check_places
 from dataset_builder.check.priors import Priors, check_priors
 from dataset_builder.check.reading import Folder, check_files, read_items
+from dataset_builder.check.reproduction import check_reproduction
 from dataset_builder.check.rows import Names, check_rows
 
 __all__ = ["Audit", "check_dataset"]
@@ -57,12 +58,14 @@ class Audit:
         return self.findings.ok
 
 
-def check_dataset(dataset: Path, progress: Progress = _silent) -> Audit:
+def check_dataset(dataset: Path, progress: Progress = _silent, *, num_proc: int = 1, reproduce: bool = True) -> Audit:
     """Audit a data set folder, ours or a user's.
 
     Args:
         dataset: a folder as ``mis-ground build`` makes it.
         progress: called as ``progress(stage, done, total)``.
+        num_proc: worker processes that make rows again.
+        reproduce: make every row again and compare; the other checks are made in any case.
 
     Raises:
         DatasetNotFoundError: if there is no data set.
@@ -74,6 +77,10 @@ def check_dataset(dataset: Path, progress: Progress = _silent) -> Audit:
     with Pictures(findings) as pictures:
         items = read_items(folder, pictures, findings, progress)
         check_rows(items, folder.vocabulary, folder.asked, findings)
+        if reproduce:
+            check_reproduction(dataset, folder.record, items, pictures, findings, progress, num_proc)
+        else:
+            findings.skip("reproduction", "It was not asked for.")
         check_places(items, pictures, folder.slices, folder.vocabulary, findings, progress)
         asked_about = sorted({name for item in items.rows for name in item.structures})
         check_file_names(dataset, asked_about, names, findings)

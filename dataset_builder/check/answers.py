@@ -212,9 +212,13 @@ def _image(item: Item, asked: str, number: int, areas: Sequence[Mapping[str, flo
     if not re.search(rf"\b{number}$", item.answer):
         return f"the column relation says {item.relation}"
     sizes = [area.get(item.structures[0], 0.0) for area in areas]
-    if asked == "largest":
-        right = int(np.argmax(sizes))
-    else:
-        shown = [image for image, size in enumerate(sizes) if size > 0]
-        right = shown[0] if asked == "first" else shown[-1]
+    if asked == "largest":  # of the listed images: of equal ones at most one is listed
+        listed = [int(found[0]) for option in item.options if (found := re.search(r"\d+$", option))]
+        if not all(1 <= image <= len(sizes) for image in listed):
+            return "an option names an image that is not there"
+        others = [image for image in listed if image != number]
+        larger = [image for image in others if sizes[image - 1] >= sizes[number - 1]]
+        return f"it is not smaller in image {larger[0]}" if larger else ""
+    shown = [image for image, size in enumerate(sizes) if size > 0]
+    right = shown[0] if asked == "first" else shown[-1]
     return "" if right == number - 1 else f"it is {asked} in image {right + 1}"

@@ -8,6 +8,7 @@ Status = Literal["ok", "violation", "not checked"]
 CHECKS: dict[str, str] = {
     "files": "The files can be read; card and record name them all, with the right number of rows.",
     "schema": "Every row has the columns, types and values that a row has, and lies in the file of its cell.",
+    "reproduction": "Rows and images are those that the slice store and the settings make.",
     "ids": "No two rows have the same id.",
     "text": "The question lists its options, says what is shown, and names no structure that a marker stands for.",
     "pictures": "Every picture decodes, is square, as large as the others of its row, and carries no text.",

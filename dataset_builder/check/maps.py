@@ -77,6 +77,8 @@ class Map:
         """Every structure with a voxel in the slice."""
         rows, columns = np.nonzero(self.labels)
         found = self.labels[rows, columns]
+        if not len(found):
+            return {}  # a slice of a stack may show nothing that is labelled
         order = np.argsort(found, kind="stable")
         rows, columns, found = rows[order], columns[order], found[order]
         values, starts = np.unique(found, return_index=True)

@@ -31,6 +31,8 @@ DARK = 16
 Picture = npt.NDArray[np.uint8]
 """RGB [height, width, 3]."""
 
+Digest = bytes
+
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -44,6 +46,7 @@ class Seen:
         bytes: size of the encoded picture.
         thumbnail: uint8 [32, 32].
         grey: share of its pixels that are grey and brighter than the dark rims of markers.
+        pixels: digest of its pixels, however they are encoded (see :func:`pixels_digest`).
     """
 
     width: int
@@ -51,6 +54,7 @@ class Seen:
     bytes: int
     thumbnail: Picture
     grey: float
+    pixels: Digest = b""
 
 
 class Pictures:
@@ -112,6 +116,19 @@ class Pictures:
                 findings.looked("markers")
                 for problem, detail in _marker_problems(picture, item.prompt, marks):
                     findings.violation("markers", problem, str(item), detail)
+
+
+def pixels_digest(picture: Picture) -> bytes:
+    """What a picture's pixels are known by: equal for a grey picture, and for the same one stored as RGB."""
+    shown = picture
+    if (
+        shown.ndim == 3
+        and np.array_equal(shown[..., 0], shown[..., 1])
+        and np.array_equal(shown[..., 1], shown[..., 2])
+    ):
+        shown = shown[..., 0]
+    size = f"{shown.shape}".encode()
+    return hashlib.blake2b(size + np.ascontiguousarray(shown).tobytes(), digest_size=16).digest()
 
 
 def digest_of(data: bytes) -> bytes:
@@ -176,7 +193,11 @@ def _decode(data: bytes) -> tuple[Picture | None, Seen, list[tuple[str, object]]
     # The darkest channel: grey stays as it is, the colours of markers get dark.
     small = cv2.resize(low, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     grey = float(((low == high) & (low > DARK)).mean())
-    return shown, Seen(width, height, len(data), np.asarray(small, dtype=np.uint8), grey), problems
+    return (
+        shown,
+        Seen(width, height, len(data), np.asarray(small, dtype=np.uint8), grey, pixels_digest(shown)),
+        problems,
+    )
 
 
 def _png_chunks(data: bytes) -> list[bytes] | None:

@@ -58,6 +58,10 @@ def fetch_sample_command() -> None:
 def check_command(
     dataset: Annotated[Path, typer.Argument(help="A data set folder.")] = Path("mis-ground"),
     out: Annotated[Path, typer.Option(help="Folder for the report: check.md and check.json.")] = Path("check"),
+    num_proc: Annotated[int, typer.Option(help="Worker processes that make the rows again.", min=1)] = 1,
+    reproduce: Annotated[
+        bool, typer.Option(help="Make every row again from the slices and the settings, and compare.")
+    ] = True,
 ) -> None:
     """Audit a data set: are its rows true and fair, and does nothing but the picture tell the answer?
 
@@ -69,7 +73,7 @@ def check_command(
     from dataset_builder.check.terminal import show
 
     with progress_bars() as progress:
-        audit = check_dataset(dataset, progress)
+        audit = check_dataset(dataset, progress, num_proc=num_proc, reproduce=reproduce)
     markdown, numbers = write_report(audit, out)
     show(audit, console)
     console.print(f"The report: {markdown}; all numbers: {numbers}", soft_wrap=True)

@@ -348,8 +348,13 @@ def save_slices(records: Sequence[SliceRecord], path: Path) -> int:
 
 
 def load_slices(path: Path) -> list[SliceRecord]:
+    """The slices of a file, in its order."""
+    return records_of(read_slices(path))
+
+
+def records_of(table: pa.Table) -> list[SliceRecord]:
     """The slices of a table, in its order."""
-    return [_record(row) for row in read_slices(path).to_pylist()]
+    return [_record(row) for row in table.to_pylist()]
 
 
 def read_slices(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -94,3 +94,7 @@ def test_a_structure_between_the_pixels_has_a_box_of_one():
     assert shown.has_box("spleen", (3, 3, 6, 7))
     assert not shown.has_box("spleen", (3, 3, 8, 7))
     assert not shown.has_box("spleen", (3, 3, 4, 4))
+
+
+def test_a_slice_without_any_label_holds_no_structure():
+    assert map_of(np.zeros((5, 4), np.uint8), (1, 1)).structures == {}

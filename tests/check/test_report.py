@@ -57,7 +57,7 @@ def test_the_terminal_tells_checks_and_violations(audit):
 
 
 def test_the_exit_status_says_whether_anything_is_violated(audit, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset_builder.check, "check_dataset", lambda *_: audit)
+    monkeypatch.setattr(dataset_builder.check, "check_dataset", lambda *_, **__: audit)
     result = CliRunner().invoke(cli.app, ["check", "anywhere", "--out", str(tmp_path)])
     assert result.exit_code == (0 if audit.ok else 1), result.output
     assert (tmp_path / "check.md").exists()
