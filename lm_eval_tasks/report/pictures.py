@@ -95,7 +95,7 @@ def _place(reading: Reading, dataset: Path | None) -> Path | None:
     for run in reading.runs:
         if run.dataset and Path(run.dataset).expanduser().is_dir():
             return Path(run.dataset).expanduser()
-    from lm_eval_tasks.mis_ground.utils import find_dataset
+    from lm_eval_tasks.mis_ground.rows import find_dataset
 
     try:
         found = Path(find_dataset())

@@ -16,7 +16,7 @@ from dataset_builder.imaging.volume import volume_from_arrays
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.phantom import make_body
-from lm_eval_tasks.mis_ground.utils import Rows
+from lm_eval_tasks.mis_ground.rows import Rows
 
 SMALL = Settings(
     slices_per_volume=3, questions_per_volume=12, stack_size=4, stack_questions_per_volume=4, image_size=128

@@ -51,7 +51,7 @@ def test_report_of_the_harness_files_agrees_with_the_harness(evaluated, tmp_path
         mean = sum(scores[theirs] * scores["sample_len"] for scores in full) / 12
         assert overall[ours]["value"] == pytest.approx(mean)
     assert overall["accuracy"]["value"] == 0.5
-    assert seen["versions"]["tasks"] == "1.0"
+    assert seen["versions"]["tasks"] == "2.0"
     assert blind["items"] == 3 * 3 * 6
     assert seen["blind_reference"] == "mis-ground-constant, blind"
     assert "mis-ground-constant" in done.output

@@ -72,7 +72,7 @@ def test_equal_requests_are_told_apart_by_their_order():
 def test_a_picture_of_the_data_set_counts_by_its_stored_bytes():
     from io import BytesIO
 
-    from lm_eval_tasks.mis_ground.utils import Picture
+    from lm_eval_tasks.mis_ground.images import Picture
 
     stream = BytesIO()
     grey(7).save(stream, "PNG")

@@ -1,0 +1,247 @@
+"""The rows of the data set, opened once for all leaves and read row by row.
+
+Within a leaf the two items of a pair stand side by side, and pairs stand in an order that depends only on a hash of
+their names: ``--limit 20`` is ten whole pairs spread evenly over the leaf.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow.compute as pc
+from PIL import Image
+
+from lm_eval_tasks.mis_ground.images import Picture, Sheet
+from lm_eval_tasks.mis_ground.settings import RunSettings
+
+HUB_DATASET = "mis-ground/mis-ground"
+"""Where the data set is looked for last."""
+
+LOCAL_FOLDER = "mis-ground"
+"""The folder in the working directory that is looked for before the Hub."""
+
+ENVIRONMENT_VARIABLE = "MIS_GROUND_DATASET"
+
+ON_THE_HUB = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./+-]+))?(?::([\w-]+))?")
+"""A data set on the Hub: its name, a revision, a config (all questions, if none is given)."""
+
+Document = dict[str, Any]
+
+DEFAULTS = RunSettings()
+
+logger = logging.getLogger(__name__)
+
+
+def find_dataset(dataset: str | None = None) -> str:
+    """The folder or Hub id of the data set: the first that is given or there.
+
+    Looked for in order: ``dataset`` (from ``--metadata '{"dataset": "DIR"}'``), the environment variable
+    ``MIS_GROUND_DATASET``, the folder ``./mis-ground``, the Hub. The first two may also name a data set on the Hub:
+    ``user/name``, with ``@revision`` and ``:config`` if wanted.
+
+    Raises:
+        FileNotFoundError: if the first or the second is given and is no folder and no Hub id.
+    """
+    for place, given in (
+        ("the task metadata 'dataset'", dataset),
+        (f"the environment variable {ENVIRONMENT_VARIABLE}", os.environ.get(ENVIRONMENT_VARIABLE)),
+    ):
+        if not given:
+            continue
+        if Path(given).expanduser().is_dir():
+            return str(Path(given).expanduser().resolve())
+        if ON_THE_HUB.fullmatch(given):
+            return given
+        raise FileNotFoundError(f"MIS-Ground data set: {place} names {given!r}, which is no folder.")
+    if (Path(LOCAL_FOLDER) / "data").is_dir():  # a clone of the project itself has the same name, but no data
+        return str(Path(LOCAL_FOLDER).resolve())
+    return HUB_DATASET
+
+
+class Rows:
+    """The whole data set, memory-mapped, with an index from factor values to rows.
+
+    Args:
+        place: a folder or a Hub id.
+
+    Raises:
+        FileNotFoundError: if there is no data set at ``place``, with all places where one is looked for.
+    """
+
+    INDEXED = ("modality", "plane", "terminology", "prompt", "input", "view")
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        try:
+            named = None if Path(place).is_dir() else ON_THE_HUB.fullmatch(place)
+            where, revision, config = named.groups() if named else (place, None, None)
+            # With data_files the cache knows a rebuilt folder from its forerunner; by config name alone it may not.
+            chosen = {"name": config} if config else {"data_files": {"test": "data/**/*.parquet"}}
+            data = datasets.load_dataset(where, revision=revision, split="test", **chosen)
+        except Exception as error:
+            raise FileNotFoundError(
+                f"No MIS-Ground data set could be read from {place!r} ({type(error).__name__}: {error}). "
+                'It is looked for, in order, in: the task metadata (--metadata \'{"dataset": "DIR"}\'), the '
+                f"environment variable {ENVIRONMENT_VARIABLE}, the folder ./{LOCAL_FOLDER}, and the Hub "
+                f"({HUB_DATASET}; not with HF_HUB_OFFLINE=1). 'mis-ground build' makes one."
+            ) from error
+        if _is_for_training(place):
+            logger.warning("MIS-Ground: the rows of %s are for training; scores on them are no benchmark's.", place)
+        self._pictures = data.select_columns(["images"]).with_format("arrow")  # that is: not decoded
+        self._texts = data.remove_columns("images")
+        self.features = data.features
+        names = data.select_columns([*self.INDEXED, "id", "pair_id"]).with_format("arrow")[:]
+        images = self._pictures.data.column("images")
+        self.image_counts: list[int] = pc.list_value_length(images).to_pylist()
+        self.digest = _digest(data, images)
+        self.version = ", ".join(sorted(set(data["version"]) - {None})) if "version" in data.features else ""
+        self.pair_ids: list[str] = names["pair_id"].to_pylist()
+        units = [pair or own for pair, own in zip(self.pair_ids, names["id"].to_pylist(), strict=True)]
+        order = sorted(range(len(units)), key=lambda row: (_hash(units[row]), row))
+        keys = list(zip(*(names[name].to_pylist() for name in self.INDEXED), strict=True))
+        self._rows_of: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for rank, row in enumerate(order):
+            self._rows_of[keys[row]].append(rank)
+        self._order = order
+
+    def select(self, where: Mapping[str, str]) -> list[int]:
+        """The rows whose columns have the values of ``where``, whole pairs side by side."""
+        unknown = set(where) - set(self.INDEXED)
+        if unknown:
+            raise ValueError(f"A leaf is chosen by {', '.join(self.INDEXED)}, not by {', '.join(sorted(unknown))}.")
+        wanted = [(self.INDEXED.index(name), value) for name, value in where.items()]
+        found = (ranks for key, ranks in self._rows_of.items() if all(key[i] == value for i, value in wanted))
+        return [self._order[rank] for rank in sorted(rank for ranks in found for rank in ranks)]
+
+    def text(self, row: int) -> Document:
+        """A row without its pictures."""
+        return dict(self._texts[row])
+
+    def pictures(self, row: int) -> "list[Picture]":
+        """The pictures of a row, not yet decoded."""
+        return [Picture(partial(self._encoded, row, number)) for number in range(len(self._images(row)))]
+
+    def facts(self) -> dict[str, Any]:
+        """What stands in results: where the data set is, its version, a digest of its content, how many rows."""
+        return {
+            "dataset": self.place,
+            "data_version": self.version,
+            "data_digest": self.digest,
+            "data_rows": len(self.pair_ids),
+        }
+
+    def _images(self, row: int) -> Any:
+        return self._pictures[row]["images"][0]
+
+    def _encoded(self, row: int, number: int) -> bytes:
+        return self._images(row)[number]["bytes"].as_py()
+
+
+def _digest(data: datasets.Dataset, images: Any) -> str:
+    """Sixteen hexadecimal digits of the rows' texts and their images' sizes in bytes; no image is read."""
+    found = hashlib.sha256()
+    columns = [name for name in ("id", "question", "options", "answer") if name in data.features]
+    for batch in data.select_columns(columns).with_format("arrow").iter(batch_size=4096):
+        found.update(json.dumps([batch[name].to_pylist() for name in columns], ensure_ascii=False).encode())
+    for chunk in images.chunks:
+        sizes = pc.binary_length(pc.struct_field(chunk.flatten(), "bytes")).fill_null(0)
+        found.update(np.asarray(sizes, dtype=np.int64).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _is_for_training(place: str) -> bool:
+    """Whether a folder says of itself that it is a training split."""
+    record = Path(place) / "build.json"
+    if not record.is_file():
+        return False
+    return any(build.get("split") == "train" for build in json.loads(record.read_text(encoding="utf-8"))["builds"])
+
+
+@cache
+def open_rows(place: str, version: object) -> Rows:
+    """The data set at ``place``, opened once for all leaves; ``version`` tells a rebuilt one from its forerunner."""
+    rows = Rows(place)
+    logger.info("MIS-Ground: %d rows from %s", len(rows.pair_ids), place)
+    return rows
+
+
+def stamp(place: str) -> int | None:
+    """What tells a rebuilt folder from its forerunner."""
+    card = Path(place) / "README.md"
+    return card.stat().st_mtime_ns if card.is_file() else None
+
+
+class Leaf(Sequence[Document]):
+    """The documents of one leaf, read when asked for.
+
+    A leaf without rows holds placeholders instead, since the harness cannot run a task without documents: they are
+    sent to no model, yield the metric ``empty`` and no other, and so show the leaf as empty without touching a mean.
+
+    Args:
+        rows: the whole data set.
+        where: column values that choose the leaf's rows.
+        images: whether documents carry their images.
+        settings: how the questions are put.
+    """
+
+    def __init__(self, rows: Rows, where: Mapping[str, str], images: bool, settings: RunSettings = DEFAULTS) -> None:
+        self._rows = rows
+        self._images = images
+        self._settings = settings
+        self._chosen = rows.select(where)
+        self._paired = any(rows.pair_ids[row] for row in self._chosen)
+        self.most_images = max((rows.image_counts[row] for row in self._chosen), default=0)
+        if settings.stack == "sheet":
+            self.most_images = min(self.most_images, 1)
+        self.features = rows.features
+        self.empty = not self._chosen
+        # Several processes deal the documents out among themselves, and none may go without.
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        self._length = processes if self.empty else len(self._chosen)
+        if self._length < processes:
+            raise ValueError(
+                f"The leaf {dict(where)} has {self._length} rows for {processes} processes; the harness needs one "
+                "each. Run fewer processes or build a larger data set."
+            )
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(self._length))]
+        if not -self._length <= number < self._length:
+            raise IndexError(number)
+        if self.empty:
+            return placeholder(self._images)
+        row = self._chosen[number]
+        document = self._rows.text(row) | {"paired": self._paired}
+        if self._settings.letters:
+            document["letters"] = True
+        if self._images:
+            document["images"] = self._rows.pictures(row)
+            if self._settings.stack == "sheet" and len(document["images"]) > 1:
+                document["panels"] = len(document["images"])
+                document["images"] = [Sheet(document["images"])]
+        return document
+
+
+def placeholder(images: bool) -> Document:
+    """The document that stands in for those of an empty leaf."""
+    document: Document = {"empty": True, "question": "This leaf holds no question.", "options": [], "answer": ""}
+    if images:
+        document["images"] = [Image.new("RGB", (224, 224))]
+    return document
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
