@@ -12,7 +12,7 @@ from dataset_builder.check.findings import Check
 from dataset_builder.check.priors import EPOCHS, FOLDS, GUESSERS, LEVEL, Prior
 from dataset_builder.check.statistics import ALPHA, MIN_EFFECT, Share
 from dataset_builder.core.errors import BuildError
-from dataset_builder.dataset.card import table
+from dataset_builder.dataset.card_text import table
 from dataset_builder.files.atomic import write_atomically
 
 MARKDOWN, JSON = "check.md", "check.json"

@@ -5,9 +5,7 @@ edited keeps the owner's words when more is pushed: only the marked parts and th
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +16,18 @@ from datasets.splits import SplitDict, SplitInfo
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from dataset_builder.core.factors import (
-    CONVENTIONS,
-    FRAMES,
-    INPUTS,
-    MODALITIES,
-    PLANES,
-    PROMPTS,
-    REGISTERS,
-    STACK_ORDERS,
-    TERMINOLOGIES,
     TEST,
-    VIEWS,
     Split,
 )
 from dataset_builder.core.settings import Settings
+from dataset_builder.dataset.card_text import ALL_FILES, all_of, factor_table, parts
 from dataset_builder.dataset.croissant import CROISSANT_NAME, croissant_text
-from dataset_builder.dataset.licences import licence, most_restrictive
+from dataset_builder.dataset.licences import most_restrictive
 from dataset_builder.dataset.manifest import RECORD_NAME, SLICES, Key, Record, record_to_text
 from dataset_builder.dataset.parquet import NOTHING_KNOWN, FileNote
 from dataset_builder.dataset.summary import content_version, describe_build, file_hashes
 
 CARD_NAME = "README.md"
-
-ALL_FILES = "data/*/*.parquet"
-"""What the config ``all`` reads: every question but those of a user's own configs."""
 
 SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -99,7 +85,7 @@ def make_card(record: Record, place: str = "mis-ground") -> str:
     # DatasetCard.from_template would do as well, but parse its own text again: most of the time of a build's end.
     template = jinja2.Template(template_path().read_text(encoding="utf-8"), undefined=jinja2.StrictUndefined)
     metadata = card_data(record).to_yaml()
-    return template.render(card_data=metadata, factor_table=_factor_table(), **parts(record, place)) + "\n"
+    return template.render(card_data=metadata, factor_table=factor_table(), **parts(record, place)) + "\n"
 
 
 def card_data(record: Record) -> DatasetCardData:
@@ -131,7 +117,7 @@ def configs_of(record: Record) -> list[dict[str, Any]]:
     for (config, split), note in record.splits.items():
         files.setdefault(config, {})[split] = note.files
     configs: list[dict[str, Any]] = []
-    if everything := _all_of(record):
+    if everything := all_of(record):
         split = record.build_of(everything[0]).split
         configs.append({"config_name": "all", "data_files": [{"split": split, "path": ALL_FILES}]})
     # The slices come last: they are for those who make questions, not for those who answer them.
@@ -145,15 +131,10 @@ def configs_of(record: Record) -> list[dict[str, Any]]:
     return [config | {"description": f"content {record.content}"} for config in configs]
 
 
-def _all_of(record: Record) -> list[Key]:
-    """The splits that the config ``all`` holds."""
-    return [key for key, note in record.questions.items() if all(fnmatch(file, ALL_FILES) for file in note.files)]
-
-
 def _infos(record: Record) -> dict[str, datasets.DatasetInfo]:
     """Features and sizes of each config; ``load_dataset`` refuses a data set whose rows are not as many."""
     members: dict[str, dict[str, list[Key]]] = {}
-    if everything := _all_of(record):
+    if everything := all_of(record):
         members["all"] = {record.build_of(everything[0]).split: everything}
     for key in record.splits:
         members.setdefault(key[0], {})[key[1]] = [key]
@@ -172,210 +153,6 @@ def _infos(record: Record) -> dict[str, datasets.DatasetInfo]:
             dataset_size=sum(sizes.values()),
         )
     return infos
-
-
-def parts(record: Record, place: str) -> dict[str, str]:
-    """The marked parts of the text, by name."""
-    return {
-        "summary": _summary(record),
-        "use": _use(record, place),
-        "counts": _counts(record),
-        "examples": _examples(record),
-        "making": _making(record),
-        "sources": _sources(record),
-        "limits": _limits(record),
-    }
-
-
-def _summary(record: Record) -> str:
-    questions = sum(note.rows for note in record.questions.values())
-    volumes = sum(source.volumes for source in record.sources)
-    slices = sum(build.slices for build in record.builds)
-    versions = " and ".join(sorted({build.version for build in record.builds}))
-    return (
-        "Questions about where anatomy lies in labelled CT and MRI slices, varied one factor at a time, to show where "
-        "vision-language\nmodels lose their bearings. "
-        f"{questions:,} questions about {slices:,} slices of {volumes:,} volumes; data version {versions}, content "
-        f"`{record.content}`." + ("" if all(build.pictures for build in record.builds) else f"\n\n{_RECIPE}")
-    )
-
-
-_RECIPE = """\
-> **This is a recipe: the pictures are left out**, since a licence does not let them be passed on. Whoever has the scans
-> makes the data set from it, and every picture is checked: `mis-ground rebuild PLACE --source NAME:DIR`."""
-
-
-def _use(record: Record, place: str) -> str:
-    config, split = next(iter(record.questions))
-    lines = ["```python", "from datasets import load_dataset", ""]
-    if everything := _all_of(record):
-        whole = record.build_of(everything[0]).split
-        lines.append(f'{whole} = load_dataset("{place}", split="{whole}")')
-    lines.append(f'cell = load_dataset("{place}", "{config}", split="{split}")')
-    for config, split in record.splits:
-        if config == SLICES:
-            lines.append(
-                f'slices = load_dataset("{place}", "slices", split="{split}")  # grey images, label maps, geometry'
-            )
-    if all(build.split != TEST for build in record.builds):
-        return "\n".join([*lines, "```", "", "To train models on: no subject of it is in the test split."])
-    score = f"MIS_GROUND_DATASET={place} lm_eval --model hf-multimodal --model_args pretrained=MODEL"
-    lines += [
-        "```",
-        "",
-        "Score a model with lm-evaluation-harness:",
-        "",
-        "```bash",
-        f"{score} --apply_chat_template --tasks 'mis_ground_*'",
-        "```",
-    ]
-    return "\n".join(lines)
-
-
-def _counts(record: Record) -> str:
-    cells = {key: note.rows for key, note in record.questions.items() if _is_cell(key)}
-    others = {key: note.rows for key, note in record.splits.items() if key not in cells}
-    text = []
-    if cells:
-        text.append(_cells_table(cells))
-    if others:
-        text.append(table(["config", "split", "rows"], [[f"`{c}`", f"`{s}`", n] for (c, s), n in others.items()]))
-    if _all_of(record):
-        text.append("`all` (default) holds every question of the folder `data`, split `test`.")
-    if any(config == SLICES for config, _ in record.splits):
-        text.append("`slices` is the slice store, from which other questions can be made without the scans.")
-    names = record.structures
-    if names:
-        text.append(f"{len(names)} structures are asked about: {', '.join(names)}.")
-    return "\n\n".join(text)
-
-
-def _is_cell(key: Key) -> bool:
-    terminology, _, prompt = key[1].partition("_")
-    return terminology in TERMINOLOGIES and prompt in PROMPTS
-
-
-def _cells_table(rows: Mapping[Key, int]) -> str:
-    configs = list(dict.fromkeys(config for config, _ in rows))
-    order = [f"{terminology}_{prompt}" for terminology in TERMINOLOGIES for prompt in PROMPTS]
-    splits = [split for split in order if any((config, split) in rows for config in configs)]
-    lines: list[list[object]] = [[f"`{split}`", *(rows.get((c, split), 0) for c in configs)] for split in splits]
-    totals = Counter(dict.fromkeys(configs, 0))
-    for (config, _), count in rows.items():
-        totals[config] += count
-    lines.append(["**all**", *(totals[config] for config in configs)])
-    return table(["split", *(f"`{config}`" for config in configs)], lines)
-
-
-def _factor_table() -> str:
-    factors = {
-        "modality": MODALITIES,
-        "plane": PLANES,
-        "terminology": TERMINOLOGIES,
-        "prompt": PROMPTS,
-        "register": REGISTERS,
-        "convention": CONVENTIONS,
-        "frame": FRAMES,
-        "input": INPUTS,
-        "view": VIEWS,
-        "stack_order": STACK_ORDERS,
-    }
-    return "\n".join(f"| `{name}` | {', '.join(f'`{v}`' for v in values)} |" for name, values in factors.items())
-
-
-def _examples(record: Record) -> str:
-    if not record.examples:
-        return "None are shown: the pictures are not passed on."
-    texts = []
-    for example in record.examples:
-        question = "\n".join(f"> {line}" for line in example.question.splitlines())
-        credit = f"{example.source}, {licence(example.licence).name}"
-        texts.append(
-            f"**`prompt`: `{example.prompt}`**\n\n![{example.alt}]({example.picture})\n\n{question}\n\n"
-            f"Answer: **{example.answer}** <sub>({credit})</sub>"
-        )
-    return "\n\n".join(texts)
-
-
-def _making(record: Record) -> str:
-    lines = []
-    for number, build in enumerate(record.builds, 1):
-        settings, clarity = build.settings, build.settings.get("clarity", {})
-        rows = sum(note.rows for key, note in build.splits.items() if key in record.questions)
-        lines.append(
-            [
-                number,
-                build.package,
-                settings.get("seed"),
-                rows,
-                f"{settings.get('image_size')} px",
-                f"{clarity.get('min_gap_mm'):g} mm",
-                f"{clarity.get('min_area_mm2'):g} mm²",
-            ]
-        )
-    header = ["build", "MIS-Ground", "seed", "questions", "pictures", "centroids apart at least", "visible from"]
-    return (
-        table(header, lines) + "\n\nAlong the asked axis the middle halves of the two structures do not overlap. "
-        f"`{RECORD_NAME}` has all settings."
-    )
-
-
-def _sources(record: Record) -> str:
-    lines = []
-    for source in record.sources:
-        known = licence(source.licence)
-        name = f"[{known.name}]({known.url})" if known.url else known.name
-        lines.append([f"`{source.name}`", source.volumes, name, source.citation, source.url])
-    governing = most_restrictive(source.licence for source in record.sources)
-    text = f"The most restrictive licence holds for the whole: **{governing.name}**. Each row states its own."
-    if not governing.commercial and governing.share:
-        text += " It forbids commercial use."
-    return table(["source", "volumes", "licence", "citation", "where"], lines) + f"\n\n{text}"
-
-
-def _limits(record: Record) -> str:
-    text = []
-    quarantined = sum(build.quarantined for build in record.builds)
-    text.append(f"- {quarantined} case(s) could not be used; `quarantine.jsonl` says which and why.")
-    lines = []
-    for number, build in enumerate(record.builds, 1):
-        for found in build.guessing_rates:
-            shares = [f"{100 * share:.1f} %" for share in (found.chance, found.constant, found.first)]
-            lines.append([number, found.terminology, found.questions, *shares, found.pairs])
-    if lines:
-        text.append("- What can be had without looking, measured on the rows of each build:")
-        header = ["build", "terminology", "questions", "chance", "one word for a split", "first option", "with inverse"]
-        text.append("\n" + table(header, lines))
-    text += [_audit(number, build.audit) for number, build in enumerate(record.builds, 1) if build.audit]
-    return "\n".join(text)
-
-
-def _audit(number: int, audit: Mapping[str, Any]) -> str:
-    """The outcome of ``mis-ground check``, and what guessers that see no picture score."""
-    violated = [f"{name} ({count:,})" for name, count in audit["checks"].items() if count]
-    verdict = f"violated are: {', '.join(violated)}." if violated else f"none of {len(audit['checks'])} is violated."
-    text = f"\nBuild {number} was audited with `mis-ground check`: of its checks {verdict}"
-    names = list(dict.fromkeys(name for guessers in audit["guessers"].values() for name in guessers))
-    lines = []
-    for cell, guessers in audit["guessers"].items():
-        chance = next(iter(guessers.values()))[2]
-        shares = [f"{100 * guessers[n][0]:.1f} ± {100 * guessers[n][1]:.1f}" if n in guessers else "" for n in names]
-        lines.append([cell, f"{100 * chance:.1f}", *shares])
-    if lines:
-        text += " Accuracy in per cent of guessers that see no picture, ± one standard error:\n\n"
-        text += table(["questions", "chance", *(f"`{name}`" for name in names)], lines)
-    return text
-
-
-def table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; numbers get thousands separators."""
-    body: list[Sequence[object]] = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in body)
-
-
-def _cell(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return re.sub(r"\s+", " ", text).replace("|", "\\|")
 
 
 # ------------------------------------------------------------------------------------------------ a card that is there

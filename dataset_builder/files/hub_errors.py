@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from dataset_builder.core.errors import HubError
 
@@ -133,19 +134,29 @@ def patiently(action: Callable[[], T], settled: Callable[[], T | None] = lambda:
         action: raises what it cannot do.
         settled: asked after a failure; a result means that all was done, and only the answer was lost.
     """
-    for wait in (*WAITS, None):
+
+    def attempt() -> T:
         try:
             return action()
         except Exception as error:
-            if not may_pass(error):
+            done = _without_error(settled) if may_pass(error) else None
+            if done is None:
                 raise
-            done = _without_error(settled)
-            if done is not None:
-                return done
-            if wait is None:
-                raise
-            time.sleep(max(wait, min(_wait_asked(error) or 0.0, LONGEST_WAIT)))
-    raise AssertionError("the last try returns or raises")
+            return done
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = _wait_asked(error) if error else None
+        return max((*WAITS, 0.0)[state.attempt_number - 1], min(asked or 0.0, LONGEST_WAIT))
+
+    retrying = Retrying(
+        stop=stop_after_attempt(len(WAITS) + 1),
+        wait=wait,
+        retry=retry_if_exception(may_pass),
+        reraise=True,
+        sleep=lambda seconds: time.sleep(seconds),
+    )
+    return retrying(attempt)
 
 
 def _without_error(ask: Callable[[], T | None]) -> T | None:

@@ -242,16 +242,22 @@ def files_below(folder: Path) -> dict[Path, int]:
 
 def again(ask: Callable[[], T]) -> T:
     """The outcome of a request, which is repeated if it fails in a way that may pass."""
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return ask()
-        except (FileNotFoundError, PermissionError, MemoryError):
-            raise
-        except Exception as error:  # backends raise their own, which are no OSErrors
-            if is_full(error):
-                raise
-            time.sleep(WAIT_SECONDS * attempt)
-    return ask()
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_incrementing
+
+    retrying = Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_incrementing(WAIT_SECONDS, WAIT_SECONDS),
+        retry=retry_if_exception(_may_pass),
+        reraise=True,
+        sleep=lambda seconds: time.sleep(seconds),
+    )
+    return retrying(ask)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Backends raise their own errors, which are no OSErrors."""
+    lasting = (FileNotFoundError, PermissionError, MemoryError)
+    return isinstance(error, Exception) and not isinstance(error, lasting) and not is_full(error)
 
 
 def is_full(error: Exception) -> bool:

@@ -10,7 +10,8 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from dataset_builder.core.settings import Settings
-from dataset_builder.dataset.card import make_card, merge_card, table, template_path, write_card
+from dataset_builder.dataset.card import make_card, merge_card, template_path, write_card
+from dataset_builder.dataset.card_text import table
 from dataset_builder.dataset.licences import licence, most_restrictive
 from dataset_builder.dataset.manifest import Record, read_record, record_from_text, record_to_text
 from tests.helpers.small_ground import CELLS, write_ground

@@ -13,6 +13,7 @@ import yaml
 from dataset_builder.core.errors import FetchError
 from dataset_builder.sources import open_source
 from dataset_builder.sources.download.http import RemoteFile, download
+from dataset_builder.sources.download.hub_files import HubFile, download_from_hub
 from dataset_builder.sources.packed import BROKEN_ARCHIVE
 
 Progress = Callable[[str, int, int], None]
@@ -32,7 +33,7 @@ class Archive:
     citation: str
     url: str
     subjects: int
-    files: tuple[RemoteFile, ...]
+    files: tuple[RemoteFile | HubFile, ...]
 
     @property
     def bytes(self) -> int:
@@ -44,7 +45,9 @@ def archives() -> dict[str, Archive]:
     """All of them, by name."""
     rows = yaml.safe_load(Path(__file__).with_name("archives.yaml").read_text(encoding="utf-8"))
     return {
-        name: Archive(name, **row | {"files": tuple(RemoteFile(**file) for file in row["files"])})
+        name: Archive(
+            name, **row | {"files": tuple((HubFile if "hub" in f else RemoteFile)(**f) for f in row["files"])}
+        )
         for name, row in rows.items()
     }
 
@@ -78,7 +81,8 @@ def fetch_archive(
             remedy="Read it there, and give --accept-licence if you agree.",
         )
     for file in archive.files:
-        path = download(file, folder, progress)
+        get = download_from_hub if isinstance(file, HubFile) else download
+        path = get(file, folder, progress)  # type: ignore[operator]
         if unpack_members and path.suffix == ".zip":
             unpack(path, folder, progress)
     return folder

@@ -34,9 +34,6 @@ TIMEOUT = 60.0
 SPARE_BYTES = 200_000_000
 """Room that is left on the disk."""
 
-LINKED = "linked"
-"""In place of a sha256: the one that the server states beside the file (Hugging Face)."""
-
 _CHUNK = 1 << 20
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
@@ -51,7 +48,7 @@ class RemoteFile:
         name: as it is kept.
         url: where it is.
         bytes: its size, if known beforehand.
-        md5, sha256: of its content, in hexadecimal; ``sha256`` may be :data:`LINKED`.
+        md5, sha256: of its content, in hexadecimal.
     """
 
     name: str
@@ -67,7 +64,6 @@ class _Part:
 
     path: Path
     etag: str = ""
-    sha256: str = ""
     total: int | None = None
     by_hand: bool = False
 
@@ -86,7 +82,7 @@ class _Part:
             self.path.unlink(missing_ok=True)  # of unknown origin
 
     def save(self) -> None:
-        noted = {"etag": self.etag, "sha256": self.sha256, "total": self.total, "by_hand": self.by_hand}
+        noted = {"etag": self.etag, "total": self.total, "by_hand": self.by_hand}
         self.note.write_text(json.dumps(noted), encoding="utf-8")
 
     def drop(self) -> None:
@@ -121,7 +117,7 @@ def download(file: RemoteFile, folder: Path, progress: Progress = lambda *_: Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{file.name}.lock", timeout=0):
-            if _is_checked(target, file):
+            if is_checked(target, file):
                 return target
             part = _Part(folder / f".{file.name}.partial")
             part.load()
@@ -135,7 +131,7 @@ def download(file: RemoteFile, folder: Path, progress: Progress = lambda *_: Non
             _check(file, part, target, progress)
             os.replace(part.path, target)
             part.drop()
-            _note_checked(target, file)
+            note_checked(target, file)
     except Timeout as error:
         raise FetchError(
             "Another process is fetching this file.", file=target, remedy="Wait for it, or choose another folder."
@@ -154,7 +150,7 @@ def _note_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.checked")
 
 
-def _is_checked(target: Path, file: RemoteFile) -> bool:
+def is_checked(target: Path, file: RemoteFile) -> bool:
     """Whether the file is the one that was checked before: the same size and time of change, the same checksum."""
     try:
         noted = json.loads(_note_path(target).read_text(encoding="utf-8"))
@@ -164,7 +160,8 @@ def _is_checked(target: Path, file: RemoteFile) -> bool:
     return bool(noted == [status.st_size, status.st_mtime_ns, file.md5, file.sha256])
 
 
-def _note_checked(target: Path, file: RemoteFile) -> None:
+def note_checked(target: Path, file: RemoteFile) -> None:
+    """Note that the file as it is now has the right checksum."""
     status = target.stat()
     noted = json.dumps([status.st_size, status.st_mtime_ns, file.md5, file.sha256])
     _note_path(target).write_text(noted, encoding="utf-8")
@@ -179,8 +176,6 @@ def _fetch(file: RemoteFile, part: _Part, progress: Progress) -> None:
     while True:
         before = part.size
         try:
-            if file.sha256 == LINKED:
-                _ask_for_sha256(file, part)
             if file.bytes is None or part.size != file.bytes:
                 _fetch_once(file, part, progress)
             return
@@ -304,29 +299,6 @@ def _check_room(part: _Part, here: int) -> None:
         )
 
 
-def _ask_for_sha256(file: RemoteFile, part: _Part) -> None:
-    """The checksum that the Hub states on its own answer, before it leads on to where the content is."""
-
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_: Any) -> None:
-            return None
-
-    request = urllib.request.Request(file.url, headers={"User-Agent": "mis-ground"}, method="HEAD")
-    try:
-        with urllib.request.build_opener(Stay()).open(request, timeout=TIMEOUT) as answer:
-            headers = answer.headers
-    except urllib.error.HTTPError as error:
-        headers = error.headers
-        if error.code not in (301, 302, 303, 307, 308):
-            _refused(file, part, error)
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        raise _failed(error) from error
-    stated = headers.get("X-Linked-Etag", "").strip('"')
-    if part.sha256 and stated != part.sha256:
-        part.drop()  # another file by now
-    part.sha256 = stated
-
-
 def _failed(error: Exception) -> _Passing:
     reason = getattr(error, "reason", error)
     return _Passing(f"the connection failed ({type(reason).__name__}: {reason})")
@@ -359,30 +331,38 @@ def _plain_url(url: str) -> str:
 
 def _check(file: RemoteFile, part: _Part, target: Path, progress: Progress) -> None:
     """Raise unless the checksum is right; what came wrong is removed, what was put here by hand is left."""
-    sha256 = part.sha256 if file.sha256 == LINKED else file.sha256
-    if file.sha256 == LINKED and not re.fullmatch(r"[0-9a-f]{64}", part.sha256):
-        raise FetchError(
-            f"The server states no checksum for {file.name}.",
-            file=_plain_url(file.url),
-            value=part.sha256 or "nothing",
-            remedy="Something between here and the server may change it: try another network.",
-        )
-    for name, expected in (("md5", file.md5), ("sha256", sha256)):
-        if expected:
-            found = _digest(part.path, name, file.name, progress)
-            if found == expected:
-                continue
-            if part.by_hand:
-                os.replace(part.path, target)
-                part.drop()
-                raise _another_file(target, f"{name} {found} instead of {expected}")
-            part.drop()
-            raise FetchError(
-                f"{file.name} came damaged, or is another file; it was removed.",
-                file=_plain_url(file.url),
-                value=f"{name} {found} instead of {expected}",
-                remedy="Give the same command again. If it happens twice, look at the record for a new version.",
-            )
+    if not part.by_hand:
+        check_digest(part.path, file, progress, part.drop)
+    elif found := _wrong(part.path, file, progress):
+        os.replace(part.path, target)
+        part.drop()
+        raise _another_file(target, found)
+
+
+def check_digest(path: Path, file: RemoteFile, progress: Progress, remove: Callable[[], None] | None = None) -> None:
+    """Raise unless a downloaded file has the checksums that it should have; it is removed if not.
+
+    Raises:
+        FetchError: names the checksum.
+    """
+    found = _wrong(path, file, progress)
+    if not found:
+        return
+    (remove or path.unlink)()
+    raise FetchError(
+        f"{file.name} came damaged, or is another file; it was removed.",
+        file=_plain_url(file.url),
+        value=found,
+        remedy="Give the same command again. If it happens twice, look at the record for a new version.",
+    )
+
+
+def _wrong(path: Path, file: RemoteFile, progress: Progress) -> str:
+    """Which checksum is not as it should be; empty if all are."""
+    for name, expected in (("md5", file.md5), ("sha256", file.sha256)):
+        if expected and (found := _digest(path, name, file.name, progress)) != expected:
+            return f"{name} {found} instead of {expected}"
+    return ""
 
 
 def _another_file(target: Path, found: str) -> FetchError:

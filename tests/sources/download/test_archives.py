@@ -15,7 +15,8 @@ from dataset_builder.dataset.licences import licence
 from dataset_builder.sources import KNOWN, open_source
 from dataset_builder.sources.download import archives as module
 from dataset_builder.sources.download.archives import Archive, archives, check_folder, fetch_archive, unpack
-from dataset_builder.sources.download.http import LINKED, RemoteFile
+from dataset_builder.sources.download.http import RemoteFile
+from dataset_builder.sources.download.hub_files import HubFile
 from dataset_builder.sources.phantoms import torso, write_totalsegmentator
 from tests.helpers.loopback_files import LoopbackFiles
 
@@ -46,9 +47,13 @@ def test_the_table_is_complete_and_goes_over_https():
         assert archive.citation
         assert archive.subjects > 0
         for file in archive.files:
+            if isinstance(file, HubFile):
+                assert file.hub in archive.url
+                continue
             assert urlsplit(file.url).scheme == "https"
             assert urlsplit(file.url).path.endswith(f"/{file.name}")
-            assert (file.bytes and len(file.md5) == 32) or file.sha256 == LINKED
+            assert file.bytes
+            assert len(file.md5) == 32
 
 
 def test_licences_and_citations_are_those_of_the_sources(tmp_path):
@@ -79,7 +84,12 @@ def contents(tmp_path_factory):
         knees[f"images{part}.zip"] = {f"images{part}/oaizib_001_0000.nii.gz": b"x"}
         knees[f"labels{part}.zip"] = {f"labels{part}/oaizib_001.nii.gz": b"x"}
     files = {f"/{name}": zipped(content) for name, content in knees.items()}
-    files |= {f"/{file.name}": zipped(members) for archive in archives().values() for file in archive.files if file.md5}
+    files |= {
+        f"/{file.name}": zipped(members)
+        for archive in archives().values()
+        for file in archive.files
+        if isinstance(file, RemoteFile)
+    }
     return files
 
 
@@ -94,7 +104,8 @@ def public(contents, monkeypatch):
             moved = []
             for file in archive.files:
                 content = files[f"/{file.name}"]
-                known = {"bytes": len(content), "md5": hashlib.md5(content).hexdigest()} if file.md5 else {}
+                md5 = hashlib.md5(content).hexdigest()
+                known = {"bytes": len(content), "md5": md5} if isinstance(file, RemoteFile) else {}
                 moved.append(RemoteFile(file.name, f"{server.root}/{file.name}", **known))
             table[name] = Archive(**{**archive.__dict__, "files": tuple(moved)})
         monkeypatch.setattr(module, "archives", lambda: table)

@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from dataset_builder.core.errors import FetchError
 from dataset_builder.sources.download import http as module
-from dataset_builder.sources.download.http import LINKED, RemoteFile, download
+from dataset_builder.sources.download.http import RemoteFile, download
 from tests.helpers.loopback_files import Behaviour, LoopbackFiles
 
 CONTENT = random.Random(1).randbytes(300_000)
@@ -216,20 +216,6 @@ def test_a_disk_that_is_full_in_the_middle(tmp_path):
 def test_only_one_process_fetches(tmp_path):
     with FileLock(tmp_path / ".scans.zip.lock"), serve() as server, pytest.raises(FetchError, match="Another process"):
         download(scans(server), tmp_path)
-
-
-def test_the_checksum_that_the_hub_states(tmp_path):
-    with serve() as content:
-        stated = {"X-Linked-Etag": f'"{SHA256}"'}
-        lead = Behaviour(status=302, redirect=f"{content.root}/scans.zip", headers=stated)
-        with serve(lead) as hub:
-            file = scans(hub, sha256=LINKED)
-            assert download(file, tmp_path).read_bytes() == CONTENT
-            content.files["/scans.zip"] = OTHER
-            with pytest.raises(FetchError, match=rf"came damaged.*instead of {SHA256}"):
-                download(file, tmp_path / "b")
-        with serve() as hub, pytest.raises(FetchError, match="states no checksum"):
-            download(scans(hub, sha256=LINKED), tmp_path / "c")
 
 
 def test_no_way_leads_from_https_to_http():
