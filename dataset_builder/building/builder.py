@@ -31,10 +31,10 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from dataset_builder.building.engines import Engine, Processes
-from dataset_builder.building.held_out import Apart, check_held_out, split_of_dataset, write_taken
+from dataset_builder.building.held_out import SplitGuard, check_held_out, split_of_dataset, write_taken
 from dataset_builder.building.merge import Merge, plan
 from dataset_builder.building.parts import Parts
-from dataset_builder.building.quarantine import QUARANTINE_NAME, Quarantine
+from dataset_builder.building.quarantine import Quarantine
 from dataset_builder.building.sent_once import SentOnce
 from dataset_builder.building.worker import Quarantined, lost_case, store_case, write_part
 from dataset_builder.core.errors import BuildError, CaseError, naming
@@ -42,10 +42,11 @@ from dataset_builder.core.factors import INPUT_CONFIGS, MODALITIES, PLANES, TEST
 from dataset_builder.core.settings import Settings, digest
 from dataset_builder.dataset.card import write_card
 from dataset_builder.dataset.format import ROW_SCHEMA, VERSION
-from dataset_builder.dataset.manifest import SLICES, Key
+from dataset_builder.dataset.manifest import QUARANTINE_NAME, SLICES, Key
 from dataset_builder.dataset.parquet import FileNote
-from dataset_builder.files.disk_list import Long, Spool, in_order
+from dataset_builder.files.disk_list import SizedIterable, Spool, in_order
 from dataset_builder.files.object_storage import is_remote
+from dataset_builder.files.progress import Progress, silent
 from dataset_builder.questions.quotas import Mixture
 from dataset_builder.slices.selection import SLICE_SCHEMA
 from dataset_builder.slices.store import StoredVolume, each_volume, volume_notes, volumes_in
@@ -55,15 +56,9 @@ FEATURES = datasets.Features.from_arrow_schema(ROW_SCHEMA)
 SLICE_FEATURES = datasets.Features.from_arrow_schema(SLICE_SCHEMA)
 """Features of a row, and of a slice, as ``load_dataset`` shows them."""
 
-Progress = Callable[[str, int, int], None]
-"""Called as ``progress(stage, done, total)``."""
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def build(
     vocabulary: Path | None = None,
     split: Split = TEST,
     held_out: Sequence[Path] = (),
-    progress: Progress = _silent,
+    progress: Progress = silent,
     engine: Engine | None = None,
     verify_content: bool = False,
 ) -> BuildSummary:
@@ -142,9 +137,9 @@ def build(
         work.mkdir(parents=True, exist_ok=True)
         held.enter_context(naming(work))
         slices_folder = store or work / "store"
-        refuse = Apart(split)
+        refuse = SplitGuard(split)
         if held_out:
-            refuse = Apart(split, work / "held-out")
+            refuse = SplitGuard(split, work / "held-out")
             write_taken(held_out, work / "held-out")
         quarantined = Quarantine(work / QUARANTINE_NAME)
         held.callback(quarantined.close)
@@ -168,7 +163,7 @@ def build(
         folder.mkdir()
         make = partial(write_part, vocabulary=vocabulary, folder=folder, split=split)
         parts = Parts(folder)
-        for part in _each(make, _ToAsk(volumes, settings), engine, "questions", progress):
+        for part in _each(make, AskQueue(volumes, settings), engine, "questions", progress):
             if part is not None:
                 parts.add(part)
         if not parts:
@@ -261,7 +256,7 @@ def _put_in_place(target: Path, out: Path) -> None:
 
 def _each(
     function: Callable[[T], R],
-    items: Long[T],
+    items: SizedIterable[T],
     engine: Engine,
     stage: str,
     progress: Progress,
@@ -274,7 +269,7 @@ def _each(
         progress(stage, done, len(items))
 
 
-class _Planned:
+class CaseList:
     """Every case of every source, sorted by source and subject; listed once, then read from a file.
 
     Args:
@@ -318,7 +313,7 @@ def _fill_store(
     work: Path,
 ) -> None:
     """Cut every case of every source into the store; cases that cannot be used are added to ``quarantined``."""
-    for result in _each(read, _Planned(sources, work), engine, "volumes", progress, lost):
+    for result in _each(read, CaseList(sources, work), engine, "volumes", progress, lost):
         if isinstance(result, Quarantined):
             quarantined.add(result)
         else:
@@ -327,7 +322,7 @@ def _fill_store(
 
 def _find_usable(
     found: Iterable[StoredVolume],
-    refuse: Apart,
+    refuse: SplitGuard,
     strict: bool,
     volumes: Spool[StoredVolume],
     quarantined: Quarantine,
@@ -343,10 +338,10 @@ def _find_usable(
             quarantined.add(Quarantined.of(Case(volume.source, volume.subject, volume.modality, ""), error))
 
 
-class _ToAsk:
+class AskQueue:
     """Number, volume and its own settings of every volume that is asked about."""
 
-    def __init__(self, volumes: Long[StoredVolume], settings: Settings) -> None:
+    def __init__(self, volumes: SizedIterable[StoredVolume], settings: Settings) -> None:
         self._volumes = volumes
         self._mixture = Mixture(settings)
         self._kinds = bytearray()  # of each volume; none if it does not matter
@@ -446,14 +441,14 @@ class MISGround(datasets.GeneratorBasedBuilder):
         folder, data = Path(self._work.name) / "parts", Path(self._work.name)
         folder.mkdir()
         vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
-        asked = _ToAsk(volumes_in(Path(self.config.store)), self.config.settings)
+        asked = AskQueue(volumes_in(Path(self.config.store)), self.config.settings)
         only = None if self.config.name == "all" else self.config.name
         made = Parts(folder)
         for item in asked:
             part = write_part(item, vocabulary, folder, TEST, only)
             if part is not None:
                 made.add(part)
-        files, _ = _merge(made, None, data, TEST, Processes(), _silent)
+        files, _ = _merge(made, None, data, TEST, Processes(), silent)
         return {key[1] if only else "/".join(key): [data / path for path in paths] for key, paths in files.items()}
 
     def _generate_examples(self, files: Sequence[Path], key: str | None) -> Iterator[tuple[str, dict[str, Any]]]:

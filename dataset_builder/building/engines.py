@@ -118,7 +118,7 @@ class Processes:
                 except BrokenProcessPool as error:
                     pool.shutdown()
                     pool = _pool_of(1)
-                    if lost is None or not _lives(pool):
+                    if lost is None or not _pool_survives(pool):
                         raise BuildError(
                             "A worker process was ended from outside, most often for want of memory.",
                             remedy="Give the same command again, it goes on where it was; with a smaller --num-proc if "
@@ -142,7 +142,7 @@ def _pool_of(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(share,))
 
 
-def _lives(pool: ProcessPoolExecutor) -> bool:
+def _pool_survives(pool: ProcessPoolExecutor) -> bool:
     """Whether a process that has nothing to do stays."""
     try:
         return pool.submit(os.getpid).result() > 0

@@ -24,7 +24,7 @@ PHANTOM = Phantoms.name
 
 
 @dataclass(frozen=True)
-class Apart:
+class SplitGuard:
     """Refuses a subject that may not be in a split; called as ``apart(source, subject)``.
 
     Args:

@@ -10,8 +10,6 @@ from typing import Any, TextIO, overload
 
 from dataset_builder.building.worker import Quarantined
 
-QUARANTINE_NAME = "quarantine.jsonl"
-
 
 class Quarantine(Sequence[Quarantined]):
     """The cases of a ``quarantine.jsonl``, read from it whenever they are asked for: there may be very many.

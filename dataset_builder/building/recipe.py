@@ -9,7 +9,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,17 +24,24 @@ from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.core.settings import ClarityLimits, Settings
 from dataset_builder.dataset.card import CARD_NAME, make_card
 from dataset_builder.dataset.croissant import CROISSANT_NAME, croissant_text
-from dataset_builder.dataset.manifest import RECORD_NAME, BuildNote, Record, is_slices, read_record, record_to_text
+from dataset_builder.dataset.manifest import (
+    QUARANTINE_NAME,
+    RECORD_NAME,
+    BuildNote,
+    Record,
+    is_slices,
+    read_record,
+    record_to_text,
+)
 from dataset_builder.dataset.parquet import writer_options
 from dataset_builder.dataset.summary import content_version, file_hashes, note_split
 from dataset_builder.files.hub_errors import in_plain_words
+from dataset_builder.files.progress import Progress, silent
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case, Source, SourceOf
 
 PICTURES, HASHES = "images", "image_sha256"
-
-Progress = Callable[[str, int, int], None]
 
 
 def write_recipe(folder: Path, out: Path) -> Path:
@@ -59,8 +66,8 @@ def write_recipe(folder: Path, out: Path) -> Path:
             continue
         features = {"rows": _features(out / next(iter(splits.values())).files[0])}
         builds.append(replace(one, splits=splits, features=features, examples=(), pictures=False))
-    if (folder / "quarantine.jsonl").is_file():
-        shutil.copyfile(folder / "quarantine.jsonl", out / "quarantine.jsonl")
+    if (folder / QUARANTINE_NAME).is_file():
+        shutil.copyfile(folder / QUARANTINE_NAME, out / QUARANTINE_NAME)
     hashes = file_hashes(out)
     made = Record(tuple(builds), content_version(hashes))
     (out / RECORD_NAME).write_text(record_to_text(made), encoding="utf-8")
@@ -125,7 +132,7 @@ def rebuild(
     *,
     revision: str | None = None,
     num_proc: int = 1,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> BuildSummary:
     """Make the data set of a recipe from one's own copy of its scans.
 

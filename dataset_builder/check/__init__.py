@@ -7,7 +7,6 @@
 May import ``building`` and the rooms before it; not ``gallery`` or ``hub``.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +19,9 @@ from dataset_builder.check.priors import Priors, check_priors
 from dataset_builder.check.reading import Folder, check_files, read_items
 from dataset_builder.check.reproduction import check_reproduction
 from dataset_builder.check.rows import Names, check_rows
+from dataset_builder.files.progress import Progress, silent
 
 __all__ = ["Audit", "check_dataset"]
-
-Progress = Callable[[str, int, int], None]
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class Audit:
         return self.findings.ok
 
 
-def check_dataset(dataset: Path, progress: Progress = _silent, *, num_proc: int = 1, reproduce: bool = True) -> Audit:
+def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int = 1, reproduce: bool = True) -> Audit:
     """Audit a data set folder, ours or a user's.
 
     Args:

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,13 @@ from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
 from dataset_builder.core.factors import CONVENTIONS, REGISTERS
 from dataset_builder.dataset.format import COLUMNS
 from dataset_builder.dataset.manifest import RECORD_NAME, Record, is_slices, read_record
+from dataset_builder.files.progress import Progress
 from dataset_builder.vocabulary import Structure, structures
 
 BATCH_ROWS = 32
 """Rows read at a time: of stacks each holds several pictures."""
 
 CARD = "README.md"
-
-Progress = Callable[[str, int, int], None]
 
 
 class Folder:

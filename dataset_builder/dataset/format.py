@@ -42,7 +42,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "licence": pa.string(),
     "version": pa.string(),
 }
-"""Columns of a row, in order, with their Arrow types; DESIGN.md section 4 says what they mean."""
+"""Columns of a row, in order, with their Arrow types; the data set's card says what they mean."""
 
 ROW_SCHEMA = described(COLUMNS)
 """The same as a schema, with the features that ``load_dataset`` reads from Parquet."""

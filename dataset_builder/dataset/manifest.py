@@ -13,7 +13,7 @@ from typing import Any
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.core.factors import TEST
 
-RECORD_NAME = "build.json"
+RECORD_NAME, QUARANTINE_NAME = "build.json", "quarantine.jsonl"
 
 SLICES = "slices"
 """The config that holds the slice store."""

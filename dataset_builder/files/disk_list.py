@@ -23,7 +23,7 @@ MAX_FILES = 64
 """So many sorted pieces lie on disk, each an open file, before they are made one."""
 
 
-class Long(Protocol[T_co]):
+class SizedIterable(Protocol[T_co]):
     """What can be gone through from the start as often as wanted, and whose length is known: a list, a spool."""
 
     def __iter__(self) -> Iterator[T_co]: ...

@@ -1,6 +1,5 @@
 """What a push would do, worked out before anything is sent: which splits are new, what is sent, what goes away."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -8,12 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow.parquet as pq
+from huggingface_hub.utils.sha import git_hash
 
 from dataset_builder.core.errors import BuildError, HubError
 from dataset_builder.dataset.card import CARD_NAME, make_card, merge_card
 from dataset_builder.dataset.croissant import CROISSANT_NAME, croissant_text
 from dataset_builder.dataset.licences import licence
 from dataset_builder.dataset.manifest import (
+    QUARANTINE_NAME,
     RECORD_NAME,
     SLICES,
     BuildNote,
@@ -26,8 +27,6 @@ from dataset_builder.dataset.manifest import (
 from dataset_builder.dataset.parquet import shard, stem_of_file
 from dataset_builder.dataset.summary import content_version, note_split
 from dataset_builder.files.atomic import sha256_of
-
-QUARANTINE_NAME = "quarantine.jsonl"
 
 State = Literal["new", "same", "replaced"]
 
@@ -310,16 +309,11 @@ def _is_there(remote: Remote, path: str, local: Local) -> bool:
 
 def _same_picture(remote: Remote, path: str, here: Path) -> bool:
     there = remote.files.get(path)
-    return there is not None and (there.sha256 == sha256_of(here) or there.oid == git_oid(here.read_bytes()))
+    return there is not None and (there.sha256 == sha256_of(here) or there.oid == git_hash(here.read_bytes()))
 
 
 def _differs(remote: Remote, path: str, content: bytes) -> bool:
-    return path not in remote.files or remote.files[path].oid != git_oid(content)
-
-
-def git_oid(content: bytes) -> str:
-    """The name that git gives to a content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    return path not in remote.files or remote.files[path].oid != git_hash(content)
 
 
 def _texts(merged: Record, hashes: Mapping[str, str], local: Local, remote: Remote, place: str) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ or complete. What the Hub holds already (other splits, an edited card) is kept: 
 
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,29 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils.sha import git_hash
 
 from dataset_builder.core.errors import BuildError, HubError
 from dataset_builder.core.factors import INPUT_CONFIGS
 from dataset_builder.dataset.card import CARD_NAME
 from dataset_builder.dataset.licences import licence
-from dataset_builder.dataset.manifest import RECORD_NAME, BuildNote, Record, audit_of, read_record, record_from_text
-from dataset_builder.files.hub_errors import in_plain_words, patiently, refined
-from dataset_builder.hub.plan import (
+from dataset_builder.dataset.manifest import (
     QUARANTINE_NAME,
+    RECORD_NAME,
+    BuildNote,
+    Record,
+    audit_of,
+    read_record,
+    record_from_text,
+)
+from dataset_builder.files.hub_errors import in_plain_words, patiently, refined
+from dataset_builder.files.progress import Progress, silent
+from dataset_builder.hub.plan import (
     Plan,
     Remote,
     RemoteFile,
     choose,
     forbidden_sources,
-    git_oid,
     make_plan,
     prepare,
 )
@@ -38,12 +46,6 @@ from dataset_builder.hub.plan import (
 DATASET = "dataset"
 BATCH_FILES, BATCH_BYTES = 16, 1_000_000_000
 """So much is uploaded between two calls of the progress."""
-
-Progress = Callable[[str, int, int], None]
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def push(
     message: str | None = None,
     accepted_licences: Collection[str] = (),
     audit: Path | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     api: HfApi | None = None,
 ) -> Pushed:
     """Push a data set folder, or some of its splits.
@@ -327,7 +329,7 @@ def _holds(files: dict[str, RemoteFile], plan: Plan) -> bool:
     data = all(
         path in files and (files[path].sha256 or "") == plan.hashes.get(path, files[path].sha256) for path in plan.data
     )
-    texts = all(path in files and files[path].oid == git_oid(content) for path, content in plan.texts.items())
+    texts = all(path in files and files[path].oid == git_hash(content) for path, content in plan.texts.items())
     return data and texts and not any(path in files for path in plan.deleted)
 
 

@@ -42,7 +42,7 @@ Point = tuple[int, int]
 
 @dataclass(frozen=True)
 class Question:
-    """One row of the data set but for its pictures; fields are the columns of DESIGN.md section 4.
+    """A row of the data set without its images; the fields are columns of ``dataset_builder.dataset.format``.
 
     ``boxes`` are ``(x0, y0, x1, y1)`` half-open and ``points`` ``(x, y)``, in pixels of the picture, in the order of
     ``structures``; ``box_images`` says in which of the row's pictures each lies. ``window`` is how grey values were

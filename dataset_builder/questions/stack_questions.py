@@ -8,6 +8,7 @@ import numpy as np
 
 from dataset_builder.core.settings import Settings, digest
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS
+from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.placement import Placement, placements
 from dataset_builder.pictures.render import choose_window
 from dataset_builder.questions.facts import Fact
@@ -25,8 +26,6 @@ from dataset_builder.questions.wording import (
 )
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure
-
-LETTERS = "ABC"
 
 
 def shown_order(unit: Unit, stack: Sequence[SliceRecord], settings: Settings) -> list[SliceRecord]:

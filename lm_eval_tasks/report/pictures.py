@@ -5,7 +5,7 @@ was shown, and is left out.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
+from dataset_builder.files.progress import Progress
 from dataset_builder.gallery.pages import data_url
 from lm_eval_tasks.report.runs import Reading
 
@@ -21,8 +22,6 @@ EMBEDDED_BYTES = 12_000_000
 """Pictures that together take more than this lie beside the page, made small."""
 THUMBNAIL = 384
 """Longer side of a picture beside the page, in pixels."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass

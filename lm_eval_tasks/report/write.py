@@ -1,11 +1,12 @@
 """Writes a report's files."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_builder.core.errors import BuildError
 from dataset_builder.files.atomic import write_atomically
+from dataset_builder.files.progress import Progress
 from lm_eval_tasks.report.card import CARDS, cards
 from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.page import make_page
@@ -13,8 +14,6 @@ from lm_eval_tasks.report.pictures import gather
 from lm_eval_tasks.report.runs import read_runs
 from lm_eval_tasks.report.scores import Json
 from lm_eval_tasks.report.tables import tables
-
-Progress = Callable[[str, int, int], None]
 
 
 def write_report(

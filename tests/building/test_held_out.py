@@ -8,7 +8,7 @@ from datasets import load_dataset
 from typer.testing import CliRunner
 
 from dataset_builder.building.builder import FEATURES, build
-from dataset_builder.building.held_out import Apart, write_taken
+from dataset_builder.building.held_out import SplitGuard, write_taken
 from dataset_builder.cli.main import app
 from dataset_builder.core.errors import BuildError, HeldOutError
 from dataset_builder.core.settings import Settings
@@ -82,7 +82,7 @@ def test_held_out_subjects_are_looked_up_in_a_file_that_is_made_anew(folders, tm
     bodies, taken = sorted(subjects(folders / "test")), tmp_path / "a ?%# folder" / "taken"
     taken.parent.mkdir()
     write_taken([folders / "test", folders / "test"], taken)
-    apart = Apart("test", taken)
+    apart = SplitGuard("test", taken)
     for body in bodies:
         with pytest.raises(HeldOutError, match=f"phantom/{body} in test"):
             apart("phantom", body)

@@ -36,7 +36,7 @@ WORDS = {
     "inferior": (2, -1),
     "toward the feet": (2, -1),
 }
-# DESIGN.md section 2: world axis and sign of "further left in the image" and of "further up in the image"
+# The conventions, written out: world axis and sign of "further left in the image" and of "further up in the image"
 IMAGE = {
     ("axial", "radiological"): ((0, 1), (1, 1)),
     ("axial", "ras"): ((0, -1), (1, -1)),

@@ -74,7 +74,7 @@ def centre_of(mask):
 
 # --- left stays left -------------------------------------------------------------------------------------------------
 
-# DESIGN.md section 2, written out: (left edge, top edge) of the picture.
+# The conventions, written out: (left edge, top edge) of the image.
 EDGES = {
     ("axial", "radiological"): ("R", "A"),
     ("coronal", "radiological"): ("R", "S"),

@@ -794,7 +794,7 @@ def test_what_falls_between_the_pixels_still_has_a_place():
 
 
 def test_a_directions_points_and_boxes_show_it():
-    """What DESIGN.md promises of point and box items: each alone gives the answer."""
+    """Point and box items: each marker alone gives the answer."""
     for seed in range(6):
         record = body(seed)
         for convention in CONVENTIONS:

@@ -20,7 +20,7 @@ from dataset_builder.questions.wording import (
 )
 from dataset_builder.vocabulary import structures
 
-# DESIGN.md section 2, written out: patient direction at the left and top edge of the image.
+# The conventions, written out: patient direction at the left and top edge of the image.
 EDGES = {
     ("axial", "radiological"): ("right", "anterior"),
     ("axial", "ras"): ("left", "posterior"),

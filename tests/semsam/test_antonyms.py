@@ -101,7 +101,7 @@ def token(tokenizer, text: str) -> int:
 
 
 def test_guard_on_a_real_model(smollm2):
-    """What DESIGN.md found is so without the guard, and gone with it; the next nearest move in."""
+    """Opposites are neighbours without the guard, and gone with it; the next nearest move in."""
     tokenizer = AutoTokenizer.from_pretrained(smollm2)
     embedding = read(smollm2)
     content = content_tokens(tokenizer, None, len(embedding))

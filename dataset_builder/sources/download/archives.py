@@ -2,7 +2,7 @@
 
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -11,12 +11,11 @@ from shutil import disk_usage
 import yaml
 
 from dataset_builder.core.errors import FetchError
+from dataset_builder.files.progress import Progress, silent
 from dataset_builder.sources import open_source
 from dataset_builder.sources.download.http import RemoteFile, download
 from dataset_builder.sources.download.hub_files import HubFile, download_from_hub
 from dataset_builder.sources.packed import BROKEN_ARCHIVE
-
-Progress = Callable[[str, int, int], None]
 
 _CHUNK = 1 << 20
 
@@ -58,7 +57,7 @@ def fetch_archive(
     *,
     accepted: bool = False,
     unpack_members: bool = False,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> Path:
     """Get an archive into a folder; what is there already is not fetched again.
 
@@ -81,8 +80,10 @@ def fetch_archive(
             remedy="Read it there, and give --accept-licence if you agree.",
         )
     for file in archive.files:
-        get = download_from_hub if isinstance(file, HubFile) else download
-        path = get(file, folder, progress)  # type: ignore[operator]
+        if isinstance(file, HubFile):
+            path = download_from_hub(file, folder, progress)
+        else:
+            path = download(file, folder, progress)
         if unpack_members and path.suffix == ".zip":
             unpack(path, folder, progress)
     return folder
@@ -91,7 +92,7 @@ def fetch_archive(
 # ------------------------------------------------------------------------------------------------------------ unpacking
 
 
-def unpack(archive: Path, folder: Path, progress: Progress = lambda *_: None) -> int:
+def unpack(archive: Path, folder: Path, progress: Progress = silent) -> int:
     """Unpack a zip file into a folder; a member that is there with its whole size is passed over.
 
     Nothing is written outside the folder, no link is made, and no member grows beyond the size that the archive states.

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from dataset_builder.core.errors import FetchError
+from dataset_builder.files.progress import Progress, silent
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds before each further try. A try that brought something new starts the count again."""
@@ -36,8 +37,6 @@ SPARE_BYTES = 200_000_000
 
 _CHUNK = 1 << 20
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class _Passing(Exception):  # noqa: N818 - no error yet
         self.wait = wait
 
 
-def download(file: RemoteFile, folder: Path, progress: Progress = lambda *_: None) -> Path:
+def download(file: RemoteFile, folder: Path, progress: Progress = silent) -> Path:
     """Get a file into a folder, unless it is there and checked.
 
     Args:

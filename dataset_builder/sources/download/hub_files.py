@@ -1,16 +1,14 @@
 """Files of a data set on the Hugging Face Hub, downloaded by ``huggingface_hub`` and checked against its SHA-256."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataset_builder.core.errors import FetchError, HubError
 from dataset_builder.files.hub_errors import in_plain_words, patiently
+from dataset_builder.files.progress import Progress, silent
 from dataset_builder.sources.download.http import RemoteFile, check_digest, is_checked, note_checked
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class HubFile:
     bytes: int | None = None
 
 
-def download_from_hub(file: HubFile, folder: Path, progress: Progress = lambda *_: None) -> Path:
+def download_from_hub(file: HubFile, folder: Path, progress: Progress = silent) -> Path:
     """Get a file into a folder, unless it is there and checked. An interrupted download is resumed.
 
     Args:
