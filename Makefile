@@ -6,6 +6,8 @@ VLLM_VENV := .venv-vllm
 SPACE_VENV := .venv-space
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := dataset_builder lm_eval_tasks semsam space tests
+# Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test check lint format build docs release environment test-environment browser test-vllm test-space clean
 

@@ -1,5 +1,6 @@
 """``python -m semsam``: look into a model's neighbourhoods, and make its tables ahead of time."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,9 @@ import typer
 
 from semsam.errors import SemSamError, SettingsError
 from semsam.settings import Settings
+
+# Idle threads shall not spin: read when torch is loaded, and left alone if the user has set it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from torch import Tensor

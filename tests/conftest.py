@@ -13,7 +13,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_CACHE"] = _CACHE.name
 os.environ["MIS_GROUND_PSEUDONYMS"] = f"{_CACHE.name}/pseudonyms.json"
 
-# Workers share the cores: more threads each would only wait for each other. Read when torch is imported.
+# Threads that wait must not spin beside the other worker. Read, as the next one, when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Workers share the cores: more threads each would only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -1,3 +1,4 @@
+import os
 import resource
 import subprocess
 import sys
@@ -24,6 +25,15 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     text = CliRunner().invoke(cli.app, ["--help"]).output
     for command in ("demo", "fetch", "build", "gallery", "eval"):
         assert command in text
+
+
+@pytest.mark.parametrize(("chosen", "seen"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_do_not_spin_unless_the_user_wants_it(chosen, seen):
+    code = "import dataset_builder.cli.main, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert ran.stdout.split() == [seen, "False"]
 
 
 @pytest.mark.parametrize(
