@@ -8,16 +8,16 @@ goes on where it was. The table is written to ``DIR/decodings.md``.
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cluster_statistics import Difference, paired_difference
 from lm_eval_tasks.mis_ground.utils import extract_answer
 from semsam.errors import SemSamError
 from semsam.experiments.runs import Item, Run
-from semsam.experiments.statistics import Difference, paired_difference
-from semsam.experiments.sweep import add_runner_arguments, runner_of
+from semsam.experiments.sweep import add_runner_arguments, check_cluster, runner_of
 from semsam.settings import Settings
 
 OFF = Settings(strength=0)
@@ -60,22 +60,44 @@ def answer(item: Item) -> str | None:
     return extract_answer(item.reply, item.document["options"], item.document["question"])
 
 
-def cluster(item: Item) -> str:
-    """What an item shares with others that are as easy or hard: the structures it asks about.
+@dataclass(frozen=True)
+class Cluster:
+    """What an item shares with others that are easy or hard together.
 
-    Without pictures, questions about the same structures hardly differ, whichever slice or volume they come from.
+    Args:
+        unit: what it is called.
+        units: the same, of several.
+        of: its name for an item.
     """
-    return "/".join(sorted(item.document["structures"]))
+
+    unit: str
+    units: str
+    of: Callable[[Item], str]
 
 
-def pair_scores(items: Sequence[Item]) -> tuple[list[float], list[str]]:
+STRUCTURES = Cluster(
+    "set of structures", "sets of structures", lambda item: "/".join(sorted(item.document["structures"]))
+)
+"""Without images, questions about the same structures hardly differ, whichever slice or volume they come from."""
+
+VOLUME = Cluster("volume", "volumes", lambda item: f"{item.document['source']}/{item.document['subject']}")
+
+
+def cluster_by(column: str | None, sees_images: bool) -> Cluster:
+    """The cluster that intervals are by: the column that was asked for, else what suits the model."""
+    if column is None:
+        return VOLUME if sees_images else STRUCTURES
+    return Cluster(column, f"values of {column}", lambda item: str(item.document[column]))
+
+
+def pair_scores(items: Sequence[Item], cluster: Cluster = STRUCTURES) -> tuple[list[float], list[str]]:
     """For each whole pair, in order of appearance: whether both of its items were answered rightly; and its cluster."""
     pairs: dict[tuple[str, str], list[Item]] = defaultdict(list)
     for item in items:
         if item.document["pair_id"]:
             pairs[item.task, item.document["pair_id"]].append(item)
     whole = [pair for pair in pairs.values() if len(pair) == 2]
-    return [float(all(item.score for item in pair)) for pair in whole], [cluster(pair[0]) for pair in whole]
+    return [float(all(item.score for item in pair)) for pair in whole], [cluster.of(pair[0]) for pair in whole]
 
 
 @dataclass(frozen=True)
@@ -86,7 +108,7 @@ class Comparison:
         accuracy: share of right answers.
         accuracy_difference: from plain decoding.
         pair_accuracy: share of pairs with both right.
-        pair_difference: from plain decoding.
+        pair_difference: from plain decoding; None without whole pairs.
         invalid: share of answers in which no option was found.
         changed_answers: share of items with another reply.
         changed_tokens: share of the replies' tokens, place by place, that are others.
@@ -100,7 +122,7 @@ class Comparison:
     accuracy: float
     accuracy_difference: Difference
     pair_accuracy: float
-    pair_difference: Difference
+    pair_difference: Difference | None
     invalid: float
     changed_answers: float
     changed_tokens: float
@@ -111,17 +133,19 @@ class Comparison:
     put_first: float | None
 
 
-def compare(plain: Run, other: Run, tokenizer: Any) -> Comparison:
+def compare(plain: Run, other: Run, tokenizer: Any, cluster: Cluster = STRUCTURES) -> Comparison:
     """Compare two runs over the same items.
 
     Args:
         plain: the run under plain decoding.
         other: the other run.
         tokenizer: the model's; replies are compared token by token.
+        cluster: what intervals are by.
     """
     both = list(zip(plain.items, other.items, strict=True))
     scores, plain_scores = ([item.score for item in run.items] for run in (other, plain))
-    pairs, pair_clusters = pair_scores(other.items)
+    pairs, pair_clusters = pair_scores(other.items, cluster)
+    plain_pairs, _ = pair_scores(plain.items, cluster)
     directional = [(before, after) for before, after in both if before.document["terminology"] == "directional"]
     flipped = [(b, a) for b, a in directional if answer(b) is not None and answer(a) not in (None, answer(b))]
     different = total = 0
@@ -132,9 +156,11 @@ def compare(plain: Run, other: Run, tokenizer: Any) -> Comparison:
         different += length - sum(a == b for a, b in zip(first, second, strict=False))
     return Comparison(
         accuracy=_mean(scores),
-        accuracy_difference=paired_difference(plain_scores, scores, [cluster(item) for item in other.items]),
+        accuracy_difference=paired_difference(
+            plain_scores, scores, [cluster.of(item) for item in other.items], cluster.unit
+        ),
         pair_accuracy=_mean(pairs),
-        pair_difference=paired_difference(pair_scores(plain.items)[0], pairs, pair_clusters),
+        pair_difference=paired_difference(plain_pairs, pairs, pair_clusters, cluster.unit) if pairs else None,
         invalid=_mean([float(answer(item) is None) for item in other.items]),
         changed_answers=_mean([float(before.reply != after.reply) for before, after in both]),
         changed_tokens=different / max(total, 1),
@@ -165,8 +191,8 @@ def table(comparisons: Mapping[str, Comparison]) -> str:
             name,
             f"{100 * one.accuracy:.1f}",
             "" if is_plain else str(one.accuracy_difference),
-            f"{100 * one.pair_accuracy:.1f}",
-            "" if is_plain else str(one.pair_difference),
+            f"{100 * one.pair_accuracy:.1f}" if one.pair_difference else "-",
+            "" if is_plain else str(one.pair_difference or "-"),
             f"{100 * one.invalid:.1f}",
             "" if is_plain else f"{100 * one.changed_answers:.1f}",
             "" if is_plain else f"{100 * one.changed_tokens:.1f}",
@@ -178,17 +204,18 @@ def table(comparisons: Mapping[str, Comparison]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def report(runs: Mapping[str, Run], tokenizer: Any) -> str:
-    """The tables: one for each task, and one for all."""
+def report(runs: Mapping[str, Run], tokenizer: Any, cluster: Cluster = STRUCTURES) -> str:
+    """The tables: one for each task, and one for all. Intervals are 95 % intervals by cluster."""
     plain = runs[PLAIN.name]
     tasks = sorted({item.task for item in plain.items})
     parts = []
     for title, wanted in [*((task, [task]) for task in tasks), *([("all tasks", tasks)] if len(tasks) > 1 else [])]:
         of_task = {name: _only(run, wanted) for name, run in runs.items()}
-        comparisons = {name: compare(of_task[PLAIN.name], run, tokenizer) for name, run in of_task.items()}
+        comparisons = {name: compare(of_task[PLAIN.name], run, tokenizer, cluster) for name, run in of_task.items()}
         items = of_task[PLAIN.name].items
-        clusters = len({cluster(item) for item in items})
-        parts.append(f"**{title}** ({len(items)} items, {clusters} sets of structures)\n\n{table(comparisons)}")
+        clusters = len({cluster.of(item) for item in items})
+        units = cluster.unit if clusters == 1 else cluster.units
+        parts.append(f"**{title}** ({len(items)} items, {clusters} {units})\n\n{table(comparisons)}")
     return "\n".join(parts)
 
 
@@ -214,7 +241,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for decoding in decodings(settings):
         folder = arguments.out / "runs" / decoding.name.replace(" ", "-")
         runs[decoding.name] = runner.run(folder, decoding.settings, decoding.generation)
-    text = report(runs, runner.tokenizer)
+        check_cluster(runs[decoding.name], arguments.cluster)  # before the time for the others is spent
+    text = report(runs, runner.tokenizer, cluster_by(arguments.cluster, arguments.vision))
     Path(arguments.out / "decodings.md").write_text(text, encoding="utf-8")
     print(text, end="")
     return 0

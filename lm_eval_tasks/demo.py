@@ -29,6 +29,7 @@ from lm_eval_tasks.smollm2 import fetch_smollm2
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
+    from cluster_statistics import Interval
     from semsam.harness import SemanticSamplingLM
 
 LEAVES = tuple(f"blind_mis_ground_{prompt}" for prompt in ("none", *TEXT_PROMPTS))
@@ -66,7 +67,7 @@ class Outcome:
 
     Args:
         name: of the run.
-        acc: share of right answers.
+        acc: share of right answers, with its interval by volume.
         pair_acc: share of pairs with both right.
         invalid: share of replies in which no option was found.
         items: questions asked.
@@ -75,8 +76,8 @@ class Outcome:
     """
 
     name: str
-    acc: float
-    pair_acc: float
+    acc: "Interval"
+    pair_acc: "Interval"
     invalid: float
     items: int
     pairs: int
@@ -308,17 +309,18 @@ def _quiet() -> Iterator[None]:
 
 def outcome(name: str, samples: Sequence[Mapping[str, Any]]) -> Outcome:
     """The scores of a run from the harness's samples."""
-    from lm_eval_tasks.mis_ground.utils import pair_acc
-
-    pairs = [sample["pair_acc"] for sample in samples if "pair_acc" in sample]
-    names = [pair_id for pair_id, _ in pairs if pair_id]
+    pairs: dict[str, list[Mapping[str, Any]]] = {}
+    for sample in samples:
+        if sample["doc"]["pair_id"]:
+            pairs.setdefault(sample["doc"]["pair_id"], []).append(sample)
+    whole = [pair for pair in pairs.values() if len(pair) == 2]
     return Outcome(
         name=name,
-        acc=_mean([sample["acc"] for sample in samples]),
-        pair_acc=pair_acc(pairs),
+        acc=_share([sample["acc"] for sample in samples], samples),
+        pair_acc=_share([min(sample["acc"] for sample in pair) for pair in whole], [pair[0] for pair in whole]),
         invalid=_mean([sample["invalid"] for sample in samples]),
         items=len(samples),
-        pairs=len(names) // 2,
+        pairs=len(whole),
         replies=tuple(sample["filtered_resps"][0] for sample in samples),
     )
 
@@ -337,7 +339,7 @@ def table(sections: Sequence[Section]) -> Table:
     """All outcomes in one table, section by section, fit for 80 columns."""
     volumes = {(sample["doc"]["source"], sample["doc"]["subject"]) for of in sections for sample in of.samples}
     caption = (
-        "Per cent, with 95 % Wilson intervals. pair_acc: both of a pair right. invalid: no option in the reply. "
+        "Per cent, with 95 % intervals by volume. pair_acc: both of a pair right. invalid: no option in the reply. "
         "changed: another reply than plain decoding's. chance: guessing among the options. Real scans and phantoms: "
         "where one marker in the picture is from another. So few questions about "
         f"{len(volumes)} volumes show that all works, not which is better. The small VLM is an instrument that was "
@@ -363,8 +365,8 @@ def _add_section(shown: Table, section: Section) -> None:
         )
         shown.add_row(
             each.name,
-            _share(each.acc, each.items),
-            _share(each.pair_acc, each.pairs),
+            each.acc.per_cent(digits=0),
+            each.pair_acc.per_cent(digits=0),
             f"{100 * each.invalid:.0f}",
             "" if different is None else f"{100 * different / each.items:.0f}",
             str(each.items),
@@ -373,14 +375,13 @@ def _add_section(shown: Table, section: Section) -> None:
     shown.add_row("chance", f"{100 * by_chance:.0f}", f"{100 * pairs_by_chance:.0f}", "", "", "", end_section=True)
 
 
-def _share(share: float, n: int) -> str:
-    """A share with its interval, in per cent."""
-    from lm_eval_tasks.report.statistics import wilson
+def _share(values: Sequence[float], samples: Sequence[Mapping[str, Any]]) -> "Interval":
+    """A share of samples, with its interval by volume."""
+    from cluster_statistics import proportion
+    from lm_eval_tasks.report.items import by_volume, codes, fact, volume
 
-    if not n:
-        return "-"
-    low, high = wilson(share, n)
-    return f"{100 * share:.0f} ({100 * low:.0f}-{100 * high:.0f})"
+    volumes, facts = (codes([of(sample["doc"]) for sample in samples]) for of in (volume, fact))
+    return proportion(values, *by_volume(volumes, facts))
 
 
 def _print_example(console: Console, outcomes: Sequence[Outcome], samples: Sequence[Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lm_eval_tasks.report.formats import STAR, per_cent
+from lm_eval_tasks.report.formats import NOTE, per_cent
 from lm_eval_tasks.report.items import FACTORS
 from lm_eval_tasks.report.scores import Json
 
@@ -149,7 +149,7 @@ def _versions(report: Json, runs: Sequence[Json]) -> str:
     return (
         f"MIS-Ground {', '.join(data['versions'])}: {data['items']:,} questions about {data['volumes']:,} volumes "
         f"({', '.join(data['sources'])}), digest {digests}. Per cent, with 95 % intervals by volume in brackets "
-        f"({STAR}). "
+        f"({NOTE}). "
         f"Made with {report['made_by']}; {made}.\n"
     )
 

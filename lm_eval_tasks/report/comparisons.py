@@ -6,9 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
+from cluster_statistics import holm, mcnemar, rounded
 from lm_eval_tasks.report.items import FACTORS, Sheet
 from lm_eval_tasks.report.scores import Json, difference
-from lm_eval_tasks.report.statistics import FEW_CLUSTERS, Interval, bootstrap_means, holm, mcnemar, rounded
 
 COMPARED = (*FACTORS, "relation", "margin_mm")
 """Columns by which two runs are compared."""
@@ -34,28 +34,20 @@ def _couples(sheets: Sequence[Sheet]) -> Iterator[tuple[Sheet, Sheet]]:
 def compare(one: Sheet, other: Sheet) -> Json:
     """The comparison of two runs on the questions that both answered.
 
-    Intervals are of a bootstrap that draws volumes, or of Student's t over the volumes where these are few. McNemar's
-    exact test counts each question as a draw of its own; its p-values are corrected by Holm's method over all groups.
+    Intervals and p-values are by volume, those of the groups corrected by Holm's method. McNemar's exact test counts
+    each question as a draw of its own, which those of several volumes are not: it is given for one volume only.
     """
     shared = {each: answer for each, answer in one.run.answers.items() if each in other.run.answers}
     first = Sheet(replace(one.run, answers=shared), dict(zip(one.ids, one.questions, strict=True)))
     second = other.right[other.rows_of(first.ids)]
     differences = second.astype(float) - first.right
     groups = [group for group in first.groups() if not group.by or (len(group.by) == 1 and group.by[0] in COMPARED)]
-    members = np.zeros((len(groups), len(first)), dtype=bool)
-    for number, group in enumerate(groups):
-        members[number, group.rows] = True
-    bounds = bootstrap_means(differences, first.volumes, members)
     found: list[Json] = []
-    for group, (low, high) in zip(groups, bounds, strict=True):
+    for group in groups:
         rows = group.rows
-        lost, won, p = mcnemar(first.right[rows], second[rows])
+        lost, won, by_question = mcnemar(first.right[rows], second[rows])
         volumes = len(np.unique(first.volumes[rows]))
-        mean = float(differences[rows].mean())
-        few = volumes < FEW_CLUSTERS
-        interval = (
-            difference(first, rows, differences[rows]).interval if few else Interval(mean, low, high, "bootstrap")
-        )
+        by_cluster = difference(first, rows, differences[rows])
         found.append(
             {
                 "by": list(group.by),
@@ -64,14 +56,16 @@ def compare(one: Sheet, other: Sheet) -> Json:
                 "volumes": volumes,
                 "accuracy_from": rounded(float(first.right[rows].mean())),
                 "accuracy_to": rounded(float(second[rows].mean())),
-                "difference": interval.to_json(),
+                "difference": by_cluster.interval.to_json(),
                 "lost": lost,
                 "won": won,
-                "p": rounded(p),
+                "p": rounded(by_cluster.p),
                 "p_holm": None,
+                "p_mcnemar": rounded(by_question) if volumes == 1 else None,
             }
         )
     overall, *by_factor = found
-    for each, adjusted in zip(by_factor, holm([each["p"] for each in by_factor]), strict=True):
+    p_values = [np.nan if each["p"] is None else each["p"] for each in by_factor]
+    for each, adjusted in zip(by_factor, holm(p_values), strict=True):
         each["p_holm"] = rounded(adjusted)
     return {"from": one.run.name, "to": other.run.name, "mode": one.run.mode, "overall": overall, "groups": by_factor}

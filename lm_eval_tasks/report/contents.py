@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata, resources
 from typing import Any
 
+from cluster_statistics import LEVEL
 from lm_eval_tasks.report.comparisons import comparisons
 from lm_eval_tasks.report.confusions import confusions
 from lm_eval_tasks.report.effects import effects
 from lm_eval_tasks.report.items import FACTORS, Sheet, in_order, text_of, volume
 from lm_eval_tasks.report.runs import Question, Reading
 from lm_eval_tasks.report.scores import Json, blind_reference, scores
-from lm_eval_tasks.report.statistics import LEVEL
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Moves whenever a reader of ``report.json`` would have to change."""
 
 

@@ -5,15 +5,17 @@ and so on, joined by ``fact_id``. The mean difference within such pairs is the e
 else equal; a comparison of plain means would mix in that some ways suit easier facts.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lm_eval_tasks.report.items import CONTROLS, FACTORS, Sheet
+from cluster_statistics import holm, rounded
+from lm_eval_tasks.report.items import CONTROLS, FACTORS, Sheet, text_of
+from lm_eval_tasks.report.runs import Question
 from lm_eval_tasks.report.scores import Json, difference
-from lm_eval_tasks.report.statistics import holm, rounded
 
 
 def effects(sheet: Sheet) -> list[Json]:
@@ -62,18 +64,45 @@ def _effects_of(sheet: Sheet, name: str) -> Iterator[Json]:
 
 
 def matched(sheet: Sheet, name: str) -> list[dict[str, int]]:
-    """Questions that are alike in all but one factor: for each such set, the position by the factor's value."""
+    """Questions that are alike in all but one factor: for each such set, the position by the factor's value.
+
+    The two questions of a pair share a fact. What tells them apart is which structure comes first; of three structures
+    in a row, from which end they are asked for; and else their number in the pair, with which their ids end.
+    """
     others = [sheet.column(other).tolist() for other in FACTORS if other != name and len(sheet.values(other)) > 1]
     own = sheet.column(name).tolist()
-    sets: dict[tuple[object, ...], dict[str, int]] = {}
+    sets: dict[tuple[object, ...], dict[str, list[int]]] = {}
     for row in sheet.without_controls(but_of=name) if name in CONTROLS else sheet.scored:
         question = sheet.questions[row]
         if not question.get("fact_id") or not own[row]:
             continue
-        # The two questions of a pair share a fact; which structure comes first tells them apart.
-        key = (question["fact_id"], *question.get("structures", ()), "", *(column[row] for column in others))
-        sets.setdefault(key, {}).setdefault(own[row], int(row))
-    return [rows for rows in sets.values() if len(rows) > 1]
+        structures = tuple(question.get("structures") or ())
+        key = (question["fact_id"], structures, _asked(question), *(column[row] for column in others))
+        sets.setdefault(key, {}).setdefault(own[row], []).append(int(row))
+    found: list[dict[str, int]] = []
+    for rows in sets.values():
+        found += _one_each(sheet, rows)
+    return [rows for rows in found if len(rows) > 1]
+
+
+def _asked(question: Question) -> str:
+    """The relation, which is the same however a fact is asked; an image's number depends on the order of the images."""
+    relation = text_of(question.get("relation"))
+    return "" if re.search(r" in image \d+$", relation) else relation
+
+
+def _one_each(sheet: Sheet, rows: dict[str, list[int]]) -> Iterator[dict[str, int]]:
+    """Sets with one question for each value; questions that nothing tells apart are left out, not matched by chance."""
+    if all(len(of_value) == 1 for of_value in rows.values()):
+        yield {value: of_value[0] for value, of_value in rows.items()}
+        return
+    by_number: dict[str, dict[str, list[int]]] = {}
+    for value, of_value in rows.items():
+        for row in of_value:
+            number = sheet.ids[row].rpartition("-")[2]
+            by_number.setdefault(number, {}).setdefault(value, []).append(row)
+    for of_number in by_number.values():
+        yield {value: of_value[0] for value, of_value in of_number.items() if len(of_value) == 1}
 
 
 def _differences(

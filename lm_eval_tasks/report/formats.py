@@ -1,20 +1,31 @@
 """Numbers as a reader sees them."""
 
+from math import nan
+
+from cluster_statistics import FEW_CLUSTERS, Interval
 from lm_eval_tasks.report.scores import Json
 
-STAR = "* of one volume only: such an interval says nothing of other volumes"
+NOTE = (
+    f"* one volume only: by fact, and says nothing of other volumes; † fewer than {FEW_CLUSTERS} volumes: "
+    "says little of others"
+)
+"""What the signs behind intervals mean."""
 
 
 def per_cent(interval: Json | None, signed: bool = False) -> str:
-    """An interval as in ``61.2 (57.0-65.3)``, in per cent; with a star if it is of one volume."""
+    """An interval as in ``61.2 (57.0-65.3)``, in per cent; with a sign of `NOTE` if it is of few volumes."""
     if interval is None or interval["value"] is None:
         return "-"
-    value = f"{100 * interval['value']:{'+' if signed else ''}.1f}"
+    numbers = {name: nan if interval[name] is None else interval[name] for name in ("value", "low", "high")}
+    shown = Interval(**numbers, method=interval["method"], clusters=interval["clusters"]).per_cent(signed)
+    return shown + sign(interval)
+
+
+def sign(interval: Json) -> str:
+    """The sign of `NOTE` that an interval needs; none for a number without interval."""
     if interval["low"] is None:
-        return value
-    low, high = (f"{100 * interval[name]:{'+' if signed else ''}.1f}" for name in ("low", "high"))
-    star = "*" if interval["method"] in ("wilson", "clustered t by fact") else ""
-    return f"{value} ({low} to {high}){star}" if signed else f"{value} ({low}-{high}){star}"
+        return ""
+    return "*" if interval["method"] == "t by fact" else "†" if interval["clusters"] < FEW_CLUSTERS else ""
 
 
 def p_value(p: float | None) -> str:

@@ -85,12 +85,16 @@ class Sheet:
         self.invalid = np.array([answer.said is None for answer in self.answers], dtype=bool)
         self.chance = np.array([1 / max(1, len(question["options"])) for question in self.questions])
         self.volumes = codes([volume(question) for question in self.questions])
-        self.facts = codes([text_of(question.get("fact_id") or question["id"]) for question in self.questions])
+        self.facts = codes([fact(question) for question in self.questions])
         self._columns: dict[str, NDArray[np.str_]] = {}
         self._row = {each: row for row, each in enumerate(self.ids)}
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def clusters(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], str]:
+        """What intervals about some questions are by: `by_volume` of these."""
+        return by_volume(self.volumes[rows], self.facts[rows])
 
     def rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Positions of questions by id."""
@@ -208,6 +212,19 @@ def relation_of(question: Mapping[str, Any]) -> str:
 def volume(question: Mapping[str, Any]) -> str:
     """The volume that a question is about: the unit whose questions are easy or hard together."""
     return f"{question.get('source', '')}/{question.get('subject', '')}"
+
+
+def fact(question: Mapping[str, Any]) -> str:
+    """What is asked about, however it is asked."""
+    return text_of(question.get("fact_id") or question.get("id"))
+
+
+def by_volume(volumes: NDArray[np.int64], facts: NDArray[np.int64]) -> tuple[NDArray[np.int64], str]:
+    """What each question shares with those that are easy or hard together, and what that is called.
+
+    That is the volume; of questions that are all about one volume, the fact.
+    """
+    return (volumes, "volume") if len(np.unique(volumes)) > 1 else (facts, "fact")
 
 
 def in_order(name: str, values: Sequence[str]) -> list[str]:

@@ -7,11 +7,12 @@ from html import escape
 from importlib import resources
 from urllib.parse import urlencode
 
+from cluster_statistics import FEW_CLUSTERS
 from dataset_builder.gallery import pages
 from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.confusions import NO_ANSWER
 from lm_eval_tasks.report.data import page_data
-from lm_eval_tasks.report.formats import STAR, p_value, per_cent
+from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
 from lm_eval_tasks.report.items import FACTORS
 from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.plots import SHARE, Mark, Row, defs, difference_axis, forest, heat, legend
@@ -20,7 +21,7 @@ from lm_eval_tasks.report.scores import Json
 
 WORST = 15
 FEWEST_ITEMS = 8
-"""A structure with fewer questions is not among the worst: that would be luck."""
+"""A structure with fewer questions, or questions about one volume, is not among the worst: that would be luck."""
 
 
 def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
@@ -36,7 +37,7 @@ def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
     about = (
         f"{data['items']:,} questions about {data['structures']:,} structures in {data['volumes']:,} volumes "
         f"({', '.join(data['sources'])}; data version {', '.join(data['versions'])}). Numbers are per cent; intervals "
-        f"are 95 % intervals by volume ({STAR})."
+        f"are 95 % intervals by volume ({NOTE})."
     )
     parts = {
         "title": escape(" · ".join(runs[:3]) + (" ..." if len(runs) > 3 else "")),
@@ -156,14 +157,18 @@ def _effects(report: Json) -> str:
     rows, before = [], ""
     for (factor, one, other), effects in found.items():
         marks = [
-            Mark(effect["difference"], note=f"p {p_value(effect['p_holm'])}") if effect else None for effect in effects
+            Mark(effect["difference"], note=f"p {p_value(effect['p_holm'])}{_from_few(effect)}") if effect else None
+            for effect in effects
         ]
         matched = max(effect["matched"] for effect in effects if effect)
         heading = factor.replace("_", " ") if factor != before else ""
         rows.append(Row(f"{other} instead of {one}", marks, _link(**{factor: other}), f"{matched:,}", heading))
         before = factor
     axis = difference_axis(effect["difference"] for effects in found.values() for effect in effects if effect)
-    caption = "Change in accuracy when one factor changes and all else stays. P-values are corrected by Holm's method."
+    caption = (
+        "Change in accuracy when one factor changes and all else stays. P-values are by volume, corrected by Holm's "
+        f"method. Grey: from fewer than {FEW_CLUSTERS} volumes."
+    )
     return forest(rows, axis, caption, size="matched pairs")
 
 
@@ -174,21 +179,35 @@ def _comparison(comparison: Json) -> str:
     axis = difference_axis(group["difference"] for group in comparison["groups"])
     for group in comparison["groups"]:
         (name,), (value,) = group["by"], group["value"]
-        mark = Mark(group["difference"], note=f"p {p_value(group['p_holm'])}")
+        mark = Mark(group["difference"], note=f"p {p_value(group['p_holm'])}{_from_few(group)}")
         heading = name.replace("_", " ") if name != before else ""
         rows.append(Row(value, [mark], _link(**{name: value}), f"{group['items']:,}", heading))
         before = name
-    first = Row(
-        "all questions", [Mark(overall["difference"], note=f"p {p_value(overall['p'])}")], "", f"{overall['items']:,}"
-    )
+    note = f"p {p_value(overall['p'])}{_from_few(overall)}"
+    first = Row("all questions", [Mark(overall["difference"], note=note)], "", f"{overall['items']:,}")
     caption = f"Accuracy of {comparison['to']} minus that of {comparison['from']}, on the same questions."
+    by = "volume"
+    mcnemar = ""
+    if overall["p_mcnemar"] is not None:
+        by = "fact"
+        mcnemar = (
+            f" McNemar's exact test, which takes the questions of this one volume for independent: p "
+            f"{p_value(overall['p_mcnemar'])}."
+        )
+    grouped = f"The same by factor. P-values are by {by}, corrected by Holm's method."
     return (
         f"<h3>{escape(comparison['to'])} against {escape(comparison['from'])}</h3><p>"
         f"{overall['won']:,} questions only {escape(comparison['to'])} gets right, {overall['lost']:,} only "
-        f"{escape(comparison['from'])}.</p>{forest([first], difference_axis([overall['difference']]), caption)}"
+        f"{escape(comparison['from'])}.{escape(mcnemar)}</p>{forest([first], difference_axis([overall['difference']]), caption)}"
         f"<details><summary>By every factor</summary>"
-        f"{forest(rows, axis, 'The same by factor; P-values (McNemar) are corrected by Holm’s method.')}</details>"
+        f"{forest(rows, axis, grouped)}</details>"
     )
+
+
+def _from_few(record: Json) -> str:
+    """Says so where a difference comes from few volumes."""
+    volumes = record["volumes"]
+    return f", from {volumes} volume{'s' * (volumes > 1)}" if volumes < FEW_CLUSTERS else ""
 
 
 def _confusions(run: Json, several: bool) -> str:
@@ -226,11 +245,16 @@ def _structures(report: Json) -> str:
         known = [score["accuracy"]["value"] - score["chance"] for score in scores[value] if score]
         return sum(known) / len(known)
 
-    enough = [value for value, found in scores.items() if max(s["items"] for s in found if s) >= FEWEST_ITEMS]
+    enough = [
+        value
+        for value, found in scores.items()
+        if max(s["items"] for s in found if s) >= FEWEST_ITEMS and max(s["volumes"] for s in found if s) > 1
+    ]
     worst = sorted(enough, key=lambda value: (mean(value), value))[:WORST]
     rows = [_score_row(value[0].replace("_", " "), scores[value], _link(structure=value[0])) for value in worst]
     caption = (
-        f"The {len(rows)} structures with the lowest accuracy above chance, of those with {FEWEST_ITEMS} questions"
+        f"The {len(rows)} structures with the lowest accuracy above chance, of those with {FEWEST_ITEMS} questions "
+        "about two volumes or more"
     )
     return forest(rows, SHARE, caption) if rows else ""
 

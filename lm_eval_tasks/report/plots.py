@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil
 
-from lm_eval_tasks.report.formats import per_cent
+from lm_eval_tasks.report.formats import per_cent, sign
 from lm_eval_tasks.report.scores import Json
 
 LINE = 22
@@ -115,8 +115,7 @@ def forest(rows: Sequence[Row], axis: Axis, caption: str, size: str = "questions
             body.append(f'<tr class="head"><th colspan="4" scope="rowgroup">{escape(row.heading)}</th></tr>')
         name = f'<a href="#{escape(row.link)}">{escape(row.name)}</a>' if row.link else escape(row.name)
         numbers = "".join(
-            f'<div class="run{number % len(SHAPES)}">{_number(mark, axis)}</div>'
-            for number, mark in enumerate(row.marks)
+            f'<div class="{_kind(mark, number)}">{_number(mark, axis)}</div>' for number, mark in enumerate(row.marks)
         )
         body.append(
             f'<tr><th scope="row">{name}</th><td class="track">{track(row.marks, axis)}</td>'
@@ -128,6 +127,11 @@ def forest(rows: Sequence[Row], axis: Axis, caption: str, size: str = "questions
         f'<table class="plot{" signed" if axis.signed else ""}"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
+
+
+def _kind(mark: Mark | None, number: int) -> str:
+    """A run's class, and whether its number is greyed as one of few volumes."""
+    return f"run{number % len(SHAPES)}" + (" few" if mark and sign(mark.interval) else "")
 
 
 def _number(mark: Mark | None, axis: Axis) -> str:
@@ -155,7 +159,7 @@ def track(marks: Sequence[Mark | None], axis: Axis) -> str:
         parts.append(f'<line class="{kind}" x1="{x}" x2="{x}" y1="0" y2="{height}"/>')
     for number, mark in enumerate(marks):
         if mark is not None and mark.interval["value"] is not None:
-            parts.append(f'<g class="run{number % len(SHAPES)}">{_mark(mark, axis, number)}</g>')
+            parts.append(f'<g class="{_kind(mark, number)}">{_mark(mark, axis, number)}</g>')
     return f'<svg width="100%" height="{height}" aria-hidden="true">{"".join(parts)}</svg>'
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cluster_statistics import Difference, mean_difference, proportion, rounded
 from lm_eval_tasks.report.items import Group, Sheet
-from lm_eval_tasks.report.statistics import Difference, Interval, mean_difference, proportion, rounded
 
 Json = dict[str, Any]
 
@@ -25,32 +25,41 @@ def scores(sheet: Sheet, blind: Sheet | None = None) -> list[Json]:
 def score(sheet: Sheet, group: Group, blind: Sheet | None = None) -> Json:
     """The scores of one group; ``schema.json`` says what each part is."""
     rows = group.rows
-    right, volumes, chance = sheet.right[rows], sheet.volumes[rows], sheet.chance[rows]
+    right, chance = sheet.right[rows], sheet.chance[rows]
+    guessed = float(chance.mean())
     return {
         "by": list(group.by),
         "value": list(group.value),
         "items": len(rows),
-        "volumes": len(np.unique(volumes)),
-        "accuracy": proportion(right, volumes).to_json(),
-        "chance": rounded(float(chance.mean())),
-        "above_chance": difference(sheet, rows, right - chance).interval.to_json(),
-        "invalid": proportion(sheet.invalid[rows], volumes).to_json(),
+        "volumes": len(np.unique(sheet.volumes[rows])),
+        "accuracy": share(sheet, rows, right),
+        "chance": rounded(guessed),
+        "above_chance": difference(sheet, rows, right - chance, (-guessed, 1 - guessed)).interval.to_json(),
+        "invalid": share(sheet, rows, sheet.invalid[rows]),
         **_pairs(sheet, rows),
         "prior": _prior(sheet, rows),
         "blind": _blind(sheet, rows, blind) if blind else None,
     }
 
 
-def difference(sheet: Sheet, rows: NDArray[np.int64], values: ArrayLike) -> Difference:
-    """Mean of differences over questions, by volume; where there is one volume, by what is asked about in it."""
-    volumes = sheet.volumes[rows]
-    if len(np.unique(volumes)) > 1:
-        return mean_difference(values, volumes)
-    found = mean_difference(values, sheet.facts[rows])
-    kept = found.interval
-    if kept.method == "none":
-        return found
-    return Difference(Interval(kept.value, kept.low, kept.high, "clustered t by fact"), found.p)
+def share(sheet: Sheet, rows: NDArray[np.int64], values: ArrayLike) -> Json:
+    """Share of questions, by volume; where there is one volume, by what is asked about in it."""
+    return proportion(values, *sheet.clusters(rows)).to_json()
+
+
+def difference(
+    sheet: Sheet, rows: NDArray[np.int64], values: ArrayLike, bounds: tuple[float, float] = (-1.0, 1.0)
+) -> Difference:
+    """Mean of differences over questions, by volume; where there is one volume, by what is asked about in it.
+
+    Args:
+        sheet: the run.
+        rows: int[n], positions of the questions.
+        values: float[n].
+        bounds: between which their mean must lie.
+    """
+    clusters, unit = sheet.clusters(rows)
+    return mean_difference(values, clusters, bounds, unit)
 
 
 def _pairs(sheet: Sheet, rows: NDArray[np.int64]) -> Json:
@@ -61,7 +70,7 @@ def _pairs(sheet: Sheet, rows: NDArray[np.int64]) -> Json:
         return {"pairs": 0, "pair_accuracy": None, "pair_chance": None}
     return {
         "pairs": len(pairs),
-        "pair_accuracy": proportion(sheet.right[pairs].all(axis=1), sheet.volumes[pairs[:, 0]]).to_json(),
+        "pair_accuracy": share(sheet, pairs[:, 0], sheet.right[pairs].all(axis=1)),
         "pair_chance": rounded(float(sheet.chance[pairs].prod(axis=1).mean())),
     }
 
@@ -72,9 +81,9 @@ def _prior(sheet: Sheet, rows: NDArray[np.int64]) -> Json | None:
         return None
     return {
         "items": len(conflicting),
-        "followed": proportion(sheet.followed_prior[conflicting], sheet.volumes[conflicting]).to_json(),
-        "accuracy_where_it_is_wrong": proportion(sheet.right[conflicting], sheet.volumes[conflicting]).to_json(),
-        "accuracy_where_it_is_right": proportion(sheet.right[agreeing], sheet.volumes[agreeing]).to_json(),
+        "followed": share(sheet, conflicting, sheet.followed_prior[conflicting]),
+        "accuracy_where_it_is_wrong": share(sheet, conflicting, sheet.right[conflicting]),
+        "accuracy_where_it_is_right": share(sheet, agreeing, sheet.right[agreeing]),
     }
 
 

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lm_eval_tasks.report.formats import STAR, p_value, per_cent
+from cluster_statistics import FEW_CLUSTERS
+from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
 from lm_eval_tasks.report.scores import Json
 
 SHOWN = (
@@ -43,7 +44,7 @@ def show(report: Json, console: Console) -> None:
 def _headline(report: Json) -> Table:
     data = report["data"]
     title = (
-        f"{data['items']:,} questions, {data['volumes']:,} volumes; per cent, with 95 % intervals by volume ({STAR})"
+        f"{data['items']:,} questions, {data['volumes']:,} volumes; per cent, with 95 % intervals by volume ({NOTE})"
     )
     table = Table(title=title)
     with_prior = any(run["scores"][0]["prior"] for run in report["runs"])
@@ -97,15 +98,18 @@ def _by_factor(report: Json) -> Table:
 
 def _effects(report: Json) -> Table:
     table = Table(title="Largest matched effects: the same fact, one factor changed")
-    for name in ("run", "change", "pairs", "difference", "p (Holm)"):
+    for name in ("run", "change", "pairs", "volumes", "difference", "p (Holm)"):
         table.add_column(name, justify="left" if name in ("run", "change") else "right")
     for run, effect in _largest(report):
+        few = effect["volumes"] < FEW_CLUSTERS
         table.add_row(
             escape(run),
             escape(f"{effect['factor']}: {effect['from']} -> {effect['to']}"),
             f"{effect['matched']:,}",
+            f"{effect['volumes']:,}" + (" (few)" if few else ""),
             per_cent(effect["difference"], signed=True),
             p_value(effect["p_holm"]),
+            style="dim" if few else None,
         )
     return table
 
@@ -114,14 +118,16 @@ def _largest(report: Json) -> Iterator[tuple[str, dict[str, Any]]]:
     seeing = [run for run in report["runs"] if run["mode"] == "pictures"]
     for run in seeing or report["runs"]:
         overall = [effect for effect in run["effects"] if not effect["within"] and effect["difference"]["value"]]
-        overall.sort(key=lambda effect: -abs(effect["difference"]["value"]))
+        overall.sort(key=lambda effect: (effect["volumes"] < FEW_CLUSTERS, -abs(effect["difference"]["value"])))
         for effect in overall[:EFFECTS_SHOWN]:
             yield run["name"], effect
 
 
 def _comparisons(report: Json) -> Table:
+    one_volume = any(each["overall"]["p_mcnemar"] is not None for each in report["comparisons"])
+    p_name = "p (by fact; McNemar)" if one_volume else "p (by volume)"
     table = Table(title="Two runs on the same questions")
-    for name in ("from", "to", "questions", "difference", "lost / won", "p (McNemar)"):
+    for name in ("from", "to", "questions", "difference", "lost / won", p_name):
         table.add_column(name, justify="left" if name in ("from", "to") else "right")
     for each in report["comparisons"]:
         overall = each["overall"]
@@ -131,6 +137,6 @@ def _comparisons(report: Json) -> Table:
             f"{overall['items']:,}",
             per_cent(overall["difference"], signed=True),
             f"{overall['lost']:,} / {overall['won']:,}",
-            p_value(overall["p"]),
+            p_value(overall["p"]) + (f"; {p_value(overall['p_mcnemar'])}" if one_volume else ""),
         )
     return table

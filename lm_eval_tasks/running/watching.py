@@ -171,14 +171,14 @@ class Watch:
 
 def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
     """Accuracy by terminology with intervals by volume, chance beside it."""
+    from cluster_statistics import proportion
     from lm_eval_tasks.mis_ground.utils import extract_answer
     from lm_eval_tasks.report.formats import per_cent
-    from lm_eval_tasks.report.items import codes, in_order, volume
-    from lm_eval_tasks.report.statistics import proportion
+    from lm_eval_tasks.report.items import by_volume, codes, fact, in_order, volume
 
     said = [extract_answer(answer, doc["options"], doc["question"]) for doc, answer in answered]
     right = [each == doc["answer"] for each, (doc, _) in zip(said, answered, strict=True)]
-    volumes = codes([volume(doc) for doc, _ in answered])
+    volumes, facts = (codes([of(doc) for doc, _ in answered]) for of in (volume, fact))
     kinds = [str(doc.get("terminology", "")) for doc, _ in answered]
     table = Table(title="Per cent, with 95 % intervals by volume")
     for name in ("questions", "items", "accuracy", "chance", "invalid"):
@@ -187,7 +187,7 @@ def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
         rows = [row for row, own in enumerate(kinds) if kind in (own, "all")]
         chance = sum(1 / len(answered[row][0]["options"]) for row in rows) / len(rows)
         accuracy, invalid = (
-            proportion([values[row] for row in rows], volumes[rows]).to_json()
+            proportion([values[row] for row in rows], *by_volume(volumes[rows], facts[rows])).to_json()
             for values in (right, [each is None for each in said])
         )
         table.add_row(kind, f"{len(rows):,}", per_cent(accuracy), f"{100 * chance:.1f}", per_cent(invalid))

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from cluster_statistics import Difference, paired_difference
 from semsam.errors import RunsError
 from semsam.experiments.plot import Point, line_plot
 from semsam.experiments.runs import Run, Runner
@@ -66,7 +68,7 @@ def row(settings: Settings, run: Run, plain: Run, cluster: str | None = None) ->
     return Row(
         settings=settings,
         score=sum(scores) / len(scores),
-        difference=paired_difference([item.score for item in plain.items], scores, clusters),
+        difference=paired_difference([item.score for item in plain.items], scores, clusters, cluster or "item"),
         changed_answers=sum(before.reply != after.reply for before, after in pairs) / len(pairs),
         rescored=run.rescored / max(run.steps, 1),
         changed_tokens=run.changed / max(run.steps, 1),
@@ -104,6 +106,8 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def markdown(rows: Sequence[Row], plain: float, runner: Runner, items: int) -> str:
     """The table for people."""
+    found = rows[0].difference.interval
+    by = f"{found.method}, {found.clusters} of them" if rows and found.clusters > 1 else "none: one cluster"
     lines = [
         f"Model `{runner.model}`, {items} items of {', '.join(f'`{task}`' for task in runner.tasks)}. "
         f"Plain decoding: {runner.metric} {100 * plain:.1f} %.",
@@ -112,7 +116,8 @@ def markdown(rows: Sequence[Row], plain: float, runner: Runner, items: int) -> s
         "|" + "---|" * len(COLUMNS),
         *("| " + " | ".join(cells(row)) + " |" for row in rows),
         "",
-        "All in percent. The difference is from plain decoding, paired by item. Re-scored: generated tokens at which "
+        "All in percent. The difference is from plain decoding, paired by item, with its 95 % interval "
+        f"({by}). Re-scored: generated tokens at which "
         "the rule did not defer; changed: those at which it put another token first.",
     ]
     return "\n".join(lines) + "\n"
@@ -127,7 +132,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
     for line in rows:
         settings, difference = line.settings, line.difference
         cells = [settings.k, settings.top_m, settings.top_p, settings.guard, line.score]
-        cells += [difference.mean, difference.low, difference.high]
+        cells += [difference.interval.value, difference.interval.low, difference.interval.high]
         writer.writerow([*cells, line.changed_answers, line.rescored, line.changed_tokens])
     return stream.getvalue()
 
@@ -138,9 +143,9 @@ def plot(rows: Sequence[Row], plain: float, metric: str) -> str:
     for one in rows:
         settings = one.settings
         name = f"M {settings.top_m}, top-p {settings.top_p:g}" + ("" if settings.guard == "none" else ", guarded")
-        point = Point(
-            settings.k, 100 * one.score, 100 * (plain + one.difference.low), 100 * (plain + one.difference.high)
-        )
+        interval = one.difference.interval
+        low, high = (100 * (plain + end) if isfinite(end) else 100 * one.score for end in (interval.low, interval.high))
+        point = Point(settings.k, 100 * one.score, low, high)
         lines.setdefault(name, []).append(point)
     return line_plot(lines, x_label="K (neighbours)", y_label=f"{metric}, %", level=("plain decoding", 100 * plain))
 

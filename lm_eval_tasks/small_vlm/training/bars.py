@@ -1,6 +1,6 @@
 """The small model's scores by what was asked: ``python bars.py RESULTS`` prints a table in Markdown.
 
-RESULTS is what ``mis-ground eval --log_samples --output_path RESULTS`` wrote. Intervals are bootstrapped over volumes.
+RESULTS is what ``mis-ground eval --log_samples --output_path RESULTS`` wrote. Intervals are 95 % intervals by volume.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semsam.experiments.statistics import paired_difference
+from cluster_statistics import proportion
 
 MARKERS = ("point", "box", "mask")
 AXES = ("right_left", "anterior_posterior", "superior_inferior")
@@ -48,10 +48,7 @@ def samples_of(results: Path) -> list[dict[str, Any]]:
 
 def share(scores: Sequence[float], volumes: Sequence[str]) -> str:
     """A mean with its interval, in per cent."""
-    if not scores:
-        return "-"
-    found = paired_difference([0.0] * len(scores), scores, volumes)
-    return f"{100 * found.mean:.1f} ({100 * found.low:.1f}-{100 * found.high:.1f})"
+    return proportion(scores, volumes).per_cent()
 
 
 def table(samples: Sequence[Mapping[str, Any]]) -> str:

@@ -22,10 +22,10 @@ import torch
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from cluster_statistics import paired_difference
 from lm_eval_tasks.mis_ground.utils import doc_to_text, extract_answer
 from lm_eval_tasks.running.evaluate import TASKS
 from semsam import neighbours
-from semsam.experiments.statistics import paired_difference
 from semsam.rescoring import rescore
 from semsam.settings import Settings
 
@@ -119,7 +119,7 @@ def table(scorer: Scorer) -> str:
     volumes = [f"{question['source']}/{question['subject']}" for question in scorer.questions]
     lines = [
         f"{len(scorer.questions):,} questions ({len(pairs):,} pairs) about {len(set(volumes))} volumes. Per cent; "
-        "differences from plain decoding with 95 % intervals, paired by question, bootstrapped over volumes.",
+        "differences from plain decoding with 95 % intervals, paired by question, by volume.",
         "",
         "| decoding | K | M | top-p | acted | acc, greedy | difference | pair_acc, greedy | difference "
         f"| acc, T {TEMPERATURE} | difference | pair_acc, T {TEMPERATURE} | difference |",

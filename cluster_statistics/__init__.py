@@ -1,0 +1,30 @@
+"""Intervals and p-values for answers that come in clusters: of one volume, say. Knows nothing of any data set.
+
+``intervals`` has shares and mean differences with Student's t by cluster; ``tests`` McNemar's test and Holm's
+correction. docs/statistics.md says why these were chosen, and how often they are right.
+"""
+
+from cluster_statistics.intervals import (
+    FEW_CLUSTERS,
+    LEVEL,
+    Difference,
+    Interval,
+    mean_difference,
+    paired_difference,
+    proportion,
+    rounded,
+)
+from cluster_statistics.tests import holm, mcnemar
+
+__all__ = [
+    "FEW_CLUSTERS",
+    "LEVEL",
+    "Difference",
+    "Interval",
+    "holm",
+    "mcnemar",
+    "mean_difference",
+    "paired_difference",
+    "proportion",
+    "rounded",
+]
