@@ -5,7 +5,7 @@ TEST_VENV := .venv-test
 VLLM_VENV := .venv-vllm
 SPACE_VENV := .venv-space
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
-PACKAGES := dataset_builder lm_eval_tasks semsam space tests
+PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 

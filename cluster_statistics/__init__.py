@@ -1,6 +1,6 @@
 """Intervals and p-values for answers that come in clusters: of one volume, say. Knows nothing of any data set.
 
-``intervals`` has shares and mean differences with Student's t by cluster; ``tests`` McNemar's test and Holm's
+``intervals`` has shares and mean differences with Student's t by cluster; ``significance`` McNemar's test and Holm's
 correction. docs/statistics.md says why these were chosen, and how often they are right.
 """
 
@@ -14,7 +14,7 @@ from cluster_statistics.intervals import (
     proportion,
     rounded,
 )
-from cluster_statistics.tests import holm, mcnemar
+from cluster_statistics.significance import holm, mcnemar
 
 __all__ = [
     "FEW_CLUSTERS",

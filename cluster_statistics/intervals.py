@@ -154,8 +154,8 @@ def totals(values: ArrayLike, clusters: ArrayLike) -> tuple[Floats, Floats, Floa
     """Sum, sum of squares and number of the items of each cluster: float[G] each."""
     values = np.asarray(values, dtype=np.float64)
     _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    sums, squares = np.bincount(codes, weights=values), np.bincount(codes, weights=values**2)
-    return sums, squares, np.bincount(codes).astype(np.float64)
+    sums, squares, sizes = (np.bincount(codes, weights=each) for each in (values, values**2, np.ones(len(values))))
+    return sums.astype(np.float64), squares.astype(np.float64), sizes.astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -195,10 +195,11 @@ def _comparison(comparison: Json) -> str:
             f"{p_value(overall['p_mcnemar'])}."
         )
     grouped = f"The same by factor. P-values are by {by}, corrected by Holm's method."
+    drawn = forest([first], difference_axis([overall["difference"]]), caption)
     return (
         f"<h3>{escape(comparison['to'])} against {escape(comparison['from'])}</h3><p>"
         f"{overall['won']:,} questions only {escape(comparison['to'])} gets right, {overall['lost']:,} only "
-        f"{escape(comparison['from'])}.{escape(mcnemar)}</p>{forest([first], difference_axis([overall['difference']]), caption)}"
+        f"{escape(comparison['from'])}.{escape(mcnemar)}</p>{drawn}"
         f"<details><summary>By every factor</summary>"
         f"{forest(rows, axis, grouped)}</details>"
     )

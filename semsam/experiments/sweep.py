@@ -20,7 +20,6 @@ from cluster_statistics import Difference, paired_difference
 from semsam.errors import RunsError
 from semsam.experiments.plot import Point, line_plot
 from semsam.experiments.runs import Run, Runner
-from semsam.experiments.statistics import Difference, paired_difference
 from semsam.settings import Settings
 
 

@@ -1,9 +1,9 @@
 import pytest
 
+from cluster_statistics import paired_difference
 from lm_eval_tasks.compare_decoding import compare, decodings, main, report
 from lm_eval_tasks.running.evaluate import TASKS
 from semsam.experiments.runs import Item, Run
-from semsam.experiments.statistics import paired_difference
 from semsam.settings import Settings
 from tests.helpers.tiny_dataset import write_dataset
 from tests.helpers.tiny_models import save_tiny_llama
@@ -43,9 +43,9 @@ OTHER = run(["left", "It is right", "left", "none", "right", "right", "none"], (
 def test_a_comparison_counts_what_changed():
     found = compare(PLAIN, OTHER, Words())
     assert found.accuracy == pytest.approx(4 / 7)
-    assert found.accuracy_difference.mean == pytest.approx(4 / 7 - 4 / 7)
+    assert found.accuracy_difference.interval.value == pytest.approx(4 / 7 - 4 / 7)
     assert found.pair_accuracy == pytest.approx(1 / 3)  # the pair 0; before it was the pair 2
-    assert found.pair_difference.mean == pytest.approx(0)
+    assert found.pair_difference.interval.value == pytest.approx(0)
     assert found.invalid == pytest.approx(2 / 7)
     assert found.changed_answers == pytest.approx(4 / 7)
     assert found.changed_tokens == pytest.approx(4 / 9)  # "It is" stands
@@ -57,7 +57,9 @@ def test_a_comparison_counts_what_changed():
 def test_items_about_the_same_structures_are_one_cluster():
     found = compare(PLAIN, OTHER, Words())
     scores = [[one.score for one in run.items] for run in (PLAIN, OTHER)]
-    assert found.accuracy_difference == paired_difference(*scores, ["a", "a", "b", "b", "c", "c", "d"])
+    assert found.accuracy_difference == paired_difference(
+        *scores, ["a", "a", "b", "b", "c", "c", "d"], "set of structures"
+    )
 
 
 def test_a_lone_item_of_a_pair_is_no_pair():

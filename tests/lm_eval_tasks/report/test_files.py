@@ -151,18 +151,20 @@ def test_terminal_shows_the_headline_and_the_comparison(written):
     accuracy = written[0]["runs"][0]["scores"][0]["accuracy"]
     assert per_cent(accuracy) in text
     assert f"{100 * accuracy['value']:.1f} ({100 * accuracy['low']:.1f}-" in text
-    for word in ("some-model, blind", "followed the prior", "gain over blind", "register", "Two runs", "<0.001"):
+    for word in ("some-model, blind", "followed the prior", "gain over blind", "register", "Two runs", "0.021"):
         assert word in text
     assert "modality" not in text  # one value only
 
 
 def test_numbers_as_text():
     assert per_cent(None) == "-"
-    assert per_cent({"value": None, "low": None, "high": None}) == "-"
-    assert per_cent({"value": 0.5, "low": None, "high": None}) == "50.0"
-    difference = {"value": 0.05, "low": -0.01, "high": 0.11, "method": "clustered t"}
+    nothing = {"value": None, "low": None, "high": None, "method": "none", "clusters": 0}
+    assert per_cent(nothing) == "-"
+    assert per_cent(nothing | {"value": 0.5, "clusters": 1}) == "50.0"
+    difference = {"value": 0.05, "low": -0.01, "high": 0.11, "method": "t by volume", "clusters": 5}
     assert per_cent(difference, signed=True) == "+5.0 (-1.0 to +11.0)"
-    one_volume = {"value": 0.5, "low": 0.4, "high": 0.6, "method": "wilson"}
+    assert per_cent(difference | {"clusters": 4}, signed=True) == "+5.0 (-1.0 to +11.0)†"
+    one_volume = {"value": 0.5, "low": 0.4, "high": 0.6, "method": "t by fact", "clusters": 40}
     assert per_cent(one_volume) == "50.0 (40.0-60.0)*"
     assert [p_value(p) for p in (None, 0.0001, 0.5)] == ["-", "<0.001", "0.500"]
 

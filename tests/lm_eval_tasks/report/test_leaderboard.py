@@ -115,7 +115,7 @@ def test_what_is_no_report_is_refused(tmp_path, folder):
         with pytest.raises(MISGroundError, match=r"cannot be read.*report\.json"):
             write_leaderboard([path], tmp_path / "x.html")
     report = json.loads((folder / "one" / "report.json").read_text())
-    path.write_text(json.dumps(report | {"schema_version": 2}))
+    path.write_text(json.dumps(report | {"schema_version": 1}))
     with pytest.raises(MISGroundError, match="another version"):
         write_leaderboard([path], tmp_path / "x.html")
     (tmp_path / "file").write_text("")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cluster_statistics import mean_difference
 from lm_eval_tasks.report.comparisons import comparisons
 from lm_eval_tasks.report.confusions import confusions
 from lm_eval_tasks.report.contents import contents, digest
@@ -144,21 +145,22 @@ def test_half_a_pair_is_no_pair(tmp_path):
 
 
 def test_interval_is_by_volume(sheets):
-    """Recomputed: the variance between volumes as an effective number of items, then Wilson."""
+    """Recomputed: the variance between volumes, relative to that of a share, in Wilson's interval with Student's t.
+
+    All volumes have as many questions here, so that there are 11 degrees of freedom.
+    """
     score = scores(sheets[0])[0]
     sheet = sheets[0]
     counted = [q["input"] == "slice" and q["view"] == "plain" for q in sheet.questions]
     right = sheet.right[counted].astype(float)
     subjects = np.array([q["subject"] for q in sheet.questions])[counted]
-    totals = np.array([(right[subjects == name] - right.mean()).sum() for name in np.unique(subjects)])
-    variance = 12 / 11 * (totals**2).sum() / len(right) ** 2
-    p = right.mean()
-    n = min(len(right), p * (1 - p) / variance)
-    n *= (stats.t.ppf(0.975, len(right) - 1) / stats.t.ppf(0.975, 11)) ** 2
-    z = 1.959963984540054
-    middle, half = p + z * z / 2 / n, z * math.sqrt(p * (1 - p) / n + z * z / 4 / n / n)
-    bounds = ((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n))
+    means = [right[subjects == name].mean() for name in np.unique(subjects)]
+    m = right.mean()
+    reach = stats.t.ppf(0.975, 11) ** 2 * np.var(means, ddof=1) / 12 / (m * (1 - m))
+    middle, half = m + reach / 2, math.sqrt(reach * m * (1 - m) + reach**2 / 4)
+    bounds = ((middle - half) / (1 + reach), (middle + half) / (1 + reach))
     assert (score["accuracy"]["low"], score["accuracy"]["high"]) == pytest.approx(bounds, abs=1e-5)
+    assert (score["accuracy"]["method"], score["accuracy"]["clusters"]) == ("t by volume", 12)
 
 
 def test_following_the_prior_is_counted_where_it_would_be_wrong(reading, sheets):
@@ -247,12 +249,9 @@ def test_effects_are_differences_within_facts(tmp_path, factor, one, two):
     assert found[0]["difference"]["value"] == pytest.approx(differences.mean(), abs=1e-6)
     change = found[0]["accuracy_to"] - found[0]["accuracy_from"]
     assert change == pytest.approx(differences.mean(), abs=2e-6)
-    # All volumes have as many pairs here: then it is the one-sample t-test of their means.
-    means = [differences[subjects == name].mean() for name in np.unique(subjects)]
-    test = stats.ttest_1samp(means, 0)
-    low, high = test.confidence_interval(0.95)
-    assert (found[0]["difference"]["low"], found[0]["difference"]["high"]) == pytest.approx((low, high), abs=1e-5)
-    assert found[0]["p"] == pytest.approx(test.pvalue, abs=1e-5)
+    by_volume = mean_difference(differences, subjects)
+    assert found[0]["difference"] == by_volume.interval.to_json()
+    assert found[0]["p"] == pytest.approx(by_volume.p, abs=1e-6)
 
 
 def test_a_planted_effect_is_found_and_no_other(sheets):
@@ -281,6 +280,93 @@ def test_effects_within_a_terminology_are_told_where_there_are_several(sheets, t
     assert found[""]["matched"] == found["directional"]["matched"] + found["relational"]["matched"]
 
 
+def rows_in_order(cells, prompt="label", pairs=8, volumes=8, **changes):
+    """Three structures in a row, asked for from either end: both questions of a pair have the same structures."""
+    rows = []
+    for number in range(pairs):
+        for cell in cells:
+            for member, end in enumerate(("superior", "inferior")):
+                rows.append(
+                    row(
+                        f"{number}-{'-'.join(cell.values())}",
+                        member,
+                        fact_id=f"fact {number}",
+                        subject=f"s{number % volumes}",
+                        input="stack",
+                        terminology="relational",
+                        prompt=prompt,
+                        relation=end,
+                        structures=["liver", "spleen", "aorta"],
+                        options=["A, B, C", "C, B, A"],
+                        **cell,
+                        **changes,
+                    )
+                )
+    return rows
+
+
+CELLS = [{"register": "clinical"}, {"register": "lay"}]
+ORDERS = [{"stack_order": order, "register": "clinical"} for order in ("ascending", "descending", "unstated")]
+
+
+@pytest.mark.parametrize(("factor", "cells"), [("register", CELLS), ("stack_order", ORDERS)])
+@pytest.mark.parametrize("left_out", [None, "superior", "inferior"])
+def test_questions_about_three_structures_in_a_row_match_their_own_kind(tmp_path, factor, cells, left_out):
+    """Right of the one end and wrong of the other, however it is asked: no effect, whatever is not answered."""
+    rows = rows_in_order(cells)
+    answered = [each for each in rows if each[factor] != cells[0][factor] or each["relation"] != left_out]
+    write_run(tmp_path, answered, lambda each: each["answer"] if each["relation"] == "superior" else "C, A, B")
+    reading = read_runs([str(tmp_path)])
+    sheet = Sheet(reading.runs[0], reading.questions)
+    found = [e for e in effects(sheet) if e["factor"] == factor]
+    assert len(found) == len(cells) * (len(cells) - 1) / 2
+    for effect in found:
+        whole = left_out is None or cells[0][factor] != effect["from"]
+        assert effect["matched"] == (16 if whole else 8)
+        assert effect["difference"]["value"] == 0
+        assert effect["p"] == 1
+
+
+def test_an_effect_upon_one_end_only_is_measured(tmp_path):
+    rows = rows_in_order(CELLS)
+    hard = ("lay", "inferior")
+    write_run(tmp_path, rows, lambda each: "no" if (each["register"], each["relation"]) == hard else each["answer"])
+    reading = read_runs([str(tmp_path)])
+    (effect,) = (e for e in effects(Sheet(reading.runs[0], reading.questions)) if e["factor"] == "register")
+    assert (effect["matched"], effect["difference"]["value"]) == (16, -0.5)
+
+
+def test_the_number_of_an_image_does_not_tell_questions_apart(tmp_path):
+    """Turned round, what is first in image 2 of 6 is last in image 5: the same fact asked again."""
+    rows = []
+    for number in range(6):
+        for order, names in (("ascending", ("first", 2)), ("descending", ("last", 5))):
+            for member, name in enumerate(("liver", "spleen")):
+                changes = {"structures": [name], "relation": f"{names[0]} in image {names[1] + member}"}
+                changes |= {"stack_order": order, "fact_id": f"f{number}", "subject": f"s{number}", "input": "stack"}
+                rows.append(row(f"{number}-{order}", member, terminology="relational", **changes))
+    write_run(tmp_path, rows, lambda each: each["answer"] if each["structures"] == ["liver"] else "no")
+    reading = read_runs([str(tmp_path)])
+    (effect,) = (e for e in effects(Sheet(reading.runs[0], reading.questions)) if e["factor"] == "stack_order")
+    assert (effect["matched"], effect["difference"]["value"]) == (12, 0)
+
+
+def test_questions_that_only_their_number_tells_apart_are_matched_by_it_or_not_at_all(tmp_path):
+    rows = [each | {"relation": "in a row"} for each in rows_in_order(CELLS)]
+    write_run(tmp_path / "a", rows, lambda each: each["answer"] if each["id"].endswith("-0") else "no")
+    named = [each | {"id": each["id"] + "x"} for each in rows]
+    write_run(tmp_path / "b", named, lambda each: each["answer"])
+    numbered, unnumbered = (read_runs([str(tmp_path / name)]) for name in "ab")
+    (effect,) = effects(Sheet(numbered.runs[0], numbered.questions))
+    assert (effect["matched"], effect["difference"]["value"]) == (16, 0)
+    matched_by_end = effects(Sheet(unnumbered.runs[0], unnumbered.questions))
+    assert [e["matched"] for e in matched_by_end] == [16]  # "0x" and "1x" still tell them apart
+    alike = [each | {"id": f"{number}-{each['id'].replace('-', '')}"} for number, each in enumerate(rows)]
+    write_run(tmp_path / "c", alike, lambda each: each["answer"])
+    reading = read_runs([str(tmp_path / "c")])
+    assert effects(Sheet(reading.runs[0], reading.questions)) == []
+
+
 # --- comparisons -----------------------------------------------------------------------------------------------------
 
 
@@ -304,44 +390,62 @@ def test_comparison_is_on_the_shared_questions(reading, sheets):
         assert group["won"] == sum(b and not a for a, b in both)
         first, second = np.mean(both, axis=0)
         assert group["difference"]["value"] == pytest.approx(second - first, abs=1e-6)
-        expected = stats.binomtest(group["won"], group["won"] + group["lost"]).pvalue if group["won"] else 1.0
-        assert group["p"] == pytest.approx(expected, abs=1e-6)
-        assert group["difference"]["low"] <= group["difference"]["value"] <= group["difference"]["high"]
+        low, high = group["difference"]["low"], group["difference"]["high"]
+        assert low <= group["difference"]["value"] <= high
+        assert (group["p"] < 0.05) == (not low <= 0 <= high)
+        assert group["p_mcnemar"] is None
     assert found["overall"]["p_holm"] is None
     assert all(group["p_holm"] >= group["p"] for group in found["groups"])
-    assert found["overall"]["difference"]["method"] == "bootstrap"
+    assert found["overall"]["difference"]["method"] == "t by volume"
 
 
-def test_bootstrap_of_a_comparison_draws_volumes(reading, sheets):
+def test_a_comparison_is_by_volume(reading, sheets):
     (found,) = comparisons(sheets)
     differences, subjects = [], []
     for question, answer in rows_where(reading, reading.runs[0], input="slice"):
         differences.append(float(reading.runs[1].answers[question["id"]].right) - float(answer.right))
         subjects.append(question["subject"])
-    differences, names = np.array(differences), np.array(subjects)
-    sums = np.array([differences[names == name].sum() for name in np.unique(names)])
-    sizes = np.array([(names == name).sum() for name in np.unique(names)])
-    scipys = stats.bootstrap(
-        (sums, sizes),
-        lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        n_resamples=4000,
-        random_state=np.random.default_rng(5),
-    ).confidence_interval
-    bounds = (found["overall"]["difference"]["low"], found["overall"]["difference"]["high"])
-    assert bounds == pytest.approx((scipys.low, scipys.high), abs=0.006)
+    by_volume = mean_difference(differences, subjects)
+    assert found["overall"]["difference"] == by_volume.interval.to_json()
+    assert found["overall"]["p"] == pytest.approx(by_volume.p, abs=1e-6)
+    # All volumes have as many questions: close to the t-test of their means, which knows of no bounds.
+    means = [np.mean([d for d, s in zip(differences, subjects, strict=True) if s == name]) for name in set(subjects)]
+    low, high = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert (by_volume.interval.low, by_volume.interval.high) == pytest.approx((low, high), abs=0.02)
 
 
-def test_few_volumes_are_compared_with_students_t(tmp_path):
+def test_questions_of_six_volumes_are_not_six_hundred_proofs(tmp_path):
+    """One run better in every volume by a little: McNemar's test of the questions says p < 0.001."""
+    rows = factorial_rows(volumes=6, facts=6)
+    gain = {f"s{number}": gain for number, gain in enumerate((0.02, 0.35, 0.05, 0.3, 0.02, 0.03))}
+    for name in "ab":
+        write_run(
+            tmp_path / name,
+            rows,
+            lambda each, name=name: (
+                each["answer"]
+                if luck(each["id"]) < 0.4 + (gain[each["subject"]] if name == "b" else 0)
+                else other(each)
+            ),
+            model_args={"pretrained": name},
+        )
+    (found,) = contents(read_runs([str(tmp_path / name) for name in "ab"]))["comparisons"]
+    overall = found["overall"]
+    assert stats.binomtest(overall["won"], overall["won"] + overall["lost"]).pvalue < 0.001
+    assert overall["p"] > 0.02
+
+
+def test_few_volumes_are_compared_within_bounds(tmp_path):
     rows = factorial_rows(volumes=3, facts=2)
     write_run(tmp_path / "a", rows, worse_in_lay_words)
     write_run(tmp_path / "b", rows[: len(rows) - 5], better, model_args={"pretrained": "b"})
     reading = read_runs([str(tmp_path / name) for name in "ab"])
     (found,) = comparisons([Sheet(run, reading.questions) for run in reading.runs])
     assert found["overall"]["items"] == len(rows) - 5
-    assert found["overall"]["difference"]["method"] == "clustered t"
+    assert found["overall"]["difference"]["method"] == "t by volume"
+    for group in [found["overall"], *found["groups"]]:
+        assert group["difference"]["clusters"] == group["volumes"]
+        assert -1 <= group["difference"]["low"] < group["difference"]["high"] <= 1
 
 
 def test_one_volume_is_compared_by_fact(tmp_path):
@@ -349,8 +453,14 @@ def test_one_volume_is_compared_by_fact(tmp_path):
     for name in "ab":
         write_run(tmp_path / name, rows, worse_in_lay_words if name == "a" else better, model_args={"pretrained": name})
     report = contents(read_runs([str(tmp_path / name) for name in "ab"]))
-    assert report["comparisons"][0]["overall"]["difference"]["method"] == "clustered t by fact"
-    assert report["runs"][0]["scores"][0]["accuracy"]["method"] == "wilson"
+    overall = report["comparisons"][0]["overall"]
+    assert (overall["difference"]["method"], overall["difference"]["clusters"]) == ("t by fact", 12)
+    assert overall["p_mcnemar"] == pytest.approx(
+        stats.binomtest(overall["won"], overall["won"] + overall["lost"]).pvalue, abs=1e-6
+    )
+    score = report["runs"][0]["scores"][0]
+    for name in ("accuracy", "above_chance", "pair_accuracy", "invalid"):
+        assert score[name]["method"] == "t by fact"
 
 
 def test_many_runs_are_compared_with_the_first(tmp_path):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import LogitsProcessor
 
+from cluster_statistics import paired_difference
 from semsam.__main__ import main
 from semsam.errors import RunsError, SettingsError
 from semsam.experiments import sweep as command
 from semsam.experiments.runs import Item, Run, Watcher, remembered
-from semsam.experiments.statistics import paired_difference
 from semsam.experiments.sweep import row
 from semsam.settings import Settings
 from tests.helpers.tiny_dataset import write_dataset
@@ -30,14 +30,16 @@ OTHER = Run([item(0, 1, "left"), item(1, 1, "down"), item(2, 0, "out", "b"), ite
 
 def test_a_row_compares_a_run_with_the_plain_one():
     found = row(Settings(k=4), OTHER, PLAIN)
-    assert (found.score, found.difference.mean, found.changed_answers) == (0.5, 0.0, 0.75)
+    assert (found.score, found.difference.interval.value, found.changed_answers) == (0.5, 0.0, 0.75)
     assert (found.rescored, found.changed_tokens) == (0.5, 0.2)
-    assert found.difference == paired_difference([1, 0, 0, 1], [1, 1, 0, 0], ["task 0", "task 1", "task 2", "task 3"])
+    assert found.difference == paired_difference(
+        [1, 0, 0, 1], [1, 1, 0, 0], ["task 0", "task 1", "task 2", "task 3"], "item"
+    )
 
 
 def test_items_of_a_cluster_are_drawn_together():
     found = row(Settings(), OTHER, PLAIN, cluster="slice")
-    assert found.difference == paired_difference([1, 0, 0, 1], [1, 1, 0, 0], ["a", "a", "b", "b"])
+    assert found.difference == paired_difference([1, 0, 0, 1], [1, 1, 0, 0], ["a", "a", "b", "b"], "slice")
     with pytest.raises(RunsError, match=r"no such column. \[found: volume\] Remedy: give one of: slice\."):
         row(Settings(), OTHER, PLAIN, cluster="volume")
 
