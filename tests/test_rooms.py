@@ -81,7 +81,13 @@ def test_the_harness_is_known_to_the_command_only():
     assert knowing <= {"cli"}
 
 
-@pytest.mark.parametrize("folder", ["dataset_builder", "lm_eval_tasks", "semsam", "space"])
+def test_the_statistics_know_nothing_of_the_rest():
+    rest = {"dataset_builder", "lm_eval_tasks", "semsam", "lm_eval", "torch", "transformers"}
+    for path in (ROOT.parent / "cluster_statistics").glob("*.py"):
+        assert not rest & {module.split(".")[0] for module in imports(path)}
+
+
+@pytest.mark.parametrize("folder", ["cluster_statistics", "dataset_builder", "lm_eval_tasks", "semsam", "space"])
 def test_no_file_is_long(folder):
     long = {
         str(path.relative_to(ROOT.parent)): lines

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from cluster_statistics import holm as holm
+
 ALPHA = 0.01
 """Probability of one false alarm or more in a family of tests."""
 MIN_EFFECT = 0.02
@@ -91,17 +93,3 @@ def accuracy(credit: npt.ArrayLike, chance: npt.ArrayLike, volumes: Sequence[Has
     deviation = float(credit.mean() - wanted.mean())
     p = 2 * float(norm.sf(abs(deviation) / error)) if abs(deviation) > 1e-9 else 1.0
     return Share(rows, groups, float(credit.mean()), float(wanted.mean()), error, p)
-
-
-def holm(probabilities: Sequence[float]) -> list[float]:
-    """Probabilities corrected for their number: reject those below a level, and a false alarm is no likelier than it.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    corrected = [1.0] * len(probabilities)
-    highest = 0.0
-    for rank, number in enumerate(sorted(range(len(probabilities)), key=lambda i: probabilities[i])):
-        highest = max(highest, min(1.0, (len(probabilities) - rank) * probabilities[number]))
-        corrected[number] = highest
-    return corrected
