@@ -311,9 +311,8 @@ def outcome(name: str, samples: Sequence[Mapping[str, Any]]) -> Outcome:
     """The scores of a run from the harness's samples."""
     pairs: dict[str, list[Mapping[str, Any]]] = {}
     for sample in samples:
-        if sample["doc"]["pair_id"]:
-            pairs.setdefault(sample["doc"]["pair_id"], []).append(sample)
-    whole = [pair for pair in pairs.values() if len(pair) == 2]
+        pairs.setdefault(sample["doc"]["pair_id"], []).append(sample)
+    whole = [pair for pair_id, pair in pairs.items() if pair_id and len(pair) == 2]
     return Outcome(
         name=name,
         acc=_share([sample["acc"] for sample in samples], samples),
