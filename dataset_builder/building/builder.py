@@ -35,8 +35,7 @@ from dataset_builder.building.held_out import SplitGuard, check_held_out, split_
 from dataset_builder.building.merge import Merge, plan
 from dataset_builder.building.parts import Parts
 from dataset_builder.building.quarantine import Quarantine
-from dataset_builder.building.sent_once import SentOnce
-from dataset_builder.building.worker import Quarantined, lost_case, store_case, write_part
+from dataset_builder.building.worker import Listed, Quarantined, lost_case, store_listed, write_part
 from dataset_builder.core.errors import BuildError, CaseError, naming
 from dataset_builder.core.factors import INPUT_CONFIGS, MODALITIES, PLANES, TEST, Split, config_name
 from dataset_builder.core.settings import Settings, digest
@@ -146,7 +145,7 @@ def build(
         volumes: Spool[StoredVolume] = Spool(work / "volumes")
         if sources:
             read = partial(
-                store_case,
+                store_listed,
                 settings=settings,
                 store=slices_folder,
                 vocabulary=vocabulary,
@@ -154,8 +153,9 @@ def build(
                 verify_content=verify_content,
                 refuse=refuse,
             )
-            lost = partial(lost_case, strict=strict)
-            _fill_store(sources, read, lost, engine, progress, volumes, quarantined, work)
+            key = engine.share(sources)
+            cases = CaseList(sources, key, work)
+            _fill_store(cases, read, strict, engine, progress, volumes, quarantined)
         else:
             _find_usable(each_volume(slices_folder, work), refuse, strict, volumes, quarantined)
         folder = work / "parts"
@@ -274,46 +274,50 @@ class CaseList:
 
     Args:
         sources: that list the cases.
+        key: by which the workers have the sources.
         work: a folder for files.
 
     Raises:
         BuildError: if two cases have the same name.
     """
 
-    def __init__(self, sources: Sequence[Source], work: Path) -> None:
-        self._sources = [SentOnce(source, work / f"source-{number}") for number, source in enumerate(sources)]
-        self._cases: Spool[tuple[int, Case]] = Spool(work / "cases")
-        listed = ((number, case) for number, source in enumerate(sources) for case in source.cases())
+    def __init__(self, sources: Sequence[Source], key: str, work: Path) -> None:
+        self._cases: Spool[Listed] = Spool(work / "cases")
+        listed = (Listed(key, number, case) for number, source in enumerate(sources) for case in source.cases())
         before = None
-        for number, case in in_order(listed, key=lambda item: (item[1].source, item[1].subject), folder=work):
-            if (case.source, case.subject) == before:
+        for item in in_order(listed, key=lambda item: (item.case.source, item.case.subject), folder=work):
+            name = (item.case.source, item.case.subject)
+            if name == before:
                 raise BuildError(
                     "Two cases have the same source and subject.",
-                    value=f"{case.source}/{case.subject}",
+                    value="/".join(name),
                     remedy="Give each folder once; rename a case that two folders share.",
                 )
-            self._cases.add((number, case))
-            before = (case.source, case.subject)
+            self._cases.add(item)
+            before = name
 
     def __len__(self) -> int:
         return len(self._cases)
 
-    def __iter__(self) -> Iterator[tuple[Source, Case]]:
-        return ((self._sources[number], case) for number, case in self._cases)
+    def __iter__(self) -> Iterator[Listed]:
+        return iter(self._cases)
 
 
 def _fill_store(
-    sources: Sequence[Source],
-    read: Callable[[tuple[Source, Case]], "StoredVolume | Quarantined"],
-    lost: Callable[[tuple[Source, Case]], Quarantined],
+    cases: CaseList,
+    read: Callable[[Listed], "StoredVolume | Quarantined"],
+    strict: bool,
     engine: Engine,
     progress: Progress,
     volumes: Spool[StoredVolume],
     quarantined: Quarantine,
-    work: Path,
 ) -> None:
     """Cut every case of every source into the store; cases that cannot be used are added to ``quarantined``."""
-    for result in _each(read, CaseList(sources, work), engine, "volumes", progress, lost):
+
+    def lost(item: Listed) -> Quarantined:
+        return lost_case(item.case, strict)
+
+    for result in _each(read, cases, engine, "volumes", progress, lost):
         if isinstance(result, Quarantined):
             quarantined.add(result)
         else:

@@ -6,13 +6,14 @@ depends on where it was made. Only some items are under way at once, however man
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from dataset_builder.core.errors import BuildError
 from dataset_builder.imaging import memory_limit as memory
@@ -26,6 +27,14 @@ LOOK_SECONDS, MAX_LOOKS = 30, 10
 
 AHEAD = 8
 """So many items a worker are handed out before the first result is waited for."""
+
+_SHARED: dict[str, tuple[Any, ...]] = {}
+"""In this process: what each engine's workers have got once, by the key that items carry in its place."""
+
+
+def shared(key: str) -> tuple[Any, ...]:
+    """What :meth:`Engine.share` gave to the workers, asked for in a worker."""
+    return _SHARED[key]
 
 
 class Engine(Protocol):
@@ -44,6 +53,13 @@ class Engine(Protocol):
             BuildError: if workers are lost.
         """
 
+    def share(self, values: Sequence[object]) -> str:
+        """Give values to every worker once, also to those that come later, instead of with each item.
+
+        Returns:
+            The key by which :func:`shared` has them in a worker.
+        """
+
     def close(self) -> None:
         """End what the engine started."""
 
@@ -60,11 +76,21 @@ class Processes:
             raise BuildError("The number of processes must be at least 1.", value=count)
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
+        self._key = ""
+
+    def share(self, values: Sequence[object]) -> str:
+        """Give values to every process when it starts; those that run already are ended for it."""
+        known = _SHARED.get(self._key, ())
+        if not known or len(known) != len(values) or any(a is not b for a, b in zip(known, values, strict=True)):
+            self.close()
+            self._key = uuid4().hex
+            _SHARED[self._key] = tuple(values)
+        return self._key
 
     def start(self) -> None:
         """Start them now: they get ready while this process does something else."""
         if self.count > 1 and self._pool is None:
-            self._pool = _pool_of(self.count)
+            self._pool = self._pool_of(self.count)
             for _ in range(self.count):
                 self._pool.submit(_get_ready)
 
@@ -84,7 +110,7 @@ class Processes:
                 try:
                     result = future.result()
                 except BrokenProcessPool:
-                    self.close()
+                    self._end()
                     yield from self._one_by_one(function, waiting, lost)
                 else:
                     waiting.popleft()
@@ -95,7 +121,7 @@ class Processes:
 
     def _submit(self, function: Callable[[T], R], item: T) -> "Future[R]":
         if self._pool is None:
-            self._pool = _pool_of(self.count)
+            self._pool = self._pool_of(self.count)
         try:
             return self._pool.submit(function, item)
         except BrokenProcessPool as error:  # is told where its result is asked for
@@ -107,7 +133,7 @@ class Processes:
         self, function: Callable[[T], R], waiting: "deque[tuple[T, Future[R]]]", lost: Callable[[T], R] | None
     ) -> Iterator[R]:
         """The results of what was under way: whichever item ends a process that does nothing else is to blame."""
-        pool = _pool_of(1)
+        pool = self._pool_of(1)
         try:
             while waiting:
                 item, future = waiting.popleft()
@@ -117,7 +143,7 @@ class Processes:
                     result = future.result()
                 except BrokenProcessPool as error:
                     pool.shutdown()
-                    pool = _pool_of(1)
+                    pool = self._pool_of(1)
                     if lost is None or not _pool_survives(pool):
                         raise BuildError(
                             "A worker process was ended from outside, most often for want of memory.",
@@ -129,17 +155,20 @@ class Processes:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def close(self) -> None:
-        """End the processes."""
+    def _pool_of(self, count: int) -> ProcessPoolExecutor:
+        # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
+        given = (memory.left() // count, self._key, _SHARED.get(self._key, ()))
+        return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=given)
+
+    def _end(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
-
-def _pool_of(count: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
-    share = memory.left() // count
-    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(share,))
+    def close(self) -> None:
+        """End the processes, and forget what they share."""
+        self._end()
+        _SHARED.pop(self._key, None)
 
 
 def _pool_survives(pool: ProcessPoolExecutor) -> bool:
@@ -150,8 +179,9 @@ def _pool_survives(pool: ProcessPoolExecutor) -> bool:
         return False
 
 
-def _begin(share: int) -> None:
+def _begin(share: int, key: str, values: tuple[Any, ...]) -> None:
     """What a worker does first."""
+    _SHARED[key] = values
     if not os.environ.get(memory.VARIABLE):  # which is of each process
         memory.set_share(share)
     end_with_parent()
@@ -217,6 +247,12 @@ class Dask:
                 remedy="Give the address that it printed when it was started, such as --scheduler tcp://HOST:8786.",
             ) from error
 
+    def share(self, values: Sequence[object]) -> str:
+        """Give values to the workers that are there and to those that come; the scheduler only hands them on."""
+        key = uuid4().hex
+        self.client.register_plugin(_plugin(key, tuple(values)), name=f"mis-ground-{key}")
+        return key
+
     @property
     def dashboard(self) -> str:
         """Address of the page that shows what the cluster does."""
@@ -280,3 +316,22 @@ class Dask:
         self.client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def _plugin(key: str, values: tuple[Any, ...]) -> Any:
+    from distributed import WorkerPlugin
+
+    class Sharing(WorkerPlugin):
+        """Sets what is shared in a worker as it starts."""
+
+        def setup(self, worker: Any) -> None:
+            from dataset_builder.building import engines
+
+            engines._SHARED[key] = values
+
+        def teardown(self, worker: Any) -> None:
+            from dataset_builder.building import engines
+
+            engines._SHARED.pop(key, None)
+
+    return Sharing()

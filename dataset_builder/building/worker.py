@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import pyarrow as pa
 
+from dataset_builder.building.engines import shared
 from dataset_builder.building.parts import Part, part_path
 from dataset_builder.building.rows import volume_rows
 from dataset_builder.core.errors import (
@@ -87,6 +88,19 @@ def _on_one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
+class Listed(NamedTuple):
+    """A case of a source that the workers have: its engine's key, the source's number there, and the case."""
+
+    key: str
+    source: int
+    case: Case
+
+
+def store_listed(item: Listed, **options: Any) -> StoredVolume | Quarantined:
+    """As :func:`store_case`."""
+    return store_case((shared(item.key)[item.source], item.case), **options)
+
+
 @_on_one_thread()
 def store_case(
     item: tuple[Source, Case],
@@ -126,14 +140,14 @@ def store_case(
         return Quarantined.of(case, error)
 
 
-def lost_case(item: tuple[Source, Case], strict: bool) -> Quarantined:
+def lost_case(case: Case, strict: bool) -> Quarantined:
     """The record of a case whose worker process was ended from outside whenever it read it."""
     error = TooLargeError(
         "The process that read the case was ended from outside each time, most often for want of memory.", remedy=REMEDY
     )
     if strict:
         raise error
-    return Quarantined.of(item[1], error)
+    return Quarantined.of(case, error)
 
 
 def _check_name(case: Case) -> None:

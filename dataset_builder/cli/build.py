@@ -1,6 +1,6 @@
 """``mis-ground build``: its options, and what it says at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -55,7 +55,7 @@ def number_or_all(name: str, text: str) -> int | None:
 
 
 @contextmanager
-def _engine(name: EngineName, scheduler: str | None, num_proc: int) -> Iterator["Engine"]:
+def _engine(name: EngineName, scheduler: str | None, num_proc: int, sources: Sequence[object]) -> Iterator["Engine"]:
     """Where the work of a build is to be done."""
     from dataset_builder.building.engines import Dask, Processes
 
@@ -63,6 +63,7 @@ def _engine(name: EngineName, scheduler: str | None, num_proc: int) -> Iterator[
         raise MISGroundError("--scheduler is for a cluster.", value=scheduler, remedy="Give --engine dask, too.")
     running = Processes(num_proc) if name == "processes" else Dask(scheduler, num_proc)
     if isinstance(running, Processes):
+        running.share(sources)
         running.start()
     else:
         errors.print(f"The cluster at work: {running.dashboard}", soft_wrap=True)
@@ -171,7 +172,7 @@ def build_command(
     settings = Settings(**with_preset(preset, options, given))
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
     sources = [open_source(spec, vocabulary, split) for spec in source]
-    with _engine(engine, scheduler, num_proc) as running, progress_bars() as progress:
+    with _engine(engine, scheduler, num_proc, sources) as running, progress_bars() as progress:
         from dataset_builder.building.builder import build  # takes seconds, in which the workers get ready, too
 
         summary = build(

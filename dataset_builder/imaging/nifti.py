@@ -199,7 +199,7 @@ def open_nifti(path: Path) -> Nifti:
         return _parsed(path)
     if start not in _remembered:
         if len(_remembered) >= _MAX_REMEMBERED:
-            _remembered.clear()
+            _remembered.pop(next(iter(_remembered)))  # the oldest
         _remembered[start] = _parsed(path)
         return _remembered[start]
     same = replace(_remembered[start], path=path, data_file=path)

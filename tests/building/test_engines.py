@@ -88,6 +88,70 @@ def test_a_killed_worker_process_is_told_as_what_it_is():
     assert "Give the same command again" in caught.value.remedy
 
 
+class Counted:
+    """Counts its picklings."""
+
+    count = 0
+
+    def __getstate__(self):
+        Counted.count += 1
+        return {"name": "counted"}
+
+
+def name_of(key):
+    return engines.shared(key)[0].name
+
+
+def test_what_workers_share_travels_once_to_each(cluster):
+    value = Counted()
+    for engine, times in ((Processes(2), 2), (cluster, 1)):
+        Counted.count = 0
+        key = engine.share([value])
+        assert list(engine.each(name_of, [key] * 40)) == ["counted"] * 40
+        assert Counted.count <= times
+    again = Processes(2)
+    key = again.share([value])
+    assert again.share([value]) == key
+    assert again.share([Counted()]) != key
+    again.close()
+    assert key not in engines._SHARED
+
+
+def test_a_lost_process_s_successor_has_what_is_shared():
+    engine = Processes(2)
+    key = engine.share([Counted()])
+    assert list(engine.each(name_or_end, [(key, False), (key, True), (key, False)], str)) == [
+        "counted",
+        str((key, True)),
+        "counted",
+    ]
+    engine.close()
+
+
+def name_or_end(item):
+    key, end = item
+    if end:
+        os._exit(9)
+    return name_of(key)
+
+
+def test_a_class_of_a_script_reaches_the_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from dataset_builder.building.engines import Dask, Processes, shared\n"
+        "class Mine:\n"
+        "    name = 'of a script'\n"
+        "def name_of(key):\n"
+        "    return shared(key)[0].name\n"
+        "if __name__ == '__main__':\n"
+        "    for engine in (Processes(2), Dask(None, 1)):\n"
+        "        print(*engine.each(name_of, [engine.share([Mine()])]))\n"
+        "        engine.close()\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["of a script"] * 2
+
+
 KILLER = "__import__('os')._exit(9)"
 
 

@@ -274,11 +274,11 @@ def test_the_machines_trouble_is_not_the_cases(tmp_path, error):
 
 def test_a_case_that_ended_its_process_is_put_aside_or_stops_the_build_if_strict(tmp_path):
     case = case_in(tmp_path)
-    told = lost_case((Failing(None), case), strict=False)
+    told = lost_case(case, strict=False)
     assert (told.subject, told.reason) == ("one", "memory")
     assert "MIS_GROUND_MEMORY" in told.remedy
     with pytest.raises(CaseError, match="ended from outside"):
-        lost_case((Failing(None), case), strict=True)
+        lost_case(case, strict=True)
 
 
 def test_no_folder_above_the_data_is_told(tmp_path):
