@@ -16,7 +16,7 @@ HEADER = "# Made by lm_eval_tasks/generate.py.\n"
 HEADLINE_INPUTS = ("slice", "stack")
 """Inputs whose tasks make up the group ``mis_ground``."""
 SLICE = {"input": "slice", "view": "plain"}
-METRICS = ("acc", "pair_acc", "invalid")
+METRICS = ("acc", "pair_acc", "invalid", "refused", "truncated", "unread")
 VERSION = 2.0
 """Version of the groups; that of the tasks is in the template. Moves, with a line in the README's changelog,
 whenever scores can move."""

@@ -36,7 +36,11 @@ def tasks_are_installed() -> bool:
     if harness is None or harness.origin is None:
         return False
     installed = Path(harness.origin).parent / "tasks" / TASKS.name
-    names = [path.name for path in TASKS.iterdir() if path.is_file()]
+    names = [
+        str(path.relative_to(TASKS))
+        for path in TASKS.rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    ]
     _, different, missing = filecmp.cmpfiles(TASKS, installed, names, shallow=False)
     return not different and not missing
 

@@ -8,15 +8,40 @@ from dataclasses import dataclass
 from typing import Any
 
 FIELDS = (
-    "final_answer", "finalanswer", "answer", "final", "prediction", "predicted_answer", "choice", "selected_option", "selection",
-    "selected", "option", "result", "response", "output", "conclusion", "verdict", "label", "position", "relation", "side",
-    "direction", "location", "structure", "image", "order", "relationship",
-)  # fmt: skip
+    "final_answer",
+    "finalanswer",
+    "answer",
+    "final",
+    "prediction",
+    "predicted_answer",
+    "choice",
+    "selected_option",
+    "selection",
+    "selected",
+    "option",
+    "result",
+    "response",
+    "output",
+    "conclusion",
+    "verdict",
+    "label",
+    "position",
+    "relation",
+    "side",
+    "direction",
+    "location",
+    "structure",
+    "image",
+    "order",
+    "relationship",
+)
 """Names of fields that hold an answer, the most explicit first."""
 
 _TAGS = r"final_?answer|answer|conclusion|result|response|output|choice|solution|final|verdict"
 _TAG = re.compile(rf"<({_TAGS})>(.*?)(?:</\1>|\Z)", re.I | re.S)
-_BOX = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|\Z)|<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>|\Z)", re.S)
+_BOX = re.compile(
+    r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|\Z)|<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>|\Z)", re.S
+)
 _BOXED = re.compile(r"\\f?box(?:ed)?\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
 
 
@@ -30,9 +55,9 @@ class Field:
 
 
 def fields(reply: str) -> list[Field]:
-    """Boxes, tags and JSON fields with an answer, in order.
+    r"""Boxes, tags and JSON fields with an answer, in order.
 
-    >>> [field.text for field in fields('{"answer": "left"} or \\\\boxed{right}')]
+    >>> [field.text for field in fields('{"answer": "left"} or \\boxed{right}')]
     ['left', 'right']
     """
     found = [Field(match[1], match.start(), match.end()) for match in _BOXED.finditer(reply)]
@@ -86,7 +111,9 @@ def _chosen(value: dict[str, Any]) -> str | None:
 _WORD = r"(?:correct |right |final |best |most likely |most appropriate |short |my |best |overall |true |likely )*"
 _NOUN = r"(?:answer|guess|estimate|option|choice|response|conclusion|solution|result|verdict)"
 _CUE = re.compile(
-    rf"(?:\b(?:the |my |so,? )?{_WORD}{_NOUN}(?: here| to (?:the|this|your) question| for this (?:image|question|case)| is)?\s*(?::\s*(?:is\b)?|\bis\b\s*:?|\bwould be\b:?|\bshould be\b:?|\bmust be\b:?|->|=)"
+    rf"(?:\b(?:the |my |so,? )?{_WORD}{_NOUN}(?: here| to (?:the|this|your) question|"
+    rf" for this (?:image|question|case)| is)?\s*(?::\s*(?:is\b)?|\bis\b\s*:?|\bwould "
+    rf"be\b:?|\bshould be\b:?|\bmust be\b:?|->|=)"
     r"|\b(?:i|i'd|i would|i will|i'll|we) (?:would )?(?:choose|select|pick|answer|go with|opt for)(?: with)?\b:?"
     r"|\b(?:answer|conclusion|final answer)\s*\n)",
     re.I,
@@ -95,12 +122,12 @@ _SOFT = re.compile(r"\b(?:conclusion|summary)\s*:", re.I)
 
 
 def announced(text: str) -> list[Field]:
-    """What stands behind the phrases that announce an answer, each up to the end of its sentence, in order.
+    r"""What stands behind the phrases that announce an answer, each up to the end of its sentence, in order.
 
     Args:
         text: cleaned.
 
-    >>> announced("Reasons.\\nFinal answer: left. More.")[0].text
+    >>> announced("Reasons.\nFinal answer: left. More.")[0].text
     'left.'
     """
     found = []

@@ -10,7 +10,33 @@ from functools import cache
 from .tables import table
 
 ENGLISH = frozenset(
-    "the is of to and in on that it this are lies than with be as marked answer from its not or at by image".split()
+    [
+        "the",
+        "is",
+        "of",
+        "to",
+        "and",
+        "in",
+        "on",
+        "that",
+        "it",
+        "this",
+        "are",
+        "lies",
+        "than",
+        "with",
+        "be",
+        "as",
+        "marked",
+        "answer",
+        "from",
+        "its",
+        "not",
+        "or",
+        "at",
+        "by",
+        "image",
+    ]
 )
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
@@ -27,7 +53,9 @@ def _words(language: str) -> tuple[dict[str, str], re.Pattern[str]]:
 def _own_words(language: str) -> frozenset[str]:
     """Single words that tell the language from English and the others."""
     row = table("languages")[language]
-    words = {part for word in row["words"] for part in str(word).lower().split() if " " not in str(word) or len(part) > 3}
+    words = {
+        part for word in row["words"] for part in str(word).lower().split() if " " not in str(word) or len(part) > 3
+    }
     return frozenset(words) - frozenset(map(str, row.get("ambiguous", [])))
 
 
@@ -43,7 +71,7 @@ def language_of(text: str) -> str | None:
 
 
 def _is_japanese(text: str) -> bool:
-    return any(char in text for char in "臓腎側脾")and not any(char in text for char in "脏肾侧这结构图")
+    return any(char in text for char in "臓腎側脾") and not any(char in text for char in "脏肾侧这结构图")
 
 
 def in_english(text: str) -> str:

@@ -7,22 +7,61 @@ from .names import option_of_mention
 from .question import NUMBERED, Asked
 from .text import plain
 
-_UNITS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-_ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth"
-).split()
-_THING = r"(?:images?|slices?|frames?|pictures?|scans?|sections?|img)"
+_UNITS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+]
+_ORDINALS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+]
+_THING = r"(?:images?|slices?|frames?|pictures?|scans?|sections?|panels?|img)"
 _MENTION = re.compile(
-    rf"{_THING}[ _]*(?:is |are |being )?(?:no\.?|nr\.?|number|num\.?|#|index|:)?[ _]*[(\[#]?(?P<n>\d+|{'|'.join(_UNITS)})\b(?P<more>(?:\s*(?:,|and|or|to|-|&|through)\s*(?:{_THING} )?#?\d+(?!\d* ?mm))*)"
+    rf"{_THING}[ _]*(?:is |are |being )?(?:no\.?|nr\.?|number|num\.?|#|index|:)?[ "
+    rf"_]*[(\[#]?(?P<n>\d+|{'|'.join(_UNITS)})\b(?P<more>(?:\s*(?:,|and|or|to|-|&|"
+    rf"through)\s*(?:{_THING} )?#?\d+(?!\d* ?mm))*)"
     rf"|(?P<o>\d+)(?:st|nd|rd|th) (?:{_THING}|one)|#(?P<h>\d+)"
 )
-_ORDINAL = re.compile(rf"\b(?P<o>{'|'.join([*_ORDINALS, 'last', 'final'])})(?: {_THING}| one)?(?! {_THING} (?:in which|where|that|to)| (?:become|visible|appear|seen|in\b|time))\b")
+_ORDINAL = re.compile(
+    rf"\b(?P<o>{'|'.join([*_ORDINALS, 'last', 'final'])})(?: {_THING}| one)?(?! {_THING} "
+    rf"(?:in which|where|that|to)| (?:become|visible|appear|seen|in\b|time))\b"
+)
 _KEYS = {
     "first": r"\b(?:first|earliest|initially|starts?|begins?|appears?(?! to)|emerges?)\b",
     "last": r"\b(?:last|latest|finally|ends|disappears? after)\b",
     "largest": r"\b(?:largest|biggest|greatest|maximum|maximal|max|peaks?|most area|widest)\b",
 }
-_OTHER_KEYS = re.compile(r"\b(?:first|last|largest|biggest|smallest|larger|bigger|smaller|than|increases?|grows?|shrinks?|decreases?)\b")
+_OTHER_KEYS = re.compile(
+    r"\b(?:first|last|largest|biggest|smallest|larger|bigger|smaller|than|increases?|grows?|shrinks?|decreases?)\b"
+)
 _NEGATED = re.compile(r"\b(?:not|isn't|no|never|n't|doesn't|neither|nor)\b")
 
 
@@ -42,10 +81,10 @@ def _by_number(asked: Asked) -> dict[int, str]:
 
 
 def bare_image(text: str, asked: Asked) -> str | None:
-    """The image of a reply that is a number and nothing else.
+    r"""The image of a reply that is a number and nothing else.
 
     >>> from .question import ask
-    >>> bare_image("the sixth", ask("Which is largest?\\nOptions: image 4; image 6", ("image 4", "image 6")))
+    >>> bare_image("the sixth", ask("Which is largest?\nOptions: image 4; image 6", ("image 4", "image 6")))
     'image 6'
     """
     text = plain(text).strip(" .!?:()[]-")
@@ -53,13 +92,19 @@ def bare_image(text: str, asked: Asked) -> str | None:
     by_number = _by_number(asked)
     if re.fullmatch(rf"\d+|{'|'.join(_UNITS)}", text):
         return by_number.get(number_of(text))
-    mention = re.fullmatch(rf"{_THING}[ _]*(?:no\.? ?|nr\.? ?|number |#)?[(\[#]?(\d+|{'|'.join(_UNITS)})[)\]]?(?: (?:of|out of|/) ?(?:the )?\d+)?(?: {_THING})?", text)
+    mention = re.fullmatch(
+        rf"{_THING}[ _]*(?:no\.? ?|nr\.? ?|number |#)?[(\[#]?(\d+|{'|'.join(_UNITS)})[)\]]?(?: "
+        rf"(?:of|out of|/) ?(?:the )?\d+)?(?: {_THING})?",
+        text,
+    )
     if mention:
         return by_number.get(number_of(mention[1]))
     share = re.fullmatch(rf"(?:{_THING} )?(\d+) ?/ ?{asked.count}", text) if asked.count else None
     if share:
         return by_number.get(int(share[1]))
-    ordinal = re.fullmatch(rf"(?:(\d+)(?:st|nd|rd|th)|({'|'.join([*_ORDINALS, 'last', 'final'])}))(?: {_THING}| one)?", text)
+    ordinal = re.fullmatch(
+        rf"(?:(\d+)(?:st|nd|rd|th)|({'|'.join([*_ORDINALS, 'last', 'final'])}))(?: {_THING}| one)?", text
+    )
     if ordinal:
         if ordinal[2] in ("last", "final"):
             return by_number.get(asked.count)
@@ -80,9 +125,16 @@ def image_votes(sentence: str, asked: Asked) -> tuple[list[str], list[str]]:
     strong: list[str] = []
     weak: list[str] = []
     key = re.compile(_KEYS.get(asked.superlative, r"(?!)"))
-    for clause in re.split(r"[,;:()]| but | whereas | while | so | and (?=\w+ (?:in|largest|first|last)\b|(?:is |then )?(?:largest|biggest|last|first|disappears?|smallest))", sentence):
+    for clause in re.split(
+        r"[,;:()]| but | whereas | while | so | and (?=\w+ (?:in|largest|first|last)\b|"
+        r"(?:is |then )?(?:largest|biggest|last|first|disappears?|smallest))",
+        sentence,
+    ):
         found = [match for match in _MENTION.finditer(clause) if not re.match(r" ?mm| ?px", clause[match.end() :])]
-        numbers = [int(match["n"]) if (match["n"] or "").isdigit() else number_of(match["n"] or match["o"] or match["h"]) for match in found]
+        numbers = [
+            int(match["n"]) if (match["n"] or "").isdigit() else number_of(match["n"] or match["o"] or match["h"])
+            for match in found
+        ]
         if not found:
             ordinals = [m for m in _ORDINAL.finditer(clause) if re.search(rf"{_THING}|one$", m[0])]
             for match in ordinals:
@@ -90,7 +142,9 @@ def image_votes(sentence: str, asked: Asked) -> tuple[list[str], list[str]]:
                 if number in by_number and not _NEGATED.search(clause):
                     weak.append(by_number[number])
             continue
-        if any(match["more"] for match in found) or re.search(rf"\bfrom {_THING} \d+ (?:to|through|until)|between {_THING} \d+ and", clause):
+        if any(match["more"] for match in found) or re.search(
+            rf"\bfrom {_THING} \d+ (?:to|through|until)|between {_THING} \d+ and", clause
+        ):
             if key.search(clause) and asked.superlative != "largest":
                 weak.append("")
             continue
@@ -112,22 +166,50 @@ def image_votes(sentence: str, asked: Asked) -> tuple[list[str], list[str]]:
 
 # ----------------------------------------------------------------------------------------------------------- orders
 
-_JOIN = r"(?:\s|,|;|/|->|>|<|-|\band\b|\bthen\b|\bfinally\b|\blastly\b|\bfirst\b|\bsecond\b|\bthird\b|\bfollowed by\b|\bnext\b|\bthe\b|\bby\b|\bstructures?\b|\bmarked\b|\bcomes?\b|\blast\b|\d[.):]|\(|\)|\bis\b|=)*"
+_JOIN = (
+    r"(?:\s|,|;|/|->|>|<|-|\band\b|\bthen\b|\bfinally\b|\blastly\b|\bfirst\b|\bsecond\b|"
+    r"\bthird\b|\bfollowed by\b|\bnext\b|\bthe\b|\bby\b|\bstructures?\b|\bmarked\b|"
+    r"\bcomes?\b|\blast\b|\d[.):]|\(|\)|\bis\b|=)*"
+)
 _ENDS = {
     "inferior": r"lowest|most inferior|inferiormost|most caudal|bottom-?most|(?:closest|nearest) to the feet",
-    "superior": r"highest|most superior|superiormost|most cranial|top-?most|upper-?most|(?:closest|nearest) to the head",
+    "superior": (
+        r"highest|most superior|superiormost|most cranial|top-?most|upper-?most|(?:closest|"
+        r"nearest) to the head"
+    ),
     "anterior": r"most anterior|anteriormost|front-?most|most ventral",
     "posterior": r"most posterior|posteriormost|back-?most|rear-?most|most dorsal",
     "right": r"right-?most|furthest right|most right",
     "left": r"left-?most|furthest left|most left",
 }
 _SAME_END = {
-    "the feet end": "inferior", "the head end": "superior", "the front of the body": "anterior", "the back of the body": "posterior",
-    "the patient's right": "right", "the patient's left": "left", "feet": "inferior", "head": "superior", "the feet": "inferior",
-    "the head": "superior", "front": "anterior", "back": "posterior", "bottom": "inferior", "top": "superior", "the bottom": "inferior",
-    "the top": "superior", "the front": "anterior", "the back": "posterior", "lowest": "inferior", "highest": "superior", "caudal": "inferior",
-    "cranial": "superior", "low": "inferior", "high": "superior", "lower": "inferior", "upper": "superior",
-}  # fmt: skip
+    "the feet end": "inferior",
+    "the head end": "superior",
+    "the front of the body": "anterior",
+    "the back of the body": "posterior",
+    "the patient's right": "right",
+    "the patient's left": "left",
+    "feet": "inferior",
+    "head": "superior",
+    "the feet": "inferior",
+    "the head": "superior",
+    "front": "anterior",
+    "back": "posterior",
+    "bottom": "inferior",
+    "top": "superior",
+    "the bottom": "inferior",
+    "the top": "superior",
+    "the front": "anterior",
+    "the back": "posterior",
+    "lowest": "inferior",
+    "highest": "superior",
+    "caudal": "inferior",
+    "cranial": "superior",
+    "low": "inferior",
+    "high": "superior",
+    "lower": "inferior",
+    "upper": "superior",
+}
 
 
 def order_votes(text: str, asked: Asked) -> list[str]:
@@ -150,7 +232,9 @@ def order_votes(text: str, asked: Asked) -> list[str]:
         if sorted(numbers) != list(range(count)):
             continue
         row = tuple(names[number] for number in numbers)
-        if _reversed(marked[: match.start()].rsplit("\n", 1)[-1].rsplit(".", 1)[-1], asked) or _reversed(re.split(r"[.\n]", marked[match.end() :])[0], asked):
+        if _reversed(marked[: match.start()].rsplit("\n", 1)[-1].rsplit(".", 1)[-1], asked) or _reversed(
+            re.split(r"[.\n]", marked[match.end() :])[0], asked
+        ):
             row = row[::-1]
         found.append(rows.get(row, ""))
     return found or _by_ends(marked, names, rows, asked)
@@ -161,12 +245,19 @@ def _mark_names(text: str, names: Sequence[str], by_letter: bool) -> str:
         letters = "".join(name.upper() for name in names)
         text = re.sub(rf"(?<![\w'])([{letters}])([{letters}])([{letters}])(?![\w'])", r"\1 \2 \3", text)
         if not re.search(rf"(?<![\w'])[{letters[1:]}](?![\w'])", text):
-            text = re.sub(rf"(?<![\w'])([{letters.lower()}])(?=\s*(?:,|->|>|-|<|and|then|$))", lambda f: f[1].upper(), text)
-        return re.sub(rf"(?<![\w'])([{letters}])(?![\w'])", lambda f: f"\x00{names.index(f[1].lower())}\x01", text).casefold()
+            text = re.sub(
+                rf"(?<![\w'])([{letters.lower()}])(?=\s*(?:,|->|>|-|<|and|then|$))", lambda f: f[1].upper(), text
+            )
+        return re.sub(
+            rf"(?<![\w'])([{letters}])(?![\w'])", lambda f: f"\x00{names.index(f[1].lower())}\x01", text
+        ).casefold()
     text = text.casefold()
     from .names import aliases
 
-    forms = sorted(((form, i) for i, name in enumerate(names) for form in {name, *aliases().get(name, ())}), key=lambda e: -len(e[0]))
+    forms = sorted(
+        ((form, i) for i, name in enumerate(names) for form in {name, *aliases().get(name, ())}),
+        key=lambda e: -len(e[0]),
+    )
     for form, number in forms:
         text = re.sub(rf"(?<![\w\x00]){re.escape(form)}s?(?![\w\x01])", f"\x00{number}\x01", text)
     return text
@@ -194,7 +285,10 @@ def _by_ends(marked: str, names: Sequence[str], rows: dict[tuple[str, ...], str]
     chosen = []
     for words in ends:
         found = set(re.findall(rf"\x00(\d)\x01(?:(?!\x00)[^.\n])*?(?:{words})", marked)) | set(
-            re.findall(rf"(?:{words})(?: (?:is|one is|structure is|of the three is))? ?(?:the )?(?:structure )?\x00(\d)\x01", marked)
+            re.findall(
+                rf"(?:{words})(?: (?:is|one is|structure is|of the three is))? ?(?:the )?(?:structure )?\x00(\d)\x01",
+                marked,
+            )
         )
         if len(found) != 1:
             return []

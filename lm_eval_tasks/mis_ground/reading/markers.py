@@ -9,7 +9,9 @@ from .tables import table
 @cache
 def _compiled(section: str) -> tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]:
     names = {"thoughts": ("open", "close")}.get(section, ("begins", "answer"))
-    return tuple((re.compile(row[names[0]], re.I), re.compile(row[names[1]], re.I)) for row in table("markers")[section])
+    return tuple(
+        (re.compile(row[names[0]], re.I), re.compile(row[names[1]], re.I)) for row in table("markers")[section]
+    )
 
 
 @cache
@@ -17,7 +19,9 @@ def _ends() -> re.Pattern[str]:
     return re.compile("|".join(table("markers")["ends"]))
 
 
-NEXT_TURN = re.compile(r"\n\s*(?:#+ *)?\**(?:question|q|user|human|instruction|problem|context)\**\s*(?:\d+)?\s*:", re.I)
+NEXT_TURN = re.compile(
+    r"\n\s*(?:#+ *)?\**(?:question|q|user|human|instruction|problem|context)\**\s*(?:\d+)?\s*:", re.I
+)
 """Where a model that does not stop makes up the next question."""
 
 

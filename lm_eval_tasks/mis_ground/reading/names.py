@@ -8,18 +8,77 @@ from .tables import table
 from .text import plain
 
 SMALL_WORDS = frozenset(
-    "the a an of on in at to with its this that side sided patient patient's structure anatomical body's s is part both anatomic".split()
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "on",
+        "in",
+        "at",
+        "to",
+        "with",
+        "its",
+        "this",
+        "that",
+        "side",
+        "sided",
+        "patient",
+        "patient's",
+        "structure",
+        "anatomical",
+        "body's",
+        "s",
+        "is",
+        "part",
+        "both",
+        "anatomic",
+    ]
 )
 """Words that do not tell names apart."""
 
 _EQUAL = {
-    "lt": "left", "l": "left", "rt": "right", "r": "right", "kidneys": "kidney", "lungs": "lung", "veins": "vein",
-    "lobes": "lobe", "discs": "disc", "disks": "disc", "disk": "disc", "oesophagus": "esophagus", "vertebral": "vertebra",
-    "vertebrae": "vertebra", "ribs": "rib", "muscles": "muscle", "bones": "bone", "superior": "superior", "cartilages": "cartilage",
-    "shinbone": "shin bone", "thighbone": "thigh bone", "hipbone": "hip bone", "cervical": "cervical",
-}  # fmt: skip
+    "lt": "left",
+    "l": "left",
+    "rt": "right",
+    "r": "right",
+    "kidneys": "kidney",
+    "lungs": "lung",
+    "veins": "vein",
+    "lobes": "lobe",
+    "discs": "disc",
+    "disks": "disc",
+    "disk": "disc",
+    "oesophagus": "esophagus",
+    "vertebral": "vertebra",
+    "vertebrae": "vertebra",
+    "ribs": "rib",
+    "muscles": "muscle",
+    "bones": "bone",
+    "superior": "superior",
+    "cartilages": "cartilage",
+    "shinbone": "shin bone",
+    "thighbone": "thigh bone",
+    "hipbone": "hip bone",
+    "cervical": "cervical",
+}
 
-_OPTIONAL = frozenset("gland bone muscle vertebra body parenchyma organ lung lobe nucleus urinary structure".split())
+_OPTIONAL = frozenset(
+    [
+        "gland",
+        "bone",
+        "muscle",
+        "vertebra",
+        "body",
+        "parenchyma",
+        "organ",
+        "lung",
+        "lobe",
+        "nucleus",
+        "urinary",
+        "structure",
+    ]
+)
 """Words that a name may lack or have beside its own, as long as no other option is named then."""
 
 
@@ -46,7 +105,9 @@ def words_of(name: str) -> frozenset[str]:
     >>> words_of("the upper lobe of the left lung") == words_of("left lung, upper lobe")
     True
     """
-    tokens = re.findall(r"[a-z0-9]+", plain(name).replace("'s", "").replace("left-sided", "left").replace("right-sided", "right"))
+    tokens = re.findall(
+        r"[a-z0-9]+", plain(name).replace("'s", "").replace("left-sided", "left").replace("right-sided", "right")
+    )
     spelled = " ".join(_EQUAL.get(token, token) for token in tokens).split()
     return frozenset(spelled) - SMALL_WORDS
 
@@ -85,9 +146,27 @@ def mention_pattern(options: tuple[str, ...]) -> re.Pattern[str]:
     either = "|".join(r"[ -]".join(map(re.escape, re.split("[ -]", name))) for name in every)
     either = either.replace("left", r"(?:left(?:-sided)?|lt\b)").replace("right", r"(?:right(?:-sided)?|rt\b)")
     tail = r"(?:'s)?(?:es|s)?"
-    part = r"(?:(?:upper|middle|lower) (?:lobe|part) of the (?:left|right) lung|(?:left|right) lung,? (?:upper|middle|lower) lobe)"
-    heads = "|".join(sorted({re.escape(plain(option).split(" ", 1)[1]) for option in options if re.match("(left|right) ", plain(option))})) or "(?!)"
-    sided = rf"(?:(?:{heads}) (?:on|at|of) the (?:patient's )?(?:left|right)(?: side| hand side)?|(?:{heads}),? \(?(?:left|right)\)?)(?! (?:side )?of the (?:image|picture|\w+))"
+    part = (
+        r"(?:(?:upper|middle|lower) (?:lobe|part) of the (?:left|right) lung|(?:left|"
+        r"right) lung,? (?:upper|middle|lower) lobe)"
+    )
+    heads = (
+        "|".join(
+            sorted(
+                {
+                    re.escape(plain(option).split(" ", 1)[1])
+                    for option in options
+                    if re.match("(left|right) ", plain(option))
+                }
+            )
+        )
+        or "(?!)"
+    )
+    sided = (
+        rf"(?:(?:{heads}) (?:on|at|of) the (?:patient's )?(?:left|right)(?: side| hand "
+        rf"side)?|(?:{heads}),? \(?(?:left|right)\)?)(?! (?:side )?of the (?:image|picture|"
+        rf"\w+))"
+    )
     return re.compile(rf"(?<![\w-])(?P<name>{part}|{sided}|(?:{either}){tail})(?![\w])")
 
 

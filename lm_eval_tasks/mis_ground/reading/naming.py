@@ -2,21 +2,48 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .names import mention_pattern, option_of_mention
 from .question import Asked
 from .text import clauses
 
 _BESIDE = re.compile(
-    r"(?:\b(?:below|above|beneath|underneath|under|over|beside|near|nearby|behind|around|between|toward|towards|past|along|against|surrounding|than|within|abutting|touching|bordering|overlying|lining"
-    r"|(?:next|close|adjacent|lateral|medial|anterior|posterior|superior|inferior|cranial|caudal|proximal|distal|due|similar|opposite|attached|connected|compared|relative|leads?|belongs?) (?:to|with|of)"
-    r"|(?:left|right|front|side|top|bottom|back|level|part|edge|border|hilum|tip|pole|surface|wall|side|cartilage|portion|region|outside|inside|vicinity|shape|size|location|position|rather than|instead) of|from|unlike|as opposed to|not|rather than|instead of|with|by|to|of|for|like)"
+    r"(?:\b(?:below|above|beneath|underneath|under|over|beside|near|nearby|behind|"
+    r"around|between|toward|towards|past|along|against|surrounding|than|within|abutting|"
+    r"touching|bordering|overlying|lining"
+    r"|(?:next|close|adjacent|lateral|medial|anterior|posterior|superior|inferior|"
+    r"cranial|caudal|proximal|distal|due|similar|opposite|attached|connected|compared|"
+    r"relative|leads?|belongs?) (?:to|with|of)"
+    r"|(?:left|right|front|side|top|bottom|back|level|part|edge|border|hilum|tip|"
+    r"pole|surface|wall|side|cartilage|portion|region|outside|inside|vicinity|shape|"
+    r"size|location|position|rather than|instead) of|from|unlike|as opposed to|not|"
+    r"rather than|instead of|with|by|to|of|for|like)"
     r"(?: the| a| an| its| both| patient's| where the| where)*|-)\s*$"
 )
-_IS = re.compile(r"(?:\b(?:is|are|be|marks?|marked|labels?|labell?ed|shows?|showing|as|represents?|called|identif(?:y|ies|ied) (?:it )?as|named?|depicts?|indicates?|highlights?|outlines?|contains?|covers?|encloses?|ie|likely|probably|clearly|definitely|most likely|corresponds? (?:to|with)|consistent with|see|being|namely|include[sd]?)|^)(?: the| a| an| most likely| likely| probably| clearly| definitely| indeed| in fact| also| only| this| patient's)*\s*$")
-_IS_IT = re.compile(r"^(?:\s|is|are|can be|the|clearly|indeed|also|both|be)*(?:structure marked a|marked structure|marked|structure a|answer|visible|seen|shown|present|correct|labell?ed|highlighted|depicted|displayed|in this slice|in view|yesmark)\b")
-_OFF = re.compile(r"\b(?:not|isn't|aren't|no|nomark|never|cannot|can't|excluded|exclude|ruled out|rule out|incorrect|wrong|absent|unlikely|outside|neither|nor|doesn't|don't|n't|without|would be|would|lies|lie|located|too|elsewhere)\b")
-_DENIED = re.compile(r"\b(?:not|isn't|aren't|no|nomark|never|cannot|can't|excluded|ruled out|rule out|incorrect|wrong|absent|unlikely|neither|nor|doesn't|don't|without|rather than|instead of|as opposed to|unlike|nothing to do with)\b")
+_IS = re.compile(
+    r"(?:\b(?:is|are|be|marks?|marked|labels?|labell?ed|shows?|showing|as|represents?|"
+    r"called|identif(?:y|ies|ied) (?:it )?as|named?|depicts?|indicates?|highlights?|"
+    r"outlines?|contains?|covers?|encloses?|ie|likely|probably|clearly|definitely|"
+    r"most likely|corresponds? (?:to|with)|consistent with|see|being|namely|include[sd]?)|"
+    r"^)(?: the| a| an| most likely| likely| probably| clearly| definitely| indeed|"
+    r" in fact| also| only| this| patient's)*\s*$"
+)
+_IS_IT = re.compile(
+    r"^(?:\s|is|are|can be|the|clearly|indeed|also|both|be)*(?:structure marked a|"
+    r"marked structure|marked|structure a|answer|visible|seen|shown|present|correct|"
+    r"labell?ed|highlighted|depicted|displayed|in this slice|in view|yesmark)\b"
+)
+_OFF = re.compile(
+    r"\b(?:not|isn't|aren't|no|nomark|never|cannot|can't|excluded|exclude|ruled out|"
+    r"rule out|incorrect|wrong|absent|unlikely|outside|neither|nor|doesn't|don't|"
+    r"n't|without|would be|would|lies|lie|located|too|elsewhere)\b"
+)
+_DENIED = re.compile(
+    r"\b(?:not|isn't|aren't|no|nomark|never|cannot|can't|excluded|ruled out|rule "
+    r"out|incorrect|wrong|absent|unlikely|neither|nor|doesn't|don't|without|rather "
+    r"than|instead of|as opposed to|unlike|nothing to do with)\b"
+)
 _MAYBE = re.compile(r"\b(?:could|might|may|possibly|perhaps|either|if|whether|would|should be checked|expected)\b")
 
 
@@ -41,16 +68,24 @@ def name_votes(sentence: str, number: int, asked: Asked) -> list[NameVote]:
     if sentence.endswith("?") and len(sentence) > 40:
         return []
     found: list[NameVote] = []
-    silent = bool(re.search(r"\b(?:cannot|can't|unable|not able|not possible)\b.*\b(?:identify|tell|determine|say|decide|whether|if)\b", sentence))
+    silent = bool(
+        re.search(
+            r"\b(?:cannot|can't|unable|not able|not possible)\b.*\b(?:identify|tell|determine|"
+            r"say|decide|whether|if)\b",
+            sentence,
+        )
+    )
     if silent:
         return []
     sentence = re.sub(r"\bi\.?e\.?,? ", "ie ", sentence).replace("it's ", "it is ")
     # A comma within a name ("left lung, upper lobe") is no end of a clause.
-    sentence = re.sub(r"\b((?:left|right) lung|kidney|lung),? \(?((?:upper|middle|lower) lobe|left|right)\)?", r"\1 \2", sentence)
+    sentence = re.sub(
+        r"\b((?:left|right) lung|kidney|lung),? \(?((?:upper|middle|lower) lobe|left|right)\)?", r"\1 \2", sentence
+    )
     pattern = mention_pattern(asked.options)
     # A list of names is one clause, too.
     spans = [match.span() for match in pattern.finditer(sentence)]
-    for (_, end), (start, _) in reversed(list(zip(spans, spans[1:], strict=False))):
+    for (_, end), (start, _) in reversed(list(pairwise(spans))):
         if re.fullmatch(r",? (?:and |or )?(?:the )?", sentence[end:start]) and "," in sentence[end:start]:
             sentence = f"{sentence[:end]} and the {sentence[start:]}"
     for leads, clause in clauses(sentence):
@@ -64,13 +99,17 @@ def name_votes(sentence: str, number: int, asked: Asked) -> list[NameVote]:
             before, after = clause[: match.start()], clause[match.end() :]
             if option is None:
                 continue
-            if re.match(r" (?:cyst|vein|veins|artery|arteries|wall|lobe|muscle|cartilage|duct|hilum|capsule|fossa|bed|bronchus|shadow|window|contour|level)\b", after):
+            if re.match(
+                r" (?:cyst|vein|veins|artery|arteries|wall|lobe|muscle|cartilage|duct|hilum|capsule|"
+                r"fossa|bed|bronchus|shadow|window|contour|level)\b",
+                after,
+            ):
                 continue
-            if _DENIED.search(before) or (_OFF.search(after) and not re.match(r"\s*(?:,|\.|$)", after) and not _IS.search(before.strip())):
+            if _DENIED.search(before) or (
+                _OFF.search(after) and not re.match(r"\s*(?:,|\.|$)", after) and not _IS.search(before.strip())
+            ):
                 found.append(NameVote(option, "not", leads, number))
-            elif _BESIDE.search(before) and not _IS.search(before):
-                continue
-            elif _MAYBE.search(clause):
+            elif (_BESIDE.search(before) and not _IS.search(before)) or _MAYBE.search(clause):
                 continue
             elif listed:
                 found.append(NameVote(option, "listed", leads, number))

@@ -101,7 +101,11 @@ def _kind(options: Sequence[str]) -> Kind:
     texts = [plain(option) for option in options]
     if texts and all(NUMBERED.fullmatch(text) or text.isdigit() for text in texts):
         return "images"
-    if len(texts) > 1 and all(", " in text for text in texts) and len({tuple(sorted(t.split(", "))) for t in texts}) == 1:
+    if (
+        len(texts) > 1
+        and all(", " in text for text in texts)
+        and len({tuple(sorted(t.split(", "))) for t in texts}) == 1
+    ):
         return "orders"
     return "names" if texts else "other"
 
@@ -116,7 +120,9 @@ def axis_of(options: tuple[str, ...]) -> Axis | None:
         poles = row["poles"]
         order = [next((i for i, pole in enumerate(poles) if text in pole["options"]), None) for text in texts]
         if sorted(order, key=str) == [0, 1]:
-            made = tuple(Pole(option, _words(poles[i])) for option, i in zip(options, order, strict=True) if i is not None)
+            made = tuple(
+                Pole(option, _words(poles[i])) for option, i in zip(options, order, strict=True) if i is not None
+            )
             return Axis(
                 name,
                 row["kind"],
@@ -131,12 +137,23 @@ def axis_of(options: tuple[str, ...]) -> Axis | None:
 def _words(pole: Mapping[str, Any]) -> str:
     own = [re.escape(option).replace(r"\ ", r"[ _-]") for option in pole["options"]]
     own += [text.replace("toward", "towards?") for text in own if text.startswith("toward") and "towards?" not in text]
-    own += [option.replace("nearer", "nearer to").replace(" ", "[ -]") for option in pole["options"] if option.startswith("nearer ")]
+    own += [
+        option.replace("nearer", "nearer to").replace(" ", "[ -]")
+        for option in pole["options"]
+        if option.startswith("nearer ")
+    ]
     return "|".join(sorted([*pole.get("words", []), *own], key=len, reverse=True))
 
 
-_STOP = r"(?: (?:to the|on the|on which|lie|lies|appear|appears|more to|more|relate|have|visible|in the patient|largest|the biggest|cover|look|first|nearer|farther|closer|as the two ends|and|or|than|be)\b|[,:?]|$)"
-_NO_NAMES = re.compile(r"the (?:patient|image|body|two|listed|structure|images|largest|biggest|distance|first|last|same|area|size|order)\b")
+_STOP = (
+    r"(?: (?:to the|on the|on which|lie|lies|appear|appears|more to|more|relate|have|"
+    r"visible|in the patient|largest|the biggest|cover|look|first|nearer|farther|"
+    r"closer|as the two ends|and|or|than|be)\b|[,:?]|$)"
+)
+_NO_NAMES = re.compile(
+    r"the (?:patient|image|body|two|listed|structure|images|largest|biggest|distance|"
+    r"first|last|same|area|size|order)\b"
+)
 
 
 def _references(asked: str, options: tuple[str, ...], axis: Axis | None) -> tuple[str, ...]:
@@ -153,7 +170,9 @@ def _references(asked: str, options: tuple[str, ...], axis: Axis | None) -> tupl
         rest = asked[at + 4 :]
         if re.match(rf"(?:{words})(?: or| of|,|:|\?|$)", rest):
             continue
-        name = next((each for each in known_names() if rest.startswith(each) and not rest[len(each) :][:1].isalnum()), "")
+        name = next(
+            (each for each in known_names() if rest.startswith(each) and not rest[len(each) :][:1].isalnum()), ""
+        )
         if not name:
             other = re.match(rf"(\S+?(?: \S+?){{0,6}}?)(?= (?:{words})\b|{_STOP})", rest)
             name = other[1] if other else ""
@@ -175,7 +194,7 @@ _ENUMERATED = r"(?:^|[\n;,(\s])\(?{label}\s*[).:]\s*{option}\s*(?=$|[\n;,]|\s\(?
 
 
 def lettered(text: str, options: Sequence[str]) -> dict[str, str]:
-    """Option by letter or number, where a text lists all options so ("A) right B) left"); else empty.
+    r"""Option by letter or number, where a text lists all options so ("A) right B) left"); else empty.
 
     >>> lettered("A) right\\nB) left", ["right", "left"])
     {'a': 'right', 'b': 'left'}

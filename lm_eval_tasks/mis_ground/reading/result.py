@@ -7,8 +7,8 @@ READER_VERSION = "2.0"
 """Moves whenever some reply can be read otherwise; 1 was the reader that took the first option found."""
 
 Status = Literal["read", "refused", "truncated", "unread"]
-"""``read``: an option was given. ``refused``: the model says that it cannot or will not answer. ``truncated``: the reply
-ends before an answer. ``unread``: there is a reply, but no option can be taken from it without guessing."""
+"""``read``: an option was given. ``refused``: the model says that it cannot or will not answer. ``truncated``: the
+reply ends before an answer. ``unread``: there is a reply, but no option can be taken from it without guessing."""
 
 STATUSES: tuple[Status, ...] = ("read", "refused", "truncated", "unread")
 
@@ -31,4 +31,6 @@ class Reading:
 
     def __post_init__(self) -> None:
         if (self.option is None) == (self.status == "read"):
-            raise ValueError(f"A reading has an option or another status than 'read': {self.option!r}, {self.status!r}.")
+            raise ValueError(
+                f"A reading has an option or another status than 'read': {self.option!r}, {self.status!r}."
+            )

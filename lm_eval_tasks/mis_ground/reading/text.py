@@ -30,9 +30,13 @@ def clean(text: str) -> str:
     text = text.translate(_TICKS)
     text = _ARROWS.sub(" -> ", text)
     text = re.sub(r"\\(?:left|right)\s*(?=[()\[\]{}|.\\/])", "", text)
-    text = re.sub(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|operatorname|emph|mbox)\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(
+        r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|operatorname|emph|mbox)\s*\{([^{}]*)\}", r"\1", text
+    )
     text = re.sub(r"\\[()\[\],;:!]|\\q?quad\b|\$", " ", text)
-    text = re.sub(r"</?(?:b|i|u|em|strong|p|br|span|div|code|center|sub|sup|li|ul|ol|h\d)\b[^<>]*>", " ", text, flags=re.I)
+    text = re.sub(
+        r"</?(?:b|i|u|em|strong|p|br|span|div|code|center|sub|sup|li|ul|ol|h\d)\b[^<>]*>", " ", text, flags=re.I
+    )
     text = unicodedata.normalize("NFKC", text)
     text = re.sub("[\u2010-\u2015\u2212]", "-", text)
     text = re.sub("[\u2018\u2019\u02bc\u2032]", "'", text)
@@ -41,7 +45,9 @@ def clean(text: str) -> str:
     text = re.sub(r"(?m)^\s*#+\s*(.*?)\s*#*\s*$", r"\1:", text)
     text = re.sub(r"(?<!\w)_+|_+(?!\w)", "", text)
     text = _DIRECTED.sub(" ", text)
-    text = "".join(" " if unicodedata.category(char) in ("So", "Sk", "Cf", "Mn") and char not in "°" else char for char in text)
+    text = "".join(
+        " " if unicodedata.category(char) in ("So", "Sk", "Cf", "Mn") and char not in "°" else char for char in text
+    )
     return re.sub(r"[ \t\u00a0]+", " ", text).strip()
 
 
@@ -54,16 +60,28 @@ def sentences(text: str) -> list[str]:
 
 
 CONNECTORS = {
-    "conclusion": r"so(?! (?:that|far|as|called|much|many|let|i\b))|therefore|thus|hence|which means(?: that)?|this means(?: that)?|that means(?: that)?|meaning(?: that)?|consequently|accordingly|ie|that is(?=,)|that is to say|in other words|in conclusion|overall|in summary|to conclude|finally|it follows that|we conclude that|which makes|making|placing it|putting it",
+    "conclusion": (
+        r"so(?! (?:that|far|as|called|much|many|let|i\b))|therefore|thus|hence|which "
+        r"means(?: that)?|this means(?: that)?|that means(?: that)?|meaning(?: that)?|"
+        r"consequently|accordingly|ie|that is(?=,)|that is to say|in other words|in conclusion|"
+        r"overall|in summary|to conclude|finally|it follows that|we conclude that|which "
+        r"makes|making|placing it|putting it"
+    ),
     "reason": r"because|since|given(?: that)?|as (?=(?:it|the|r\d)\b)|due to|based on|considering|for (?=it )",
     "concession": r"although|though|even though|despite|while|whereas|at first glance|at first",
     "contrast": r"but|however|yet|nevertheless|nonetheless|instead(?! of)",
-    "correction": r"no(?=,)|wait|actually|sorry|correction|scratch that|i mean|or rather|on second thoughts?|let me (?:correct|rethink|re-?check|re-?consider)[^,:]*|hmm+|oops|my mistake|strike that|apologies|i misspoke|to correct myself",
+    "correction": (
+        r"no(?=,)|wait|actually|sorry|correction|scratch that|i mean|or rather|on second "
+        r"thoughts?|let me (?:correct|rethink|re-?check|re-?consider)[^,:]*|hmm+|oops|"
+        r"my mistake|strike that|apologies|i misspoke|to correct myself"
+    ),
     "otherwise": r"otherwise|else",
     "relative": r"which|who|whose|corresponding to",
     "and": r"and",
 }
-_CONNECTOR = re.compile("|".join(rf"(?P<{name}>\b(?:{words})(?:\b|(?<=[ ,])))" for name, words in CONNECTORS.items()), re.I)
+_CONNECTOR = re.compile(
+    "|".join(rf"(?P<{name}>\b(?:{words})(?:\b|(?<=[ ,])))" for name, words in CONNECTORS.items()), re.I
+)
 _SEPARATOR = re.compile(r"\s*(?:[,:()\[\]|=]|->| - |--|/{2})\s*")
 
 
@@ -97,4 +115,9 @@ def clauses(sentence: str) -> Iterator[tuple[frozenset[str], str]]:
 
 
 def _begins_a_clause(text: str) -> bool:
-    return bool(re.match(r"\s*(?:(?:the )?R\d\b|it\b|is\b|lies\b|therefore|so\b|thus|hence|not\b|then\b|on the\b|to the\b|that\b)", text))
+    return bool(
+        re.match(
+            r"\s*(?:(?:the )?R\d\b|it\b|is\b|lies\b|therefore|so\b|thus|hence|not\b|then\b|on the\b|to the\b|that\b)",
+            text,
+        )
+    )

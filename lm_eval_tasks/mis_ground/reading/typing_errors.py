@@ -7,9 +7,66 @@ from .question import Asked
 from .text import plain
 
 _WORDS_OF_THEIR_OWN = frozenset(
-    "interior exterior ulterior literal liberal media medal medical radial lager large loser close closed part party below bellow blow abode let "
-    "lift lest loft felt cleft light night might sight tight fight bright eight fright wright freight height weight straight lateral later "
-    "meridian median outsider inside insider behold small nears bigger biggest image images sane sides site slide".split()
+    [
+        "interior",
+        "exterior",
+        "ulterior",
+        "literal",
+        "liberal",
+        "media",
+        "medal",
+        "medical",
+        "radial",
+        "lager",
+        "large",
+        "loser",
+        "close",
+        "closed",
+        "part",
+        "party",
+        "below",
+        "bellow",
+        "blow",
+        "abode",
+        "let",
+        "lift",
+        "lest",
+        "loft",
+        "felt",
+        "cleft",
+        "light",
+        "night",
+        "might",
+        "sight",
+        "tight",
+        "fight",
+        "bright",
+        "eight",
+        "fright",
+        "wright",
+        "freight",
+        "height",
+        "weight",
+        "straight",
+        "lateral",
+        "later",
+        "meridian",
+        "median",
+        "outsider",
+        "inside",
+        "insider",
+        "behold",
+        "small",
+        "nears",
+        "bigger",
+        "biggest",
+        "image",
+        "images",
+        "sane",
+        "sides",
+        "site",
+        "slide",
+    ]
 )
 
 
@@ -28,7 +85,9 @@ def _is_slip(word: str, target: str) -> bool:
         return False
     if len(word) == len(target):
         off = [i for i, (a, b) in enumerate(zip(word, target, strict=True)) if a != b]
-        swapped = len(off) == 2 and off[1] == off[0] + 1 and word[off[0]] == target[off[1]] and word[off[1]] == target[off[0]]
+        swapped = (
+            len(off) == 2 and off[1] == off[0] + 1 and word[off[0]] == target[off[1]] and word[off[1]] == target[off[0]]
+        )
         return swapped or (len(off) == 1 and len(target) >= 7)
     longer, shorter = (word, target) if len(word) > len(target) else (target, word)
     if len(longer) - len(shorter) != 1:

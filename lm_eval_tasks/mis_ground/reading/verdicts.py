@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from .question import Asked
 from .text import plain
 
-_NO = re.compile(r"\b(?:no|not|incorrect|wrong|false|nomark|unlikely|ruled out|excluded|isn't|doesn't|does not|n't|never|too|would need|would be)\b")
+_NO = re.compile(
+    r"\b(?:no|not|incorrect|wrong|false|nomark|unlikely|ruled out|excluded|isn't|"
+    r"doesn't|does not|n't|never|too|would need|would be)\b"
+)
 _YES = re.compile(r"\b(?:yes|correct|true|yesmark|fits|matches|the answer|this is it|plausible)\b")
 
 
@@ -29,20 +32,34 @@ def verdicts(text: str, asked: Asked) -> Verdicts:
     """Judgements on at least two options, each at the beginning of a line."""
     names = {plain(option): option for option in asked.options}
     either = "|".join(re.escape(name).replace(r"\ ", "[ -]") for name in sorted(names, key=len, reverse=True))
-    line_of = re.compile(rf"^[\W_]*(?P<mark>yesmark|nomark)?[\W_]*(?:\(?[a-h1-9][).:]\s*)?(?:option \w:? ?)?(?P<option>{either})\b[\W_]*(?P<rest>.*)$")
+    line_of = re.compile(
+        rf"^[\W_]*(?P<mark>yesmark|nomark)?[\W_]*(?:\(?[a-h1-9][).:]\s*)?(?:option \w:? "
+        rf"?)?(?P<option>{either})\b[\W_]*(?P<rest>.*)$"
+    )
     yes: list[str] = []
     no: list[str] = []
     kept = []
     for line in text.split("\n"):
         found = line_of.match(line.casefold().strip())
-        judged = found and re.match(r"\s*(?:[:|(=,\-]|->|yesmark|nomark|is (?:not )?(?:correct|incorrect|wrong|true|false))", line.casefold().strip()[found.end("option") :] or " ")
+        judged = found and re.match(
+            r"\s*(?:[:|(=,\-]|->|yesmark|nomark|is (?:not )?(?:correct|incorrect|wrong|true|false))",
+            line.casefold().strip()[found.end("option") :] or " ",
+        )
         if not found or not (judged or found["mark"]):
             kept.append(line)
             continue
         rest = f"{found['mark'] or ''} {found['rest']}".strip()
-        option = names[found["option"].replace("-", " ")] if found["option"].replace("-", " ") in names else names.get(found["option"], "")
+        option = (
+            names[found["option"].replace("-", " ")]
+            if found["option"].replace("-", " ") in names
+            else names.get(found["option"], "")
+        )
         last = re.split(r"[.,;-]\s", rest)[-1]
-        if found["mark"] == "yesmark" or re.match(r"\W*(?:yes|correct|true|yesmark)\b", rest) or re.fullmatch(r"\W*(?:yes|correct|yesmark)\W*", last):
+        if (
+            found["mark"] == "yesmark"
+            or re.match(r"\W*(?:yes|correct|true|yesmark)\b", rest)
+            or re.fullmatch(r"\W*(?:yes|correct|yesmark)\W*", last)
+        ):
             yes.append(option)
         elif _NO.search(rest):
             no.append(option)

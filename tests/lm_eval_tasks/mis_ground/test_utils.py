@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
-from lm_eval_tasks.mis_ground.utils import extract_answer, pair_acc, plain, process_results
+from lm_eval_tasks.mis_ground.reading.text import plain
+from lm_eval_tasks.mis_ground.replies import Reply
+from lm_eval_tasks.mis_ground.utils import extract_answer, pair_acc, process_results
 from tests.helpers.tiny_dataset import row
 
 SIDES = ["right", "left"]
+METRICS = ("acc", "invalid", "refused", "truncated", "unread")
 KIDNEYS = ["left kidney", "kidney", "spleen", "small bowel"]
 QUESTION = "From the patient's point of view, is the left kidney to the right or to the left of the aorta?"
 MARKED = "Is structure A above or below structure B?\nOptions: above; below"
@@ -37,22 +40,22 @@ MARKED = "Is structure A above or below structure B?\nOptions: above; below"
         ("The structure marked A is to the left of the structure marked B.", SIDES, "", "left"),
         ("It lies on the left-hand side.", SIDES, "", "left"),
         ("A is below structure B.", ["above", "below"], MARKED, "below"),
-        # several options: the first; at the same place the longest
+        # several options
         ("left, not right", SIDES, "", "left"),
-        ("left or right", SIDES, "", "left"),
+        ("left or right", SIDES, "", None),
         ("The left kidney", KIDNEYS, "", "left kidney"),
         ("kidney", KIDNEYS, "", "kidney"),
         ("encloses", ["encloses", "enclosed by"], "", "encloses"),
         # within words
-        ("The leftmost one", SIDES, "", None),
+        ("The leftmost one", SIDES, "", "left"),
         ("mediolateral", ["medial", "lateral"], "", None),
-        ("anteriorly", ["anterior", "posterior"], "", None),
+        ("anteriorly", ["anterior", "posterior"], "", "anterior"),
         ("bright", SIDES, "", None),
         # negated
         ("not left", SIDES, "", None),
         ("It isn't to the left, it is right.", SIDES, "", "right"),
-        ("It isn\u2019t left", SIDES, "", None),
-        ("non-adjacent", ["adjacent", "apart"], "", None),
+        ("It isn\u2019t left", SIDES, "", "right"),
+        ("non-adjacent", ["adjacent", "apart"], "", "apart"),
         ("Neither left nor right", SIDES, "", None),
         ("They are not adjacent; they lie apart.", ["adjacent", "apart"], "", "apart"),
         # in a name that the question uses
@@ -60,7 +63,7 @@ MARKED = "Is structure A above or below structure B?\nOptions: above; below"
         ("The left kidney is to the left of the aorta.", SIDES, QUESTION, "left"),
         ("The left kidney.", SIDES, QUESTION, None),
         ("Left kidney: right", SIDES, QUESTION, "right"),
-        ("The left lung is left of it.", SIDES, QUESTION, "left"),
+        ("The left lung is left of it.", SIDES, QUESTION, None),
         ("left of the aorta", SIDES, QUESTION, "left"),
         # reasoning
         ("<think>It may be left.</think>right", SIDES, "", "right"),
@@ -92,17 +95,34 @@ def document(**changes):
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        ("right", {"acc": 1.0, "invalid": 0.0, "pair_acc": ("ct-axial-directional-box-0", True)}),
-        ("left", {"acc": 0.0, "invalid": 0.0, "pair_acc": ("ct-axial-directional-box-0", False)}),
-        ("lol", {"acc": 0.0, "invalid": 1.0, "pair_acc": ("ct-axial-directional-box-0", False)}),
+        ("right", {"acc": 1.0}),
+        ("left", {}),
+        ("lol", {"invalid": 1.0, "unread": 1.0}),
+        ("I'm sorry, I can't help with that.", {"invalid": 1.0, "refused": 1.0}),
+        ("<think>It is on the right", {"invalid": 1.0, "truncated": 1.0}),
     ],
 )
 def test_an_answer_is_right_wrong_or_missing(reply, expected):
-    assert process_results(document(), [reply]) == expected
+    scores = process_results(document(), [reply])
+    pair, right = scores.pop("pair_acc")
+    assert (pair, right) == ("ct-axial-directional-box-0", expected.get("acc") == 1)
+    assert scores == dict.fromkeys(METRICS, 0.0) | expected
+
+
+def test_a_reply_may_bring_its_finish_reason():
+    cut = process_results(document(), [Reply("A lies on the right of the image.", "length")])
+    assert (cut["truncated"], cut["unread"]) == (1.0, 0.0)
+    assert process_results(document(), [Reply("right", "stop")])["acc"] == 1.0
+
+
+@pytest.mark.parametrize(("reply", "right"), [("A", True), ("(a)", True), ("A. right", True), ("B", False), ("right", True)])
+def test_a_letter_is_an_answer_where_the_options_were_lettered(reply, right):
+    assert process_results(document(letters=True), [reply])["acc"] == float(right)
+    assert process_results(document(), ["A"])["unread"] == 1.0
 
 
 def test_a_leaf_without_pairs_has_no_pair_acc():
-    assert process_results(document(paired=False), ["right"]) == {"acc": 1.0, "invalid": 0.0}
+    assert process_results(document(paired=False), ["right"]) == dict.fromkeys(METRICS, 0.0) | {"acc": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,201 @@
+"""The grammar of subject, relation and object.
+
+A clause is brought to a line of few symbols: R0 R1 R2 for the structures A, B and C, IT for a pronoun, P0 and P1 for
+the words of the two options, NOT, BE for verbs that place something, OF for what joins a relation to its object, POSS
+for a possessive, HAS, and w for any other word. Patterns on that line tell who is related to whom.
+"""
+
+import re
+from dataclasses import dataclass
+
+from .question import Axis
+
+_DISCOURSE = re.compile(
+    r"\b(?:(?:you're|you are|that's|that is|i'm|all|is that) right\b|^right(?=,? "
+    r"(?:so|let|okay|ok|well|now|then|i|the))|right,? so\b"
+    r"|right(?= (?:next|above|below|behind|in front|at|away|here|there|now|before|"
+    r"after|over|under|beside|on top|in the middle|near|by|angles?|where|on the (?:midline|"
+    r"border)|up|down)\b)"
+    r"|right(?=, (?:so|let|ok|well))|left over|leftover|left out|(?:what is|what's|"
+    r"only (?:option|one|choice)) left|bright)"
+)
+_NOT = (
+    r"\b(?:not|isn't|aren't|wasn't|doesn't|don't|does not|do not|cannot|can't|never|"
+    r"no longer|by no means|far from|neither|nor|without|hardly|nowhere|no|couldn't|"
+    r"won't|non)\b-?"
+)
+CONTRAST = (
+    r"(?:rather than|instead of|as opposed to|unlike|opposed to|nor|not|without(?: "
+    r"being)?|in contrast to|contrary to)"
+)
+_FILLERS = re.compile(
+    r"\b(?:the|a|an|to|on|at|in|toward|towards|side|sides|hand|more|much|clearly|"
+    r"slightly|directly|immediately|just|very|really|quite|rather|somewhat"
+    r"|also|then|indeed|again|well|further|certainly|definitely|obviously|likely|"
+    r"probably|most|presumably|apparently|relatively|both|two|of the two|of the pair"
+    r"|half|halves|direction|position|location|one|actually|now|simply|mostly|entirely|"
+    r"fully|completely|significantly|considerably|noticeably|anatomically|yes|yesmark"
+    r"|structure|structures|object|objects|organ|organs|item|area|size|region|cross-sectional|"
+    r"surface|neighbou?r|individual|marked|respectively|i think|i believe|i'd say|"
+    r"i would say"
+    r"|must be|answer|answers|overall|still|same level|visibly|body|his|her|slice|"
+    r"this|that|they|them|person|spatially|being|part|place|each|other|another|together|"
+    r"from each other|from one another|close)\b"
+)
+_BE = re.compile(
+    r"\b(?:is|are|be|was|were|lies|lie|lying|sits|sit|appears|appear|seems?|looks?|"
+    r"located|situated|positioned|placed|found|seen|resides?|stands?|remains?|projects?"
+    r"|corresponds?|extends?|occupies|occupy|runs?|goes|comes|rests?|would|should|"
+    r"must|will|does|do|relates?|shown|displayed|visible|considered|means?|has been|"
+    r"turns out)\b"
+)
+_OF = re.compile(
+    r"\b(?:of|than|from|relative to|compared (?:with|to)|with respect to|in relation "
+    r"to|in comparison (?:with|to)|versus|vs|as compared to|with regard to|with reference "
+    r"to|and|by)\b"
+)
+FRONTED = re.compile(
+    r"\b(?:relative to|compared (?:with|to)|with respect to|in relation to|in comparison "
+    r"(?:with|to)|versus|starting from|as seen from|seen from|viewed from|with reference "
+    r"to|with regard to|from|with)"
+    r" (?:the )?(?:position of )?(?:the )?R(\d)(?! ?'s)"
+)
+_NOUN_FOLLOWERS = re.compile(
+    r"(?:side|sides|hand|of|to|than|relative|compared|from|in|with|when|and|or|because|"
+    r"since|as|for|by|half|direction|position|location|one|ones|structure|object"
+    r"|neighbou?r|is|are|lies|lie|sits|appears|would|does|do|then|but|not|here|overall|"
+    r"respectively|if|which|while|whereas|so|therefore|R\d|P\d|NOT|BE|OF|IT|the|rather|"
+    r"instead|aspect|too|also|part|each|a|lateral|yesmark|nomark|end|ends|according|"
+    r"likely|probably|it|that|per|based|given|due|on the|at all|within|inside|actually|"
+    r"he|she)\b"
+)
+
+
+def with_poles(clause: str, axis: Axis) -> str:
+    """A clause with P0 and P1 for the words of the options, where they say a relation."""
+    text = _DISCOURSE.sub(" w ", clause)
+    text = re.sub(r"\b(?:of|between) the two\b", " ", text)
+    words0, words1 = (pole.words for pole in axis.poles)
+    # Longest first over both: "outside" before "side", "enclosed by" before "enclosed".
+    either = re.compile(rf"(?<![\w-])(?:(?P<p0>{words0})|(?P<p1>{words1}))(?![\w]|-(?:kidney|lung|lobe))")
+    text = either.sub(lambda found: " P0 " if found["p0"] is not None else " P1 ", text)
+    if not axis.nouns:
+        text = re.sub(
+            r"(P\d) +([a-z][\w-]*)",
+            lambda f: f[0] if _NOUN_FOLLOWERS.match(f[2]) or axis.kind != "opposed" else "w",
+            text,
+        )
+    text = re.sub(r" +", " ", text)
+    return re.sub(r"P\d\s*(?:and|or|/|nor|,|vs|versus)\s*(?:to |on |the |toward |patient's )*w\b", " w ", text)
+
+
+def to_line(text: str) -> str:
+    """A clause with marked structures and poles as a line of symbols."""
+    text = re.sub(_NOT, " NOT ", text)
+    text = re.sub(r"\b(?:patient's|patients'|body's|person's|image's|viewer's)(?!\w)", " ", text)
+    text = re.sub(r"\b(?:has|have|having)\b", " HAS ", text)
+    text = re.sub(r"'s\b", " POSS ", text)
+    text = re.sub(r"\b(?:it|its|this structure|the structure|the former|the first structure)\b(?! POSS)", " IT ", text)
+    text = re.sub(r"\b(?:the latter|the second structure|the other one)\b", " R1 ", text)
+    text = _OF.sub(" OF ", text)
+    text = _BE.sub(" BE ", text)
+    text = _FILLERS.sub(" ", text)
+    text = re.sub(
+        r"\b(?:patient|patients|patient's|left edge|image|images|picture|frame|perspective|viewpoint|point|view)\b",
+        " ",
+        text,
+    )
+    tokens = re.findall(r"R\d|P\d|NOT|BE|OF|IT|POSS|HAS|\w[\w'-]*", text)
+    known = {"NOT", "BE", "OF", "IT", "POSS", "HAS"}
+    line = [token if token in known or re.fullmatch(r"[RP]\d", token) else "w" for token in tokens]
+    return re.sub(r"(?:\bBE )+", "BE ", " ".join(line) + " ").strip()
+
+
+@dataclass(frozen=True)
+class Said:
+    """A relation found in a line: which pole, of whom to whom, and whether denied. A subject of -1 is not stated."""
+
+    pole: int
+    subject: int
+    objects: tuple[int, ...]
+    negated: bool
+
+
+_WITH_OBJECTS = r"P(?P<p>\d)(?P<objects>(?: (?:OF |w )?(?:OF )?R\d(?! POSS)(?: BE)?)*)"
+_INVERTED = re.compile(r"^(?:OF )?(?:w )*P(?P<p>\d)(?: OF)?(?: R(?P<o>\d))?(?: w)* BE (?:IT POSS )?R(?P<s>\d)(?: w)*$")
+_INVERTED_OWN = re.compile(r"^(?:OF )?R(?P<o>\d) POSS P(?P<p>\d) BE (?:w )*R(?P<s>\d)$")
+_OWNER = re.compile(r"R(?P<s>\d) (?:BE )?(?P<not>NOT )?(?:OF |w )*R(?P<o>\d) POSS (?:w )?P(?P<p>\d)")
+_OWNER_IT = re.compile(r"^(?:BE )?(?:OF )?R(?P<o>\d) POSS P(?P<p>\d)$")
+_HAS = re.compile(r"R(?P<o>\d) HAS (?:w )*R(?P<s>\d) (?:w |OF )*(?:IT )?(?:POSS )?P(?P<p>\d)")
+_REGULAR = re.compile(rf"(?P<subject>R\d|IT)(?P<between>(?: (?!R\d|IT\b|P\d)\w+)*?) {_WITH_OBJECTS}")
+_FRAGMENT = re.compile(rf"^(?:BE |OF |NOT )*(?:IT POSS )?{_WITH_OBJECTS}(?: OF)?(?: w)?$")
+
+
+def find(line: str, axis: Axis) -> Said | None:
+    """The relation that a line of symbols states; None if it states none that is understood."""
+    outer = int(re.findall(r"R(\d)", line)[0]) if re.search(r"R\d", line) else -1
+    negated = "NOT" in line
+    line = re.sub(r"(P\d(?: OF)?) IT\b(?! POSS)", r"\1", line)
+    for pattern in (_INVERTED, _INVERTED_OWN, _HAS, _OWNER):
+        found = pattern.search(line)
+        if found:
+            other = found.groupdict().get("o")
+            return Said(int(found["p"]), int(found["s"]), (int(other),) if other else (), negated)
+    found = _OWNER_IT.search(line)
+    if found:
+        return Said(int(found["p"]), 1 - int(found["o"]), (int(found["o"]),), negated)
+    fragment = _FRAGMENT.match(line)
+    if fragment:
+        objects = tuple(int(number) for number in re.findall(r"R(\d)", fragment["objects"]))
+        return Said(int(fragment["p"]), -1, objects, negated)
+    for found in _REGULAR.finditer(line):
+        between = found["between"].split()
+        active = axis.kind == "enclosure"
+        if not active and "BE" not in between and "HAS" not in between and "w" in between:
+            continue
+        if "POSS" in between and between[0] != "POSS":
+            continue
+        objects = tuple(int(number) for number in re.findall(r"R(\d)", found["objects"]))
+        subject = -1 if found["subject"] == "IT" else int(found["subject"][1])
+        before = line[: found.start()]
+        earlier = [int(number) for number in re.findall(r"R(\d)", before)]
+        if earlier and re.search(r"(?:OF|w|R\d) ?$", before + " ".strip()) and axis.kind in ("opposed", "enclosure"):
+            # "the part of A next to B is left": the first structure is what is spoken of.
+            if len({*earlier, subject} - {-1}) > 1:
+                return None
+            subject = earlier[0]
+        if axis.kind == "distance" and earlier:
+            both = {*earlier, subject} - {-1}
+            subject = 0 if 0 in both and 1 not in both else 1 if 1 in both and 0 not in both else -2
+            if subject == -2:
+                return None
+        return Said(int(found["p"]), subject, objects, negated or outer == -2)
+    return None
+
+
+def meaning(said: Said, axis: Axis, it: int) -> str | None:
+    """What a statement means for A, the structure asked about; None if that does not follow."""
+    poles = (axis.poles[0].option, axis.poles[1].option)
+    here, other = poles[said.pole], poles[1 - said.pole]
+    subject, objects = said.subject, said.objects
+    if axis.kind == "mutual":
+        return here
+    if axis.kind == "between":
+        if subject < 0 and 0 in objects:
+            return None
+        return here if subject in (-1, 0) else None
+    if axis.kind == "distance":
+        if subject < 0:
+            return here if it == 0 and (not objects or objects[0] == 2) and 0 not in objects else None
+        if subject == 2:
+            return here if objects[:1] == (0,) else other if objects[:1] == (1,) else None
+        if objects and objects[0] != 2 and 2 in objects:
+            return None
+        return here if subject == 0 else other
+    if subject < 0:
+        if 0 in objects:
+            return None
+        return here if it == 0 else None
+    if subject in objects or 2 in (subject, *objects):
+        return None
+    return here if subject == 0 else other
