@@ -1,5 +1,6 @@
 import json
 import pickle
+from collections import deque
 from io import BytesIO
 
 import numpy as np
@@ -169,6 +170,7 @@ def test_a_picture_is_what_was_stored_in_rgb(coloured):
 
 def test_pictures_are_forgotten_and_decoded_again(monkeypatch):
     monkeypatch.setattr(Picture, "KEPT", 2)
+    monkeypatch.setattr(Picture, "_decoded", deque())
     pictures = [picture(seed, True)[0] for seed in range(5)]
     first = [np.asarray(p).copy() for p in pictures]
     assert sum(p._is_decoded for p in pictures) == 2

@@ -115,7 +115,9 @@ def test_a_reply_may_bring_its_finish_reason():
     assert process_results(document(), [Reply("right", "stop")])["acc"] == 1.0
 
 
-@pytest.mark.parametrize(("reply", "right"), [("A", True), ("(a)", True), ("A. right", True), ("B", False), ("right", True)])
+@pytest.mark.parametrize(
+    ("reply", "right"), [("A", True), ("(a)", True), ("A. right", True), ("B", False), ("right", True)]
+)
 def test_a_letter_is_an_answer_where_the_options_were_lettered(reply, right):
     assert process_results(document(letters=True), [reply])["acc"] == float(right)
     assert process_results(document(), ["A"])["unread"] == 1.0
