@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata, resources
 from typing import Any
 
-from cluster_statistics import LEVEL
+from cluster_statistics import FEW_CLUSTERS, LEVEL
 from lm_eval_tasks.report.comparisons import comparisons
 from lm_eval_tasks.report.confusions import confusions
 from lm_eval_tasks.report.effects import effects
@@ -36,8 +36,19 @@ def contents(reading: Reading) -> Json:
         "data": _data(reading.questions),
         "runs": [_run(sheet, sheets) for sheet in sheets],
         "comparisons": comparisons(sheets),
-        "warnings": list(reading.warnings),
+        "warnings": [*reading.warnings, *_few_volumes(reading.questions)],
     }
+
+
+def _few_volumes(questions: Mapping[str, Question]) -> list[str]:
+    volumes = len({volume(question) for question in questions.values()})
+    if volumes >= FEW_CLUSTERS:
+        return []
+    what = "one volume: the intervals say nothing of other volumes" if volumes == 1 else f"{volumes} volumes only"
+    return [
+        f"All questions are about {what}. From fewer than {FEW_CLUSTERS} volumes little can be said of others; "
+        "for differences of a few points between models plan with 20 or more."
+    ]
 
 
 def _data(questions: Mapping[str, Question]) -> Json:

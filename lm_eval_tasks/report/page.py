@@ -157,12 +157,11 @@ def _effects(report: Json) -> str:
     rows, before = [], ""
     for (factor, one, other), effects in found.items():
         marks = [
-            Mark(effect["difference"], note=f"p {p_value(effect['p_holm'])}{_from_few(effect)}") if effect else None
-            for effect in effects
+            Mark(effect["difference"], note=f"p {p_value(effect['p_holm'])}") if effect else None for effect in effects
         ]
-        matched = max(effect["matched"] for effect in effects if effect)
+        matched, volumes = (max(effect[name] for effect in effects if effect) for name in ("matched", "volumes"))
         heading = factor.replace("_", " ") if factor != before else ""
-        rows.append(Row(f"{other} instead of {one}", marks, _link(**{factor: other}), f"{matched:,}", heading))
+        rows.append(Row(f"{other} instead of {one}", marks, _link(**{factor: other}), _size(matched, volumes), heading))
         before = factor
     axis = difference_axis(effect["difference"] for effects in found.values() for effect in effects if effect)
     caption = (
@@ -179,12 +178,14 @@ def _comparison(comparison: Json) -> str:
     axis = difference_axis(group["difference"] for group in comparison["groups"])
     for group in comparison["groups"]:
         (name,), (value,) = group["by"], group["value"]
-        mark = Mark(group["difference"], note=f"p {p_value(group['p_holm'])}{_from_few(group)}")
+        mark = Mark(group["difference"], note=f"p {p_value(group['p_holm'])}")
         heading = name.replace("_", " ") if name != before else ""
-        rows.append(Row(value, [mark], _link(**{name: value}), f"{group['items']:,}", heading))
+        rows.append(Row(value, [mark], _link(**{name: value}), _size(group["items"], group["volumes"]), heading))
         before = name
-    note = f"p {p_value(overall['p'])}{_from_few(overall)}"
-    first = Row("all questions", [Mark(overall["difference"], note=note)], "", f"{overall['items']:,}")
+    note = f"p {p_value(overall['p'])}"
+    first = Row(
+        "all questions", [Mark(overall["difference"], note=note)], "", _size(overall["items"], overall["volumes"])
+    )
     caption = f"Accuracy of {comparison['to']} minus that of {comparison['from']}, on the same questions."
     by = "volume"
     mcnemar = ""
@@ -205,10 +206,10 @@ def _comparison(comparison: Json) -> str:
     )
 
 
-def _from_few(record: Json) -> str:
-    """Says so where a difference comes from few volumes."""
-    volumes = record["volumes"]
-    return f", from {volumes} volume{'s' * (volumes > 1)}" if volumes < FEW_CLUSTERS else ""
+def _size(count: int, volumes: int) -> str:
+    """How much a difference comes from; of few volumes, from how many."""
+    few = f" of {volumes} volume{'s' * (volumes > 1)}" if volumes < FEW_CLUSTERS else ""
+    return f"{count:,}{few}"
 
 
 def _confusions(run: Json, several: bool) -> str:

@@ -1,11 +1,12 @@
 """A report's main numbers in the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cluster_statistics import FEW_CLUSTERS
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
@@ -25,13 +26,20 @@ SHOWN = (
 )
 EFFECTS_SHOWN = 6
 
+NAMES, A_RUN = 34, 20
+"""Widths of what stands to the left of the runs, and of a run's column."""
+
 
 def show(report: Json, console: Console) -> None:
-    """Print the headline of each run, accuracy by factor, the largest effects, and the comparisons."""
-    console.print(_headline(report))
-    by_factor = _by_factor(report)
-    if by_factor.row_count:
-        console.print(by_factor)
+    """Print the headline of each run, accuracy by factor, the largest effects, and the comparisons.
+
+    Numbers are never cut: where not all runs fit beside each other, they are told in several tables.
+    """
+    for runs in _side_by_side(report["runs"], console.width):
+        console.print(_headline(report, runs))
+        by_factor = _by_factor(report, runs)
+        if by_factor.row_count:
+            console.print(by_factor)
     effects = _effects(report)
     if effects.row_count:
         console.print(effects)
@@ -41,54 +49,61 @@ def show(report: Json, console: Console) -> None:
         console.print(f"[yellow]Note:[/] {escape(warning)}", soft_wrap=True)
 
 
-def _headline(report: Json) -> Table:
-    data = report["data"]
-    title = (
-        f"{data['items']:,} questions, {data['volumes']:,} volumes; per cent, with 95 % intervals by volume ({NOTE})"
-    )
-    table = Table(title=title)
-    with_prior = any(run["scores"][0]["prior"] for run in report["runs"])
-    with_blind = any(run["scores"][0]["blind"] for run in report["runs"])
-    for name in ("run", "items", "accuracy", "chance", "both of a pair", "invalid"):
-        table.add_column(name, justify="left" if name == "run" else "right")
-    if with_blind:
-        table.add_column("gain over blind", justify="right")
-    if with_prior:
-        table.add_column("followed the prior", justify="right")
-    for run in report["runs"]:
-        score = run["scores"][0]
-        cells = [
-            escape(run["name"]),
-            f"{score['items']:,}",
-            per_cent(score["accuracy"]),
-            f"{100 * score['chance']:.1f}",
-            per_cent(score["pair_accuracy"]),
-            per_cent(score["invalid"]),
-        ]
-        if with_blind:
-            cells.append(per_cent(score["blind"]["gain"], signed=True) if score["blind"] else "-")
-        if with_prior:
-            cells.append(per_cent(score["prior"]["followed"]) if score["prior"] else "-")
-        table.add_row(*cells)
+def _side_by_side(runs: Sequence[Json], width: int) -> Iterator[Sequence[Json]]:
+    """As many runs at a time as fit beside each other."""
+    count = max(1, (width - NAMES) // A_RUN)
+    for first in range(0, len(runs), count):
+        yield runs[first : first + count]
+
+
+def _table(title: str, names: Sequence[str], numbers: Sequence[str] = (), runs: Sequence[Json] = ()) -> Table:
+    """A table whose names are folded where they are long, and whose numbers are not."""
+    table = Table(title=title, caption_justify="left")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for run in runs:
+        table.add_column(escape(run["name"]), justify="right", overflow="fold", min_width=A_RUN - 3)
     return table
 
 
-def _by_factor(report: Json) -> Table:
-    table = Table(title="Accuracy by factor")
-    table.add_column("factor")
-    table.add_column("value")
-    for run in report["runs"]:
-        table.add_column(escape(run["name"]), justify="right")
+def _cell(interval: Json | None, signed: bool = False) -> Text:
+    """A number, and its interval in a line of its own, for which there is room."""
+    return Text(per_cent(interval, signed).replace(" (", "\n("))
+
+
+def _headline(report: Json, runs: Sequence[Json]) -> Table:
+    data = report["data"]
+    table = _table(f"{data['items']:,} questions, {data['volumes']:,} volumes", [""], runs=runs)
+    table.caption = f"Per cent, with 95 % intervals by volume ({NOTE})."
+    overall = [run["scores"][0] for run in runs]
+    table.add_row("questions", *(f"{score['items']:,}" for score in overall))
+    table.add_row("accuracy", *(_cell(score["accuracy"]) for score in overall))
+    table.add_row("chance", *(f"{100 * score['chance']:.1f}" for score in overall))
+    table.add_row("both of a pair", *(_cell(score["pair_accuracy"]) for score in overall))
+    table.add_row("invalid", *(_cell(score["invalid"]) for score in overall))
+    for name, part, number, signed in (
+        ("gain over blind", "blind", "gain", True),
+        ("followed the prior", "prior", "followed", False),
+    ):
+        if any(score[part] for score in overall):
+            table.add_row(name, *(_cell(score[part] and score[part][number], signed) for score in overall))
+    return table
+
+
+def _by_factor(report: Json, runs: Sequence[Json]) -> Table:
+    table = _table("Accuracy by factor", ["factor", "value"], runs=runs)
     factors = report["data"]["factors"]
-    cells: dict[tuple[str, str], dict[str, str]] = {}
-    for run in report["runs"]:
+    cells: dict[tuple[str, str], dict[str, Text]] = {}
+    for run in runs:
         for score in run["scores"]:
             if len(score["by"]) == 1 and score["by"][0] in SHOWN and len(factors.get(score["by"][0], ())) > 1:
                 cell = cells.setdefault((score["by"][0], score["value"][0]), {})
-                cell[run["name"]] = per_cent(score["accuracy"])
+                cell[run["name"]] = _cell(score["accuracy"])
     before = ""
     for (factor, value), by_run in sorted(cells.items(), key=lambda cell: SHOWN.index(cell[0][0])):
-        values = [by_run.get(run["name"], "-") for run in report["runs"]]
+        values = [by_run.get(run["name"], Text("-")) for run in runs]
         if before not in ("", factor):
             table.add_section()
         table.add_row("" if factor == before else factor, escape(value), *values)
@@ -97,9 +112,8 @@ def _by_factor(report: Json) -> Table:
 
 
 def _effects(report: Json) -> Table:
-    table = Table(title="Largest matched effects: the same fact, one factor changed")
-    for name in ("run", "change", "pairs", "volumes", "difference", "p (Holm)"):
-        table.add_column(name, justify="left" if name in ("run", "change") else "right")
+    title = "Largest matched effects: the same fact, one factor changed"
+    table = _table(title, ["run", "change"], ["pairs", "volumes", "difference", "p (Holm)"])
     for run, effect in _largest(report):
         few = effect["volumes"] < FEW_CLUSTERS
         table.add_row(
@@ -107,7 +121,7 @@ def _effects(report: Json) -> Table:
             escape(f"{effect['factor']}: {effect['from']} -> {effect['to']}"),
             f"{effect['matched']:,}",
             f"{effect['volumes']:,}" + (" (few)" if few else ""),
-            per_cent(effect["difference"], signed=True),
+            _cell(effect["difference"], signed=True),
             p_value(effect["p_holm"]),
             style="dim" if few else None,
         )
@@ -125,18 +139,17 @@ def _largest(report: Json) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _comparisons(report: Json) -> Table:
     one_volume = any(each["overall"]["p_mcnemar"] is not None for each in report["comparisons"])
-    p_name = "p (by fact; McNemar)" if one_volume else "p (by volume)"
-    table = Table(title="Two runs on the same questions")
-    for name in ("from", "to", "questions", "difference", "lost / won", p_name):
-        table.add_column(name, justify="left" if name in ("from", "to") else "right")
+    p_name = "p (by fact;\nMcNemar)" if one_volume else "p (by\nvolume)"
+    title = "Two runs on the same questions"
+    table = _table(title, ["from -> to"], ["questions", "difference", "lost / won", p_name])
     for each in report["comparisons"]:
         overall = each["overall"]
+        p = p_value(overall["p"]) + (f"; {p_value(overall['p_mcnemar'])}" if one_volume else "")
         table.add_row(
-            escape(each["from"]),
-            escape(each["to"]),
+            escape(f"{each['from']} -> {each['to']}"),
             f"{overall['items']:,}",
-            per_cent(overall["difference"], signed=True),
+            _cell(overall["difference"], signed=True),
             f"{overall['lost']:,} / {overall['won']:,}",
-            p_value(overall["p"]) + (f"; {p_value(overall['p_mcnemar'])}" if one_volume else ""),
+            p,
         )
     return table

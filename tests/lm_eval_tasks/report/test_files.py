@@ -149,11 +149,30 @@ def test_terminal_shows_the_headline_and_the_comparison(written):
     show(written[0], Console(file=stream, width=160))
     text = stream.getvalue()
     accuracy = written[0]["runs"][0]["scores"][0]["accuracy"]
-    assert per_cent(accuracy) in text
-    assert f"{100 * accuracy['value']:.1f} ({100 * accuracy['low']:.1f}-" in text
+    number, _, bounds = per_cent(accuracy).partition(" ")
+    assert number in text
+    assert bounds in text
+    assert bounds.startswith(f"({100 * accuracy['low']:.1f}-")
     for word in ("some-model, blind", "followed the prior", "gain over blind", "register", "Two runs", "0.021"):
         assert word in text
     assert "modality" not in text  # one value only
+
+
+def test_no_number_is_cut_at_80_columns(written):
+    report = written[0]
+    stream = io.StringIO()
+    show(report, Console(file=stream, width=80))
+    text = stream.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines()[:-2])) <= 80  # what follows are notes
+    shown = [each["overall"]["difference"] for each in report["comparisons"]]
+    for run in report["runs"]:
+        shown += [run["scores"][0][name] for name in ("accuracy", "pair_accuracy", "invalid")]
+        shown += [score["accuracy"] for score in run["scores"] if score["by"] == ["register"]]
+    for interval in shown:
+        number, _, bounds = per_cent(interval, signed=interval in shown[:1]).partition(" ")
+        assert number in text
+        assert bounds in text
 
 
 def test_numbers_as_text():

@@ -463,6 +463,13 @@ def test_one_volume_is_compared_by_fact(tmp_path):
         assert score[name]["method"] == "t by fact"
 
 
+@pytest.mark.parametrize(("volumes", "said"), [(1, "one volume"), (4, "4 volumes"), (5, "")])
+def test_few_volumes_are_told(tmp_path, volumes, said):
+    write_run(tmp_path, factorial_rows(volumes=volumes, facts=1), better)
+    warnings = contents(read_runs([str(tmp_path)]))["warnings"]
+    assert [said in warning for warning in warnings] == [True] * bool(said)
+
+
 def test_many_runs_are_compared_with_the_first(tmp_path):
     rows = factorial_rows(volumes=2, facts=1)
     places = []

@@ -195,6 +195,36 @@ def test_parts_without_numbers_are_not_shown(browser, tmp_path, folder):
     assert not browser.evaluate("byId('others').checkVisibility()")
 
 
+def test_numbers_of_few_volumes_are_grey_and_named_and_none_is_cut(browser, tmp_path, folder):
+    rows = [each for each in EVERY if each["input"] == "slice"]
+    rows += [
+        each | {"id": f"{each['id']}-once", "structures": ["pancreas"]} for each in rows if each["subject"] == "s0"
+    ]
+    few = [each for each in rows if each["subject"] in ("s0", "s1", "s2")]
+    for name in "ab":
+        write_run(tmp_path / name, few, noisy, model_args={"pretrained": name}, pictures=hashes)
+    report = write_report([str(tmp_path / name) for name in "ab"], tmp_path / "report", folder / "ground")
+    assert {effect["volumes"] for effect in report["runs"][0]["effects"]} == {3}
+    browser.open(tmp_path / "report" / "index.html")
+    browser.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    for width in (1280, 390):
+        browser.send("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+        cut = "[...document.querySelectorAll('.numbers div')].filter((each) => each.scrollWidth > each.clientWidth + 1)"
+        assert browser.evaluate(f"{cut}.map((each) => each.textContent)") == []
+    browser.send("Emulation.clearDeviceMetricsOverride")
+    colours = "[...document.querySelectorAll('SELECTOR')].map((each) => getComputedStyle(each).color)"
+    (grey,) = set(browser.evaluate(colours.replace("SELECTOR", "#effects caption")))
+    for selector in ("#effects .numbers div", "#effects .track g"):
+        assert set(browser.evaluate(colours.replace("SELECTOR", selector))) == {grey}
+    sizes = browser.evaluate("[...document.querySelectorAll('#effects td.size')].map((each) => each.textContent)")
+    assert sizes
+    assert all(size.endswith(" of 3 volumes") for size in sizes)
+    assert "3 volumes only" in browser.evaluate("document.querySelector('.warnings').textContent")
+    worst = browser.evaluate("[...document.querySelectorAll('#structures tbody th')].map((each) => each.textContent)")
+    assert "liver" in worst
+    assert "pancreas" not in worst  # of one volume
+
+
 def test_a_value_in_a_plot_leads_to_its_questions(opened, reading):
     opened.evaluate(
         "[...document.querySelectorAll('#factors .plot th a')].find((a) => a.textContent === 'lay').click()"
