@@ -191,7 +191,9 @@ def _options(unit: Unit, plane: Plane, structures: Mapping[str, Structure]) -> l
     """The words to choose from, in a fixed order."""
     fact = unit.fact
     if fact.terminology == "anatomical":
-        return sorted(structure_name(structures[name], unit.register) for name in fact.options)
+        # By the clinical name in both registers: a new lay wording must not move an option to another position.
+        names = sorted(fact.options, key=lambda name: structures[name].clinical)
+        return [structure_name(structures[name], unit.register) for name in names]
     return sorted(_term(unit, plane, relation) for relation in (fact.relation, opposites()[fact.relation]))
 
 

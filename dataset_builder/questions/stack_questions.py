@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -164,7 +165,9 @@ def _options(
         right = fact.options
         rows = {min(row, row[::-1]) for row in permutations(right)}
         other = draw.choice(sorted(rows - {right, right[::-1]}))
-        return sorted(_row(row, unit, structures) for one in (right, other) for row in (one, one[::-1]))
+        four = [row for one in (right, other) for row in (one, one[::-1])]
+        clinical = replace(unit, register="clinical")  # as for names: one order, whatever the register's words
+        return [_row(row, unit, structures) for row in sorted(four, key=lambda row: _row(row, clinical, structures))]
     return [_image_word(position, count, ascending, unit) for position in fact.options]
 
 

@@ -168,6 +168,10 @@ def _wholes(name: str, known: Mapping[str, Structure]) -> Iterator[str]:
 # Loading -------------------------------------------------------------------------------------------------------------
 
 _TEXT = ("clinical", "lay")
+_PHRASE = {
+    "clinical": re.compile(r"\w[\w' -]*\w"),
+    "lay": re.compile(r"\w[\w' -]*\w(?: \(\w[\w' -]*\w\))?"),  # an explanation may follow in parentheses
+}
 _REQUIRED = ("clinical", "lay", "region")
 _FLAGS = ("same_word", "plural", "check_side", "midline", "midline_reference")
 _LEGAL: Mapping[str, tuple[str, ...]] = {
@@ -303,7 +307,7 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
     side = row.get("side")
     for field in _TEXT:
         text = row[field]
-        if not isinstance(text, str) or not re.fullmatch(r"\w[\w' -]*\w", text) or "  " in text:
+        if not isinstance(text, str) or not _PHRASE[field].fullmatch(text) or "  " in text:
             raise wrong(field, "is not a plain phrase", "Use letters, digits, apostrophes, hyphens and single spaces.")
         if re.match(r"(the|an?) ", text, re.IGNORECASE):
             raise wrong(field, "begins with an article", "Leave it out: questions bring their own.")

@@ -71,7 +71,7 @@ def patient_axes(question: str) -> tuple[np.ndarray, np.ndarray]:
         return -right, down
     if re.search("rotated by 90 degrees clockwise|a quarter turn clockwise", question):
         return -down, right  # what was at the bottom is on the left now, what was on the right is at the bottom
-    if re.search("rotated by 180 degrees|turned by half a turn", question):
+    if re.search("rotated by 180 degrees|by half a turn", question):
         return -right, -down
     assert "After that" not in question
     assert "Then the image" not in question
@@ -96,7 +96,7 @@ def solve(question: str, picture: Image.Image) -> str:
     return max(toward, key=toward.__getitem__)
 
 
-ENDS = EDGES | {"the head end": SUPERIOR, "the feet end": -SUPERIOR}
+ENDS = EDGES | {"the head end": SUPERIOR, "the foot end": -SUPERIOR}
 
 
 def solve_stack(question: str, pictures: list[Image.Image]) -> str:
