@@ -16,7 +16,7 @@ from typing import Any
 from cluster_statistics import Difference, paired_difference
 from lm_eval_tasks.mis_ground.utils import extract_answer
 from semsam.errors import SemSamError
-from semsam.experiments.runs import Item, Run
+from semsam.experiments.runs import Item, Run, check_own
 from semsam.experiments.sweep import add_runner_arguments, check_cluster, runner_of
 from semsam.settings import Settings
 
@@ -236,6 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--top-p", type=float, default=Settings.top_p)
     arguments = parser.parse_args(argv)
     settings = Settings(k=arguments.k, top_m=arguments.top_m, top_p=arguments.top_p)
+    check_own(arguments.out, ("decodings.md",))
     runner = runner_of(arguments)
     runs = {}
     for decoding in decodings(settings):

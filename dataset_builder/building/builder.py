@@ -16,7 +16,6 @@ Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
 A training split is a data set of its own, with ``train`` in place of ``test``; no subject is in both.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,10 +30,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from dataset_builder.building.engines import Engine, Processes
-from dataset_builder.building.held_out import SplitGuard, check_held_out, split_of_dataset, write_taken
+from dataset_builder.building.held_out import SplitGuard, check_held_out, write_taken
 from dataset_builder.building.merge import Merge, plan
 from dataset_builder.building.parts import Parts
 from dataset_builder.building.quarantine import Quarantine
+from dataset_builder.building.target import check_target, put_in_place, resolve_target
 from dataset_builder.building.worker import Listed, Quarantined, lost_case, store_listed, write_part
 from dataset_builder.core.errors import BuildError, CaseError, naming
 from dataset_builder.core.factors import INPUT_CONFIGS, MODALITIES, PLANES, TEST, Split, config_name
@@ -45,11 +45,12 @@ from dataset_builder.dataset.manifest import QUARANTINE_NAME, SLICES, Key
 from dataset_builder.dataset.parquet import FileNote
 from dataset_builder.files.disk_list import SizedIterable, Spool, in_order
 from dataset_builder.files.object_storage import is_remote
+from dataset_builder.files.own_files import make_work_folder, remove_work_folder, write_list
 from dataset_builder.files.progress import Progress, silent
 from dataset_builder.questions.quotas import Mixture
 from dataset_builder.slices.selection import SLICE_SCHEMA
 from dataset_builder.slices.store import StoredVolume, each_volume, volume_notes, volumes_in
-from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.base import Case, Source, folder_of
 
 FEATURES = datasets.Features.from_arrow_schema(ROW_SCHEMA)
 SLICE_FEATURES = datasets.Features.from_arrow_schema(SLICE_SCHEMA)
@@ -70,6 +71,7 @@ class BuildSummary:
     rows: dict[tuple[str, str], int]  # (config, split) -> rows
     quarantined: Quarantine
     data_bytes: int
+    kept: Path | None = None  # the old data set, if files of the user's came into it while this one was built
 
     @property
     def total_rows(self) -> int:
@@ -120,10 +122,11 @@ def build(
     processes = Processes(num_proc)
     if not sources and store is None:
         raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
-    out = out.absolute()
-    _check_target(out, split)
-    check_held_out(split, held_out, [source.name for source in sources])
+    out = resolve_target(out)
     work = out.parent / f".{out.name}.partial"
+    reads = [folder for source in sources if (folder := folder_of(source)) is not None]
+    check_target(out, work, split, [*reads, *held_out, *([] if vocabulary is None else [vocabulary])], store)
+    check_held_out(split, held_out, [source.name for source in sources])
     with ExitStack() as held:
         held.callback(processes.close)
         engine = engine or processes
@@ -133,7 +136,7 @@ def build(
         if sources and store and not is_remote(store):  # in object storage nothing can be locked
             store.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(_only_build(store))
-        work.mkdir(parents=True, exist_ok=True)
+        make_work_folder(work)
         held.enter_context(naming(work))
         slices_folder = store or work / "store"
         refuse = SplitGuard(split)
@@ -184,41 +187,11 @@ def build(
         notes = volume_notes(volumes)
         write_card(target, settings, files, slices, notes, sorted(parts.names), len(quarantined), own, split, made)
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
-        _put_in_place(target, out)
+        write_list(target, {path: note.sha256 for path, note in made.items()})
+        kept = put_in_place(target, out)
         quarantined.path = out / QUARANTINE_NAME
-        shutil.rmtree(work, ignore_errors=True)
-    return BuildSummary(out, len(volumes), slices, rows, quarantined, size)
-
-
-def _check_target(out: Path, split: Split) -> None:
-    if not out.exists() and _moved_aside(out).exists():
-        _moved_aside(out).rename(out)  # power went between the two renames of an earlier build
-    if out.exists() and not out.is_dir():
-        raise BuildError("The output is a file; it must be a folder.", file=out)
-    if out.is_dir() and any(out.iterdir()) and not _is_dataset(out):
-        raise BuildError(
-            "The output folder holds something that is not a MIS-Ground data set; it is left as it is.",
-            file=out,
-            remedy="Choose another --out.",
-        )
-    found = split_of_dataset(out)
-    if found not in (None, split):
-        raise BuildError(
-            f"The output folder holds a data set of the split '{found}'; one of '{split}' does not take its place.",
-            file=out,
-            remedy="Choose another --out.",
-        )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BuildError("The output folder cannot be made.", file=out, value=error.strerror) from error
-    if not os.access(out.parent, os.W_OK):
-        raise BuildError("The output folder cannot be written.", file=out.parent, remedy="Choose another --out.")
-
-
-def _is_dataset(folder: Path) -> bool:
-    card = folder / "README.md"
-    return card.is_file() and "mis-ground" in card.read_text(encoding="utf-8")[:4000].lower()
+        remove_work_folder(work)
+    return BuildSummary(out, len(volumes), slices, rows, quarantined, size, kept)
 
 
 class _only_build(FileLock):  # noqa: N801 - used as a context manager
@@ -238,20 +211,6 @@ class _only_build(FileLock):  # noqa: N801 - used as a context manager
                 remedy="Wait for it, or choose another --out.",
             ) from error
         return self
-
-
-def _moved_aside(out: Path) -> Path:
-    return out.parent / f".{out.name}.old"
-
-
-def _put_in_place(target: Path, out: Path) -> None:
-    """Rename the finished folder to its name; the old one is moved aside first and deleted last."""
-    old = _moved_aside(out)
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    target.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _each(

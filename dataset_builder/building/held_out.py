@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from dataset_builder.core.errors import BuildError, DatasetNotFoundError, HeldOutError
+from dataset_builder.core.errors import BuildError, HeldOutError
 from dataset_builder.core.factors import TEST, Split
-from dataset_builder.dataset.manifest import RECORD_NAME, Record, read_record
+from dataset_builder.dataset.manifest import Record, read_record
 from dataset_builder.sources.phantom import Phantoms, split_of_phantom
 
 PHANTOM = Phantoms.name
@@ -124,16 +124,6 @@ def subjects_of(folder: Path) -> Iterator[tuple[str, str]]:
         for file in note.files:
             for batch in pq.ParquetFile(folder / file).iter_batches(columns=["source", "subject"]):
                 yield from zip(batch["source"].to_pylist(), batch["subject"].to_pylist(), strict=True)
-
-
-def split_of_dataset(folder: Path) -> str | None:
-    """The split of a data set folder; ``None`` if there is none, or none that can be read."""
-    if not (folder / RECORD_NAME).is_file():
-        return None
-    try:
-        return split_of_record(read_record(folder))
-    except DatasetNotFoundError:
-        return None
 
 
 def split_of_record(record: Record) -> str:

@@ -36,6 +36,7 @@ from dataset_builder.dataset.manifest import (
 from dataset_builder.dataset.parquet import writer_options
 from dataset_builder.dataset.summary import content_version, file_hashes, note_split
 from dataset_builder.files.hub_errors import in_plain_words
+from dataset_builder.files.own_files import foreign_files, free_name, remove_own_files
 from dataset_builder.files.progress import Progress, silent
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources import open_source
@@ -162,14 +163,15 @@ def rebuild(
             vocabulary.write_text(note.vocabulary, encoding="utf-8")
         chosen = [_restricted(open_source(spec, vocabulary), wanted) for spec in sources]
         _check_scans(chosen, wanted)
-        made = out.with_name(f".{out.name}.rebuilt")
-        shutil.rmtree(made, ignore_errors=True)
+        made = out.with_name(f".{out.name}.rebuilt")  # of an earlier one that was stopped; build looks at what it is
         settings = settings_of(note)
         summary = build(chosen, made, settings, num_proc=num_proc, vocabulary=vocabulary, progress=progress)
         differences = list(islice(_differences(folder, made, record), 4))
         if differences:
             kept = out.with_name(f"{out.name}-different")
-            shutil.rmtree(kept, ignore_errors=True)
+            if kept.exists() and next(foreign_files(kept), None) is None:
+                remove_own_files(kept)
+            kept = free_name(kept)
             made.rename(kept)
             raise BuildError(
                 "What was made is not what the recipe says; it is kept beside.",

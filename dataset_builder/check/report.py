@@ -14,6 +14,7 @@ from dataset_builder.check.statistics import ALPHA, MIN_EFFECT, Share
 from dataset_builder.core.errors import BuildError
 from dataset_builder.dataset.card_text import table
 from dataset_builder.files.atomic import write_atomically
+from dataset_builder.files.own_files import add_to_list, check_may_write
 
 MARKDOWN, JSON = "check.md", "check.json"
 
@@ -32,16 +33,31 @@ METHOD = f"""\
 """
 
 
+def check_target(out: Path) -> None:
+    """Whether a report may be written into a folder: none is there, or one that nobody changed.
+
+    Raises:
+        BuildError: if not.
+    """
+    if out.exists() and not out.is_dir():
+        raise BuildError(
+            "The report cannot be written: its folder is a file.", file=out, remedy="Give a folder: --out check."
+        )
+    check_may_write(out, (MARKDOWN, JSON))
+
+
 def write_report(audit: Audit, out: Path) -> tuple[Path, Path]:
     """Write the report into a folder; returns the Markdown and the JSON file.
 
     Raises:
-        BuildError: if it cannot be written.
+        BuildError: if it cannot be written, or files of the user's are there under its names.
     """
+    check_target(out)
     files = {MARKDOWN: to_markdown(audit), JSON: json.dumps(to_json(audit), indent=1, ensure_ascii=False) + "\n"}
     try:
         for name, text in files.items():
             write_atomically(out / name, text)
+        add_to_list(out, files)
     except OSError as error:
         raise BuildError("The report cannot be written.", file=out, value=error.strerror) from error
     return out / MARKDOWN, out / JSON

@@ -224,5 +224,11 @@ def print_summary(summary: "BuildSummary") -> None:
             "[yellow]In quarantine:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),
             soft_wrap=True,
         )
+    if summary.kept is not None:
+        errors.print(
+            "[yellow]The old data set is kept:[/] files that a build did not write came into it; it is now "
+            + escape(str(summary.kept)),
+            soft_wrap=True,
+        )
     if summary.quarantined:
         errors.print(f"{len(summary.quarantined)} case(s) in {summary.out / 'quarantine.jsonl'}", soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from dataset_builder.core.errors import BuildError, FetchError
 from dataset_builder.core.settings import Settings
+from dataset_builder.files.own_files import add_to_list
 from dataset_builder.sources import open_source
 
 if TYPE_CHECKING:
@@ -77,11 +78,11 @@ def run_demo(
     console.rule("2. Benchmark")
     with progress_bars() as progress:
         summary = build([open_source(spec)], dataset, DEMO_SETTINGS, num_proc=PROCESSES, progress=progress)
-    (dataset / MARKER).write_text(json.dumps({"source": spec}) + "\n", encoding="utf-8")
+    _mark(dataset, spec)
     print_summary(summary)
     with progress_bars() as progress:
         build([open_source(PHANTOMS)], phantoms, PHANTOM_SETTINGS, num_proc=PROCESSES, progress=progress)
-    (phantoms / MARKER).write_text(json.dumps({"source": PHANTOMS}) + "\n", encoding="utf-8")
+    _mark(phantoms, PHANTOMS)
     with progress_bars() as progress:
         write_gallery(dataset, gallery, progress=progress)
     console.rule("3. Scores")
@@ -106,3 +107,9 @@ def run_demo(
     console.print(
         "  mis-ground build --source nnunet:DIR --out my-ground   [dim]your own labelled scans[/]", soft_wrap=True
     )
+
+
+def _mark(dataset: Path, spec: str) -> None:
+    """Note that the demo made the data set, and of what."""
+    (dataset / MARKER).write_text(json.dumps({"source": spec}) + "\n", encoding="utf-8")
+    add_to_list(dataset, [MARKER])

@@ -73,9 +73,10 @@ def check_command(
     scored in every cell. The exit status is 1 if anything is violated.
     """
     from dataset_builder.check import check_dataset
-    from dataset_builder.check.report import write_report
+    from dataset_builder.check.report import check_target, write_report
     from dataset_builder.check.terminal import show
 
+    check_target(out)
     with progress_bars() as progress:
         audit = check_dataset(dataset, progress, num_proc=num_proc, reproduce=reproduce)
     markdown, numbers = write_report(audit, out)

@@ -29,9 +29,8 @@ from dataset_builder.core.factors import (
     VIEWS,
 )
 from dataset_builder.dataset.parquet import stem_of_file
-from dataset_builder.files.atomic import write_atomically
 from dataset_builder.gallery import pages
-from dataset_builder.gallery.pages import data_url, embed
+from dataset_builder.gallery.pages import check_page, data_url, embed, write_page
 from dataset_builder.pictures.render import MARKER_COLOURS
 
 FACTORS: dict[str, Sequence[str]] = {
@@ -72,7 +71,7 @@ def write_gallery(
 
     Raises:
         DatasetNotFoundError: if the folder holds no data set.
-        BuildError: if a file cannot be read, or the page not be written.
+        BuildError: if a file cannot be read, or the page not be written: a file that is no page of ours stays.
     """
     files = sorted((dataset / "data").rglob("*.parquet"))
     if not files:
@@ -81,8 +80,7 @@ def write_gallery(
             file=dataset,
             remedy="Give the folder that `mis-ground build --out` or `mis-ground demo` made.",
         )
-    if out.is_dir():
-        raise BuildError("The page to write is a folder.", file=out, remedy="Give a file name: --out gallery.html.")
+    check_page(out)
     seen: Counter[tuple[str, str]] = Counter()
     items: list[dict[str, Any]] = []
     pictures: dict[bytes, int] = {}
@@ -107,10 +105,7 @@ def write_gallery(
     if progress:
         progress("gallery", len(files), len(files))
     page = make_page(items, encoded, title=dataset.resolve().name, rows=rows)
-    try:
-        write_atomically(out, page)
-    except OSError as error:
-        raise BuildError("The page cannot be written.", file=out, value=error.strerror) from error
+    write_page(out, page)
     return len(items)
 
 

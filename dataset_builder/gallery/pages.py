@@ -11,8 +11,19 @@ import json
 import re
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
+
+from dataset_builder.core.errors import BuildError
+from dataset_builder.files.atomic import write_atomically
+from dataset_builder.files.own_files import check_may_replace
 
 _MEDIA_TYPES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
+
+
+GENERATOR = '<meta name="generator" content="MIS-Ground">'
+"""In the head of every page: a page without it is not MIS-Ground's, and is never replaced."""
+
+_CHARSET = '<meta charset="utf-8">'
 
 
 def read_part(name: str) -> str:
@@ -29,9 +40,35 @@ def make_page(template: str, code: Mapping[str, str], parts: Mapping[str, str], 
         parts: all else, as it shall stand in the page: escaped or embedded.
         pictures: where pictures may come from, as in a content security policy.
     """
+    assert template.count(_CHARSET) == 1, "every page says its encoding, once"
+    template = template.replace(_CHARSET, f"{_CHARSET}\n{GENERATOR}")
     base = {"base_style": read_part("base.css"), "base_script": read_part("base.js")}
     with_code = _fill(template, base | dict(code), missing_is="left")
     return _fill(with_code, {**parts, "policy": _policy(with_code, pictures)}, missing_is="wrong")
+
+
+def check_page(out: Path) -> None:
+    """Whether a page may be written: nothing is there, or another page of MIS-Ground.
+
+    Raises:
+        BuildError: if not.
+    """
+    if out.is_dir():
+        raise BuildError("The page to write is a folder.", file=out, remedy=f"Give a file: --out {out / 'page.html'}.")
+    check_may_replace(out, GENERATOR.encode())
+
+
+def write_page(out: Path, page: str) -> None:
+    """Write a page; one of MIS-Ground's that is there is replaced.
+
+    Raises:
+        BuildError: if something else is there, or it cannot be written.
+    """
+    check_page(out)
+    try:
+        write_atomically(out, page)
+    except OSError as error:
+        raise BuildError("The page cannot be written.", file=out, value=error.strerror) from error
 
 
 def embed(value: object) -> str:

@@ -20,6 +20,8 @@ from itertools import islice, tee
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow as pa
+
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import Modality
 from dataset_builder.core.settings import Settings, digest
@@ -43,6 +45,12 @@ from dataset_builder.slices.stacks import choose_stacks, cut_stack
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.remote import blaming, stamps
 from dataset_builder.vocabulary import structures
+
+_NOTED = frozenset({"source", "subject", "fingerprint"})
+"""What every note of a build says."""
+
+_KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
+"""Columns of every table of slices."""
 
 FORMAT = 1
 """Moves whenever slices of the same volume can come out different."""
@@ -143,6 +151,7 @@ def store_volume(
     fingerprints = {"fingerprint": input_fingerprint(case, settings, vocabulary)}
     if verify_content:
         fingerprints["content"] = content_fingerprint(case, settings, vocabulary)
+    _check_own(path, note_path, case)
     known, deciding = _note(note_path), "content" if verify_content else "fingerprint"
     if known.get(deciding) == fingerprints[deciding] and (there := _size_of(path)) is not None:
         if known.get("fingerprint") != fingerprints["fingerprint"]:  # the same files, copied or touched
@@ -178,6 +187,32 @@ def store_volume(
     }
     _write_note(note_path, note)
     return StoredVolume(case.source, case.subject, path, size)
+
+
+def _check_own(path: Path, note_path: Path, case: Case) -> None:
+    """Whether what is there under a volume's name was written by a build.
+
+    Raises:
+        BuildError: if not; it stays.
+    """
+    if _note(note_path).keys() >= _NOTED:
+        return
+    size = _size_of(path)
+    if (size and not _is_of_slices(path)) or (not size and _size_of(note_path)):
+        foreign = path if size else note_path
+        raise BuildError(
+            "The slice store has a file under a volume's name that no build wrote; it is left as it is.",
+            file=foreign,
+            value=f"{case.source}/{case.subject}",
+            remedy="Choose another --store.",
+        )
+
+
+def _is_of_slices(path: Path) -> bool:
+    try:
+        return len(read_slices(path, _KEY_COLUMNS).column_names) == len(_KEY_COLUMNS)
+    except (pa.ArrowException, OSError, ValueError):
+        return False
 
 
 def _write_note(path: Path, note: Mapping[str, object]) -> None:

@@ -6,7 +6,7 @@ Sources and cases travel to worker processes: both survive pickling.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dataset_builder.core.factors import Modality, Side
 from dataset_builder.imaging.volume import Volume
@@ -69,6 +69,38 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A file of a source's folder that looks like an image or labels, and is part of no case.
+
+    Args:
+        file: its path in the folder, as it may be published; of private scans a pseudonym, or nothing.
+        reason: why; one sentence that is the same for all files of the same kind, which are shown together.
+        remedy: what to do to have it read, if anything.
+        count: how many files, where they are told by kind; ``file`` is then an example, or empty.
+    """
+
+    file: str
+    reason: str
+    remedy: str = ""
+    count: int = 1
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A source that can tell what of its folder it does not read."""
+
+    def left_out(self) -> Iterable[LeftOut]:
+        """What is part of no case; asked for in the main process, after ``cases`` was read to its end."""
+
+
+def left_out_of(source: object) -> Iterable[LeftOut]:
+    """What a source does not read, if it can tell."""
+    while isinstance(source, SourceOf):
+        source = source.source
+    return source.left_out() if isinstance(source, LeavesOut) else ()
+
+
+@dataclass(frozen=True)
 class SourceOf:
     """A source that stands before another one: what is said of the scans is said by that one."""
 
@@ -93,3 +125,11 @@ class SourceOf:
     def url(self) -> str:
         """As the source's."""
         return self.source.url
+
+
+def folder_of(source: object) -> Path | None:
+    """The folder that a source reads; ``None`` if it reads none."""
+    while isinstance(source, SourceOf):
+        source = source.source
+    folder = getattr(source, "folder", None)
+    return folder if isinstance(folder, Path) else None

@@ -11,8 +11,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.core.errors import BuildError, MISGroundError
-from dataset_builder.files.atomic import write_atomically
+from dataset_builder.core.errors import MISGroundError
 from dataset_builder.gallery import pages
 from lm_eval_tasks.report.contents import SCHEMA_VERSION
 from lm_eval_tasks.report.formats import per_cent
@@ -37,6 +36,7 @@ def write_leaderboard(places: Sequence[Path], out: Path) -> list[list[Json]]:
         MISGroundError: if a file is no report of this version, or there is none.
         BuildError: if the page cannot be written.
     """
+    pages.check_page(out)
     boards = _boards(_runs(_read(path)) for path in _files(places))
     parts = {
         "shapes": defs(),
@@ -44,10 +44,7 @@ def write_leaderboard(places: Sequence[Path], out: Path) -> list[list[Json]]:
         "made_by": escape(f"mis-ground {metadata.version('mis-ground')}"),
     }
     code = {"style": _part("page.css") + _part("leaderboard.css"), "script": _part("leaderboard.js")}
-    try:
-        write_atomically(out, pages.make_page(_part("leaderboard.html"), code, parts))
-    except OSError as error:
-        raise BuildError("The page cannot be written.", file=out, value=error.strerror) from error
+    pages.write_page(out, pages.make_page(_part("leaderboard.html"), code, parts))
     return boards
 
 

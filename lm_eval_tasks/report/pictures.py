@@ -42,6 +42,11 @@ class Pictures:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def files(self) -> list[str]:
+        """Paths of those beside the page, in its folder."""
+        return [] if self.embedded else self.addresses
+
+    @property
     def embedded(self) -> bool:
         """Whether the page holds them itself."""
         return not self.addresses or self.addresses[0].startswith("data:")
@@ -135,8 +140,6 @@ class _Keeper:
         self._numbers: dict[str, int] = {}
         self._waiting: dict[str, bytes] | None = {}
         self._bytes = 0
-        for old in self._folder.glob("*.webp"):
-            old.unlink()
 
     def keep(self, name: str, picture: bytes) -> int:
         """Number of the picture in the list of addresses."""
@@ -159,8 +162,6 @@ class _Keeper:
         """Put the pictures that are few into the list as they are."""
         if self._waiting is not None:
             self._pictures.addresses += map(data_url, self._waiting.values())
-            if self._folder.is_dir() and not any(self._folder.iterdir()):
-                self._folder.rmdir()
 
     def _write(self, name: str, picture: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dataset_builder.core.errors import BuildError
 from dataset_builder.files.atomic import write_atomically
+from dataset_builder.files.own_files import add_to_list, check_may_write, read_list, remove_listed
 from dataset_builder.files.progress import Progress
-from lm_eval_tasks.report.card import CARDS, cards
+from lm_eval_tasks.report.card import cards
 from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.page import make_page
 from lm_eval_tasks.report.pictures import gather
@@ -23,7 +24,7 @@ def write_report(
 
     Args:
         places: folders that the harness wrote to, or result files; ``NAME=PLACE`` names a run.
-        out: folder to write to; files of an earlier report are replaced.
+        out: folder to write to; files of an earlier report are replaced, if nobody changed them.
         dataset: folder of the data set, for the page's pictures; None: where the tasks found it or would look for it.
         progress: called as ``progress(stage, done, total)``.
 
@@ -39,15 +40,17 @@ def write_report(
     report = contents(reading)
     files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     files |= tables(report, reading) | cards(report)
+    check_may_write(out, ["index.html", *files])
     try:
-        for old in (out / CARDS).glob("*.md"):
-            old.unlink()
+        earlier = [*(read_list(out) or {})]
+        remove_listed(out, [name for name in earlier if name not in ("index.html", *files)])
         pictures = gather(reading, dataset, out, progress)
         files["index.html"] = make_page(report, reading, pictures)
         for done, (name, text) in enumerate(files.items(), start=1):
             write_atomically(out / name, text)
             if progress:
                 progress("report", done, len(files))
+        add_to_list(out, [*files, *pictures.files])
     except OSError as error:
         raise BuildError("The report cannot be written.", file=out, value=error.strerror) from error
     return report

@@ -244,6 +244,17 @@ def check_device(device: str | None) -> None:
         ) from error
 
 
+def check_own(out: Path, names: Sequence[str]) -> None:
+    """Whether files may be written into a folder: none of them is there, or the folder holds runs of an experiment.
+
+    Raises:
+        RunsError: names the files of the user's that are there.
+    """
+    there = [name for name in names if (out / name).exists() or (out / name).is_symlink()]
+    if there and not (out / "runs").is_dir():
+        raise RunsError(f"{out} has files of its own: {', '.join(there)}.", remedy="give another --out.")
+
+
 def remembered(path: Path, header: Mapping[str, Any], make: Callable[[], Run]) -> Run:
     """The run kept at ``path``, or a new one that is then kept there.
 

@@ -19,7 +19,7 @@ from typing import Any
 from cluster_statistics import Difference, paired_difference
 from semsam.errors import RunsError
 from semsam.experiments.plot import Point, line_plot
-from semsam.experiments.runs import Run, Runner
+from semsam.experiments.runs import Run, Runner, check_own
 from semsam.settings import Settings
 
 
@@ -159,6 +159,7 @@ def sweep(runner: Runner, settings: Sequence[Settings], out: Path, cluster: str 
     """Run what is not there yet, compare all with plain decoding, and write the table and the plot."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    check_own(out, ("sweep.csv", "sweep.md", "sweep.svg"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task("plain decoding", total=len(settings) + 1)

@@ -13,6 +13,7 @@ import pytest
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.dataset.format import COLUMNS
 from dataset_builder.gallery.gallery import FACTORS, choose_examples, write_gallery
+from dataset_builder.gallery.pages import GENERATOR
 from dataset_builder.pictures.render import MARKER_COLOURS, encode_png
 from tests.helpers.browser import Browser
 
@@ -224,10 +225,10 @@ def test_a_broken_file_is_told_and_the_old_page_stays(tmp_path):
     folder = write(tmp_path / "set", [row(1)])
     (folder / "data" / "ct_axial" / "directional_label.parquet").write_bytes(b"PAR1 and then nothing")
     out = tmp_path / "page.html"
-    out.write_text("the old page")
+    out.write_text(f"{GENERATOR} the old page")
     with pytest.raises(BuildError, match=r"cannot be read.*directional_label\.parquet"):
         write_gallery(folder, out)
-    assert out.read_text() == "the old page"
+    assert out.read_text() == f"{GENERATOR} the old page"
     assert sorted(os.listdir(tmp_path)) == ["page.html", "set"]
 
 

@@ -11,6 +11,7 @@ from shutil import disk_usage
 import yaml
 
 from dataset_builder.core.errors import FetchError
+from dataset_builder.files.own_files import some_of
 from dataset_builder.files.progress import Progress, silent
 from dataset_builder.sources import open_source
 from dataset_builder.sources.download.http import RemoteFile, download
@@ -114,6 +115,14 @@ def unpack(archive: Path, folder: Path, progress: Progress = silent) -> int:
             members = [entry for entry in packed.infolist() if not entry.filename.endswith("/")]
             targets = {entry: folder / _safe(entry, archive) for entry in members}
             todo = [entry for entry in members if not _is_whole(targets[entry], entry)]
+            changed = [entry.filename for entry in todo if targets[entry].exists() or targets[entry].is_symlink()]
+            if changed:
+                raise FetchError(
+                    "The folder has files that differ from those of the archive; nothing was unpacked.",
+                    file=folder,
+                    value=some_of(changed),
+                    remedy="Move them away, or fetch into another folder.",
+                )
             total, done = sum(entry.file_size for entry in todo), 0
             _check_room(folder, total)
             for entry in todo:

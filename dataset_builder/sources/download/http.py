@@ -64,7 +64,6 @@ class _Part:
     path: Path
     etag: str = ""
     total: int | None = None
-    by_hand: bool = False
 
     @property
     def size(self) -> int:
@@ -76,12 +75,13 @@ class _Part:
 
     def load(self) -> None:
         try:
-            self.__dict__.update(json.loads(self.note.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            noted = json.loads(self.note.read_text(encoding="utf-8"))
+            self.etag, self.total = noted.get("etag", ""), noted.get("total")
+        except (OSError, ValueError, AttributeError):
             self.path.unlink(missing_ok=True)  # of unknown origin
 
     def save(self) -> None:
-        noted = {"etag": self.etag, "total": self.total, "by_hand": self.by_hand}
+        noted = {"etag": self.etag, "total": self.total}
         self.note.write_text(json.dumps(noted), encoding="utf-8")
 
     def drop(self) -> None:
@@ -121,13 +121,11 @@ def download(file: RemoteFile, folder: Path, progress: Progress = silent) -> Pat
             part = _Part(folder / f".{file.name}.partial")
             part.load()
             if target.exists():
-                if file.bytes is not None and target.stat().st_size > file.bytes:
-                    raise _another_file(target, f"{target.stat().st_size} bytes instead of {file.bytes}")
-                os.replace(target, part.path)  # put here by hand: it is checked like one that came
-                part = _Part(part.path, by_hand=True)
-                part.save()
+                check_given(target, file, progress)
+                note_checked(target, file)
+                return target
             _fetch(file, part, progress)
-            _check(file, part, target, progress)
+            check_digest(part.path, file, progress, part.drop)
             os.replace(part.path, target)
             part.drop()
             note_checked(target, file)
@@ -237,7 +235,6 @@ def _begin(file: RemoteFile, part: _Part, start: int, answer: Any) -> int:
         )
     part.total = total if total is not None else file.bytes
     part.etag = headers.get("ETag", "") if not headers.get("ETag", "").startswith("W/") else ""
-    part.by_hand = part.by_hand and start > 0
     part.path.touch()
     part.save()
     _check_room(part, start)
@@ -328,13 +325,16 @@ def _plain_url(url: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- checking
 
 
-def _check(file: RemoteFile, part: _Part, target: Path, progress: Progress) -> None:
-    """Raise unless the checksum is right; what came wrong is removed, what was put here by hand is left."""
-    if not part.by_hand:
-        check_digest(part.path, file, progress, part.drop)
-    elif found := _wrong(part.path, file, progress):
-        os.replace(part.path, target)
-        part.drop()
+def check_given(target: Path, file: RemoteFile, progress: Progress) -> None:
+    """Raise unless the file that is there already, put there by hand or copied, is the right one; it stays as it is.
+
+    Raises:
+        FetchError: says what is wrong with it.
+    """
+    size = target.stat().st_size
+    if file.bytes is not None and size != file.bytes:
+        raise _another_file(target, f"{size} bytes instead of {file.bytes}")
+    if found := _wrong(target, file, progress):
         raise _another_file(target, found)
 
 
@@ -369,7 +369,7 @@ def _another_file(target: Path, found: str) -> FetchError:
         f"The {target.name} in this folder is damaged, or another file.",
         file=target,
         value=found,
-        remedy="Remove it, and give the same command again.",
+        remedy="It is left as it is: move it away, or choose another folder, and give the same command again.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from dataset_builder.core.errors import FetchError, HubError
 from dataset_builder.files.hub_errors import in_plain_words, patiently
 from dataset_builder.files.progress import Progress, silent
-from dataset_builder.sources.download.http import RemoteFile, check_digest, is_checked, note_checked
+from dataset_builder.sources.download.http import RemoteFile, check_digest, check_given, is_checked, note_checked
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ def download_from_hub(file: HubFile, folder: Path, progress: Progress = silent) 
             wanted = RemoteFile(file.name, url, sha256=stated)
             target = folder / file.name
             if is_checked(target, wanted):
+                return target
+            if target.exists():  # put there by hand, or copied: the client would replace it
+                check_given(target, wanted, progress)
+                note_checked(target, wanted)
                 return target
             bars = _bars(file.name, progress)
             patiently(

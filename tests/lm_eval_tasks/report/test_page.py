@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
+from dataset_builder.files.own_files import add_to_list
 from dataset_builder.pictures.render import encode_png
 from lm_eval_tasks.report import pictures as pictures_module
 from lm_eval_tasks.report.contents import contents
@@ -494,9 +495,14 @@ def test_many_pictures_lie_beside_the_page_made_small(browser, places, folder, t
     monkeypatch.setattr(pictures_module, "THUMBNAIL", 32)
     stale = tmp_path / "report" / "pictures" / "0123456789abcdef0123.webp"
     stale.parent.mkdir(parents=True)
-    stale.write_bytes(b"")
+    stale.write_bytes(b"of an earlier report")
+    add_to_list(tmp_path / "report", ["pictures/0123456789abcdef0123.webp"])
+    (tmp_path / "report" / "pictures" / "mine.webp").write_bytes(b"mine")
+    (tmp_path / "report" / "cards").mkdir()
+    (tmp_path / "report" / "cards" / "mine.md").write_text("mine")
     write_report(places, tmp_path / "report", folder / "ground")
-    files = list((tmp_path / "report" / "pictures").iterdir())
+    assert (tmp_path / "report" / "cards" / "mine.md").read_text() == "mine"
+    files = [path for path in (tmp_path / "report" / "pictures").iterdir() if path.name != "mine.webp"]
     assert len(files) == len({name for each in EVERY for name in hashes(each)})
     assert not stale.exists()
     text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

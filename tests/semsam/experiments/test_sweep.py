@@ -212,3 +212,10 @@ def small_task_manager():
         return TaskManager(**arguments | {"include_path": str(TASKS), "include_defaults": False})
 
     return manager
+
+
+def test_files_of_the_users_are_left(tmp_path):
+    (tmp_path / "sweep.md").write_text("my own notes")
+    with pytest.raises(RunsError, match=r"files of its own: sweep\.md"):
+        command.sweep(None, [], tmp_path)  # type: ignore[arg-type] - it is told before anything is asked
+    assert (tmp_path / "sweep.md").read_text() == "my own notes"

@@ -167,8 +167,14 @@ def test_unpacking_and_going_on_with_it(tmp_path):
         assert (tmp_path / "out" / name).read_bytes() == content
     assert told[-1] == ("unpack", 20_000, 20_000)
     (tmp_path / "out" / "top/s1/ct.nii.gz").unlink()
-    (tmp_path / "out" / "top/s2/ct.nii.gz").write_bytes(b"half")
+    (tmp_path / "out" / "top/s2/ct.nii.gz").write_bytes(b"corrected by hand")
     told.clear()
+    with pytest.raises(FetchError, match=r"differ from those of the archive.*top/s2/ct\.nii\.gz"):
+        unpack(archive, tmp_path / "out", lambda *call: told.append(call))
+    assert (tmp_path / "out" / "top/s2/ct.nii.gz").read_bytes() == b"corrected by hand"
+    assert not (tmp_path / "out" / "top/s1/ct.nii.gz").exists()
+    assert told == []
+    (tmp_path / "out" / "top/s2/ct.nii.gz").unlink()
     unpack(archive, tmp_path / "out", lambda *call: told.append(call))
     assert told == [("unpack", 5000, 10_000), ("unpack", 10_000, 10_000)]
     assert not list((tmp_path / "out").rglob("*.partial"))

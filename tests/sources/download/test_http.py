@@ -83,6 +83,17 @@ def test_a_larger_file_put_there_by_hand_is_left(tmp_path):
     assert (tmp_path / "scans.zip").read_bytes() == CONTENT + b"more"
 
 
+@pytest.mark.parametrize("content", [CONTENT[:1000], b"x" * len(CONTENT)])
+def test_another_file_of_that_name_is_left_as_it_is(tmp_path, content):
+    """A shorter one too: it may be the start of the file, or anything."""
+    (tmp_path / "scans.zip").write_bytes(content)
+    for _ in range(2):
+        with serve(Behaviour(ranges=False)) as server, pytest.raises(FetchError, match=r"another file.*left as it is"):
+            download(scans(server), tmp_path)
+        assert (tmp_path / "scans.zip").read_bytes() == content
+        assert server.asked == []
+
+
 def test_cut_connections_are_taken_up_where_they_were_cut(tmp_path, waits):
     cuts = [Behaviour(cut=50_000) for _ in range(5)]
     with serve(*cuts, Behaviour()) as server:

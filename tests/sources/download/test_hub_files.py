@@ -41,3 +41,11 @@ def test_a_damaged_file_is_refused_and_removed(hub, tmp_path):
 def test_what_is_not_there_is_a_sentence(hub, tmp_path):
     with pytest.raises(FetchError, match="someone/elsewhere"):
         download_from_hub(HubFile("x.zip", "someone/elsewhere"), tmp_path)
+
+
+def test_another_file_of_that_name_is_left_as_it_is(hub, tmp_path):
+    """The Hub's own client would replace it."""
+    (tmp_path / FILE.name).write_bytes(b"my labels")
+    with pytest.raises(FetchError, match=r"another file.*left as it is"):
+        download_from_hub(FILE, tmp_path)
+    assert (tmp_path / FILE.name).read_bytes() == b"my labels"
