@@ -63,12 +63,12 @@ class Interval:
         return {**shown, "method": self.method, "clusters": self.clusters}
 
     def per_cent(self, signed: bool = False, digits: int = 1) -> str:
-        """As in ``61.2 (57.0-65.3)``; signed as in ``+5.1 (-1.0 to +11.5)``."""
+        """As in ``61.2 (57.0-65.3)``; signed as in ``+5.1 (-1.0 to +11.5)``; with a † where it is of few clusters."""
         if not isfinite(self.value):
             return "-"
         sign, to = ("+", " to ") if signed else ("", "-")
         value, low, high = (f"{100 * number:{sign}.{digits}f}" for number in (self.value, self.low, self.high))
-        return f"{value} ({low}{to}{high})" if isfinite(self.low) else value
+        return f"{value} ({low}{to}{high}){'†' * self.few}" if isfinite(self.low) else value
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cluster_statistics import Difference, paired_difference
+from cluster_statistics import FEW_CLUSTERS, Difference, paired_difference
 from lm_eval_tasks.mis_ground.utils import extract_answer
 from semsam.errors import SemSamError
 from semsam.experiments.runs import Item, Run, check_own
@@ -215,7 +215,8 @@ def report(runs: Mapping[str, Run], tokenizer: Any, cluster: Cluster = STRUCTURE
         items = of_task[PLAIN.name].items
         clusters = len({cluster.of(item) for item in items})
         units = cluster.unit if clusters == 1 else cluster.units
-        parts.append(f"**{title}** ({len(items)} items, {clusters} {units})\n\n{table(comparisons)}")
+        few = f"; † fewer than {FEW_CLUSTERS}: says little of others" if clusters < FEW_CLUSTERS else ""
+        parts.append(f"**{title}** ({len(items)} items, {clusters} {units}{few})\n\n{table(comparisons)}")
     return "\n".join(parts)
 
 

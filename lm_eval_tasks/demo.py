@@ -338,9 +338,9 @@ def table(sections: Sequence[Section]) -> Table:
     """All outcomes in one table, section by section, fit for 80 columns."""
     volumes = {(sample["doc"]["source"], sample["doc"]["subject"]) for of in sections for sample in of.samples}
     caption = (
-        "Per cent, with 95 % intervals by volume. pair_acc: both of a pair right. invalid: no option in the reply. "
-        "changed: another reply than plain decoding's. chance: guessing among the options. Real scans and phantoms: "
-        "where one marker in the picture is from another. So few questions about "
+        "Per cent, with 95 % intervals by volume (†: fewer than 5). pair_acc: both of a pair right. invalid: no option "
+        "in the reply. changed: another reply than plain decoding's. chance: guessing among the options. Real "
+        "scans and phantoms: where one marker in the picture is from another. So few questions about "
         f"{len(volumes)} volumes show that all works, not which is better. The small VLM is an instrument that was "
         "trained on phantoms and knows nothing of medicine."
     )

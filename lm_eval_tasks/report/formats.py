@@ -18,7 +18,7 @@ def per_cent(interval: Json | None, signed: bool = False) -> str:
         return "-"
     numbers = {name: nan if interval[name] is None else interval[name] for name in ("value", "low", "high")}
     shown = Interval(**numbers, method=interval["method"], clusters=interval["clusters"]).per_cent(signed)
-    return shown + sign(interval)
+    return shown.rstrip("†") + sign(interval)
 
 
 def sign(interval: Json) -> str:

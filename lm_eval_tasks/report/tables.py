@@ -13,7 +13,8 @@ from lm_eval_tasks.report.scores import Json
 def tables(report: Json, reading: Reading) -> dict[str, str]:
     """Each file's name and text.
 
-    Intervals take three columns: ``accuracy``, ``accuracy_low``, ``accuracy_high``. Names are those of ``report.json``.
+    Intervals take five columns: ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``accuracy_method`` and
+    ``accuracy_clusters``. Names are those of ``report.json``.
     """
     runs = report["runs"]
     return {
@@ -41,7 +42,7 @@ def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
         column = f"{before}{name}"
         if isinstance(value, dict) and "method" in value:
             flat |= {column: value["value"], f"{column}_low": value["low"], f"{column}_high": value["high"]}
-            flat[f"{column}_method"] = value["method"]
+            flat |= {f"{column}_{name}": value[name] for name in ("method", "clusters")}
         elif isinstance(value, dict):
             flat |= _flat(value, f"{column}_")
         else:

@@ -173,14 +173,14 @@ def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
     """Accuracy by terminology with intervals by volume, chance beside it."""
     from cluster_statistics import proportion
     from lm_eval_tasks.mis_ground.utils import extract_answer
-    from lm_eval_tasks.report.formats import per_cent
+    from lm_eval_tasks.report.formats import NOTE, per_cent
     from lm_eval_tasks.report.items import by_volume, codes, fact, in_order, volume
 
     said = [extract_answer(answer, doc["options"], doc["question"]) for doc, answer in answered]
     right = [each == doc["answer"] for each, (doc, _) in zip(said, answered, strict=True)]
     volumes, facts = (codes([of(doc) for doc, _ in answered]) for of in (volume, fact))
     kinds = [str(doc.get("terminology", "")) for doc, _ in answered]
-    table = Table(title="Per cent, with 95 % intervals by volume")
+    table = Table(title="Per cent, with 95 % intervals by volume", caption=NOTE)
     for name in ("questions", "items", "accuracy", "chance", "invalid"):
         table.add_column(name, justify="left" if name == "questions" else "right")
     for kind in (*in_order("terminology", kinds), "all"):

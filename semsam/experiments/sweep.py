@@ -16,7 +16,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from cluster_statistics import Difference, paired_difference
+from cluster_statistics import FEW_CLUSTERS, Difference, paired_difference
 from semsam.errors import RunsError
 from semsam.experiments.plot import Point, line_plot
 from semsam.experiments.runs import Run, Runner, check_own
@@ -106,7 +106,7 @@ def cells(row: Row) -> tuple[str, ...]:
 def markdown(rows: Sequence[Row], plain: float, runner: Runner, items: int) -> str:
     """The table for people."""
     found = rows[0].difference.interval
-    by = f"{found.method}, {found.clusters} of them" if rows and found.clusters > 1 else "none: one cluster"
+    by = f"{found.method}, {found.clusters} of them" if found.clusters > 1 else "none of one cluster"
     lines = [
         f"Model `{runner.model}`, {items} items of {', '.join(f'`{task}`' for task in runner.tasks)}. "
         f"Plain decoding: {runner.metric} {100 * plain:.1f} %.",
@@ -116,7 +116,7 @@ def markdown(rows: Sequence[Row], plain: float, runner: Runner, items: int) -> s
         *("| " + " | ".join(cells(row)) + " |" for row in rows),
         "",
         "All in percent. The difference is from plain decoding, paired by item, with its 95 % interval "
-        f"({by}). Re-scored: generated tokens at which "
+        f"({by}; †: fewer than {FEW_CLUSTERS}). Re-scored: generated tokens at which "
         "the rule did not defer; changed: those at which it put another token first.",
     ]
     return "\n".join(lines) + "\n"

@@ -74,9 +74,9 @@ def test_the_report_has_a_table_for_each_task_and_for_all():
 
     text = report({"plain": of_two_tasks(PLAIN), "published rule": of_two_tasks(OTHER)}, Words())
     assert [line for line in text.splitlines() if line.startswith("**")] == [
-        "**a** (7 items, 4 sets of structures)",
-        "**b** (7 items, 4 sets of structures)",
-        "**all tasks** (14 items, 4 sets of structures)",
+        "**a** (7 items, 4 sets of structures; † fewer than 5: says little of others)",
+        "**b** (7 items, 4 sets of structures; † fewer than 5: says little of others)",
+        "**all tasks** (14 items, 4 sets of structures; † fewer than 5: says little of others)",
     ]
     assert "| plain | 57.1 |  | 33.3 |  | 14.3 |" in text
     assert text.splitlines()[-1].endswith("| 28.6 | 57.1 | 44.4 | 4 of 8 (4) | 50.0 | 20.0 |")

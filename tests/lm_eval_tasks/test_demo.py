@@ -185,4 +185,4 @@ def test_the_table_says_how_many_replies_differ_from_plain():
     console.print(shown)
     rows = sections_of(console.export_text())["some"]
     assert [row[3] for row in rows.values()] == ["", "50", "0", "", ""]
-    assert rows["SmolLM2-135M"][0] == "50 (1-99)", "one question of each of two volumes: nothing is known"
+    assert rows["SmolLM2-135M"][0] == "50 (0-100)†", "one question of each of two volumes: nothing is known"
