@@ -18,7 +18,8 @@ A training split is a data set of its own, with ``train`` in place of ``test``; 
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,16 +47,15 @@ from dataset_builder.dataset.parquet import FileNote
 from dataset_builder.files.disk_list import SizedIterable, Spool, in_order
 from dataset_builder.files.object_storage import is_remote
 from dataset_builder.files.own_files import make_work_folder, remove_work_folder, write_list
-from dataset_builder.files.progress import Progress, silent
+from dataset_builder.files.progress import Progress, reporting_to, silent
 from dataset_builder.questions.quotas import Mixture
 from dataset_builder.slices.selection import SLICE_SCHEMA
 from dataset_builder.slices.store import StoredVolume, each_volume, volume_notes, volumes_in
-from dataset_builder.sources.base import Case, Source, folder_of
+from dataset_builder.sources.base import Case, Source, folder_of, left_out_of
 
 FEATURES = datasets.Features.from_arrow_schema(ROW_SCHEMA)
 SLICE_FEATURES = datasets.Features.from_arrow_schema(SLICE_SCHEMA)
 """Features of a row, and of a slice, as ``load_dataset`` shows them."""
-
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,6 +72,7 @@ class BuildSummary:
     quarantined: Quarantine
     data_bytes: int
     kept: Path | None = None  # the old data set, if files of the user's came into it while this one was built
+    left_out: Mapping[str, int] = field(default_factory=dict)  # files and series that no case is made of, by kind
 
     @property
     def total_rows(self) -> int:
@@ -131,6 +132,8 @@ def build(
         held.callback(processes.close)
         engine = engine or processes
         held.enter_context(_only_build(out))
+        # What an interrupted build leaves does not list its inputs: their paths may name patients.
+        held.callback((work / "cases").unlink, missing_ok=True)
         if store and not is_remote(store):
             store = store.absolute()
         if sources and store and not is_remote(store):  # in object storage nothing can be locked
@@ -145,6 +148,7 @@ def build(
             write_taken(held_out, work / "held-out")
         quarantined = Quarantine(work / QUARANTINE_NAME)
         held.callback(quarantined.close)
+        left_out: Counter[str] = Counter()
         volumes: Spool[StoredVolume] = Spool(work / "volumes")
         if sources:
             read = partial(
@@ -157,8 +161,12 @@ def build(
                 refuse=refuse,
             )
             key = engine.share(sources)
-            cases = CaseList(sources, key, work)
+            with reporting_to(progress):
+                cases = CaseList(sources, key, work)
             _fill_store(cases, read, strict, engine, progress, volumes, quarantined)
+            for source in sources:
+                for one in left_out_of(source):
+                    left_out[one.reason] += one.count
         else:
             _find_usable(each_volume(slices_folder, work), refuse, strict, volumes, quarantined)
         folder = work / "parts"
@@ -185,13 +193,15 @@ def build(
         quarantined.move_to(target / QUARANTINE_NAME)
         own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
         notes = volume_notes(volumes)
-        write_card(target, settings, files, slices, notes, sorted(parts.names), len(quarantined), own, split, made)
+        write_card(
+            target, settings, files, slices, notes, sorted(parts.names), len(quarantined), own, split, made, left_out
+        )
         size = sum(file.stat().st_size for file in target.rglob("*.parquet"))
         write_list(target, {path: note.sha256 for path, note in made.items()})
         kept = put_in_place(target, out)
         quarantined.path = out / QUARANTINE_NAME
         remove_work_folder(work)
-    return BuildSummary(out, len(volumes), slices, rows, quarantined, size, kept)
+    return BuildSummary(out, len(volumes), slices, rows, quarantined, size, kept, left_out)
 
 
 class _only_build(FileLock):  # noqa: N801 - used as a context manager

@@ -119,6 +119,10 @@ def build_command(
     ] = None,
     image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
     vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
+    keep_names: Annotated[
+        bool,
+        typer.Option("--keep-names", help="Private scans keep their names (of patients!) instead of pseudonyms."),
+    ] = False,
     split: Annotated[
         Split,
         typer.Option(help="'test', the benchmark; 'train', to train models on, with no subject of the test split."),
@@ -171,7 +175,7 @@ def build_command(
     given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
     settings = Settings(**with_preset(preset, options, given))
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
-    sources = [open_source(spec, vocabulary, split) for spec in source]
+    sources = [open_source(spec, vocabulary, split, keep_names) for spec in source]
     with _engine(engine, scheduler, num_proc, sources) as running, progress_bars() as progress:
         from dataset_builder.building.builder import build  # takes seconds, in which the workers get ready, too
 
@@ -219,6 +223,10 @@ def print_summary(summary: "BuildSummary") -> None:
         f"{summary.volumes} volume(s), {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
         soft_wrap=True,
     )
+    if summary.left_out:
+        console.print("In the folders, but part of no case:", soft_wrap=True)
+        for reason, count in sorted(summary.left_out.items()):
+            console.print(escape(f"  {count:,} x {reason}"), soft_wrap=True)
     for case in summary.quarantined[:10]:
         errors.print(
             "[yellow]In quarantine:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),

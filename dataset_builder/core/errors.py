@@ -139,6 +139,36 @@ class NameEncodingError(CaseError):
     reason = "name_encoding"
 
 
+class SlicePositionError(CaseError):
+    """Slices of a series are missing, lie at the same place, or are unevenly spaced."""
+
+    reason = "slice_positions"
+
+
+class GantryTiltError(CaseError):
+    """The slices of a series are not stacked at right angles."""
+
+    reason = "gantry_tilt"
+
+
+class MissingDecoderError(CaseError):
+    """The pixels are compressed in a way that no installed package can read."""
+
+    reason = "missing_decoder"
+
+
+class LabelConflictError(CaseError):
+    """Labels contradict themselves or each other, or do not say which image they belong to."""
+
+    reason = "label_conflict"
+
+
+class BurnedInTextError(CaseError):
+    """The header says that text, such as the patient's name, is part of the image."""
+
+    reason = "burned_in_text"
+
+
 class SwappedSidesError(CaseError):
     """A structure named left lies right of the midline, or the other way round."""
 

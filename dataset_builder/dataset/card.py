@@ -49,6 +49,7 @@ def write_card(
     vocabulary: str = "",
     split: Split = TEST,
     known: Mapping[str, FileNote] = NOTHING_KNOWN,
+    left_out: Mapping[str, int] | None = None,
 ) -> Path:
     """Write card, record, Croissant file and example pictures into a data set folder.
 
@@ -64,8 +65,11 @@ def write_card(
         vocabulary: text of the user's own structures, if any.
         split: what the data set is for.
         known: what was noted of the data files when they were written, by their paths in the folder.
+        left_out: how many files and series no case was made of, by what they are.
     """
-    build = describe_build(folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split, known)
+    build = describe_build(
+        folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split, known, left_out
+    )
     hashes = file_hashes(folder, known)
     record = Record((build,), content_version(hashes))
     (folder / RECORD_NAME).write_text(record_to_text(record), encoding="utf-8")

@@ -195,6 +195,10 @@ def _limits(record: Record) -> str:
     text = []
     quarantined = sum(build.quarantined for build in record.builds)
     text.append(f"- {quarantined} case(s) could not be used; `quarantine.jsonl` says which and why.")
+    left_out = sum((Counter(build.left_out) for build in record.builds), Counter())
+    if left_out:
+        kinds = "; ".join(f"{count:,} x {reason.rstrip('.')}" for reason, count in sorted(left_out.items()))
+        text.append(f"- In the folders of the sources, but part of no case: {kinds}.")
     lines = []
     for number, build in enumerate(record.builds, 1):
         for found in build.guessing_rates:

@@ -102,6 +102,7 @@ class BuildNote:
         pictures: whether rows hold their pictures; a recipe holds their sha256 instead.
         audit: the outcome of ``mis-ground check``, as :func:`audit_of` makes it; empty if there was none.
         split: what the build is for, ``test`` or ``train``.
+        left_out: how many files and series of its sources no case was made of, by what they are.
     """
 
     package: str
@@ -119,6 +120,7 @@ class BuildNote:
     pictures: bool = True
     audit: dict[str, Any] = field(default_factory=dict)
     split: str = TEST
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def features_of(self, key: Key) -> dict[str, Any]:
         """The features of a split."""

@@ -47,6 +47,7 @@ def describe_build(
     vocabulary: str = "",
     split: Split = TEST,
     known: Mapping[str, FileNote] = NOTHING_KNOWN,
+    left_out: Mapping[str, int] | None = None,
 ) -> BuildNote:
     """The note of a build whose data files are all there; writes the examples' pictures into the folder.
 
@@ -61,6 +62,7 @@ def describe_build(
         vocabulary: text of the user's own structures.
         split: what the build is for.
         known: what was noted of files already, by their paths in the folder.
+        left_out: how many files and series no case was made of, by what they are.
     """
     asked = [[folder / file for file in files] for key, files in splits.items() if key[0] != "slices"]
     questions = [file for files in asked for file in files]
@@ -82,6 +84,7 @@ def describe_build(
         examples=tuple(_write_examples(folder, questions)),
         guessing_rates=tuple(_guessing_rates(asked)),
         split=split,
+        left_out=dict(left_out or {}),
     )
 
 

@@ -1,6 +1,8 @@
 """How long work says how far it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``."""
@@ -8,3 +10,21 @@ Progress = Callable[[str, int, int], None]
 
 def silent(stage: str, done: int, total: int) -> None:
     """Show nothing."""
+
+
+_listener: ContextVar[Progress] = ContextVar("progress", default=silent)
+
+
+@contextmanager
+def reporting_to(progress: Progress) -> Iterator[None]:
+    """Within this context, :func:`report` calls ``progress``, from however deep below."""
+    token = _listener.set(progress)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(stage: str, done: int, total: int) -> None:
+    """Say how far along a stage is, to whoever shows it."""
+    _listener.get()(stage, done, total)

@@ -12,12 +12,29 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dataset_builder.core.errors import BuildError, TooLargeError
 
 if TYPE_CHECKING:
-    from dataset_builder.imaging.nifti import Nifti  # which takes a second to import, and engines need only the size
+    import numpy as np  # which engines do not need
+
+
+class Grid(Protocol):
+    """What is known of an image before its voxels are read, whatever format it has."""
+
+    @property
+    def path(self) -> Path | None:
+        """Of the file, for messages."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(I, J, K)."""
+
+    @property
+    def value_type(self) -> "np.dtype":
+        """Of the values that are read."""
+
 
 VARIABLE = "MIS_GROUND_MEMORY"
 
@@ -62,7 +79,7 @@ def _size(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def check_fits(grid: "Nifti", label_bytes: int) -> None:
+def check_fits(grid: Grid, label_bytes: int) -> None:
     """Refuse a volume that cannot be read into the memory that is left.
 
     Args:

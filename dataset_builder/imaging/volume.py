@@ -37,6 +37,9 @@ MAX_OBLIQUITY_DEG = 30.0
 MAX_SHEAR_DEG = 2.0
 """Axes are perpendicular up to this; rounding in headers makes some tenths of a degree, a tilted gantry makes tens."""
 
+SPACING_DIGITS = 5
+"""Decimals of a spacing in mm; what files say beyond them is rounding."""
+
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 
@@ -181,7 +184,8 @@ def _volume(
         )
     orientation = io_orientation(affine)
     turned = affine @ inv_ornt_aff(orientation, image.shape)
-    steps = np.linalg.norm(turned[:3, :3], axis=0)
+    # The same scan in float32 (NIfTI) and in decimal digits (DICOM) has the same spacing, and so the same questions.
+    steps = np.linalg.norm(turned[:3, :3], axis=0).round(SPACING_DIGITS)
     return Volume(
         source=identity["source"],
         subject=identity["subject"],

@@ -52,7 +52,7 @@ _NOTED = frozenset({"source", "subject", "fingerprint"})
 _KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
 """Columns of every table of slices."""
 
-FORMAT = 1
+FORMAT = 2
 """Moves whenever slices of the same volume can come out different."""
 
 

@@ -19,10 +19,11 @@ KNOWN = (
     "totalsegmentator_mri:DIR",
     "oai_knee:DIR",
     "nnunet:DIR",
+    "dicom:DIR",
 )
 
 
-def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST) -> Source:
+def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST, keep_names: bool = False) -> Source:
     """The source of that name.
 
     Args:
@@ -30,6 +31,7 @@ def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST) 
             ``phantom:N``.
         vocabulary: a user's own structures; a source whose labels have names looks them up there too.
         split: what the volumes are for: the phantoms of each are other bodies.
+        keep_names: whether private scans keep the names that they have, instead of pseudonyms.
 
     Raises:
         SourceError: if there is no such source, or its folder is missing, needless, not there or not laid out as it
@@ -42,6 +44,8 @@ def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST) 
         raise SourceError("There is no such source.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")
     if adapter is _phantom:
         return _phantom(argument if colon else None, vocabulary, split)
+    if adapter is _dicom:
+        return _dicom(argument, vocabulary, keep_names)
     if is_url(argument) and is_remote(folder := remote_path(argument)):
         with telling(folder):
             return RemoteSource(adapter(argument, vocabulary), folder)
@@ -99,6 +103,19 @@ def _nnunet(argument: str | None, vocabulary: Path | None) -> Source:
     return open_nnunet(_folder("nnunet", argument), vocabulary)
 
 
+def _dicom(argument: str | None, vocabulary: Path | None, keep_names: bool = False) -> Source:
+    from dataset_builder.sources.dicom import open_dicom_studies
+
+    folder = _folder("dicom", argument)
+    if is_remote(folder):
+        raise SourceError(
+            "DICOM is read from a folder of this machine: a study is thousands of small files.",
+            file=folder,
+            remedy="Copy the studies here first.",
+        )
+    return open_dicom_studies(folder, vocabulary, keep_names=keep_names)
+
+
 def _folder(name: str, argument: str | None) -> Path:
     if not argument:
         raise SourceError(
@@ -128,4 +145,5 @@ _ADAPTERS: dict[str, Callable[[str | None, Path | None], Source]] = {
     "totalsegmentator_mri": _totalsegmentator_mri,
     "oai_knee": _oai_knee,
     "nnunet": _nnunet,
+    "dicom": _dicom,
 }

@@ -24,6 +24,7 @@ from dataset_builder.core.factors import Modality
 from dataset_builder.files.disk_list import in_order
 from dataset_builder.imaging.volume import Volume, read_masks
 from dataset_builder.sources.base import Case
+from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.sources.packed import packed_subjects, taken_out
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, structures
@@ -184,10 +185,4 @@ def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]
             value=", ".join(unknown),
             remedy=f"Move such masks out of the folder, or describe them. {how_to_add(unknown, words)}",
         )
-    return dict(sorted(masks.items(), key=lambda item: (_depth(item[0], words), item[0])))
-
-
-def _depth(name: str, words: Mapping[str, Structure]) -> int:
-    """How many wholes the structure is part of, one within the other."""
-    whole = words[name].part_of
-    return 0 if whole is None else 1 + _depth(whole, words)
+    return {name: masks[name] for name in in_laying_order(masks, words)}

@@ -1,0 +1,130 @@
+"""Opening DICOM files: the header alone, with only the attributes that are needed, or with the pixels.
+
+Files are told by what they hold, never by their names. A file without the preamble that the standard asks for is read
+too, if it begins as a DICOM data set does.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dataset_builder.core.errors import SourceError
+from dataset_builder.sources.dicom.identifiers import IDENTIFYING
+from dataset_builder.sources.dicom.planes import TELLING_APART
+
+INSTALL = "pip install 'mis-ground[dicom]'"
+
+GEOMETRY = (
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+IDENTITY = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientName",
+    "PatientBirthDate",
+)
+REFERENCES = (
+    "ReferencedSeriesSequence",
+    "ReferencedFrameOfReferenceSequence",
+    "StructureSetROISequence",
+    "SourceImageSequence",
+)
+LATERALITY = ("BodyPartExamined", "Laterality", "ImageLaterality")
+PIXELS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "BurnedInAnnotation",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "PixelData",
+)
+
+LISTED = (*IDENTITY, *GEOMETRY, *TELLING_APART, *REFERENCES, *LATERALITY)
+"""What listing the cases of a folder needs."""
+READ = (*IDENTIFYING, *IDENTITY, *GEOMETRY, *LATERALITY, *PIXELS)
+"""What reading an image needs."""
+
+_PREAMBLE = 128
+_BEGINNINGS = (b"\x02\x00", b"\x08\x00")
+"""Groups 2 and 8, with which a data set without a preamble begins."""
+
+
+def check_installed() -> None:
+    """Refuse to begin without pydicom.
+
+    Raises:
+        SourceError: with the command that installs it.
+    """
+    try:
+        import pydicom  # noqa: F401
+    except ImportError as error:
+        raise SourceError(
+            "Reading DICOM takes the package pydicom, which is not installed.", remedy=f"{INSTALL}."
+        ) from error
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins as a DICOM file does.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(_PREAMBLE + 4)
+    # Without a preamble: a tag of these groups, then a type of value in two letters, or a length that is small.
+    plain = start[:2] in _BEGINNINGS and start[3:4] in (b"\x00", b"\x01", b"\x20") and len(start) > 12
+    return start[_PREAMBLE:] == b"DICM" or (plain and (start[4:6].isalpha() or start[6:8] == b"\x00\x00"))
+
+
+def open_dicom(path: Path, keywords: Iterable[str] | None = None, pixels: bool = True) -> Any:
+    """The data set of a file.
+
+    Args:
+        path: of the file.
+        keywords: the attributes to read; all if not given.
+        pixels: whether to read on to the pixels, which stand last.
+
+    Raises:
+        OSError: if the file cannot be read.
+        Exception: whatever pydicom raises of a damaged file.
+    """
+    import pydicom
+    from pydicom import config
+
+    config.settings.reading_validation_mode = config.IGNORE
+    with path.open("rb") as file:
+        return pydicom.dcmread(
+            file,
+            force=True,
+            stop_before_pixels=not pixels,
+            specific_tags=None if keywords is None else list(keywords),
+        )
+
+
+def sop_class(dataset: Any) -> str:
+    """SOP Class UID of the file, from the data set or from the header before it; empty if neither says."""
+    meta = getattr(dataset, "file_meta", None) or {}
+    return str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")

@@ -1,0 +1,108 @@
+"""Voxels of DICOM segmentations (SEG): binary, fractional and label map, their frames in any order."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.core.errors import AffineMismatchError, SlicePositionError, UnknownLabelError, UnreadableError
+from dataset_builder.sources.dicom.grid import Grid, Placement
+from dataset_builder.sources.dicom.pixels import check_decoder, frames_of
+from dataset_builder.sources.dicom.planes import planes_of
+
+DRAW_AGAIN = "Export the segmentation again from the program that it was drawn in."
+
+
+def lay_segments(seg: Any, values: Mapping[int, int], grid: Grid, labels: npt.NDArray) -> int:
+    """Lay the segments of a segmentation on labels; of two on one voxel the larger value has it.
+
+    Args:
+        seg: the data set, with its pixels.
+        values: label value of each segment's number; 0 for those to leave out.
+        grid: of the image.
+        labels: [I, J, K], in place.
+
+    Returns:
+        How many voxels had another label already when a segment claimed them.
+
+    Raises:
+        CaseError: if the segmentation lies elsewhere, reaches beyond the image, or cannot be decoded.
+    """
+    check_decoder(seg)
+    kind = str(seg.get("SegmentationType") or "BINARY")
+    planes = list(planes_of(seg, tags=False))
+    if "PixelData" not in seg or not planes:
+        return 0
+    of_frames = None if kind == "LABELMAP" else _segments_of_frames(seg)
+    wanted = [
+        number
+        for number in range(len(planes))
+        if of_frames is None or values.get(of_frames[number], None) != 0 or of_frames[number] not in values
+    ]
+    threshold = (int(seg.get("MaximumFractionalValue") or 255) + 1) // 2 if kind == "FRACTIONAL" else 1
+    overlap = 0
+    for number, frame in zip(wanted, frames_of(seg, wanted), strict=True):
+        if of_frames is None:
+            claimed = _values_of_map(frame, values).astype(labels.dtype)
+        else:
+            inside = frame >= threshold
+            if not inside.any():
+                continue
+            claimed = inside * labels.dtype.type(_value(of_frames[number], values))
+        if claimed.any():
+            overlap += _lay(claimed, grid.place(planes[number]), labels)
+    return overlap
+
+
+def _segments_of_frames(seg: Any) -> list[int]:
+    shared = seg.get("SharedFunctionalGroupsSequence")
+    everywhere = shared[0].get("SegmentIdentificationSequence") if shared else None
+    found = []
+    for frame in seg.get("PerFrameFunctionalGroupsSequence") or ():
+        named = frame.get("SegmentIdentificationSequence") or everywhere
+        if not named:
+            raise UnreadableError("A frame of the segmentation does not say whose it is.", remedy=DRAW_AGAIN)
+        found.append(int(named[0].ReferencedSegmentNumber))
+    return found
+
+
+def _value(segment: int, values: Mapping[int, int]) -> int:
+    if segment not in values:
+        raise UnknownLabelError(
+            "A frame of the segmentation is of a segment that its list of segments lacks.",
+            value=segment,
+            remedy=DRAW_AGAIN,
+        )
+    return values[segment]
+
+
+def _values_of_map(frame: npt.NDArray, values: Mapping[int, int]) -> npt.NDArray[np.intp]:
+    """Label values of a frame whose pixels are segment numbers, 0 for nothing."""
+    found = np.unique(frame)
+    table = np.zeros(int(found.max()) + 1, np.intp)
+    for number in found[found > 0]:
+        table[number] = _value(int(number), values)
+    return table[frame]
+
+
+def _lay(claimed: npt.NDArray, where: Placement, labels: npt.NDArray) -> int:
+    rows, columns = claimed.shape
+    window, (of_rows, of_columns) = where.window(labels, (rows, columns))
+    part = claimed[of_rows, of_columns]
+    beyond = int(np.count_nonzero(claimed)) - int(np.count_nonzero(part))
+    if beyond and not part.size:
+        raise SlicePositionError(
+            "The segmentation has voxels on slices that the series lacks.",
+            value=f"{beyond} voxels on one of them",
+            remedy="Add the missing slices to the series.",
+        )
+    if beyond:
+        raise AffineMismatchError(
+            "The segmentation reaches beyond the image.",
+            value=f"{beyond} voxels of a slice",
+            remedy="Give the whole series that it was drawn on.",
+        )
+    overlap = int(np.count_nonzero((window != 0) & (part != 0) & (window != part)))
+    np.maximum(window, part, out=window)
+    return overlap

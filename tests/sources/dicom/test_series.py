@@ -1,0 +1,363 @@
+"""What a series' files make: the volume that SimpleITK makes of them, or a refusal by name."""
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from dataset_builder.core.errors import (
+    AffineError,
+    BurnedInTextError,
+    CaseError,
+    DimensionError,
+    GantryTiltError,
+    MissingDecoderError,
+    ObliqueError,
+    SlicePositionError,
+    SourceError,
+    UnreadableError,
+)
+from tests.helpers import dicom_files as dicom
+from tests.sources.dicom.conftest import AFFINE
+
+
+def by_itk(folder) -> tuple[np.ndarray, np.ndarray]:
+    """Values [I, J, K] and affine in RAS+ of the one series in a folder, as SimpleITK reads it."""
+    (uid,) = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+    found = SimpleITK.ReadImage(files)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(found.GetDirection()).reshape(3, 3) * found.GetSpacing()
+    affine[:3, 3] = found.GetOrigin()
+    return SimpleITK.GetArrayFromImage(found).T, dicom.LPS @ affine
+
+
+def as_stored(volume, affine) -> tuple[np.ndarray, np.ndarray]:
+    """A volume's values and affine in the storage order of another affine with the same axes."""
+    turn = np.rint(np.linalg.inv(volume.affine[:3, :3]) @ affine[:3, :3]).astype(int)
+    axes = np.abs(turn).argmax(axis=0)
+    values = volume.image.transpose(axes)
+    back = np.zeros((4, 4))
+    back[3, 3] = 1
+    for axis, (of, sign) in enumerate(zip(axes, turn.sum(axis=0), strict=True)):
+        back[of, axis] = sign
+        if sign < 0:
+            values = np.flip(values, axis)
+            back[of, 3] = volume.image.shape[of] - 1
+    return values, volume.affine @ back
+
+
+def rotated(degrees: float, axis: int) -> np.ndarray:
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    a, b = [other for other in range(3) if other != axis]
+    turn = np.eye(4)
+    turn[a, a], turn[a, b], turn[b, a], turn[b, b] = c, -s, s, c
+    return turn
+
+
+SAGITTAL = AFFINE @ np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])
+CORONAL = AFFINE @ np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 11], [0, 0, 0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("affine", "options"),
+    [
+        (AFFINE, {}),
+        (AFFINE @ np.diag([1, 1, -1, 1.0]), {}),
+        (rotated(9, 2) @ rotated(6, 0) @ AFFINE, {}),
+        (SAGITTAL, {}),
+        (CORONAL, {}),
+        (AFFINE, {"signed": False, "intercept": -1024}),
+        (AFFINE, {"slope": 2.0, "intercept": -1000}),
+        (AFFINE, {"slope": 0.5}),
+    ],
+    ids=["axial", "downward", "oblique", "sagittal", "coronal", "unsigned", "slope 2", "slope a half"],
+)
+def test_values_and_affine_are_those_of_simpleitk(tmp_path, read, image, affine, options):
+    images = dicom.series(image, affine, **options)
+    random.Random(1).shuffle(images)
+    dicom.save(images, tmp_path / "itk")
+    values, itk_affine = by_itk(tmp_path / "itk")
+    ordered = dicom.series(image, affine, **options)
+    for one, other in zip(ordered, sorted(images, key=lambda one: one.InstanceNumber), strict=True):
+        assert one.ImagePositionPatient == other.ImagePositionPatient
+    mask = np.ones(image.shape, np.uint8)
+    seg = dicom.segmentation(sorted(images, key=lambda one: one.InstanceNumber), mask, [dicom.segment(1, "liver")])
+    volume = read(images, [seg])
+    found, found_affine = as_stored(volume, itk_affine)
+    assert np.allclose(found_affine, itk_affine, atol=1e-4)
+    assert np.array_equal(found, values)
+    assert (volume.labels > 0).all()
+
+
+def test_totalsegmentators_own_series_without_a_single_uid(tmp_path, read, image, seg, images):
+    """Its anonymisation emptied SOP, series and study UIDs: the files of a folder are the series."""
+    for one in images:
+        one.SOPInstanceUID = one.SeriesInstanceUID = one.StudyInstanceUID = ""
+        one.PatientID = one.PatientName = one.PatientBirthDate = ""
+    del seg.ReferencedSeriesSequence
+    for group in [*seg.SharedFunctionalGroupsSequence, *seg.PerFrameFunctionalGroupsSequence]:
+        if "DerivationImageSequence" in group:
+            del group.DerivationImageSequence
+    volume = read(images, [seg])
+    assert np.array_equal(np.sort(volume.image, axis=None), np.sort(image, axis=None))
+
+
+def test_each_slice_has_its_own_rescale(read, image, seg, images):
+    for index, one in enumerate(images):
+        one.RescaleSlope = f"{1 + index / 4}"
+        one.RescaleIntercept = f"{-index}"
+    volume = read(images, [seg])
+    scales = 1 + np.arange(12) / 4
+    assert volume.image.dtype == np.float32
+    assert np.allclose(volume.image[::-1, ::-1], image * scales - np.arange(12))
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_padding_is_air_in_a_ct(read, image, labels, segments, signed):
+    outside = np.zeros(image.shape, bool)
+    outside[:3] = True
+    shown = np.where(outside, -1024, image)
+    stored = dicom.series(shown, AFFINE, signed=signed, intercept=0 if signed else -1024)
+    for index, one in enumerate(stored):
+        pixels = one.pixel_array.copy()
+        padding = -2000 if signed else 63536
+        pixels[outside[:, :, index].T] = padding
+        one.PixelData = pixels.tobytes()
+        one.add_new("PixelPaddingValue", "SS" if signed else "US", padding)
+    volume = read(stored, [dicom.segmentation(stored, labels, segments)])
+    assert np.array_equal(volume.image[::-1, ::-1], shown)
+
+
+def test_a_padding_value_that_tissue_has_too_is_left_alone(read, image, labels, segments):
+    shown = image.copy()
+    shown[4:9] = 0
+    stored = dicom.series(shown, AFFINE)
+    for one in stored:
+        one.add_new("PixelPaddingValue", "SS", 0)
+    assert np.array_equal(read(stored, [dicom.segmentation(stored, labels, segments)]).image[::-1, ::-1], shown)
+
+
+def test_twelve_stored_bits_with_a_sign_and_another_thing_in_the_other_four(read, image, labels, segments):
+    shown = np.clip(image, -1000, 1000)
+    stored = dicom.series(shown, AFFINE)
+    for one in stored:
+        pixels = one.pixel_array.astype(np.uint16) & 0x0FFF | 0x5000
+        one.PixelData, one.BitsStored, one.HighBit = pixels.tobytes(), 12, 11
+    assert np.array_equal(read(stored, [dicom.segmentation(stored, labels, segments)]).image[::-1, ::-1], shown)
+
+
+# --- refused by name --------------------------------------------------------------------------------------------------
+
+
+def without_a_slice(images):
+    del images[5]
+
+
+def with_a_slice_twice(images):
+    images.append(copy.deepcopy(images[4]))
+    images[-1].SOPInstanceUID += ".1"
+
+
+def uneven(images):
+    for index, one in enumerate(images[6:], 6):
+        one.ImagePositionPatient = [*one.ImagePositionPatient[:2], float(one.ImagePositionPatient[2]) + index / 3]
+
+
+def tilted(images):
+    for index, one in enumerate(images):
+        one.ImagePositionPatient = [0, float(one.ImagePositionPatient[1]) + index, one.ImagePositionPatient[2]]
+
+
+def one_slice(images):
+    del images[1:]
+
+
+def without_position(images):
+    del images[3].ImagePositionPatient
+
+
+def without_orientation(images):
+    del images[3].ImageOrientationPatient
+
+
+def with_a_flat_orientation(images):
+    for one in images:
+        one.ImageOrientationPatient = [1, 0, 0, 1, 0, 0]
+
+
+def without_spacing(images):
+    images[0].PixelSpacing = [0, 1]
+
+
+def in_colour(images):
+    for one in images:
+        one.SamplesPerPixel, one.PhotometricInterpretation, one.PlanarConfiguration = 3, "RGB", 0
+        one.PixelData = one.PixelData * 3
+
+
+def with_text(images):
+    images[0].BurnedInAnnotation = "YES"
+
+
+def without_pixels(images):
+    del images[7].PixelData
+
+
+def cut_short(images):
+    images[7].PixelData = images[7].PixelData[:100]
+
+
+def radial(images):
+    for index, one in enumerate(images):
+        c, s = np.cos(index / 4), np.sin(index / 4)
+        one.ImageOrientationPatient = [f"{c:.6f}", f"{s:.6f}", 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (without_a_slice, SlicePositionError, "1 missing, the first between slices 5 and 6"),
+        (with_a_slice_twice, SlicePositionError, "same place"),
+        (uneven, SlicePositionError, "unevenly spaced"),
+        (tilted, GantryTiltError, "18.4 degrees"),
+        (one_slice, DimensionError, "single slice"),
+        (without_position, AffineError, "Image Position"),
+        (without_orientation, AffineError, "Image Orientation"),
+        (with_a_flat_orientation, AffineError, "not perpendicular"),
+        (without_spacing, AffineError, "not positive"),
+        (in_colour, CaseError, "in colour"),
+        (with_text, BurnedInTextError, "burned into"),
+        (without_pixels, UnreadableError, "holds no pixels"),
+        (cut_short, UnreadableError, "damaged"),
+        (radial, AffineError, "several directions"),
+    ],
+)
+def test_a_series_that_is_no_volume_is_refused_by_name(read, images, seg, change, error, said):
+    change(images)
+    with pytest.raises(error, match=said):
+        read(images, [seg])
+
+
+def test_a_missing_decoder_is_named_with_the_command_that_installs_it(read, images, seg, monkeypatch):
+    from pydicom.pixels.decoders import RLELosslessDecoder
+
+    for one in images:
+        one.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+    monkeypatch.setattr(RLELosslessDecoder, "_available", {})
+    with pytest.raises(MissingDecoderError, match=r"RLE Lossless.*pip install 'mis-ground\[dicom\]'"):
+        read(images, [seg])
+
+
+def test_a_compression_that_the_standard_does_not_know_is_refused(study, tmp_path, images, seg):
+    source = study(images, [seg])
+    for path in (tmp_path / "study" / "0").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0", 1))
+    (case,) = source.cases()
+    with pytest.raises(MissingDecoderError, match="not of the standard"):
+        source.read(case)
+
+
+def test_slices_tilted_too_far_are_refused_as_in_any_other_format(read, image, labels, segments):
+    images = dicom.series(image, rotated(35, 0) @ AFFINE)
+    with pytest.raises(ObliqueError):
+        read(images, [dicom.segmentation(images, labels, segments)])
+
+
+# --- told apart -------------------------------------------------------------------------------------------------------
+
+
+def left_out(source) -> dict[str, int]:
+    assert all(one.file == "" for one in source.left_out())
+    return {one.reason: one.count for one in source.left_out()}
+
+
+def joined(first: list, second: list) -> list:
+    """Two scans as one series."""
+    for number, one in enumerate(second):
+        one.SeriesInstanceUID, one.StudyInstanceUID = first[0].SeriesInstanceUID, first[0].StudyInstanceUID
+        one.FrameOfReferenceUID, one.InstanceNumber = first[0].FrameOfReferenceUID, 100 + number
+    return first + second
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("EchoTime", ("2.3", "4.6")),
+        ("TemporalPositionIdentifier", ("1", "2")),
+        ("AcquisitionNumber", ("1", "2")),
+        ("DiffusionBValue", (0, 800)),
+        ("ImageType", (["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"])),
+    ],
+)
+def test_two_volumes_in_one_series_are_told_apart(study, image, labels, segments, keyword, values):
+    first, second = dicom.series(image, AFFINE, "MR"), dicom.series(image[::-1], AFFINE, "MR")
+    for images, value in ((first, values[0]), (second, values[1])):
+        for one in images:
+            setattr(one, keyword, value)
+    both = joined(first, second)
+    source = study(both, [dicom.segmentation(second, labels, segments)])
+    (case,) = source.cases()
+    assert np.array_equal(source.read(case).image[::-1, ::-1], image[::-1])
+    assert left_out(source) == {"further volumes of a series, without a segmentation": 1}
+
+
+def test_two_volumes_that_nothing_tells_apart_are_refused(read, image, labels, segments):
+    first, second = dicom.series(image, AFFINE, "MR"), dicom.series(image[::-1], AFFINE, "MR")
+    with pytest.raises(SlicePositionError, match="same place"):
+        read(joined(first, second), [dicom.segmentation(first, labels, segments)])
+
+
+def test_two_directions_in_one_series_are_two_volumes(study, image, labels, segments):
+    first, second = dicom.series(image, AFFINE), dicom.series(image, SAGITTAL)
+    source = study(joined(first, second), [dicom.segmentation(first, labels, segments)])
+    (case,) = source.cases()
+    assert np.array_equal(source.read(case).image[::-1, ::-1], image)
+
+
+def test_what_is_no_scan_is_counted_and_named_by_its_kind(study, tmp_path, images, seg, image):
+    localizer = dicom.series(image[:, :, :3], SAGITTAL)
+    for one in localizer:
+        one.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    report, capture = (copy.deepcopy(images[0]) for _ in range(2))
+    for one, kind in ((report, "1.2.840.10008.5.1.4.1.1.88.67"), (capture, "1.2.840.10008.5.1.4.1.1.7")):
+        one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = kind
+        one.SeriesInstanceUID = one.SOPInstanceUID = dicom.generate_uid()
+    other = dicom.series(image, AFFINE)
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "Musterfrau_letter.pdf").write_bytes(b"%PDF")
+    source = study(images, [seg], localizer, [report, capture], other, images[:2])
+    assert len(list(source.cases())) == 1
+    assert left_out(source) == {
+        "localizer series": 1,
+        "X-Ray Radiation Dose SR": 1,
+        "Secondary Capture Image": 1,
+        "CT series without a segmentation": 1,
+        "second copies of a file": 2,
+        "not DICOM": 1,
+    }
+
+
+def test_files_without_a_preamble_and_links_in_a_circle(tmp_path, study, images, seg):
+    source = study(images, [seg])
+    for path in (tmp_path / "study" / "0").iterdir():
+        path.write_bytes(path.read_bytes()[132:])
+    (tmp_path / "study" / "0" / "circle").symlink_to(tmp_path / "study", target_is_directory=True)
+    (case,) = source.cases()
+    assert source.read(case).image.shape == (24, 20, 12)
+
+
+def test_a_folder_without_dicom_or_without_a_segmentation_says_what_it_holds(study, tmp_path, images):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "a.txt").write_text("x")
+    with pytest.raises(SourceError, match=r"no DICOM image.*1 x not DICOM"):
+        list(study().cases())
+    with pytest.raises(SourceError, match=r"no segmentation.*1 x CT series"):
+        list(study(images).cases())
+
+
+def test_a_knee_says_its_side(read, image, labels, segments):
+    images = dicom.series(image, AFFINE, "MR", BodyPartExamined="KNEE", Laterality="L")
+    assert read(images, [dicom.segmentation(images, labels, segments)]).side == "left"
