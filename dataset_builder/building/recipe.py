@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 
 from dataset_builder.building.builder import BuildSummary, build
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
-from dataset_builder.core.settings import ClarityLimits, Settings
 from dataset_builder.dataset.card import CARD_NAME, make_card
 from dataset_builder.dataset.croissant import CROISSANT_NAME, croissant_text
 from dataset_builder.dataset.manifest import (
@@ -32,6 +31,7 @@ from dataset_builder.dataset.manifest import (
     is_slices,
     read_record,
     record_to_text,
+    settings_of,
 )
 from dataset_builder.dataset.parquet import writer_options
 from dataset_builder.dataset.summary import content_version, file_hashes, note_split
@@ -207,23 +207,6 @@ def _recipe_of(record: Record, place: str) -> BuildNote:
             remedy="Ask its owner to push each as a recipe of its own, or use a --revision with one.",
         )
     return record.builds[0]
-
-
-def settings_of(note: BuildNote) -> Settings:
-    """The settings that a build had.
-
-    Raises:
-        BuildError: if this version of MIS-Ground does not know one of them.
-    """
-    try:
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.settings.items()}
-        return Settings(**fields | {"clarity": ClarityLimits(**note.settings["clarity"])})
-    except (TypeError, KeyError) as error:
-        raise BuildError(
-            "The recipe has settings that this version does not know.",
-            value=str(error),
-            remedy=f"Use MIS-Ground {note.package}.",
-        ) from error
 
 
 def _subjects(folder: Path, record: Record) -> dict[str, set[str]]:

@@ -70,7 +70,7 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
     names = Names(folder.vocabulary)
     with Pictures(findings) as pictures:
         items = read_items(folder, pictures, findings, progress)
-        check_rows(items, folder.vocabulary, folder.asked, findings)
+        check_rows(items, folder.vocabulary, folder.asked, folder.build_of, pictures.size_of, findings)
         if reproduce:
             check_reproduction(dataset, folder.record, items, pictures, findings, progress, num_proc)
         else:

@@ -5,11 +5,12 @@ that, in square pixels, padded to a square, turned by 180 degrees if radiologica
 the corners of voxels are moved, as numbers; nothing is shared with :mod:`dataset_builder.imaging.geometry`.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -23,10 +24,11 @@ IN_PLANE = {"axial": "RA", "coronal": "RS", "sagittal": "AS"}
 
 COLUMNS = (
     *("source", "subject", "plane", "slice_index", "side", "image", "slope", "intercept", "labels", "names"),
-    *("spacing_mm", "thickness_mm", "stack", "through_mm", "midline_mm"),
+    *("spacing_mm", "thickness_mm", "stack", "through_mm", "midline_mm", "licence", "modality", "affine"),
 )
 
 Rectangle = tuple[float, float, float, float]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Map:
         values: label value of each structure that the source labels.
         spacing: size of a voxel along columns and rows in mm.
         through: mean position of structures in the volume along the plane's axis in mm, by name; of stacks.
+        thickness: distance between slices in mm.
+        directions: [3, 3] where the array's axes lead in the patient: R, A and S of each, one a column.
     """
 
     key: SliceKey
@@ -65,6 +69,42 @@ class Map:
     midline_mm: float | None
     stack: str
     through: Mapping[str, float]
+    licence: str = ""
+    modality: str = "ct"
+    thickness: float = 1.0
+    directions: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+
+    @property
+    def straight(self) -> bool:
+        """Whether the array's axes are the patient's."""
+        return bool(np.allclose(self.directions, np.eye(3), atol=1e-3))
+
+    def contact_mm(self, one: str, other: str) -> float:
+        """Length of the border that two structures share in mm."""
+        a, b = self.of(one), self.of(other)
+        along = np.count_nonzero(a[1:] & b[:-1]) + np.count_nonzero(a[:-1] & b[1:])
+        across = np.count_nonzero(a[:, 1:] & b[:, :-1]) + np.count_nonzero(a[:, :-1] & b[:, 1:])
+        return along * self.spacing[0] + across * self.spacing[1]
+
+    def rendered(self, low: float, high: float, size: int, blocks: int) -> npt.NDArray[np.float32]:
+        """The slice as stored, through a window, in a square image of that side, averaged over blocks [blocks, blocks].
+
+        Each pixel is a weighted sum of voxels, along columns and rows by themselves: two matrices do it.
+        """
+        grey = np.clip((self.grey - low) * (255 / (high - low if high > low else 1.0)), 0, 255)
+        rows, columns = self.labels.shape
+        side = max(self.extent)
+        across = _weights(columns, self.spacing[0], side, size, blocks)
+        down = _weights(rows, self.spacing[1], side, size, blocks)
+        return down @ np.rint(grey).astype(np.float32) @ across.T
+
+    def share(self, name: str, size: int, blocks: int) -> npt.NDArray[np.float32]:
+        """Share of each block that shows a structure, in the square image as stored [blocks, blocks]."""
+        rows, columns = self.labels.shape
+        side = max(self.extent)
+        across = _cover(columns, self.spacing[0], side, size, blocks)
+        down = _cover(rows, self.spacing[1], side, size, blocks)
+        return down @ self.of(name).astype(np.float32) @ across.T
 
     @cached_property
     def extent(self) -> tuple[float, float]:
@@ -186,6 +226,44 @@ class Shown:
         return bool((there == self.map.values[name]).any())
 
 
+@lru_cache(maxsize=64)
+def _weights(count: int, step: float, side: float, size: int, blocks: int) -> npt.NDArray[np.float32]:
+    """What each of ``count`` voxels of that size adds to each block along one axis of the image [blocks, count].
+
+    Voxels smaller than pixels are averaged first, to whole numbers of them; between their centres values are linear.
+    """
+    scale = step * size / side  # pixels a voxel
+    kept = max(1, round(count * scale)) if scale < 1 else count
+    averaged = _overlaps(count, kept) * (kept / count)
+    first = (size - count * scale) / 2
+    at = (np.arange(size) + 0.5 - first) / (count * scale) * kept - 0.5
+    inside = (at + 0.5 >= -1e-9) & (at + 0.5 < kept + 1e-9)
+    low = np.clip(np.floor(at), 0, kept - 1).astype(int)
+    part = np.clip(at - low, 0, 1)
+    linear = np.zeros((size, kept))
+    linear[np.arange(size), low] += 1 - part
+    linear[np.arange(size), np.minimum(low + 1, kept - 1)] += part
+    linear[~inside] = 0
+    return (_overlaps(size, blocks) * (blocks / size) @ linear @ averaged).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _cover(count: int, step: float, side: float, size: int, blocks: int) -> npt.NDArray[np.float32]:
+    """Share of each block along one axis that each voxel covers [blocks, count]: of pixels whose middles lie in it."""
+    at = np.floor(((np.arange(size) + 0.5) * side / size - (side - count * step) / 2) / step).astype(int)
+    there = (at >= 0) & (at < count)
+    nearest = np.zeros((size, count))
+    nearest[np.flatnonzero(there), at[there]] = 1
+    return (_overlaps(size, blocks) * (blocks / size) @ nearest).astype(np.float32)
+
+
+def _overlaps(fine: int, coarse: int) -> npt.NDArray[np.float64]:
+    """How much of each of ``fine`` equal parts of a line lies in each of ``coarse`` ones [coarse, fine]."""
+    edges = np.arange(coarse + 1) * (fine / coarse)
+    parts = np.arange(fine)
+    return np.clip(np.minimum(edges[1:, None], parts + 1) - np.maximum(edges[:-1, None], parts), 0, None)
+
+
 def _differ(box: Sequence[float], other: Sequence[float]) -> float:
     """How far apart the edges of two boxes are at most."""
     return max(abs(edge - wanted) for edge, wanted in zip(box, other, strict=True))
@@ -245,7 +323,16 @@ def _map(row: Mapping[str, Any]) -> Map:
         midline_mm=row["midline_mm"],
         stack=row["stack"] or "",
         through={names[value]: positions[1] for value, positions in through.items() if value in names},
+        licence=row["licence"],
+        modality=row["modality"],
+        thickness=row["thickness_mm"],
+        directions=_directions(row["affine"]),
     )
+
+
+def _directions(affine: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
+    axes = np.asarray(affine, np.float64)[:3, :3]
+    return np.asarray(axes / np.linalg.norm(axes, axis=0))
 
 
 def _decode(data: bytes) -> npt.NDArray:
@@ -253,3 +340,29 @@ def _decode(data: bytes) -> npt.NDArray:
     if picture is None:
         raise ValueError("a picture of the slice store cannot be decoded")
     return np.asarray(picture)
+
+
+def as_shown(square: npt.NDArray[Number], convention: str, view: str) -> npt.NDArray[Number]:
+    """A stored slice's square [rows, columns] turned as a convention and view say."""
+    if convention == "radiological":
+        square = square[::-1, ::-1]
+    if view == "mirrored":
+        return square[:, ::-1]
+    if view == "rotated90":
+        return square.T[:, ::-1]  # what was the bottom row becomes the left column
+    return square[::-1, ::-1] if view == "rotated180" else square
+
+
+def window_limits(window: str) -> tuple[float, float]:
+    """The values that a window shows as black and as white, from its text in the column ``window``.
+
+    Raises:
+        ValueError: if it is not a window's text.
+    """
+    number = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+    if found := re.search(rf"W{number} L{number}$", window):
+        width, level = float(found[1]), float(found[2])
+        return level - width / 2, level + width / 2
+    if found := re.search(rf"\({number}-{number}\)$", window):
+        return float(found[1]), float(found[2])
+    raise ValueError(f"not a window: {window}")

@@ -3,11 +3,13 @@
 import hashlib
 import io
 import os
+import pickle
 import struct
+import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -15,7 +17,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.glyphs import Glyph, read_glyphs
 from dataset_builder.check.items import Item
+from dataset_builder.check.prints import Print, channels, extremes, print_of
 from dataset_builder.core.factors import DRAWN_PROMPTS
 from dataset_builder.pictures.render import MARKER_COLOURS
 
@@ -23,11 +27,6 @@ THUMBNAIL = 32
 """Side of the thumbnails that tell how a picture is turned."""
 LINE_SHARE = 0.25
 """At least so much of a box's line must have its colour: letters and other lines may cover the rest."""
-SCAN_SHARE = 0.005
-"""A blank canvas shows a scan if more of it is grey, brighter than the dark rims of markers."""
-DARK = 16
-"""Grey value of the rims."""
-
 Picture = npt.NDArray[np.uint8]
 """RGB [height, width, 3]."""
 
@@ -45,16 +44,18 @@ class Seen:
         width, height: in pixels; 0 if it cannot be decoded.
         bytes: size of the encoded picture.
         thumbnail: uint8 [32, 32].
-        grey: share of its pixels that are grey and brighter than the dark rims of markers.
         pixels: digest of its pixels, however they are encoded (see :func:`pixels_digest`).
+        printed: where its print is kept; -1 if it has none.
+        glyphs: the letters that are read in it, by the letter whose tint they have.
     """
 
     width: int
     height: int
     bytes: int
     thumbnail: Picture
-    grey: float
     pixels: Digest = b""
+    printed: int = -1
+    glyphs: Mapping[str, Glyph] = field(default_factory=dict)
 
 
 class Pictures:
@@ -67,6 +68,7 @@ class Pictures:
         self.seen: dict[bytes, Seen] = {}
         self._findings = findings
         self._checked: set[tuple[object, ...]] = set()
+        self._prints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # OpenCV and zlib let other threads run
 
     def __enter__(self) -> "Pictures":
@@ -74,6 +76,7 @@ class Pictures:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
+        self._prints.close()
 
     def look(self, batch: Sequence[tuple[Item, dict[bytes, bytes]]]) -> None:
         """Check the pictures of rows: (row, encoded pictures by digest)."""
@@ -84,19 +87,42 @@ class Pictures:
                 if digest not in self.seen or any(key[0] == digest for key in open_keys):
                     wanted.setdefault(digest, (data, item))
         decoded: dict[bytes, Picture | None] = {}
-        found = self._pool.map(lambda pair: _decode(pair[0]), wanted.values())
-        for (digest, (_, item)), (picture, seen, problems) in zip(wanted.items(), found, strict=True):
+        found = self._pool.map(lambda pair: _decode(*pair), wanted.values())
+        for (digest, (_, item)), (picture, seen, printed, problems) in zip(wanted.items(), found, strict=True):
             decoded[digest] = picture
             if digest not in self.seen:
-                self.seen[digest] = seen
+                self.seen[digest] = seen if printed is None else replace(seen, printed=self._keep(printed))
                 self._findings.looked("pictures")
                 for problem, detail in problems:
                     self._findings.violation("pictures", problem, str(item), detail)
-                if item.input == "blank" and seen.grey > SCAN_SHARE:
+                if item.input == "blank" and printed is not None and printed.flat is None:
                     self._findings.violation("blanks", "A blank canvas shows more than markers.", str(item))
         for item, encoded in batch:
             if encoded:
                 self._check_row(item, decoded)
+
+    def _keep(self, printed: Print) -> int:
+        """Put a print into the file; returns where it begins."""
+        at = self._prints.seek(0, os.SEEK_END)
+        pickle.dump(printed, self._prints)
+        return at
+
+    def print_of(self, digest: bytes) -> Print | None:
+        """What was kept of an image; ``None`` if it could not be decoded, is not square or was left out."""
+        seen = self.seen.get(digest)
+        if seen is None or seen.printed < 0:
+            return None
+        self._prints.seek(seen.printed)
+        printed: Print = pickle.load(self._prints)
+        return printed
+
+    def size_of(self, item: Item) -> int:
+        """Side of a row's images in pixels; 0 if there are none."""
+        return max((self.seen[one].width for one in item.pictures if one in self.seen), default=0)
+
+    def glyphs_of(self, digest: bytes) -> Mapping[str, Glyph]:
+        """The letters that were read in an image."""
+        return self.seen[digest].glyphs if digest in self.seen else {}
 
     def _check_row(self, item: Item, decoded: dict[bytes, Picture | None]) -> None:
         findings = self._findings
@@ -165,8 +191,12 @@ def _outside(item: Item, sizes: set[tuple[int, int]]) -> Iterator[tuple[str, obj
             yield "A point does not lie in its box.", f"{point}, {box}"
 
 
-def _decode(data: bytes) -> tuple[Picture | None, Seen, list[tuple[str, object]]]:
-    """A picture as RGB, or nothing if it cannot be decoded; what is kept of it; and what is wrong with it."""
+Decoded = tuple[Picture | None, Seen, Print | None, list[tuple[str, object]]]
+"""A picture as RGB, what is kept of it in memory and in a file, and what is wrong with it."""
+
+
+def _decode(data: bytes, item: Item) -> Decoded:
+    """Decode a picture of a row; nothing is kept of one that cannot be decoded."""
     problems: list[tuple[str, object]] = []
     picture: npt.NDArray | None = None
     if data.startswith(_PNG):
@@ -182,22 +212,26 @@ def _decode(data: bytes) -> tuple[Picture | None, Seen, list[tuple[str, object]]
         except (OSError, ValueError, SyntaxError):
             picture = None
     if picture is None:
-        nothing = Seen(0, 0, len(data), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8), 0.0)
-        return None, nothing, [("A picture cannot be decoded.", f"{len(data)} bytes")]
+        nothing = Seen(0, 0, len(data), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
+        return None, nothing, None, [("A picture cannot be decoded.", f"{len(data)} bytes")]
     height, width = picture.shape[:2]
     if height != width:
         problems.append(("A picture is not square.", f"{width} x {height}"))
     shown = np.asarray(picture, dtype=np.uint8)
-    red, green, blue = cv2.split(shown)
-    low, high = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    low, high = extremes(*channels(shown))
     # The darkest channel: grey stays as it is, the colours of markers get dark.
     small = cv2.resize(low, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    grey = float(((low == high) & (low > DARK)).mean())
-    return (
-        shown,
-        Seen(width, height, len(data), np.asarray(small, dtype=np.uint8), grey, pixels_digest(shown)),
-        problems,
+    coloured = bool(cv2.countNonZero(cv2.compare(low, high, cv2.CMP_NE)))
+    seen = Seen(
+        width=width,
+        height=height,
+        bytes=len(data),
+        thumbnail=np.asarray(small, dtype=np.uint8),
+        pixels=pixels_digest(shown),
+        glyphs=read_glyphs(shown) if coloured and height == width else {},
     )
+    printed = print_of(shown, item.prompt == "mask") if height == width else None
+    return shown, seen, printed, problems
 
 
 def _png_chunks(data: bytes) -> list[bytes] | None:

@@ -1,6 +1,5 @@
 """Rows against the slice store: where boxes and points lie, how pictures are turned, whether answers are true."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_builder.check.answers import in_slice, in_stack
+from dataset_builder.check.columns import slice_problems, stack_problems
+from dataset_builder.check.content import Content
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, SliceKey, group
-from dataset_builder.check.maps import Map, Shown, read_maps
+from dataset_builder.check.maps import Map, Shown, as_shown, read_maps, window_limits
 from dataset_builder.check.pictures import THUMBNAIL, Pictures
 from dataset_builder.vocabulary import Structure
 
-BY_MAPS = ("boxes", "orientation", "answers")
+BY_MAPS = ("boxes", "orientation", "pixels", "answers")
 """Checks that need the slice store."""
 
 LIKENESS = 0.5
@@ -70,23 +71,31 @@ class _Checks:
         self._stacked = {key for item in items.rows if item.input == "stack" for key in item.slice_keys()}
         self._areas: dict[SliceKey, dict[str, float]] = {}
         self._through: dict[tuple[str, str, str], Mapping[str, float]] = {}
+        self._scans: dict[tuple[str, str, str], tuple[float, bool]] = {}
+        self._content = Content(pictures, findings)
         self._turned: set[tuple[object, ...]] = set()
 
     def look(self, here: Map) -> None:
         """Check all rows about a slice; a slice that the store holds twice is looked at once."""
         if here.stack:
             self._through[here.key[:3]] = here.through
+        self._scans[here.key[:3]] = here.thickness, here.straight
         if here.key in self._stacked:
             self._areas[here.key] = {name: structure.area_mm2 for name, structure in here.structures.items()}
         shown: dict[tuple[int, str, str], Shown] = {}
         thumbnails: dict[str, npt.NDArray[np.float64] | None] = {}
-        for item, number in self._waiting.pop(here.key, ()):
+        uses = self._waiting.pop(here.key, [])
+        self._content.look(here, uses)
+        for item, number in uses:
             # Without its pictures a data set does not say how large they are; pixels are square, so this does.
             size = self._size(item, number) or round(max(here.extent) / item.pixel_mm)
             key = (size, item.convention, item.view)
             if key not in shown:
                 shown[key] = here.shown(*key)
             self._places(item, number, shown[key])
+            if number == 0:
+                for problem, value in slice_problems(item, here):
+                    self._findings.violation("columns", problem, str(item), value)
             if item.input != "stack":
                 self._findings.looked("answers")
                 if wrong := in_slice(item, here, shown[key], self._words):
@@ -105,8 +114,12 @@ class _Checks:
                 continue
             self._findings.looked("answers")
             areas = [self._areas[key] for key in keys]
-            if wrong := in_stack(item, areas, self._through.get(keys[0][:3], {}), self._words):
+            through = self._through.get(keys[0][:3], {})
+            if wrong := in_stack(item, areas, through, self._words):
                 self._findings.violation("answers", "An answer is not true.", str(item), wrong)
+            thickness, straight = self._scans[keys[0][:3]]
+            for problem, value in stack_problems(item, thickness, areas, through, straight):
+                self._findings.violation("columns", problem, str(item), value)
 
     def _size(self, item: Item, number: int) -> int:
         """Side of a picture in pixels; 0 if there is no picture."""
@@ -148,7 +161,7 @@ class _Checks:
         self._findings.looked("orientation")
         picture = _normal(self._pictures.seen[digest].thumbnail)
         likeness = [float((picture * turned).sum()) for turned in _turns(slice_shown)]
-        right = float((picture * _as_shown(slice_shown, item.convention, item.view)).sum())
+        right = float((picture * as_shown(slice_shown, item.convention, item.view)).sum())
         if right < max(likeness) - AMBIGUOUS:
             found = f"{item.convention}, {item.view}; correlation {right:.2f}, turned otherwise {max(likeness):.2f}"
             self._findings.violation("orientation", "A picture is turned otherwise than stated.", str(item), found)
@@ -177,36 +190,10 @@ def _thumbnail(here: Map, window: str) -> npt.NDArray[np.float64] | None:
     return _normal(small) if float(small.std()) > _FLAT else None
 
 
-def window_limits(window: str) -> tuple[float, float]:
-    """The values that a window shows as black and as white, from its text in the column ``window``.
-
-    Raises:
-        ValueError: if it is not a window's text.
-    """
-    number = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
-    if found := re.search(rf"W{number} L{number}$", window):
-        width, level = float(found[1]), float(found[2])
-        return level - width / 2, level + width / 2
-    if found := re.search(rf"\({number}-{number}\)$", window):
-        return float(found[1]), float(found[2])
-    raise ValueError(f"not a window: {window}")
-
-
 def _normal(thumbnail: npt.NDArray) -> npt.NDArray[np.float64]:
     """Mean 0 and norm 1, so that a sum of products is a correlation."""
     centred = thumbnail.astype(np.float64) - thumbnail.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9))
-
-
-def _as_shown(thumbnail: npt.NDArray[np.float64], convention: str, view: str) -> npt.NDArray[np.float64]:
-    """A stored slice's thumbnail [rows, columns] turned as a convention and view say."""
-    if convention == "radiological":
-        thumbnail = thumbnail[::-1, ::-1]
-    if view == "mirrored":
-        return thumbnail[:, ::-1]
-    if view == "rotated90":
-        return thumbnail.T[:, ::-1]  # what was the bottom row becomes the left column
-    return thumbnail[::-1, ::-1] if view == "rotated180" else thumbnail
 
 
 def _turns(thumbnail: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:

@@ -20,7 +20,7 @@ from dataset_builder.check.schema import column_problems, gaps, is_usable, value
 from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
 from dataset_builder.core.factors import CONVENTIONS, REGISTERS
 from dataset_builder.dataset.format import COLUMNS
-from dataset_builder.dataset.manifest import RECORD_NAME, Record, is_slices, read_record
+from dataset_builder.dataset.manifest import RECORD_NAME, BuildNote, Record, is_slices, read_record
 from dataset_builder.files.progress import Progress
 from dataset_builder.vocabulary import Structure, structures
 
@@ -73,12 +73,15 @@ class Folder:
             self._vocabulary = known
         return self._vocabulary
 
+    def build_of(self, file: str) -> BuildNote | None:
+        """The build that a file is of; ``None`` without a record."""
+        key = split_of(file)
+        return self.record.build_of(key) if self.record and key in self.record.splits else None
+
     def asked(self, file: str) -> Mapping[str, Sequence[str]]:
         """The values of ``register`` and ``convention`` that the build of a file asked for."""
-        key = split_of(file)
-        settings: Mapping[str, Any] = {}
-        if self.record and key in self.record.splits:
-            settings = self.record.build_of(key).settings
+        build = self.build_of(file)
+        settings: Mapping[str, Any] = build.settings if build else {}
         return {
             "register": settings.get("registers") or REGISTERS,
             "convention": settings.get("conventions") or CONVENTIONS,

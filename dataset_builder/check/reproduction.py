@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_builder.building.engines import Processes
-from dataset_builder.building.recipe import settings_of
 from dataset_builder.building.rows import rows_of
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, group, split_of
@@ -28,7 +27,7 @@ from dataset_builder.core.factors import MODALITIES, Modality, cell_of
 from dataset_builder.core.settings import Settings
 from dataset_builder.core.version import package_version
 from dataset_builder.dataset.format import COLUMNS, VERSION
-from dataset_builder.dataset.manifest import BuildNote, Record, is_slices
+from dataset_builder.dataset.manifest import BuildNote, Record, is_slices, settings_of
 from dataset_builder.questions.quotas import Mixture
 from dataset_builder.slices.selection import records_of
 from dataset_builder.vocabulary import structures

@@ -5,15 +5,21 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from dataset_builder.check.columns import id_problems, row_problems
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import FACTORS, Item, Items, group
+from dataset_builder.check.question_text import question_problems
 from dataset_builder.check.statistics import ALPHA, holm
 from dataset_builder.core.factors import DRAWN_PROMPTS, REGISTERS
+from dataset_builder.dataset.manifest import BuildNote
 from dataset_builder.questions.wording import opposites
 from dataset_builder.vocabulary import Structure
 
 Asked = Callable[[str], Mapping[str, Sequence[str]]]
 """From a file to the values of ``register`` and ``convention`` that its build asked for."""
+
+BuildOf = Callable[[str], BuildNote | None]
+"""From a file to the build that made it."""
 
 SHARED = frozenset({"adjacent", "apart", "same side", "opposite sides"})
 """Relations that a swap would not change: the inverse relates the first structure to another one."""
@@ -28,28 +34,41 @@ _TWIN = (
     *("question", "options", "answer", "prior_answer", "modality", "plane", "terminology", "template", "boxes"),
     *("points", "box_images", "source", "subject", "slice_index", "pixel_mm", "window", "margin_mm", "licence"),
 )
-_VIEW_WORDS = {
-    "plain": r"(?!x)x",
-    "mirrored": r"\bmirror",
-    "rotated90": r"\b90 degrees|\bquarter turn",
-    "rotated180": r"\b180 degrees|\bhalf a turn",
-}
 _CONVENTION_WORDS = {"radiological": r"\bradiolog", "ras": r"\bRAS\b"}
 
 
-def check_rows(items: Items, words: Mapping[str, Structure], asked: Asked, findings: Findings) -> None:
+def check_rows(
+    items: Items,
+    words: Mapping[str, Structure],
+    asked: Asked,
+    build_of: BuildOf,
+    size_of: Callable[[Item], int],
+    findings: Findings,
+) -> None:
     """Make all checks of rows that need no picture.
 
     Args:
         words: structures by canonical name.
         asked: what each file's build asked for.
+        build_of: what made each file.
+        size_of: the side of a row's images in pixels; 0 if not known.
     """
     ids(items, findings)
     names = Names(words)
     for item in items.rows:
         findings.looked("text")
+        findings.looked("columns")
         for problem, found in text_problems(item, names):
             findings.violation("text", problem, str(item), found)
+        for problem, found in question_problems(item, words, size_of(item)):
+            findings.violation("text", problem, str(item), found)
+        build = build_of(item.file)
+        for problem, found in row_problems(item, build.version if build else None):
+            findings.violation("columns", problem, str(item), found)
+    if len(versions := {item.version for item in items.rows if build_of(item.file) is None}) > 1:
+        findings.violation("columns", "Rows have several versions.", found=", ".join(sorted(versions)))
+    for problem, where, found in id_problems(items, words, lambda file: id(build_of(file))):
+        findings.violation("ids", problem, where, found)
     pairs(items, findings)
     facts(items, findings)
     blanks(items, findings)
@@ -111,9 +130,6 @@ def text_problems(item: Item, names: Names) -> Iterator[tuple[str, object]]:
     for convention, pattern in _CONVENTION_WORDS.items():
         if bool(re.search(pattern, stem)) != (convention == item.convention):
             yield "The question does not say the convention, or another one.", item.convention
-    for view, pattern in _VIEW_WORDS.items():
-        if bool(re.search(pattern, stem)) != (view == item.view != "plain"):
-            yield "The question does not say how the picture was turned, or says it of a plain one.", item.view
     if item.prompt == "none":
         looked_for = item.terminology == "anatomical"
         for name in item.structures:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.core.factors import TEST
+from dataset_builder.core.settings import ClarityLimits, Settings
 
 RECORD_NAME, QUARANTINE_NAME = "build.json", "quarantine.jsonl"
 
@@ -233,6 +234,23 @@ def audit_of(path: Path, content: str) -> dict[str, Any]:
             remedy="Audit this data set: mis-ground check.",
         )
     return audit
+
+
+def settings_of(note: BuildNote) -> Settings:
+    """The settings that a build had.
+
+    Raises:
+        BuildError: if this version of MIS-Ground does not know one of them.
+    """
+    try:
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.settings.items()}
+        return Settings(**fields | {"clarity": ClarityLimits(**note.settings["clarity"])})
+    except (TypeError, KeyError) as error:
+        raise BuildError(
+            "The build has settings that this version does not know.",
+            value=str(error),
+            remedy=f"Use MIS-Ground {note.package}.",
+        ) from error
 
 
 def read_record(folder: Path) -> Record:

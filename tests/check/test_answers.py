@@ -8,8 +8,7 @@ import pytest
 
 from dataset_builder.check.answers import in_slice, in_stack
 from dataset_builder.check.items import Item
-from dataset_builder.check.maps import read_maps
-from dataset_builder.check.places import window_limits
+from dataset_builder.check.maps import read_maps, window_limits
 from dataset_builder.core.settings import Settings
 from dataset_builder.pictures.render import Window
 from dataset_builder.questions.facts import find_facts, find_stack_facts

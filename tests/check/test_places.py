@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dataset_builder.check.places import _as_shown, _turns
+from dataset_builder.check.maps import as_shown
+from dataset_builder.check.places import _turns
 from dataset_builder.core.factors import CONVENTIONS, VIEWS
 from dataset_builder.imaging.geometry import DisplayTransform
 
@@ -13,7 +14,7 @@ from dataset_builder.imaging.geometry import DisplayTransform
 def test_a_thumbnail_is_turned_as_the_builder_turns_pictures(convention, view):
     stored = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)  # rows = v, columns = u
     shown = DisplayTransform((64, 64), (1, 1), convention, 64, view).show_labels(stored.T)
-    assert np.array_equal(_as_shown(stored, convention, view), shown)
+    assert np.array_equal(as_shown(stored, convention, view), shown)
 
 
 def test_there_are_eight_turns():
@@ -22,4 +23,4 @@ def test_there_are_eight_turns():
     assert len(turns) == 8
     for convention in CONVENTIONS:
         for view in VIEWS:
-            assert np.ascontiguousarray(_as_shown(square, convention, view)).tobytes() in turns
+            assert np.ascontiguousarray(as_shown(square, convention, view)).tobytes() in turns

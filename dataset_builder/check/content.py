@@ -1,0 +1,194 @@
+"""Images against the slices that they are said to show, and against each other.
+
+Outside the markers an image is its slice: averaged over blocks it differs from it by rounding only, and no bit of it
+differs from the other images of that slice. Markers and letters are held to the label map.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.check.findings import Findings
+from dataset_builder.check.items import Item
+from dataset_builder.check.maps import Map, Shown, as_shown, window_limits
+from dataset_builder.check.pictures import Pictures
+from dataset_builder.check.prints import Print, blocks_of, unpack
+from dataset_builder.core.factors import DRAWN_PROMPTS
+
+LETTERS = "ABC"
+
+MAX_DIFFERENCE = 6.0
+"""By so many grey values at most a block differs from its slice. Measured on phantoms and real scans: 1.4."""
+MEAN_DIFFERENCE = 1.0
+"""And by so many in the mean. Measured: 0.3; of a slice 1.5 mm away it is 2 and more."""
+LIKENESS = 0.75
+"""From here on a letter is read as one. Measured: 0.87 and more."""
+LINE = 2 / 512
+"""Width of a box's line as a share of the image."""
+INSIDE, OUTSIDE = 0.6, 0.15
+"""An overlay fills at least this share of its structure's inner blocks, and lies off it with at most this share."""
+
+Uses = Sequence[tuple[Item, int]]
+"""Rows that show a slice, each with the number of the image."""
+
+
+class Content:
+    """All checks of what images show; told of one slice at a time."""
+
+    def __init__(self, pictures: Pictures, findings: Findings) -> None:
+        self._pictures, self._findings = pictures, findings
+        self._tiles: dict[tuple[object, ...], npt.NDArray[np.uint32]] = {}
+
+    def look(self, here: Map, uses: Uses) -> None:
+        """Check all images of a slice."""
+        done: set[tuple[object, ...]] = set()
+        slices: dict[tuple[str, int], npt.NDArray[np.float32] | None] = {}
+        self._tiles.clear()
+        for item, number in uses:
+            digest = item.pictures[number] if number < len(item.pictures) else b""
+            printed = self._pictures.print_of(digest)
+            if printed is None:
+                continue
+            shown = (digest, item.window, item.convention, item.view)
+            if item.input != "blank" and shown not in done:
+                done.add(shown)
+                self._scan(item, number, here, printed, slices)
+            marked = (digest, item.prompt, item.structures, item.convention, item.view)
+            if item.prompt in DRAWN_PROMPTS and marked not in done:
+                done.add(marked)
+                self._findings.looked("markers")
+                for problem, found in marker_problems(item, number, here, printed, self._pictures):
+                    self._findings.violation("markers", problem, str(item), found)
+
+    def _scan(
+        self,
+        item: Item,
+        number: int,
+        here: Map,
+        printed: Print,
+        slices: dict[tuple[str, int], npt.NDArray[np.float32] | None],
+    ) -> None:
+        """Outside the markers: the slice, and bit for bit the same in all images of it."""
+        findings, which = self._findings, f"image {number + 1}"
+        findings.looked("pixels")
+        key = (item.window, printed.size)
+        if key not in slices:
+            try:
+                low, high = window_limits(item.window)
+                slices[key] = here.rendered(low, high, printed.size, blocks_of(printed.size))
+            except ValueError:
+                slices[key] = None
+        own = slices[key]
+        if own is None:
+            findings.violation(
+                "pixels", "The column window does not say which values are shown.", str(item), item.window
+            )
+            return
+        free = ~printed.marked
+        if free.any():
+            off = np.abs(printed.means.astype(np.float32) - as_shown(own, item.convention, item.view))[free]
+            mean, most = float(off.mean()), float(off.max())
+            if mean > MEAN_DIFFERENCE or most > MAX_DIFFERENCE:
+                found = f"{which}: by {mean:.1f} grey values in the mean, {most:.0f} at most"
+                findings.violation("pixels", "An image differs from its slice outside the markers.", str(item), found)
+                return
+        tiles = printed.hashes
+        base = self._tiles.setdefault((*key, item.convention, item.view), np.zeros_like(tiles))
+        if len(base) != len(tiles):
+            return  # told already: images have several sizes
+        both = (base != 0) & (tiles != 0)
+        if (base[both] != tiles[both]).any():
+            found = f"{which}: {int((base[both] != tiles[both]).sum())} of {int(both.sum())} tiles"
+            findings.violation("pixels", "Images of one slice differ outside the markers.", str(item), found)
+        np.copyto(base, tiles, where=base == 0)
+
+
+def marker_problems(
+    item: Item, number: int, here: Map, printed: Print, pictures: Pictures
+) -> Iterator[tuple[str, object]]:
+    """What is wrong with the markers and letters of an image: (problem, found)."""
+    shown = here.shown(printed.size, item.convention, item.view)
+    glyphs = pictures.glyphs_of(item.pictures[number])
+    expected = {letter: name for letter, name in zip(LETTERS, item.structures, strict=False) if name in here.structures}
+    for letter in LETTERS:
+        glyph = glyphs.get(letter)
+        there = glyph is not None and glyph.likeness >= LIKENESS
+        where = f"image {number + 1}: {letter}"
+        if letter not in expected:
+            if there or letter in printed.boxes:
+                yield "An image has a marker of a structure that it does not show.", where
+            continue
+        if letter not in printed.boxes:
+            yield "A marker is missing.", where
+        elif wrong := _misplaced(item.prompt, letter, expected[letter], printed, shown, _letter_boxes(glyphs)):
+            yield wrong, where
+        if glyph is None or not there:
+            yield "A marker has no letter.", where
+        elif glyph.shape != letter:
+            yield "A marker has the letter of another one.", f"{where} reads {glyph.shape}"
+    if exchanged := _exchanged(item.prompt, expected, printed, glyphs):
+        yield "A letter stands beside the marker of another one.", f"image {number + 1}: {exchanged}"
+
+
+def _letter_boxes(glyphs: object) -> list[tuple[int, int, int, int]]:
+    return [glyph.box for glyph in glyphs.values()]  # type: ignore[attr-defined]
+
+
+def _misplaced(
+    prompt: str, letter: str, name: str, printed: Print, shown: Shown, letters: Sequence[tuple[int, int, int, int]]
+) -> str:
+    """Why a marker is not that of its structure; empty if it is."""
+    x0, y0, x1, y1 = printed.boxes[letter]
+    if prompt in ("label", "point"):
+        x, y = (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
+        near = ((x + dx, y + dy) for dx in (0, 1, -1) for dy in (0, 1, -1))
+        return "" if any(shown.touches(name, place) for place in near) else "A dot does not lie on its structure."
+    if prompt == "box":
+        width = max(1, round(printed.size * LINE))
+        wanted = shown.box(name)
+        outer = [
+            *(max(0, edge - width) for edge in wanted[:2]),
+            *(min(printed.size, edge + width) for edge in wanted[2:]),
+        ]
+        off = max(abs(one - other) for one, other in zip((x0, y0, x1, y1), outer, strict=True))
+        # Lines that run on top of each other take turns: an edge may begin with the other one's colour.
+        thin = max(shown.map.spacing) / shown.pixel_mm
+        return "" if off <= 14 * width + 2 + thin else "A box does not surround its structure."
+    if letter not in printed.overlays:
+        return "An overlay has no fill."
+    side = blocks_of(printed.size)
+    filled = unpack(printed.overlays[letter], side)
+    there = as_shown(shown.map.share(name, printed.size, side), shown.convention, shown.view)
+    open_blocks = np.ones((side, side), bool)
+    scale = side / printed.size
+    for left, top, right, bottom in letters:  # they cover what lies below
+        rows = slice(max(0, int(top * scale) - 1), int(np.ceil(bottom * scale)) + 1)
+        open_blocks[rows, max(0, int(left * scale) - 1) : int(np.ceil(right * scale)) + 1] = False
+    inner, covered = (there > 0.9) & open_blocks, filled & open_blocks
+    if inner.any() and float(filled[inner].mean()) < INSIDE:
+        return "An overlay does not cover its structure."
+    if covered.any() and float((there[covered] < 0.05).mean()) > OUTSIDE:
+        return "An overlay covers more than its structure."
+    return ""
+
+
+def _exchanged(prompt: str, expected: dict[str, str], printed: Print, glyphs: object) -> str:
+    """Two letters of which each stands at the other one's marker; empty if there are none."""
+    drawn = [one for one in expected if one in printed.boxes and one in glyphs]  # type: ignore[operator]
+    for first, second in ((a, b) for i, a in enumerate(drawn) for b in drawn[i + 1 :]):
+        boxes = [glyphs[one].box for one in (first, second)]  # type: ignore[index]
+        marks = [printed.boxes[one] for one in (first, second)]
+        right = sum(_gap(letter, mark) for letter, mark in zip(boxes, marks, strict=True))
+        other = sum(_gap(letter, mark) for letter, mark in zip(boxes, marks[::-1], strict=True))
+        height = boxes[0][3] - boxes[0][1]
+        if other < right - 3 * height and other < 0.34 * right:
+            return f"{first}, {second}"
+    return ""
+
+
+def _gap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
+    """Distance between two rectangles in pixels; 0 if they touch."""
+    across = max(one[0] - other[2], other[0] - one[2], 0)
+    down = max(one[1] - other[3], other[1] - one[3], 0)
+    return float(np.hypot(across, down))

@@ -1,0 +1,48 @@
+"""The words of questions as the audit understands them: ``phrases.yaml``, loaded once."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+
+@cache
+def phrases() -> Mapping[str, Any]:
+    """The table of ``phrases.yaml``."""
+    text = resources.files("dataset_builder.check").joinpath("phrases.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+@cache
+def opposite() -> Mapping[str, str]:
+    """Each relation's opposite, both ways."""
+    table = phrases()["opposite"]
+    return table | {other: one for one, other in table.items()}
+
+
+@cache
+def relations(register: str) -> Mapping[str, str]:
+    """The relation that a word or phrase of a register stands for."""
+    return {words[register]: relation for relation, words in phrases()["relation"].items()}
+
+
+@cache
+def pattern(*path: str) -> re.Pattern[str]:
+    """A regular expression of the table, by the keys that lead to it."""
+    found: Any = phrases()
+    for key in path:
+        found = found[key]
+    return re.compile(found, re.IGNORECASE)
+
+
+def direction(phrase: str) -> str | None:
+    """The direction that a phrase names; ``None`` if it names none, or several.
+
+    >>> direction("the front of the body")
+    'anterior'
+    """
+    found = [name for name in phrases()["direction"] if pattern("direction", name).search(phrase)]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,235 @@
+"""What a question says, read from its text, and held to the columns of its row.
+
+Nothing here knows how questions are made: a sentence is read by its key words (:mod:`dataset_builder.check.phrases`)
+and by where the structures stand in it. The subject of a question follows its verb ("is A ...", "does A ..."), what it
+is compared with follows a preposition or "than".
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dataset_builder.check.items import Item
+from dataset_builder.check.phrases import direction, opposite, pattern, phrases, relations
+from dataset_builder.core.factors import DRAWN_PROMPTS, MODALITIES, PLANES
+from dataset_builder.vocabulary import Structure
+
+Problem = tuple[str, object]
+
+AXES = {"axial": ("right", "anterior"), "coronal": ("right", "superior"), "sagittal": ("anterior", "superior")}
+"""The directions toward which columns and rows of a stored slice grow, by plane."""
+
+THROUGH = {"axial": "superior", "coronal": "anterior", "sagittal": "right"}
+"""The direction toward which the slices of a plane follow each other."""
+
+SYMMETRIC = frozenset({"adjacent", "apart", "same side", "opposite sides"})
+"""Relations that say the same of A and B as of B and A."""
+
+_PLACE = "\N{WHITE SQUARE}"
+"""Stands for a structure in a question, followed by its number."""
+
+
+def edges(plane: str, convention: str) -> tuple[str, str]:
+    """The directions at the left and at the top edge of the image, before it was mirrored or turned."""
+    across, up = AXES[plane]
+    return (across, up) if convention == "radiological" else (opposite()[across], opposite()[up])
+
+
+@dataclass(frozen=True)
+class Said:
+    """A question taken apart.
+
+    Args:
+        context: the sentences before the question.
+        asked: the question itself, each structure as a placeholder and its number in ``structures``.
+    """
+
+    context: str
+    asked: str
+
+    @property
+    def order(self) -> list[int]:
+        """Numbers of the structures, in the order in which the question names them."""
+        return [int(number) for number in re.findall(rf"{_PLACE}(\d)", self.asked)]
+
+    def after(self, words: str) -> list[int]:
+        """Numbers of the structures that directly follow any of these words (a regular expression)."""
+        return [int(number) for number in re.findall(rf"\b(?:{words}) {_PLACE}(\d)", self.asked, re.IGNORECASE)]
+
+
+def take_apart(item: Item, words: Mapping[str, Structure]) -> Said:
+    """The question of a row with placeholders for its structures."""
+    stem = item.stem
+    if item.prompt == "none":
+        called = [
+            (getattr(words[name], item.register) if name in words else name, number)
+            for number, name in enumerate(item.structures)
+        ]
+        for name, number in sorted(called, key=lambda pair: -len(pair[0])):
+            stem = _mask(name).sub(f"{_PLACE}{number}", stem)
+    else:
+        drawn = item.prompt in DRAWN_PROMPTS
+        reference = r"(?:\bthe )?\bstructure marked ([ABC])\b" if drawn else r"\bstructure ([ABC])\b(?! is at| lies in)"
+        stem = re.sub(reference, lambda found: f"{_PLACE}{'ABC'.index(found[1])}", stem)
+    context, _, asked = stem.rpartition(". ")
+    return Said(context, asked)
+
+
+@lru_cache(maxsize=4096)
+def _mask(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:\bthe )?(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+
+
+def question_problems(item: Item, words: Mapping[str, Structure], size: int) -> Iterator[Problem]:
+    """What a question says otherwise than the columns of its row: (problem, found).
+
+    Args:
+        words: structures by canonical name.
+        size: side of the images in pixels; 0 if not known.
+    """
+    said = take_apart(item, words)
+    yield from _shown(item, said)
+    yield from _marked(item, said, size)
+    if item.input == "stack":
+        yield from _stack(item, said)
+    yield from _asked(item, said)
+
+
+def _shown(item: Item, said: Said) -> Iterator[Problem]:
+    """Edges, plane, modality, view, register."""
+    found = re.search(r"left edge of (?:the|each) image is ([^,.]+), (?:and )?the top edge is ([^,.]+)", said.context)
+    if found is None:
+        yield "The question does not state the edges of the image.", item.convention
+    else:
+        stated = direction(found[1]), direction(found[2])
+        if stated != edges(item.plane, item.convention):
+            yield "The question states other edges of the image than its plane and convention have.", found[0]
+    for column, values in (("plane", PLANES), ("modality", MODALITIES)):
+        named = [value for value in values if re.search(rf"\b{value}\b", said.context, re.IGNORECASE)]
+        if named != [getattr(item, column)]:
+            yield f"The question says another {column} than the row.", ", ".join(named)
+    named = [view for view in phrases()["view"] if pattern("view", view).search(said.context)]
+    if named != ([] if item.view == "plain" else [item.view]):
+        yield "The question says another view than the row.", ", ".join(named) or "none"
+    register = "lay" if pattern("lay").search(said.context) else "clinical"
+    if register != item.register:
+        yield "The question is worded in another register than the row says.", register
+
+
+def _marked(item: Item, said: Said, size: int) -> Iterator[Problem]:
+    """Which markers are said to be there, and how large the image is."""
+    found = re.search(r"\bmarks? structures? ([ABC](?:(?:, | and )[ABC])*)\b", said.context)
+    letters = re.findall("[ABC]", found[1]) if found else []
+    expected = list("ABC"[: len(item.structures)]) if item.prompt in DRAWN_PROMPTS else []
+    if letters != expected:
+        yield "The question says that other structures are marked.", ", ".join(letters) or "none"
+    elif item.prompt in DRAWN_PROMPTS and not pattern("marker", item.prompt).search(said.context):
+        yield "The question speaks of another kind of marker.", item.prompt
+    if stated := re.search(r"\bimage is (\d+) x (\d+) pixels", said.context):
+        if size and (int(stated[1]), int(stated[2])) != (size, size):
+            yield "The question states another size of the image.", f"{stated[0]}; it has {size}"
+    elif item.prompt in ("text_point", "text_box"):
+        yield "The question does not state the size of the image.", item.prompt
+
+
+def _stack(item: Item, said: Said) -> Iterator[Problem]:
+    """How many images there are, and in which order."""
+    count = len(item.slice_index)
+    stated = re.findall(r"\bThese (?:are )?(\d+)\b|\bnumbered 1 to (\d+)\b", said.context)
+    numbers = {int(one or other) for one, other in stated}
+    if numbers != {count}:
+        yield "The question states another number of images.", f"{sorted(numbers)}; there are {count}"
+    found = re.search(r"\bnumbered 1 to \d+,?(?: going)? from ([^.]+?) to ([^.]+?)(?:\.|$)", said.context)
+    order = None
+    if found:
+        first, last = direction(found[1]), direction(found[2])
+        toward = THROUGH[item.plane]
+        if (first, last) == (opposite()[toward], toward):
+            order = "ascending"
+        elif (first, last) == (toward, opposite()[toward]):
+            order = "descending"
+    elif pattern("unstated_order").search(said.context):
+        order = "unstated"
+    if order != item.stack_order:
+        yield "The question states another order of the images.", f"{order}; the row says {item.stack_order}"
+
+
+def stated_step(item: Item) -> float | None:
+    """The distance between the images of a stack in mm that a question states; ``None`` if it states none."""
+    found = re.search(r"\b(\d+(?:\.\d+)?) mm apart\b", item.stem)
+    return float(found[1]) if found else None
+
+
+def _asked(item: Item, said: Said) -> Iterator[Problem]:
+    """What is asked, of which structures, in which frame, with which words."""
+    if wrong := _roles(item, said):
+        yield "The question asks about its structures in other roles than the row.", wrong
+    if item.terminology == "anatomical":
+        return
+    kind, counted = item.relation.partition(" in image ")[::2]
+    if counted:
+        asked = [name for name in ("largest", "first", "last") if pattern("asked", name).search(said.asked)]
+        if asked != [kind]:
+            yield "The question asks for something else than the column relation says.", ", ".join(asked) or "nothing"
+        return
+    if item.input == "stack" and len(item.structures) == 3:
+        found = re.search(r"\bfrom ([^,?]+?) to ([^,?]+)", said.asked, re.IGNORECASE)
+        ends = (direction(found[1]), direction(found[2])) if found else None
+        if ends != (opposite().get(item.relation), item.relation):
+            yield (
+                "The question asks for something else than the column relation says.",
+                found[0] if found else "no ends",
+            )
+        return
+    yield from _words(item, said)
+
+
+def _words(item: Item, said: Said) -> Iterator[Problem]:
+    """Of a question that offers two words: that it offers its options, which are opposite, in the frame of the row."""
+    if missing := [option for option in item.options if not re.search(rf"\b{re.escape(option)}\b", said.asked)]:
+        yield "The question offers other words than its options.", ", ".join(missing)
+    in_image = bool(pattern("image_frame").search(said.asked))
+    if item.terminology == "directional" and in_image != (item.frame == "image"):
+        yield "The question is asked in another frame than the row says.", said.asked
+    elif item.terminology == "directional" and not in_image and not pattern("patient_frame").search(said.asked):
+        yield "The question does not say in whose frame it asks.", said.asked
+    if item.frame == "image":
+        pairs = ({"left", "right"}, {"above", "below"})
+        if set(item.options) not in pairs:
+            yield "The options are not a relation and its opposite.", "; ".join(item.options)
+        return
+    meant = [relations(item.register).get(option) for option in item.options]
+    if None in meant or len(meant) != 2 or opposite()[meant[0] or ""] != meant[1]:
+        yield "The options are not a relation and its opposite.", "; ".join(item.options)
+    elif item.relation not in meant:
+        yield "The question asks for something else than the column relation says.", "; ".join(item.options)
+
+
+_VERB = "is|are|does|do|can"
+
+
+def _roles(item: Item, said: Said) -> str:
+    """How the roles of structures in a question differ from those of a row; empty if they do not."""
+    count, order = len(item.structures), said.order
+    if item.terminology == "anatomical" and item.prompt == "none":
+        return "it names what it asks for" if order else ""
+    if sorted(order) != list(range(count)):
+        return f"it names {_letters(order)}, not each of {_letters(range(count))} once"
+    if count == 1 or item.relation in SYMMETRIC or (item.input == "stack" and count == 3):
+        return ""
+    subject = said.after(_VERB)
+    if subject != [0]:
+        return f"it asks where {_letters(subject) or 'nothing'} is, not A"
+    if item.relation in ("between", "outside"):
+        ends = re.search(rf"{_PLACE}(\d) and {_PLACE}(\d) as the two ends", said.asked)
+        found = {int(ends[1]), int(ends[2])} if ends else set()
+        return "" if found == {1, 2} else f"its ends are {_letters(found) or 'not stated'}"
+    if item.relation in ("nearer", "farther"):
+        than, to = said.after("than"), said.after("distance to|measured to")
+        return "" if (than, to) == ([1], [2]) else f"it compares with {_letters(than)} by distance to {_letters(to)}"
+    return ""
+
+
+def _letters(numbers: object) -> str:
+    return ", ".join("ABC"[number] for number in numbers)  # type: ignore[attr-defined]
