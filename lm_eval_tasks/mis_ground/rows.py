@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -21,7 +20,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from lm_eval_tasks.mis_ground.images import Picture, Sheet
-from lm_eval_tasks.mis_ground.settings import RunSettings
+from lm_eval_tasks.mis_ground.settings import ON_THE_HUB, RunSettings
 
 HUB_DATASET = "mis-ground/mis-ground"
 """Where the data set is looked for last."""
@@ -30,9 +29,6 @@ LOCAL_FOLDER = "mis-ground"
 """The folder in the working directory that is looked for before the Hub."""
 
 ENVIRONMENT_VARIABLE = "MIS_GROUND_DATASET"
-
-ON_THE_HUB = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./+-]+))?(?::([\w-]+))?")
-"""A data set on the Hub: its name, a revision, a config (all questions, if none is given)."""
 
 Document = dict[str, Any]
 

@@ -21,6 +21,9 @@ answer. ``native``: the prompt is as in ``direct``, for models that think by the
 DATASET = "dataset"
 """The setting that names the data set."""
 
+ON_THE_HUB = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./+-]+))?(?::([\w-]+))?")
+"""A data set on the Hub: its name, a revision, a config (all questions, if none is given)."""
+
 _SECRET = re.compile(
     r"(^|_)(api_?key|key|secret|password|credentials?|authorization|headers?)$|^(hf_|auth_|api_|bearer_)?token$",
     re.IGNORECASE,

@@ -21,11 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.mis_ground.replies import Reply, as_text
 
 FORMAT = 1
 """Moves when stored answers can no longer be read."""
 
 FILE = "answers.sqlite"
+
+NOTE = "reply"
+"""Where the harness's sample files have what is known of a reply beside its text (how it ended, its reasoning): in each
+sample's ``arguments.gen_args_0.arg_1``."""
+
+NOT_OF_THE_ANSWER = ("num_concurrent", "max_retries", "timeout", "first_wait", "key_env")
+"""Arguments of a model behind a server that do not decide what it answers."""
 
 SMALLEST_CHUNK = 8
 """Fewer answers than these are not worth a write to the disk."""
@@ -95,7 +103,7 @@ class AnswerStore:
 
     def add(self, run: str, answers: Mapping[str, Stored]) -> None:
         """Keep answers of a run, all or none of them."""
-        rows = [(key, run, stored.answer, json.dumps(stored.extra)) for key, stored in answers.items()]
+        rows = [(key, run, as_text(stored.answer), json.dumps(stored.extra)) for key, stored in answers.items()]
         try:
             with self._transaction():
                 self._base.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
@@ -145,7 +153,9 @@ def model_identity(name: str, arguments: Mapping[str, Any], model: Any) -> dict[
     files = {
         key: _files(Path(value)) for key, value in arguments.items() if isinstance(value, str) and Path(value).is_dir()
     }
-    return {"model": name, "arguments": dict(arguments), "info": info, "files": files}
+    deciding = {key: value for key, value in arguments.items() if key not in NOT_OF_THE_ANSWER}
+    info.pop("parameters_left_out_or_renamed", None)  # found out while asking
+    return {"model": name, "arguments": deciding, "info": info, "files": files}
 
 
 def _files(folder: Path) -> list[tuple[str, int, int]]:
@@ -216,6 +226,7 @@ def answer_all(
     size: int,
     is_answer: Callable[[object], bool] = lambda answer: answer is not None,
     report: Callable[[Progress], None] = lambda progress: None,
+    ask_each: Callable[[list[Request], Callable[[int, Reply], None]], Sequence[str]] | None = None,
 ) -> list[str]:
     """The answers to all requests, in their order; only those that are not in the store are asked for.
 
@@ -228,15 +239,30 @@ def answer_all(
         size: of a chunk.
         is_answer: whether what the model gave is an answer; what is none is handed on but not kept.
         report: called before the first and after every chunk.
+        ask_each: of a model that hands each answer over when it arrives: it is kept at once, and there are no chunks.
     """
     known = store.find(keys)
     progress = Progress(len(requests), sum(key in known for key in keys))
     report(progress)
     answers: list[Any] = [None] * len(requests)
     reseed = _seeds(requests)
+    if ask_each is not None:
+        missing = [number for number, key in enumerate(keys) if key not in known]
+        settings = {number: dict(requests[number].args[1]) for number in missing}
+
+        def keep(place: int, reply: Reply) -> None:
+            number = missing[place]
+            store.add(run, {keys[number]: Stored(reply, _extra(requests[number], settings[number]))})
+            progress.asked += 1
+            report(progress)
+
+        if missing:
+            for number, reply in zip(missing, ask_each([requests[n] for n in missing], keep), strict=True):
+                answers[number] = reply
+        size = max(1, len(requests))
     for chunk in chunks(requests, size):
         asked = [number for number in chunk if keys[number] not in known]
-        if asked:
+        if asked and ask_each is None:
             before = [dict(requests[number].args[1]) for number in asked]
             reseed(keys[asked[0]])
             given = ask([requests[number] for number in asked])
@@ -250,7 +276,8 @@ def answer_all(
             report(progress)
         for number in set(chunk) - set(asked):
             found = known[keys[number]]
-            answers[number] = found.answer
+            note = found.extra.get(NOTE)
+            answers[number] = Reply(found.answer, **note) if note else found.answer
             if found.extra:
                 prompt, settings, *rest = requests[number].args
                 requests[number].arguments = (prompt, {**settings, **found.extra}, *rest)

@@ -1,21 +1,27 @@
-"""The harness's own command line with MIS-Ground's tasks and models registered: ``mis-ground eval ARGS``.
+"""The harness's own command line with MIS-Ground's tasks and models registered: ``mis-ground eval DATASET ARGS``.
 
-Two options are this package's own: ``--resume DIR`` keeps every answer in DIR and never asks for it again, and
-``--strict`` stops a run whose pictures do not seem to reach the model.
+What can be known to be wrong is found before anything heavy is loaded; what goes wrong later is told in a sentence.
 """
 
 import argparse
 import filecmp
 import importlib
 import importlib.util
+import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
-
-TASKS = Path(__file__).parents[1] / "mis_ground"
-"""The task files."""
+from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.mis_ground.settings import ON_THE_HUB, RunSettings, RunSettingsError
+from lm_eval_tasks.running import checks
+from lm_eval_tasks.running.checks import TASKS
+from lm_eval_tasks.running.failures import told
+from lm_eval_tasks.running.options import HELP, Options, is_for_the_harness, read_options
 
 MODEL_MODULES = ("lm_eval_tasks.running.baselines", "semsam.harness")
 """Modules that register models when they are imported."""
@@ -45,83 +51,128 @@ def tasks_are_installed() -> bool:
     return not different and not missing
 
 
-def harness_arguments(arguments: Sequence[str]) -> list[str]:
-    """The harness's arguments, with the folder of the task files where it has none of its own.
-
-    Raises:
-        MISGroundError: if the harness would need two folders of tasks.
-    """
-    if not arguments or {"-h", "--help"} & set(arguments) or tasks_are_installed():
-        return list(arguments)
-    if any(argument.split("=", 1)[0] == "--include_path" for argument in arguments):
-        raise MISGroundError(
-            "The harness takes one --include_path, and MIS-Ground's tasks need it here.",
-            remedy="Install the package (pip install .): then the tasks are the harness's own.",
-        )
-    return [*arguments, "--include_path", str(TASKS)]
+def with_our_tasks(given: str | None) -> str | list[str] | None:
+    """Folders of task files beside the harness's own."""
+    if tasks_are_installed():
+        return given
+    return [given, str(TASKS)] if given else str(TASKS)
 
 
-def own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """This package's options, and the arguments that are left for the harness.
+@contextmanager
+def only_our_tasks(only: bool) -> Iterator[None]:
+    """Where only this package's tasks are asked for, the harness indexes no other: its own take it ten seconds."""
+    import lm_eval.tasks
 
-    Raises:
-        MISGroundError: if ``--resume`` names no folder, or stands beside the harness's own cache.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--resume", type=Path)
-    parser.add_argument("--strict", action="store_true")
+    manager = lm_eval.tasks.TaskManager
+    if only:
+        lm_eval.tasks.TaskManager = partial(manager, include_defaults=False)  # type: ignore[misc]
     try:
-        options, rest = parser.parse_known_args(list(arguments))
-    except argparse.ArgumentError as error:
-        raise MISGroundError("--resume needs a folder.", remedy="Give one: --resume DIR.") from error
-    caches = {"--use_cache", "-c"}
-    if options.resume and any(argument.split("=", 1)[0] in caches for argument in rest):
-        raise MISGroundError(
-            "--resume and --use_cache both keep answers.", remedy="Leave out --use_cache: it takes no note of pictures."
-        )
-    return options, rest
+        yield
+    finally:
+        lm_eval.tasks.TaskManager = manager
 
 
-HELP = """\
-options of mis-ground eval, beside all of the harness's own:
-  --resume DIR   keep every answer in DIR; give the same command again after an interruption, and only what is missing
-                 is asked
-  --strict       stop if the pictures do not seem to reach the model (otherwise: warn)
-"""
+def check(options: Options) -> bool:
+    """Look at everything that is cheap to look at; returns whether only this package's tasks are asked for.
+
+    Raises:
+        MISGroundError: if something is wrong.
+    """
+    harness = options.harness
+    try:
+        RunSettings.from_metadata(harness.metadata)
+    except RunSettingsError as error:
+        raise MISGroundError(str(error)) from error
+    only_ours = checks.check_tasks(harness.tasks or [])
+    if only_ours:
+        checks.check_dataset(options.dataset, ON_THE_HUB)
+    checks.check_model(harness.model or "hf", harness.model_args, options.secrets, harness.tasks or [])
+    return only_ours
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the harness's command line.
 
     Args:
-        arguments: what ``lm_eval`` takes, without the program's name, and this package's own options.
+        arguments: what ``lm_eval`` takes, without the program's name, and this package's own: see `HELP`.
 
     Returns:
         The exit status.
 
     Raises:
         DatasetNotFoundError: if there is no data set to evaluate on.
-        MISGroundError: if the options do not go together, or a check of ``--strict`` fails.
+        MISGroundError: for any other error, in a sentence.
     """
-    options, rest = own_options(arguments)
-    if not rest or {"-h", "--help"} & set(rest):
+    if is_for_the_harness(arguments):
+        return _as_the_harness(arguments)
+    options = read_options(arguments)
+    only_ours = check(options)
+    try:
+        return _run(options, only_ours, arguments)
+    except KeyboardInterrupt:
+        print(_how_to_go_on(options, arguments), file=sys.stderr)
+        return 130
+    except SystemExit:
+        raise
+    except Exception as error:
+        if os.environ.get("MIS_GROUND_TRACEBACK") and not isinstance(error, MISGroundError):
+            raise
+        harness = options.harness
+        context = {name: getattr(harness, name, None) for name in ("model", "model_args", "batch_size")}
+        raise told(error, context) from error
+
+
+def _as_the_harness(arguments: Sequence[str]) -> int:
+    """The harness's help, and its commands that ask no model."""
+    if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP)
-    given = harness_arguments(rest)
-    register_models()
     from lm_eval.__main__ import cli_evaluate
+
+    register_models()
+    more = [] if not arguments or arguments[0] not in ("ls", "validate") or tasks_are_installed() else [str(TASKS)]
+    given = [*arguments, *(["--include_path", *more] if more and "--include_path" not in arguments else [])]
+    before, sys.argv = sys.argv, ["mis-ground eval", *given]
+    try:
+        cli_evaluate()
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _run(options: Options, only_ours: bool, arguments: Sequence[str]) -> int:
+    from lm_eval._cli.run import Run
+    from lm_eval.utils import setup_logging
 
     from lm_eval_tasks.running.watching import Watch, watched
 
-    watch = Watch(options.resume, options.strict)
-    before, sys.argv = sys.argv, ["mis-ground eval", *given]
-    try:
-        with watched(watch):
-            cli_evaluate()
-    except FileNotFoundError as error:
-        if "MIS-Ground data set" in str(error):
-            raise DatasetNotFoundError(str(error)) from error
-        raise
-    finally:
-        sys.argv = before
-    watch.summary()
+    harness = options.harness
+    register_models()
+    harness.include_path = str(TASKS) if only_ours else with_our_tasks(harness.include_path)
+    watch = Watch(options.resume, options.strict, secrets=options.secrets)
+    setup_logging()
+    with watched(watch), only_our_tasks(only_ours):
+        Run._execute(_harness_namespace(harness))
+    watch.summary(scored(options) if only_ours else None, harness.output_path)
     return 0
+
+
+def _harness_namespace(harness: argparse.Namespace) -> argparse.Namespace:
+    """Without what the harness would take for settings of its own."""
+    return argparse.Namespace(**{name: value for name, value in vars(harness).items() if name != "config" or value})
+
+
+def scored(options: Options) -> dict[str, Any]:
+    """What was scored: place, version, digest and rows of the data set, which is open already."""
+    from lm_eval_tasks.mis_ground.rows import find_dataset, open_rows, stamp
+
+    place = find_dataset(options.harness.metadata.get("dataset"))
+    return open_rows(place, stamp(place)).facts()
+
+
+def _how_to_go_on(options: Options, arguments: Sequence[str]) -> str:
+    if options.resume:
+        return f"Stopped. The answers so far are in {options.resume}; to go on: mis-ground eval {shlex.join(arguments)}"
+    return (
+        "Stopped. No answer was kept; with --resume DIR they are, and the same command goes on: "
+        f"mis-ground eval {shlex.join([*arguments, '--resume', 'answers'])}"
+    )

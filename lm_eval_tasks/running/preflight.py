@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from dataset_builder.core.errors import MISGroundError
+
 Request = Any
 Ask = Callable[[list[Request]], Sequence[str]]
 
@@ -54,6 +56,7 @@ class Probe:
         different_answers: how many different answers were given to the questions with their pictures.
         seconds: that a question took.
         reached: whether the first logits differ, where the model can tell.
+        empty: those that were answered with nothing, both times.
     """
 
     asked: int
@@ -61,6 +64,7 @@ class Probe:
     different_answers: int
     seconds: float
     reached: bool | None
+    empty: int = 0
 
 
 def pictures_of(request: Request) -> list[Any]:
@@ -136,14 +140,66 @@ def probe(requests: Sequence[Request], model: Any, ask: Ask, count: int = PROBES
         unseen = [str(answer).strip() for answer in ask(blank)]
         seconds = (time.monotonic() - start) / len(chosen)
         same = sum(one == other for one, other in zip(seen, unseen, strict=True))
+        empty = sum(not one and not other for one, other in zip(seen, unseen, strict=True))
         reached = logits_differ(model, chosen[0], blank[0]) if same == len(chosen) else True
-    return Probe(len(chosen), same, len(set(seen)), seconds, reached)
+    return Probe(len(chosen), same, len(set(seen)), seconds, reached, empty)
+
+
+ALL_EMPTY = (
+    "All {count} answers are empty. A model that thinks may use up its budget before it answers: give it more room "
+    "(--style native, or --gen_kwargs max_gen_toks=16384), or switch its thinking off (docs/models.md)."
+)
+
+MANY_CUT = 0.2
+"""From this share of answers that were cut off on, the budget is doubted."""
+
+
+def reply_problems(replies: Sequence[str]) -> list[str]:
+    """What a user should know of all the answers of a run."""
+    if replies and not any(reply.strip() for reply in replies):
+        return [ALL_EMPTY.format(count=f"{len(replies):,}")]
+    cut = sum(getattr(reply, "finish_reason", None) == "length" for reply in replies)
+    if replies and cut >= MANY_CUT * len(replies):
+        return [
+            f"{cut:,} of {len(replies):,} answers were cut off at the budget of tokens. Give more room: "
+            "--style reasoning or native, or --gen_kwargs max_gen_toks=N."
+        ]
+    return []
+
+
+def check_budget(requests: Sequence[Request], model: Any) -> None:
+    """Whether the longest prompt and the answer's budget go into the model's context.
+
+    The harness would cut the prompt's beginning off, images and all.
+
+    Raises:
+        MISGroundError: if they do not.
+    """
+    longest, tokenizer = getattr(model, "max_length", None), getattr(model, "tokenizer", None)
+    if not isinstance(longest, int) or tokenizer is None or hasattr(model, "_concurrent") or not requests:
+        return
+    budget = requests[0].args[1].get("max_gen_toks") or 0
+    request = max(requests, key=lambda each: (len(pictures_of(each)), len(str(each.args[0]))))
+    encode = getattr(model, "tok_batch_multimodal_encode", None)
+    if encode is not None and pictures_of(request) and longest > budget:
+        length = int(encode([request.args[0]], [pictures_of(request)])["input_ids"].shape[1])
+    else:
+        length = len(model.tok_encode(str(request.args[0])))
+    if length + budget > longest:
+        raise MISGroundError(
+            f"A prompt of {length:,} tokens and an answer of up to {budget:,} do not go into the model's context.",
+            value=f"max_length {longest:,}",
+            remedy=f"If the model takes more, say so: --model_args max_length={length + budget}; else give the answer "
+            "less: --gen_kwargs max_gen_toks=N, or the images: max_pixels=N.",
+        )
 
 
 def probe_problems(found: Probe) -> list[str]:
     """What a user should know of a probe."""
     if found.same < found.asked:
         return []
+    if found.empty == found.asked:
+        return [ALL_EMPTY.format(count=f"{found.asked} trial")]
     text = f"All of {found.asked} questions were answered the same with their picture and with a blank one. "
     if found.reached is False:
         return [text + "The picture does not reach the model: its logits are the same to the last digit."]

@@ -6,7 +6,7 @@ The harness makes its model by name; while `watched` is in force, a model so mad
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.mis_ground.replies import Reply, as_text
+from lm_eval_tasks.mis_ground.settings import without_secrets
 from lm_eval_tasks.running import answer_store as resume
 from lm_eval_tasks.running import preflight
 from lm_eval_tasks.running.progress import duration, rate, shown_progress
@@ -32,12 +34,14 @@ class Watch:
 
     Args:
         folder: where answers are kept; None: they are not.
-        strict: whether a doubt about the pictures stops the run.
+        strict: whether a doubt about the images stops the run.
+        secrets: arguments for the models that must stand in no file.
         console: where to print.
     """
 
     folder: Path | None = None
     strict: bool = False
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     console: Console = field(default_factory=lambda: Console(stderr=True))
     answered: list[tuple[Document, str]] = field(default_factory=list)
     known: int = 0
@@ -60,7 +64,14 @@ class Watch:
 
         def generate_until(requests: list[Request], disable_tqdm: bool = False) -> list[str]:
             quiet = {"disable_tqdm": True} if self.folder else {"disable_tqdm": disable_tqdm}
-            return self._answer(requests, name, arguments, model, lambda some: plainly(some, **quiet))
+            answers: list[Any] = [None] * len(requests)
+            # Requests with and without images, never both at once: this package's tasks come apart already.
+            for rows in by_images(requests):
+                some = [requests[row] for row in rows]
+                given = self._answer(some, name, arguments, model, lambda asked: plainly(asked, **quiet))
+                for row, answer in zip(rows, given, strict=True):
+                    answers[row] = answer
+            return answers
 
         model.generate_until = generate_until
         return model
@@ -72,7 +83,8 @@ class Watch:
         start = time.monotonic()
         if self.folder is None:
             self._check(requests, len(requests), model, ask, shown, remembered=None)
-            answers = ask(requests)
+            with shown_progress(self.console if shown and hasattr(model, "ask_each") else None) as report:
+                answers = self._all_at_once(requests, model, ask, report)
         else:
             store = resume.AnswerStore(self.folder)
             try:
@@ -92,13 +104,28 @@ class Watch:
                         resume.chunk_size(model),
                         is_answer=lambda answer: is_answer(model, answer),
                         report=report,
+                        ask_each=getattr(model, "ask_each", None),
                     )
             finally:
                 store.close()
         self.seconds += time.monotonic() - start
+        replies = [finished(model, request, answer) for request, answer in zip(requests, answers, strict=True)]
         if shown:
-            self.answered += [(request.doc, answer) for request, answer in zip(requests, answers, strict=True)]
-        return list(answers)
+            self.answered += [(request.doc, answer) for request, answer in zip(requests, replies, strict=True)]
+        return list(replies)
+
+    def _all_at_once(self, requests: list[Request], model: Any, ask: preflight.Ask, report: Any) -> Sequence[str]:
+        if not hasattr(model, "ask_each"):
+            return ask(requests)
+        progress = resume.Progress(len(requests), 0)
+        report(progress)
+
+        def count(number: int, reply: Reply) -> None:
+            progress.asked += 1
+            report(progress)
+
+        answers: Sequence[str] = model.ask_each(requests, count)
+        return answers
 
     def _check(
         self,
@@ -114,9 +141,14 @@ class Watch:
         if shown:
             known = f", {plan.questions - left:,} answered before" if left < plan.questions else ""
             self.console.print(
-                f"{plan.questions:,} questions{known}, {plan.pictures:,} pictures, {plan.tasks} task(s)",
+                f"{plan.questions:,} questions{known}, {plan.pictures:,} images, {plan.tasks} task(s)",
                 highlight=False,
             )
+            if left and self.folder is None and hasattr(model, "ask_each"):
+                self.console.print(
+                    "The answers are not kept; with --resume DIR they are, and an interrupted run goes on."
+                )
+        preflight.check_budget(requests, model)
         problems = preflight.placeholder_problems(requests, model)
         if left and not problems and (left >= preflight.LONG_RUN or self.strict):
             problems = self._probe(requests, left, model, ask, shown, remembered)
@@ -155,18 +187,70 @@ class Watch:
             store.set_note(name, json.dumps(problems))
         return problems
 
-    def summary(self) -> None:
-        """Print what came of the questions, if any were asked."""
+    def summary(self, scored: Mapping[str, Any] | None = None, results: str | None = None) -> None:
+        """Print what came of the questions, if any were asked.
+
+        Args:
+            scored: the data set: ``dataset``, ``data_version``, ``data_digest``, ``data_rows``.
+            results: the folder of the result files.
+        """
         ours = [(doc, answer) for doc, answer in self.answered if isinstance(doc, dict) and doc.get("options")]
-        if not ours:
-            return
-        asked = len(self.answered) - self.known
-        self.console.print(
-            f"{len(self.answered):,} answers in {duration(self.seconds)}, {self.known:,} of them kept from before"
-            + (f"; {rate(asked, self.seconds)}" if asked else ""),
-            highlight=False,
-        )
-        self.console.print(summary_table(ours))
+        if scored:
+            self.console.print(
+                f"Scored: {scored['dataset']} (version {scored['data_version'] or 'unknown'}, content "
+                f"{scored['data_digest']}, {scored['data_rows']:,} rows)",
+                soft_wrap=True,
+                highlight=False,
+            )
+        if ours:
+            asked = len(self.answered) - self.known
+            self.console.print(
+                f"{len(self.answered):,} answers in {duration(self.seconds)}, {self.known:,} of them kept from before"
+                + (f"; {rate(asked, self.seconds)}" if asked else ""),
+                highlight=False,
+            )
+            self.console.print(summary_table(ours))
+            for problem in preflight.reply_problems([answer for _, answer in ours]):
+                self.console.print(f"[bold red]Warning:[/] {escape(problem)}", soft_wrap=True, highlight=False)
+        elif scored and not self.answered:
+            self.console.print("No question was asked: the data set has no rows for these tasks.", highlight=False)
+        if results:
+            self.console.print(f"Next: mis-ground report {results}", soft_wrap=True, highlight=False)
+
+
+def by_images(requests: Sequence[Request]) -> list[list[int]]:
+    """Positions of the requests with images and of those without, in the order in which the kinds come."""
+    kinds: dict[bool, list[int]] = {}
+    for row, request in enumerate(requests):
+        kinds.setdefault(len(request.args) > 2, []).append(row)
+    return list(kinds.values())
+
+
+def finished(model: Any, request: Request, answer: object) -> str:
+    """An answer as text that knows how it ended, where that can be told.
+
+    Of a model with a tokenizer the budget is known to be used up where the answer has as many tokens.
+    """
+    if isinstance(answer, Reply):
+        return answer
+    text = as_text(answer)
+    note = request.args[1].get(resume.NOTE) if isinstance(request.args[1], dict) else None
+    if note:
+        return Reply(text, **note)
+    budget = request.args[1].get("max_gen_toks") if isinstance(request.args[1], dict) else None
+    encode = getattr(model, "tok_encode", None)
+    if not budget or not text or encode is None or getattr(model, "tokenizer", None) is None:
+        return text
+    try:
+        length = len(encode(text))
+    except Exception:
+        return text
+    if length < budget:
+        return text
+    reply = Reply(text, "length")
+    prompt, settings, *rest = request.args
+    request.arguments = (prompt, {**settings, resume.NOTE: reply.note()}, *rest)
+    return reply
 
 
 def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
@@ -200,11 +284,18 @@ def watched(watch: Watch) -> Iterator[None]:
     from lm_eval.api import registry
 
     original = registry.get_model
-    registry.get_model = lambda name: _Maker(name, original(name), watch)
+    registry.get_model = lambda name: _Maker(name, _class_of(name, original), watch)
     try:
         yield
     finally:
         registry.get_model = original
+
+
+def _class_of(name: str, original: Any) -> Any:
+    """The model's class: for those behind a chat server, this package's own of the same name."""
+    from lm_eval_tasks.running.server_models import SERVED
+
+    return SERVED.get(name) or original(name)
 
 
 @dataclass(frozen=True)
@@ -218,7 +309,8 @@ class _Maker:
     def create_from_arg_obj(self, arguments: dict[str, Any], more: dict[str, Any] | None = None) -> Any:
         """As the harness's models do from a dictionary."""
         given = dict(arguments)  # models may take things out of it
-        return self.watch.over(self.name, given, self.model_class.create_from_arg_obj(arguments, more))
+        model = self.model_class.create_from_arg_obj(arguments | dict(self.watch.secrets), more)
+        return self.watch.over(self.name, without_secrets(given), model)
 
     def create_from_arg_string(self, arguments: str, more: dict[str, Any] | None = None) -> Any:
         """As the harness's models do from ``key=value,...``."""
@@ -231,6 +323,8 @@ def is_answer(model: Any, answer: object) -> bool:
     """Whether it is worth keeping: a model behind an API gives a placeholder where the API failed."""
     if answer is None:
         return False
+    if getattr(model, "keeps_empty", False):
+        return True
     return not (hasattr(model, "_concurrent") and answer == os.environ.get("LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER", ""))
 
 

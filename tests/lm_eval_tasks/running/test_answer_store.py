@@ -18,7 +18,7 @@ from PIL import Image
 from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.report.runs import read_runs
 from lm_eval_tasks.running import answer_store as resume
-from lm_eval_tasks.running import evaluate
+from lm_eval_tasks.running import evaluate, options
 from tests.helpers.harness_files import only_our_tasks
 from tests.helpers.tiny_dataset import write_dataset
 
@@ -420,8 +420,8 @@ def test_a_broken_run_goes_on_and_equals_an_unbroken_one(looking, ground, tmp_pa
     assert len(whole) == len(set(whole)) == 60
     looking.asked, looking.stop_after = [], 29
     kept = ["--resume", str(tmp_path / "kept")]
-    with pytest.raises(KeyboardInterrupt):
-        evaluate.main(arguments(ground, tmp_path / "broken", *kept))
+    assert evaluate.main(arguments(ground, tmp_path / "broken", *kept)) == 130
+    assert "to go on: mis-ground eval --model looking-model" in capfd.readouterr().err
     first = list(looking.asked)
     looking.asked, looking.stop_after = [], None
     assert evaluate.main(arguments(ground, tmp_path / "broken", *kept)) == 0
@@ -430,7 +430,7 @@ def test_a_broken_run_goes_on_and_equals_an_unbroken_one(looking, ground, tmp_pa
     assert set(first[:24]).isdisjoint(second)
     assert answers_of(tmp_path / "broken") == answers_of(tmp_path / "plain")
     printed = capfd.readouterr().err
-    assert "60 questions, 24 answered before, 60 pictures, 3 task(s)" in printed
+    assert "60 questions, 24 answered before, 60 images, 3 task(s)" in printed
     assert "24 of them kept from before" in printed
     looking.asked = []
     assert evaluate.main(arguments(ground, tmp_path / "again", f"--resume={tmp_path / 'kept'}")) == 0
@@ -471,19 +471,19 @@ def test_a_run_killed_in_the_harness_goes_on(looking, ground, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--resume"], "needs a folder"),
+        (["--resume"], "--resume: expected one argument"),
         (["--resume", "x", "--use_cache", "y"], "both keep answers"),
         (["--resume=x", "-c", "y"], "both keep answers"),
     ],
 )
 def test_options_that_do_not_go_are_told(given, message):
     with pytest.raises(MISGroundError, match=message):
-        evaluate.own_options(["--model", "hf", *given])
+        options.own_options(["--model", "hf", *given])
 
 
 def test_own_options_are_taken_out():
-    options, rest = evaluate.own_options(["--model", "hf", "--resume", "x", "--strict", "--tasks", "a", "--res", "b"])
-    assert (str(options.resume), options.strict) == ("x", True)
+    own, rest = options.own_options(["--model", "hf", "--resume", "x", "--strict", "--tasks", "a", "--res", "b"])
+    assert (str(own.resume), own.strict, own.dataset) == ("x", True, None)
     assert rest == ["--model", "hf", "--tasks", "a", "--res", "b"]
-    options, rest = evaluate.own_options(["ls", "tasks"])
-    assert (options.resume, options.strict, rest) == (None, False, ["ls", "tasks"])
+    own, rest = options.own_options(["run", "my-ground", "--style", "reasoning", "--letters", "--limit", "2"])
+    assert (own.dataset, own.style, own.letters, rest) == ("my-ground", "reasoning", True, ["--limit", "2"])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
+from dataset_builder.core.errors import DatasetNotFoundError
 from lm_eval_tasks.running import evaluate
 
 
@@ -17,23 +17,14 @@ def installed(monkeypatch):
     monkeypatch.setattr(evaluate, "tasks_are_installed", lambda: True)
 
 
-@pytest.mark.parametrize("arguments", [["--model", "hf", "--tasks", "mis_ground"], ["ls", "tasks"], []])
-def test_installed_tasks_need_no_argument(installed, arguments):
-    assert evaluate.harness_arguments(arguments) == arguments
+def test_the_harness_is_told_where_the_tasks_are_if_it_has_none(installed):
+    assert evaluate.with_our_tasks(None) is None
+    assert evaluate.with_our_tasks("mine") == "mine"
 
 
-def test_elsewhere_the_harness_is_told_where_the_tasks_are(not_installed):
-    path = str(evaluate.TASKS)
-    assert evaluate.harness_arguments(["--tasks", "x"]) == ["--tasks", "x", "--include_path", path]
-    assert evaluate.harness_arguments(["ls", "tasks"]) == ["ls", "tasks", "--include_path", path]
-    for unchanged in ([], ["--help"], ["run", "-h"]):
-        assert evaluate.harness_arguments(unchanged) == unchanged
-
-
-@pytest.mark.parametrize("given", [["--include_path", "mine"], ["--include_path=mine"]])
-def test_two_task_folders_are_refused(not_installed, given):
-    with pytest.raises(MISGroundError, match=r"pip install \."):
-        evaluate.harness_arguments(["--tasks", "x", *given])
+def test_elsewhere_it_gets_them_beside_the_users_own(not_installed):
+    assert evaluate.with_our_tasks(None) == str(evaluate.TASKS)
+    assert evaluate.with_our_tasks("mine") == ["mine", str(evaluate.TASKS)]
 
 
 def test_task_files_of_an_older_install_are_not_taken_for_these(tmp_path, monkeypatch):
@@ -61,5 +52,5 @@ def test_models_are_registered():
 def test_a_missing_data_set_is_told_in_a_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MIS_GROUND_DATASET", "/not/there")
-    with pytest.raises(DatasetNotFoundError, match="MIS_GROUND_DATASET names '/not/there'"):
+    with pytest.raises(DatasetNotFoundError, match=r"MIS_GROUND_DATASET names. \[file: /not/there\]"):
         evaluate.main(["--model", "mis-ground-constant", "--tasks", "mis_ground_ct_axial_directional_box"])

@@ -35,7 +35,7 @@ def evaluated(ground, monkeypatch, capfd):
 
 def test_a_short_run_is_not_probed_and_is_summed_up(evaluated):
     printed = evaluated().err
-    assert "32 questions, 32 pictures, 2 task(s)" in printed
+    assert "32 questions, 32 images, 2 task(s)" in printed
     assert "Warning" not in printed
     assert "32 answers in" in printed
     assert "0 of them kept" in printed
@@ -67,7 +67,7 @@ def test_questions_without_pictures_are_not_doubted(ground, monkeypatch, capfd):
     given = ["--model", "mis-ground-constant", "--tasks", "blind_mis_ground_none", "--strict"]
     assert evaluate.main([*given, "--metadata", json.dumps({"dataset": str(ground)})]) == 0
     printed = capfd.readouterr().err
-    assert "144 questions, 0 pictures, 1 task(s)" in printed
+    assert "144 questions, 0 images, 1 task(s)" in printed
 
 
 def test_help_names_both_kinds_of_options(capsys):

@@ -1,0 +1,198 @@
+"""The command line of ``mis-ground eval``: this package's own options, and the harness's, read by its own parser."""
+
+import argparse
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.mis_ground.settings import DATASET, Stack, Style, is_secret
+
+HELP = """\
+mis-ground eval [DATASET] --model KIND --model_args pretrained=MODEL --apply_chat_template --tasks TASKS
+
+  DATASET        a data set folder, or USER/NAME[@REVISION][:CONFIG] on the Hub; without it, the data set is looked for
+                 in the environment variable MIS_GROUND_DATASET, in ./mis-ground, and on the Hub
+
+options of mis-ground eval, beside all of the harness's own:
+  --style STYLE  direct (default): the answer and nothing else; reasoning: the prompt asks to think, and to end with the
+                 answer; native: as direct, with room for models that think by themselves
+  --letters      list the options as "A. right; B. left", and ask for the letter
+  --stack sheet  put the images of a stack on one contact sheet, for models that take one image
+  --resume DIR   keep every answer in DIR; give the same command again after an interruption, and only what is missing
+                 is asked
+  --strict       stop if the images do not seem to reach the model (otherwise: warn)
+
+Results go to the folder results, with every answer, unless --output_path names another.
+"""
+
+RESULTS = "results"
+COMMANDS = ("run", "ls", "validate")
+"""The harness's own commands, which may stand first."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for.
+
+    Args:
+        dataset: as named, if it was.
+        resume: where answers are kept.
+        strict: whether a doubt about the images stops the run.
+        settings: of the tasks, as given by options of this package.
+        harness: the harness's own arguments.
+        secrets: arguments of the model that must stand in no file; not among the harness's.
+    """
+
+    dataset: str | None
+    resume: Path | None
+    strict: bool
+    settings: Mapping[str, Any]
+    harness: argparse.Namespace
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its errors are sentences."""
+
+    def error(self, message: str) -> NoReturn:
+        raise MISGroundError(f"The command is not understood: {message}.", remedy="See mis-ground eval --help.")
+
+
+def is_for_the_harness(arguments: Sequence[str]) -> bool:
+    """Whether the harness's help is asked for, or another of its commands."""
+    return not arguments or bool({"-h", "--help"} & set(arguments)) or arguments[0] in ("ls", "validate")
+
+
+def own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """This package's options, and the arguments that are left for the harness.
+
+    Raises:
+        MISGroundError: if a value is missing or cannot be, or ``--resume`` stands beside the harness's own cache.
+    """
+    given = list(arguments)
+    if given and given[0] == "run":
+        del given[0]
+    dataset = given.pop(0) if given and not given[0].startswith("-") else None
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--resume", type=Path, metavar="DIR")
+    parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--style", choices=get_args(Style))
+    parser.add_argument("--letters", action="store_true", default=None)
+    parser.add_argument("--stack", choices=get_args(Stack))
+    options, rest = parser.parse_known_args(given)
+    options.dataset = dataset
+    if options.resume and any(argument.split("=", 1)[0] in ("--use_cache", "-c") for argument in rest):
+        raise MISGroundError(
+            "--resume and --use_cache both keep answers.", remedy="Leave out --use_cache: it takes no note of images."
+        )
+    return options, rest
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """All options, checked as far as that goes without looking at the disk.
+
+    Raises:
+        MISGroundError: if they are not understood or do not go together.
+    """
+    own, rest = own_options(arguments)
+    harness = harness_options(rest)
+    settings = {
+        name: value
+        for name, value in (("style", own.style), ("letters", own.letters), ("stack", own.stack))
+        if value is not None
+    }
+    metadata = dict(harness.metadata or {})
+    for name, value in [*settings.items(), (DATASET, own.dataset)]:
+        if value is not None and metadata.get(name, value) != value:
+            raise MISGroundError(
+                f"--metadata and the command line give two values of {name!r}.",
+                value=f"{metadata[name]} and {value}",
+                remedy="Leave out one.",
+            )
+    dataset = own.dataset or metadata.get(DATASET)
+    harness.metadata = metadata | settings | ({DATASET: dataset} if dataset else {})
+    model_args = dict(harness.model_args or {})
+    secrets = {name: value for name, value in model_args.items() if is_secret(name)}
+    harness.model_args = {name: value for name, value in model_args.items() if name not in secrets}
+    if not harness.output_path:
+        harness.output_path = RESULTS
+    harness.log_samples = True
+    return Options(dataset, own.resume, own.strict, settings, harness, secrets)
+
+
+def harness_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The harness's options, read by its own parser; those of a ``--config`` file among them.
+
+    Raises:
+        MISGroundError: if an option is unknown, with the one that is nearest, or lacks its value.
+    """
+    from lm_eval._cli.run import Run
+
+    parser = _Parser(prog="mis-ground eval")
+    run = Run.create(parser.add_subparsers(parser_class=_Parser))
+    try:
+        found, unknown = parser.parse_known_args(["run", *arguments])
+    except (ValueError, argparse.ArgumentError) as error:
+        raise MISGroundError(
+            f"The command is not understood: {error}.", remedy="See mis-ground eval --help."
+        ) from error
+    if unknown:
+        raise MISGroundError(f"Unknown option or argument: {unknown[0]}.", remedy=_nearest(unknown[0], run._parser))
+    config = _config_of(getattr(found, "config", None))
+    for name in (
+        "model",
+        "model_args",
+        "tasks",
+        "metadata",
+        "output_path",
+        "log_samples",
+        "include_path",
+        "gen_kwargs",
+    ):
+        setattr(found, name, getattr(found, name, None) or config.get(name))
+    for name in ("model_args", "metadata", "gen_kwargs"):
+        setattr(found, name, _as_dict(name, getattr(found, name)))
+    return found
+
+
+def _as_dict(name: str, value: Any) -> dict[str, Any]:
+    from lm_eval._cli.utils import key_val_to_dict
+
+    if value is None or isinstance(value, dict):
+        return dict(value or {})
+    try:
+        return dict(json.loads(value) if str(value).lstrip().startswith("{") else key_val_to_dict(str(value)))
+    except (ValueError, TypeError) as error:
+        raise MISGroundError(f"--{name} takes NAME=VALUE,... or JSON.", value=value) from error
+
+
+def _config_of(path: str | None) -> dict[str, Any]:
+    """The options in a ``--config`` file."""
+    if not path:
+        return {}
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise MISGroundError("The --config file cannot be read.", file=Path(path), value=error) from error
+    if not isinstance(found, dict):
+        raise MISGroundError("The --config file holds no options.", file=Path(path), remedy="Write NAME: VALUE lines.")
+    return found
+
+
+def _nearest(given: str, parser: argparse.ArgumentParser) -> str:
+    own = ("--style", "--letters", "--stack", "--resume", "--strict")
+    known = [*own, *(option for action in parser._actions for option in action.option_strings)]
+    if given.lower() in ("true", "false"):
+        return "--log_samples, --letters and --strict take no value; answers are logged in any case."
+    near = difflib.get_close_matches(given.split("=", 1)[0], known, n=1)
+    if near:
+        return f"Did you mean {near[0]}?"
+    if not given.startswith("-"):
+        return "The data set stands first: mis-ground eval DATASET --model ...; names of tasks are joined by commas."
+    return "See mis-ground eval --help."
