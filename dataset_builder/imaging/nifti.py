@@ -245,7 +245,7 @@ def _parsed(path: Path) -> Nifti:
     _check_voxels(voxels, path)
     affine = np.array(image.affine, np.float64)
     if isinstance(image, nibabel.Nifti1Pair):
-        affine = _nifti_affine(image.header, shape, path)
+        affine = nifti_affine(image.header, shape, path)
     affine.flags.writeable = False
     opened = Nifti(path, shape, affine, voxels, Path(str(image.file_map["image"].filename)))
     _check_size(opened)
@@ -318,7 +318,7 @@ def _check_size(opened: Nifti) -> None:
         )
 
 
-def _nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine:
+def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine:
     """The affine of a NIfTI header; unlike nibabel's, never one that is made up where none is given."""
     try:
         sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]

@@ -9,9 +9,10 @@ from nibabel.affines import apply_affine
 
 from dataset_builder.core.errors import AffineMismatchError
 from dataset_builder.dataset.licences import licence
+from dataset_builder.imaging.label_grid import lay_into, merge_labels
 from dataset_builder.imaging.laterality import check_sides, midline
 from dataset_builder.sources import open_source
-from dataset_builder.sources.brain import IMAGE, LABEL_NAMES, LABELS, SUBJECT, fetch_brain, lay_into, merge_labels
+from dataset_builder.sources.brain import IMAGE, LABEL_NAMES, LABELS, SUBJECT, fetch_brain
 from dataset_builder.vocabulary import label_map, structures
 
 PART_OF_FREESURFER_NAME = {

@@ -1,0 +1,174 @@
+"""Cases made of an image file and a label file, in whatever format and on whatever part of the image's grid.
+
+What lists them is a source of its own (``pairs``, ``bids``, ``freesurfer``, ``slicer``); reading is the same for all.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dataset_builder.core.errors import EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
+from dataset_builder.core.factors import Modality, Side
+from dataset_builder.imaging.label_grid import lay_into, merge_labels
+from dataset_builder.imaging.label_volume import label_values, values_of
+from dataset_builder.imaging.scan_files import Scan, read_layers, read_scan
+from dataset_builder.imaging.volume import Volume, volume_from_arrays
+from dataset_builder.sources.base import Case
+from dataset_builder.sources.named_labels import Naming
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a case is made of.
+
+    Args:
+        subject: unique in the source.
+        image, labels: the files.
+        modality: of the image.
+        naming: what the labels mean.
+        tables: other files that decide what comes out, such as a table of names.
+        channel: of an image with several.
+        side: of the limb, for a scan of one limb.
+        layers: for each layer of the label file its own values and what each is called by number in ``naming``; empty
+            for a label map of one layer.
+    """
+
+    subject: str
+    image: Path
+    labels: Path
+    modality: Modality
+    naming: Naming
+    tables: tuple[Path, ...] = ()
+    channel: int | None = None
+    side: Side | None = None
+    layers: tuple[Mapping[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelledFiles:
+    """A source of such cases.
+
+    Args:
+        name: of the source.
+        files: the cases, by subject.
+        licence: of the scans; private ones have none that is known.
+    """
+
+    name: str
+    files: Mapping[str, Files]
+    licence: str = "unknown"
+    citation: str = ""
+    url: str = ""
+    unmatched: tuple[tuple[str, str], ...] = field(default=())
+
+    def cases(self) -> Iterator[Case]:
+        """Every case, by name."""
+        for subject in sorted(self.files):
+            one = self.files[subject]
+            paths = (one.image, one.labels, *one.tables)
+            yield Case(self.name, subject, one.modality, self.licence, paths, one.side)
+
+    def read(self, case: Case) -> Volume:
+        """One case."""
+        one = next(files for files in self.files.values() if (files.image, files.labels) == case.paths[:2])
+        if not one.labels.is_file():
+            raise MissingLabelsError(
+                "There is no label file for the image.", file=one.labels, remedy="Add it, or remove the image."
+            )
+        image = read_scan(one.image, one.channel)
+        labels, overlap = _labels(one, image)
+        known = {**one.naming.names, **dict.fromkeys(one.naming.ignored, "")}
+        unknown = [int(value) for value in values_of(labels) if value and int(value) not in known]
+        if unknown:
+            raise UnknownLabelError(
+                "The label map holds values that its list of labels does not name.",
+                file=one.labels,
+                value=", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else ""),
+                remedy="Add them to the list of labels, or set these voxels to 0.",
+            )
+        if not labels.any():
+            raise EmptyLabelsError(
+                "No structure is labelled in the volume.",
+                file=one.labels,
+                remedy="Check the labels; an unlabelled scan asks nothing.",
+            )
+        merged, names = merge_labels(labels, dict(one.naming.names))
+        if not merged.any():
+            raise EmptyLabelsError(
+                "No structure is labelled in the volume, only labels that are left out.",
+                file=one.labels,
+                value=", ".join(one.naming.ignored.values()),
+                remedy="Check the labels and --ignore-labels.",
+            )
+        volume = volume_from_arrays(
+            image.values,
+            merged,
+            names,
+            image.affine,
+            source=case.source,
+            subject=case.subject,
+            modality=case.modality,
+            licence=case.licence,
+            side=case.side,
+        )
+        return replace(volume, overlap_voxels=overlap)
+
+
+def _labels(one: Files, image: Scan) -> tuple[npt.NDArray, int]:
+    """Labels on the image's grid; of several layers the last one has a voxel that more than one claims."""
+    if not one.layers:
+        scan = read_scan(one.labels)
+        whole = label_values(_whole(scan.values), scan.path)
+        return lay_into(whole, scan.affine, image.affine, image.values.shape, scan.path, one.image), 0
+    layers, affine, _ = read_layers(one.labels)
+    laid: npt.NDArray | None = None
+    overlap = 0
+    for values, numbers in zip(layers, one.layers, strict=True):
+        lookup = np.zeros(int(values.max(initial=0)) + 1, np.uint16)
+        for value, number in numbers.items():
+            if value < len(lookup):
+                lookup[value] = number
+        numbered = lookup[values]
+        if laid is None:
+            laid = numbered
+            continue
+        there = numbered > 0
+        overlap += int(np.count_nonzero(laid[there]))
+        laid[there] = numbered[there]
+    assert laid is not None  # a file has a layer
+    return lay_into(laid, affine, image.affine, image.values.shape, one.labels, one.image), overlap
+
+
+def _whole(values: npt.NDArray) -> npt.NDArray:
+    """Labels that a scale in the header made fractions of, as whole numbers again; others as they are."""
+    if values.dtype.kind in "iub":
+        return values
+    whole = np.rint(values)
+    return whole if float(np.abs(values - whole).max(initial=0)) <= 1e-3 else values
+
+
+def by_subject(files: Iterable[Files], folder: Path) -> dict[str, Files]:
+    """Cases by subject.
+
+    Raises:
+        SourceError: if two have the same name.
+    """
+    found: dict[str, Files] = {}
+    for one in files:
+        if one.subject in found:
+            raise SourceError(
+                "Two cases have the same name.",
+                file=folder,
+                value=f"{one.subject}: {found[one.subject].labels.name} and {one.labels.name}",
+                remedy="Rename one of them.",
+            )
+        found[one.subject] = one
+    return found
+
+
+def only(names: Sequence[Path]) -> Path | None:
+    """The one file of a list, or none."""
+    return names[0] if len(names) == 1 else None

@@ -1,0 +1,98 @@
+"""From the names that a data set gives its labels to structures of the vocabulary."""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_builder.core.errors import SourceError
+from dataset_builder.sources.unknown import how_to_add
+from dataset_builder.vocabulary import Structure, find, normalise
+
+NOTHING = frozenset(
+    {"background", "clear_label", "ignore", "ignored", "none", "unknown", "unlabeled", "unlabelled", "void"}
+)
+"""Labels of these names, normalised, are no structures."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What the values of a label map mean.
+
+    Args:
+        names: label value -> canonical name; several values may mean one structure.
+        ignored: label value -> its own name, of labels that are left out; their voxels count as nothing.
+        unknown: label value -> its own name, of labels that neither the vocabulary has nor the user ignores.
+    """
+
+    names: Mapping[int, str]
+    ignored: Mapping[int, str]
+    unknown: Mapping[int, str]
+
+    def check(self, file: Path, words: Mapping[str, Structure]) -> "Naming":
+        """This naming, if every label is known or ignored and one is a structure.
+
+        Raises:
+            SourceError: names the labels, near misses of the vocabulary, and the rows to add.
+        """
+        if self.unknown:
+            labels = list(dict.fromkeys(self.unknown.values()))
+            raise SourceError(
+                "The vocabulary lacks labels of this data set.",
+                file=file,
+                value=", ".join(labels),
+                remedy=f"{near_misses(labels, words)}Leave labels out with --ignore-labels "
+                f"{','.join(labels)}, or rename those that are known under another name. {how_to_add(labels, words)}",
+            )
+        if not self.names:
+            raise SourceError(
+                "No label is a structure.", file=file, value=", ".join(self.ignored.values()) or "no labels"
+            )
+        return self
+
+
+def name_labels(
+    labels: Iterable[tuple[int, str]], words: Mapping[str, Structure], ignore: Collection[str] = ()
+) -> Naming:
+    """Look up what labels are called.
+
+    Args:
+        labels: value and name of each; 0, and names such as ``background``, are nothing.
+        words: structures by canonical name.
+        ignore: names of labels to leave out, normalised.
+    """
+    names: dict[int, str] = {}
+    ignored: dict[int, str] = {}
+    unknown: dict[int, str] = {}
+    for value, name in labels:
+        if value == 0:
+            continue
+        if normalise(name) in NOTHING or normalise(name) in ignore:
+            ignored[value] = name
+        elif (structure := find(name, words)) is not None:
+            names[value] = structure.name
+        else:
+            unknown[value] = name
+    return Naming(names, ignored, unknown)
+
+
+def near_misses(labels: Iterable[str], words: Mapping[str, Structure]) -> str:
+    """For labels that nearly have a name of the vocabulary, a sentence with these names; empty if none has."""
+    found = []
+    for label in labels:
+        near = suggestions(label, words)
+        if near:
+            found.append(f"{label}: {', '.join(near)}")
+    return f"Did you mean {'; '.join(found)}? " if found else ""
+
+
+def suggestions(label: str, words: Mapping[str, Structure], most: int = 4) -> list[str]:
+    """Canonical names that a label's name may stand for: those that hold it, then those spelled much like it."""
+    wanted = normalise(label)
+    spellings: dict[str, str] = {}
+    for structure in words.values():
+        for spelling in (structure.name, structure.clinical, structure.lay, *structure.aliases):
+            spellings.setdefault(normalise(spelling), structure.name)
+    within = [name for spelling, name in spellings.items() if wanted in spelling] if len(wanted) > 2 else []
+    alike = [spellings[spelling] for spelling in difflib.get_close_matches(wanted, spellings, n=most, cutoff=0.75)]
+    return list(dict.fromkeys([*within, *alike]))[:most]
