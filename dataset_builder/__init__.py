@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from dataset_builder.core.lazy import handed_on
 
 if TYPE_CHECKING:
-    from dataset_builder.building.builder import BuildSummary, MISGround, build
+    from dataset_builder.building.builder import BuildSummary, build
+    from dataset_builder.building.datasets_builder import MISGround
     from dataset_builder.building.recipe import rebuild, write_recipe
     from dataset_builder.check import Audit, check_dataset
     from dataset_builder.core.errors import MISGroundError
@@ -51,7 +52,7 @@ __getattr__, __dir__ = handed_on(
         "BuildSummary": "building.builder",
         "Case": "sources.base",
         "ClarityLimits": "core.settings",
-        "MISGround": "building.builder",
+        "MISGround": "building.datasets_builder",
         "MISGroundError": "core.errors",
         "Pushed": "hub.push",
         "Settings": "core.settings",

@@ -16,6 +16,8 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from dataset_builder.core.errors import BuildError
+from dataset_builder.files.disk_list import SizedIterable
+from dataset_builder.files.progress import Progress
 from dataset_builder.imaging import memory_limit as memory
 
 T = TypeVar("T")
@@ -62,6 +64,21 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End what the engine started."""
+
+
+def in_stage(
+    function: Callable[[T], R],
+    items: SizedIterable[T],
+    engine: Engine,
+    stage: str,
+    progress: Progress,
+    lost: Callable[[T], R] | None = None,
+) -> Iterator[R]:
+    """Results of a function in the order of the items, and how far the stage is."""
+    progress(stage, 0, len(items))
+    for done, result in enumerate(engine.each(function, items, lost), 1):
+        yield result
+        progress(stage, done, len(items))
 
 
 class Processes:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataset_builder.building.engines import Engine, in_stage
 from dataset_builder.building.parts import Parts
 from dataset_builder.core.factors import (
     INPUT_CONFIGS,
@@ -30,6 +31,7 @@ from dataset_builder.dataset.format import ROW_SCHEMA
 from dataset_builder.dataset.manifest import SLICES, Key
 from dataset_builder.dataset.parquet import FileNote, cuts, note_file, open_writer, series
 from dataset_builder.files.disk_list import Spool
+from dataset_builder.files.progress import Progress
 from dataset_builder.slices.selection import SLICE_SCHEMA, read_slices
 from dataset_builder.slices.store import StoredVolume
 
@@ -177,3 +179,17 @@ class _CellWriter:
             self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP_ROWS)
             self._waiting = []
             self._rows = self._bytes = 0
+
+
+def merge_parts(
+    parts: Parts, volumes: Spool[StoredVolume] | None, folder: Path, split: Split, engine: Engine, progress: Progress
+) -> tuple[dict[Key, list[str]], dict[str, FileNote]]:
+    """Put the volumes' rows together, and their slices; returns the files of each split, and what is in each file."""
+    planned = plan(parts, volumes, split)
+    files: dict[Key, list[str]] = {}
+    for file in planned:
+        files.setdefault(file.key, []).append(file.path)
+    # The longest work first: where there are many processes, none is left with it at the end.
+    planned.sort(key=lambda file: -file.size)
+    notes = in_stage(Merge(parts, volumes, folder), planned, engine, "data set", progress)
+    return files, {file.path: note for file, note in zip(planned, notes, strict=True)}

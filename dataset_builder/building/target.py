@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from dataset_builder.building.held_out import split_of_record
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.core.factors import Split
@@ -204,3 +206,22 @@ def _keep_or_remove(old: Path, out: Path) -> Path | None:
     kept = free_name(kept_beside(out))
     old.rename(kept)
     return kept
+
+
+class OnlyBuild(FileLock):
+    """Refuses a second build into the same folder at the same time."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__(out.parent / f".{out.name}.lock", timeout=0)
+        self._out = out
+
+    def __enter__(self) -> "OnlyBuild":
+        try:
+            super().__enter__()
+        except Timeout as error:
+            raise BuildError(
+                "Another build into this folder is running.",
+                file=self._out,
+                remedy="Wait for it, or choose another --out.",
+            ) from error
+        return self

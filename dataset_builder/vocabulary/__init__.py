@@ -3,6 +3,7 @@
 May import ``core`` and ``files``.
 """
 
+from dataset_builder.vocabulary.label_maps import label_map, label_map_names
 from dataset_builder.vocabulary.side_words import read_side
 from dataset_builder.vocabulary.tables import (
     LIMBS,
@@ -11,8 +12,6 @@ from dataset_builder.vocabulary.tables import (
     Structure,
     confusable,
     find,
-    label_map,
-    label_map_names,
     normalise,
     structures,
 )

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from dataset_builder.core.errors import BuildError, SourceError
+from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import REGISTERS, Side
 from dataset_builder.vocabulary.side_words import read_side
 
@@ -125,24 +125,6 @@ def confusable(a: str, b: str, vocabulary: Mapping[str, Structure] | None = None
     return False
 
 
-def label_map_names() -> tuple[str, ...]:
-    """Names of the known label maps."""
-    return tuple(_label_maps())
-
-
-def label_map(name: str) -> dict[int, str]:
-    """Canonical name of the structure behind each value of a known label map; of FreeSurfer's, several mean one.
-
-    Raises:
-        SourceError: if there is no such map.
-    """
-    if name not in _label_maps():
-        raise SourceError(
-            "There is no such label map.", value=name, remedy=f"Known label maps: {', '.join(label_map_names())}."
-        )
-    return dict(_label_maps()[name])
-
-
 def normalise(name: str) -> str:
     """A name in the form in which names and aliases are compared.
 
@@ -184,7 +166,7 @@ _NAMES = ("pair", "part_of")
 _FIELDS = tuple(field.name for field in fields(Structure) if field.name != "name")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML without its trap: a key given twice is an error, not the last one's win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -253,16 +235,10 @@ def _packaged_spellings() -> dict[str, str]:
     return _spellings(structures())
 
 
-@cache
-def _label_maps() -> Mapping[str, Mapping[int, str]]:
-    text = resources.files(__package__).joinpath("label_maps.yaml").read_text(encoding="utf-8")
-    return yaml.load(text, _Loader)
-
-
 def _parse(text: str, file: str) -> dict[str, dict[str, Any]]:
     """The raw rows of a file."""
     try:
-        table = yaml.load(text, _Loader)
+        table = yaml.load(text, StrictLoader)
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise BuildError("The vocabulary file is not valid YAML.", file=file, value=where) from error

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
-from dataset_builder.building.builder import FEATURES, MISGround, build
+from dataset_builder.building.builder import build
+from dataset_builder.building.datasets_builder import FEATURES, MISGround
 from dataset_builder.building.parts import part_path
 from dataset_builder.building.worker import write_part
 from dataset_builder.check import check_dataset

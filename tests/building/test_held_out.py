@@ -7,7 +7,8 @@ import pytest
 from datasets import load_dataset
 from typer.testing import CliRunner
 
-from dataset_builder.building.builder import FEATURES, build
+from dataset_builder.building.builder import build
+from dataset_builder.building.datasets_builder import FEATURES
 from dataset_builder.building.held_out import SplitGuard, write_taken
 from dataset_builder.cli.main import app
 from dataset_builder.core.errors import BuildError, HeldOutError

@@ -4,7 +4,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_builder.building.builder import FEATURES, SLICE_FEATURES
+from dataset_builder.building.datasets_builder import FEATURES, SLICE_FEATURES
 from dataset_builder.dataset.croissant import croissant_text
 from dataset_builder.dataset.manifest import BuildNote, Record, SourceNote, SplitNote, read_record
 from dataset_builder.dataset.summary import file_hashes

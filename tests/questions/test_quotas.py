@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from dataset_builder.building import builder
-from dataset_builder.building.builder import MISGround, build
+from dataset_builder.building.builder import build
+from dataset_builder.building.datasets_builder import MISGround
 from dataset_builder.cli import main as cli
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.presets import PRESETS, PUBLISHED_QUESTIONS, PUBLISHED_VOLUMES, with_preset
