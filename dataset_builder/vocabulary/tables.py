@@ -170,6 +170,7 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
     """YAML without its trap: a key given twice is an error, not the last one's win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A table of the document."""
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
