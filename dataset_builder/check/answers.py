@@ -202,7 +202,9 @@ def in_stack(
     in_order = sorted(item.structures, key=lambda name: sign * through[name])
     called = dict(zip(item.structures, "ABC", strict=False))
     if item.prompt == "none":
-        called = {name: getattr(words[name], item.register) if name in words else name for name in item.structures}
+        if any(name not in words for name in item.structures):
+            return ""  # what they are called is not known
+        called = {name: getattr(words[name], item.register) for name in item.structures}
     expected = ", ".join(called[name] for name in in_order)
     return "" if item.answer == expected else f"the order is {expected}"
 

@@ -17,6 +17,7 @@ CHECKS: dict[str, str] = {
     "markers": "Drawn markers stand where boxes and points say, in the colour of their letter.",
     "orientation": "Pictures show their slice, turned as convention and view say.",
     "pixels": "Outside the markers an image is its slice, the same in all rows that show it.",
+    "labels": "Borders of labels lie on edges of the image, not where a flip would bring them.",
     "answers": "Answers are true, by the label maps.",
     "pairs": "Inverse pairs are complete and opposite: the same question the other way round.",
     "facts": "Rows of a fact differ in nothing but factors.",

@@ -14,11 +14,12 @@ from dataset_builder.check.columns import slice_problems, stack_problems
 from dataset_builder.check.content import Content
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, SliceKey, group
+from dataset_builder.check.label_fit import LabelFit
 from dataset_builder.check.maps import Map, Shown, as_shown, read_maps, window_limits
 from dataset_builder.check.pictures import THUMBNAIL, Pictures
 from dataset_builder.vocabulary import Structure
 
-BY_MAPS = ("boxes", "orientation", "pixels", "answers")
+BY_MAPS = ("boxes", "orientation", "pixels", "labels", "answers")
 """Checks that need the slice store."""
 
 LIKENESS = 0.5
@@ -71,6 +72,7 @@ class _Checks:
         self._stacked = {key for item in items.rows if item.input == "stack" for key in item.slice_keys()}
         self._areas: dict[SliceKey, dict[str, float]] = {}
         self._through: dict[tuple[str, str, str], Mapping[str, float]] = {}
+        self._fit = LabelFit()
         self._scans: dict[tuple[str, str, str], tuple[float, bool]] = {}
         self._content = Content(pictures, findings)
         self._turned: set[tuple[object, ...]] = set()
@@ -79,6 +81,7 @@ class _Checks:
         """Check all rows about a slice; a slice that the store holds twice is looked at once."""
         if here.stack:
             self._through[here.key[:3]] = here.through
+        self._fit.add(here)
         self._scans[here.key[:3]] = here.thickness, here.straight
         if here.key in self._stacked:
             self._areas[here.key] = {name: structure.area_mm2 for name, structure in here.structures.items()}
@@ -104,6 +107,7 @@ class _Checks:
 
     def finish(self) -> None:
         """Check stacks, of which all slices are known now, and name rows about slices that never came."""
+        self._fit.report(self._findings)
         for waiting in self._waiting.values():
             for item, number in waiting:
                 found = f"{item.plane} {item.slice_index[number]} of {item.source}/{item.subject}"

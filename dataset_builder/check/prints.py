@@ -50,6 +50,7 @@ class Print:
         flat: the one grey value of all pixels that no marker touches; ``None`` if they differ.
         mean: mean grey value of the pixels that no marker touches.
         low_bits: share of them whose lowest bit is set.
+        corner: the lowest bits of the first eight pixels, as a number.
         boxes: letter -> box around the pixels that have exactly its marker's colour.
         overlays: letter -> [T, T] packed and compressed: blocks that its overlay fills for the most part.
     """
@@ -61,6 +62,7 @@ class Print:
     flat: int | None
     mean: float
     low_bits: float
+    corner: int
     boxes: Mapping[str, Rectangle]
     overlays: Mapping[str, bytes]
 
@@ -135,6 +137,7 @@ def print_of(picture: npt.NDArray[np.uint8], overlay: bool) -> Print:
         flat=flat,
         mean=float(free.mean()) if len(free) else 0.0,
         low_bits=float((free & 1).mean()) if len(free) else 0.0,
+        corner=int(np.packbits(picture[0, :8, 0] & 1)[0]),
         boxes=boxes,
         overlays=overlays,
     )

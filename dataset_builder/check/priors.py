@@ -1,6 +1,6 @@
 """What could be had without looking: answers from options and text alone, scored per cell.
 
-Four guessers, none of which sees a picture:
+Guessers, none of which sees a picture:
 
 * ``first`` takes the first option.
 * ``longest`` takes the longest option.
@@ -8,26 +8,40 @@ Four guessers, none of which sees a picture:
 * ``text`` is a linear classifier over words and phrases of up to three words of the question (options among them),
   trained on other volumes. Each option is scored against each phrase; the best option is taken.
 
+* ``rank`` is asked for an image of a stack: of the numbers offered it takes the lowest, second ... as was right most
+  often in other volumes.
+* ``place`` is asked for the name of a marked structure: it takes the one whose marker lay nearest to there in other
+  volumes, and sees nothing of the scan. What it gets is what blank canvases give away.
+* ``traces`` reads ids, order and statistics of images (:mod:`dataset_builder.check.traces`), and no question.
+
 Choices among equals get the share of credit that a random choice would. Where a marker is drawn and two options are
 given, the design leaves nothing to find, so that every guesser must be within two standard errors of chance (see
-:func:`dataset_builder.check.statistics.accuracy`; corrected for their number by Holm's method). Elsewhere, as where
-structures are named, the prior is real: it is reported.
+:func:`dataset_builder.check.statistics.accuracy`; corrected for their number by Holm's method). Traces tell nothing in
+any cell. Where four names or images are offered, no guesser may be better than chance by more than
+:data:`MAX_GAIN`, but for ``place``. Elsewhere, as where structures are named, the prior is real: it is reported.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, group
+from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.statistics import Share, accuracy, holm
+from dataset_builder.check.traces import trace_classifier, traces_of
 from dataset_builder.core.factors import DRAWN_PROMPTS
 
 LEVEL = 0.05
 """Two standard errors: probability of a false alarm over all cells together, after Holm's correction."""
+MAX_GAIN = 0.15
+"""Where four names or numbers are offered, guessers may be better than chance by so much: no draw makes names equal."""
+TRACE_LEVEL, MIN_TRACE = 0.001, 0.1
+"""Traces tell something if they are better than chance by this much, with this probability of a false alarm."""
 FOLDS = 5
 MAX_ROWS, MAX_TRAINING_ROWS = 100_000, 20_000
 """The classifier scores, and is trained on, so many rows at most; larger data sets are sampled, pairs kept whole."""
@@ -36,7 +50,7 @@ HASH_SIZE = 1 << 21
 """Weights of the classifier: one for an option with a phrase, by their hash."""
 EPOCHS = 8
 
-GUESSERS = ("first", "longest", "constant", "text")
+GUESSERS = ("first", "longest", "constant", "text", "rank", "place", "traces")
 Floats = npt.NDArray[np.float64]
 
 
@@ -83,7 +97,14 @@ def is_gated(item: Item) -> bool:
     return item.prompt in DRAWN_PROMPTS and len(item.options) == 2
 
 
-def check_priors(items: Items, findings: Findings, progress: Callable[[str, int, int], None]) -> Priors:
+def is_bounded(item: Item) -> bool:
+    """Whether four names or images are offered, so that names or numbers alone should tell little."""
+    return len(item.options) == 4 and (item.terminology == "anatomical" or " in image " in item.relation)
+
+
+def check_priors(
+    items: Items, findings: Findings, progress: Callable[[str, int, int], None], pictures: Pictures | None = None
+) -> Priors:
     """Score the guessers in every cell and test those cells in which they must be at chance."""
     rows = list(items.rows)
     credit: dict[str, Floats] = {"first": first_option(rows), "longest": longest_option(rows)}
@@ -98,8 +119,14 @@ def check_priors(items: Items, findings: Findings, progress: Callable[[str, int,
         scored = np.full(len(rows), np.nan)
         scored[kept] = text_classifier([rows[i] for i in kept.tolist()], folds[kept], progress)
         credit["text"] = scored
+        credit["rank"] = rank_of_image(rows, folds)
+        credit["place"] = marker_place(rows, folds)
+    if pictures is not None:
+        by = folds if folds is not None else _facts_apart(rows)
+        credit["traces"] = trace_classifier(rows, by, traces_of(rows, pictures))
     number = {id(item): i for i, item in enumerate(rows)}
     result = Priors([], [], followed(rows))
+    members_of: dict[int, Sequence[Item]] = {}
     families = ((result.pooled, group((kind_of(item), item) for item in rows)), (result.cells, items.cells))
     for scores, groups in families:
         for name, members in sorted(groups.items()):
@@ -107,7 +134,8 @@ def check_priors(items: Items, findings: Findings, progress: Callable[[str, int,
                 part = [item for item in members if is_gated(item) == must]
                 if part:
                     scores.append(_score(name, must, part, [number[id(item)] for item in part], credit))
-    _test([*result.pooled, *result.cells], findings)
+                    members_of[id(scores[-1])] = part
+    _test([*result.pooled, *result.cells], members_of, findings)
     return result
 
 
@@ -131,20 +159,47 @@ def _score(cell: str, gated: bool, members: Sequence[Item], at: Sequence[int], c
     return Prior(cell, gated, guessers)
 
 
-def _test(priors: Sequence[Prior], findings: Findings) -> None:
-    tests = [(prior.cell, name, result) for prior in priors if prior.gated for name, result in prior.guessers.items()]
-    findings.looked("priors", len(tests))
-    if not tests:
-        findings.skip("priors", "No row has two options and drawn markers.")
-    for (cell, name, result), p in zip(tests, holm([result.p for _, _, result in tests]), strict=True):
+def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findings: Findings) -> None:
+    tests = [(prior.cell, name, result) for prior in priors for name, result in prior.guessers.items()]
+    must = [test for prior, test in zip(_each(priors), tests, strict=True) if prior.gated and test[1] != "traces"]
+    findings.looked("priors", len(must))
+    if not must:
+        findings.note("priors", "No row has two options and drawn markers.")
+    for (cell, name, result), p in zip(must, holm([result.p for _, _, result in must]), strict=True):
         if p < LEVEL:
-            found = (
-                f"{name}: {100 * result.value:.1f} % of {result.rows}, chance {100 * result.expected:.1f} %, "
-                f"standard error {100 * result.error:.1f} %"
-            )
-            findings.violation(
-                "priors", "The answer can be had without looking, though markers are drawn.", cell, found
-            )
+            problem = "The answer can be had without looking, though markers are drawn."
+            findings.violation("priors", problem, cell, _told(name, result))
+    traces = [test for test in tests if test[1] == "traces"]
+    findings.looked("leakage", len(traces))
+    for (cell, name, result), p in zip(traces, holm([result.p for _, _, result in traces]), strict=True):
+        if p < TRACE_LEVEL and result.deviation > MIN_TRACE:
+            problem = "Ids, order of rows or statistics of images tell the answer."
+            findings.violation("leakage", problem, cell, _told(name, result))
+    bounded = [
+        (prior.cell, name, result)
+        for prior in priors
+        if all(is_bounded(item) for item in members[id(prior)])
+        for name, result in prior.guessers.items()
+        if name not in ("place", "traces") and result.error > 0
+    ]
+    findings.looked("priors", len(bounded))
+    above = [float(norm.sf((result.deviation - MAX_GAIN) / result.error)) for _, _, result in bounded]
+    for (cell, name, result), p in zip(bounded, holm(above), strict=True):
+        if p < LEVEL:
+            problem = "Of four names or images, the right one can be had without looking."
+            findings.violation("priors", problem, cell, _told(name, result))
+
+
+def _each(priors: Sequence[Prior]) -> Iterator[Prior]:
+    """Every result once for each of its guessers."""
+    return (prior for prior in priors for _ in prior.guessers)
+
+
+def _told(name: str, result: Share) -> str:
+    return (
+        f"{name}: {100 * result.value:.1f} % of {result.rows}, chance {100 * result.expected:.1f} %, "
+        f"standard error {100 * result.error:.1f} %"
+    )
 
 
 # Guessers ------------------------------------------------------------------------------------------------------------
@@ -177,6 +232,57 @@ def constant_answer(rows: Sequence[Item], folds: npt.NDArray[np.int64]) -> Float
             scores = [(right.get(option, 0) + chance) / (offered.get(option, 0) + 1) for option in item.options]
             credit[i] = _credit(item, scores)
     return credit
+
+
+def rank_of_image(rows: Sequence[Item], folds: npt.NDArray[np.int64]) -> Floats:
+    """Credit of taking, of the images offered, the one of the rank that was right most often in other folds [N]."""
+    credit = np.full(len(rows), np.nan)
+    asked = [i for i, item in enumerate(rows) if " in image " in item.relation]
+    numbers = {i: [int("".join(filter(str.isdigit, option)) or 0) for option in rows[i].options] for i in asked}
+    right = {i: sorted(numbers[i]).index(numbers[i][rows[i].options.index(rows[i].answer)]) for i in asked}
+    kinds = {i: (rows[i].relation.partition(" in image ")[0], len(rows[i].options)) for i in asked}
+    counts = {kind: np.zeros((int(folds.max()) + 1, kind[1])) for kind in kinds.values()}
+    for i in asked:
+        counts[kinds[i]][folds[i], right[i]] += 1
+    for i in asked:
+        of_kind = counts[kinds[i]]
+        others = of_kind.sum(axis=0) - of_kind[folds[i]]
+        credit[i] = _credit(rows[i], others[np.argsort(np.argsort(numbers[i]))].tolist())
+    return credit
+
+
+def marker_place(rows: Sequence[Item], folds: npt.NDArray[np.int64]) -> Floats:
+    """Credit of taking the name whose marker lay nearest to there in other folds [N]."""
+    credit = np.full(len(rows), np.nan)
+    asked = [i for i, item in enumerate(rows) if item.terminology == "anatomical" and item.prompt in DRAWN_PROMPTS]
+    known: dict[tuple[str, ...], list[tuple[int, Floats]]] = {}
+    for i in asked:
+        known.setdefault(_place_key(rows[i], rows[i].answer), []).append((int(folds[i]), _place(rows[i])))
+    for i in asked:
+        here = _place(rows[i])
+        scores = []
+        for option in rows[i].options:
+            others = [place for fold, place in known.get(_place_key(rows[i], option), ()) if fold != folds[i]]
+            scores.append(-float(np.linalg.norm(np.mean(others, axis=0) - here)) if others else -1e9)
+        credit[i] = _credit(rows[i], scores)
+    return credit
+
+
+def _place_key(item: Item, name: str) -> tuple[str, ...]:
+    return item.modality, item.plane, item.convention, item.view, item.register, name
+
+
+def _place(item: Item) -> Floats:
+    """Middle and extent of the first marker in mm."""
+    x0, y0, x1, y1 = item.boxes[0]
+    return np.array([x0 + x1, y0 + y1, x1 - x0, y1 - y0]) / 2 * item.pixel_mm
+
+
+def _facts_apart(rows: Sequence[Item]) -> npt.NDArray[np.int64]:
+    """Folds of facts, for a single volume."""
+    return np.array(
+        [int(hashlib.blake2b(item.fact_id.encode(), digest_size=2).hexdigest(), 16) % FOLDS for item in rows]
+    )
 
 
 def _credit(item: Item, scores: Sequence[float]) -> float:

@@ -93,7 +93,7 @@ def question_problems(item: Item, words: Mapping[str, Structure], size: int) -> 
     yield from _marked(item, said, size)
     if item.input == "stack":
         yield from _stack(item, said)
-    yield from _asked(item, said)
+    yield from _asked(item, said, words)
 
 
 def _shown(item: Item, said: Said) -> Iterator[Problem]:
@@ -161,9 +161,10 @@ def stated_step(item: Item) -> float | None:
     return float(found[1]) if found else None
 
 
-def _asked(item: Item, said: Said) -> Iterator[Problem]:
+def _asked(item: Item, said: Said, words: Mapping[str, Structure]) -> Iterator[Problem]:
     """What is asked, of which structures, in which frame, with which words."""
-    if wrong := _roles(item, said):
+    named = item.prompt != "none" or all(name in words for name in item.structures)
+    if named and (wrong := _roles(item, said)):
         yield "The question asks about its structures in other roles than the row.", wrong
     if item.terminology == "anatomical":
         return

@@ -19,7 +19,7 @@ from dataset_builder.check.rows import Names
 from dataset_builder.check.schema import column_problems, gaps, is_usable, value_problems, wrong_cell
 from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
 from dataset_builder.core.factors import CONVENTIONS, REGISTERS
-from dataset_builder.dataset.format import COLUMNS
+from dataset_builder.dataset.format import COLUMNS, VERSION
 from dataset_builder.dataset.manifest import RECORD_NAME, BuildNote, Record, is_slices, read_record
 from dataset_builder.files.progress import Progress
 from dataset_builder.vocabulary import Structure, structures
@@ -77,6 +77,12 @@ class Folder:
         """The build that a file is of; ``None`` without a record."""
         key = split_of(file)
         return self.record.build_of(key) if self.record and key in self.record.splits else None
+
+    @property
+    def words(self) -> Mapping[str, Structure]:
+        """The structures whose names the questions use; none if another version wrote them, with names of its own."""
+        versions = {build.version for build in self.record.builds} if self.record else set()
+        return self.vocabulary if versions <= {VERSION} else {}
 
     def asked(self, file: str) -> Mapping[str, Sequence[str]]:
         """The values of ``register`` and ``convention`` that the build of a file asked for."""

@@ -53,7 +53,7 @@ def test_a_data_set_without_pictures_and_slices_is_checked_as_far_as_it_goes(gro
     rewrite(folder, without_pictures)
     audit = check_dataset(folder)
     left = {check.name for check in audit.findings.checks.values() if check.status == "not checked"}
-    assert left == {"reproduction", "pictures", "boxes", "markers", "orientation", "pixels", "answers"}
+    assert left == {"reproduction", "pictures", "boxes", "markers", "orientation", "pixels", "labels", "answers"}
     wrong = {check.name for check in audit.findings.checks.values() if check.violations}
     assert wrong == {"files"}  # there is no card
     assert audit.findings.checks["pairs"].looked_at > 50
