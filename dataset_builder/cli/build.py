@@ -20,6 +20,7 @@ from dataset_builder.core.factors import (
     TERMINOLOGIES,
     TEST,
     VIEWS,
+    Modality,
     Split,
 )
 
@@ -35,7 +36,8 @@ SourceOption = Annotated[
         "--source",
         metavar="NAME[:DIR]",
         help="Where volumes come from; repeatable. "
-        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, oai_knee:DIR, nnunet:DIR. "
+        "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, oai_knee:DIR, nnunet:DIR, dicom:DIR, "
+        "slicer:DIR, freesurfer:DIR, bids:DIR, pairs:FILE.yaml; auto:DIR finds out which. "
         "DIR may be in object storage: s3://BUCKET/DIR.",
         show_default=False,
     ),
@@ -119,6 +121,15 @@ def build_command(
     ] = None,
     image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
     vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
+    ignore_labels: Annotated[
+        str, typer.Option(help="Comma-separated names of labels to leave out; their voxels count as nothing.")
+    ] = "",
+    channel: Annotated[
+        str | None, typer.Option(help="Number or name of the channel to read, of images that have several.")
+    ] = None,
+    modality: Annotated[
+        Modality | None, typer.Option(help="Of the images, where neither headers nor names say it.")
+    ] = None,
     keep_names: Annotated[
         bool,
         typer.Option("--keep-names", help="Private scans keep their names (of patients!) instead of pseudonyms."),
@@ -175,7 +186,8 @@ def build_command(
     given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
     settings = Settings(**with_preset(preset, options, given))
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
-    sources = [open_source(spec, vocabulary, split, keep_names) for spec in source]
+    of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
+    sources = [open_source(spec, vocabulary, split, keep_names, **of_sources) for spec in source]
     with _engine(engine, scheduler, num_proc, sources) as running, progress_bars() as progress:
         from dataset_builder.building.builder import build  # takes seconds, in which the workers get ready, too
 

@@ -3,11 +3,12 @@
 May import ``core``, ``files``, ``vocabulary`` and ``imaging``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_builder.core.errors import SourceError
-from dataset_builder.core.factors import TEST, Split
+from dataset_builder.core.factors import TEST, Modality, Split
 from dataset_builder.files.object_storage import is_remote, is_url, remote_folder, remote_path, telling
 from dataset_builder.sources.base import Source
 from dataset_builder.sources.remote import RemoteSource
@@ -20,18 +21,58 @@ KNOWN = (
     "oai_knee:DIR",
     "nnunet:DIR",
     "dicom:DIR",
+    "slicer:DIR",
+    "freesurfer:DIR",
+    "bids:DIR",
+    "pairs:FILE.yaml",
+    "auto:DIR",
 )
 
 
-def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST, keep_names: bool = False) -> Source:
+@dataclass(frozen=True)
+class Options:
+    """What a user says about a source beside its folder; each source takes what it has a use for.
+
+    Args:
+        vocabulary: a YAML file with structures of the user's own.
+        split: what the volumes are for: the phantoms of each are other bodies.
+        keep_names: whether private scans keep the names that they have, instead of pseudonyms.
+        ignore_labels: names of labels to leave out.
+        channel: number or name of the channel that is read, of images with several.
+        modality: of the images, where nothing else says it.
+    """
+
+    vocabulary: Path | None = None
+    split: Split = TEST
+    keep_names: bool = False
+    ignore_labels: tuple[str, ...] = ()
+    channel: str | None = None
+    modality: Modality | None = None
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """The labels to leave out, normalised."""
+        from dataset_builder.vocabulary import normalise
+
+        return frozenset(map(normalise, self.ignore_labels))
+
+
+def open_source(
+    spec: str,
+    vocabulary: Path | None = None,
+    split: Split = TEST,
+    keep_names: bool = False,
+    *,
+    ignore_labels: Sequence[str] = (),
+    channel: str | None = None,
+    modality: Modality | None = None,
+) -> Source:
     """The source of that name.
 
     Args:
         spec: ``NAME``, or ``NAME:DIR`` for one that reads a folder (``NAME:s3://BUCKET/DIR`` in object storage), or
             ``phantom:N``.
-        vocabulary: a user's own structures; a source whose labels have names looks them up there too.
-        split: what the volumes are for: the phantoms of each are other bodies.
-        keep_names: whether private scans keep the names that they have, instead of pseudonyms.
+        vocabulary, split, keep_names, ignore_labels, channel, modality: see :class:`Options`.
 
     Raises:
         SourceError: if there is no such source, or its folder is missing, needless, not there or not laid out as it
@@ -39,20 +80,21 @@ def open_source(spec: str, vocabulary: Path | None = None, split: Split = TEST, 
         BuildError: if the vocabulary file is wrong.
     """
     name, colon, argument = spec.partition(":")
+    options = Options(vocabulary, split, keep_names, tuple(ignore_labels), channel, modality)
     adapter = _ADAPTERS.get(name)
     if adapter is None:
         raise SourceError("There is no such source.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")
-    if adapter is _phantom:
-        return _phantom(argument if colon else None, vocabulary, split)
-    if adapter is _dicom:
-        return _dicom(argument, vocabulary, keep_names)
     if is_url(argument) and is_remote(folder := remote_path(argument)):
+        if name in _LOCAL:
+            raise SourceError(
+                f"The source '{name}' reads files of this machine.", file=folder, remedy="Copy them here first."
+            )
         with telling(folder):
-            return RemoteSource(adapter(argument, vocabulary), folder)
-    return adapter(argument if colon else None, vocabulary)
+            return RemoteSource(adapter(argument, options), folder)
+    return adapter(argument if colon else None, options)
 
 
-def _sample(argument: str | None, vocabulary: Path | None) -> Source:
+def _sample(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.sample import Sample
 
     if argument is not None:
@@ -64,10 +106,10 @@ def _sample(argument: str | None, vocabulary: Path | None) -> Source:
     return Sample()
 
 
-def _phantom(argument: str | None, vocabulary: Path | None, split: Split = TEST) -> Source:
+def _phantom(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.phantom import DEFAULT_COUNT, TRAIN_FIRST, Phantoms
 
-    first = 0 if split == TEST else TRAIN_FIRST
+    first = 0 if options.split == TEST else TRAIN_FIRST
     if argument is None:
         return Phantoms(DEFAULT_COUNT, first)
     if not argument.isascii() or not argument.isdecimal() or not 1 <= int(argument) <= TRAIN_FIRST:
@@ -79,41 +121,74 @@ def _phantom(argument: str | None, vocabulary: Path | None, split: Split = TEST)
     return Phantoms(int(argument), first)
 
 
-def _totalsegmentator(argument: str | None, vocabulary: Path | None) -> Source:
+def _totalsegmentator(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.totalsegmentator import open_ct
 
-    return open_ct(_folder("totalsegmentator", argument), vocabulary)
+    return open_ct(_folder("totalsegmentator", argument), options.vocabulary)
 
 
-def _totalsegmentator_mri(argument: str | None, vocabulary: Path | None) -> Source:
+def _totalsegmentator_mri(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.totalsegmentator_mri import open_mri
 
-    return open_mri(_folder("totalsegmentator_mri", argument), vocabulary)
+    return open_mri(_folder("totalsegmentator_mri", argument), options.vocabulary)
 
 
-def _oai_knee(argument: str | None, vocabulary: Path | None) -> Source:
+def _oai_knee(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.oai_knee import OAIKnees
 
     return OAIKnees(_folder("oai_knee", argument))
 
 
-def _nnunet(argument: str | None, vocabulary: Path | None) -> Source:
+def _nnunet(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.nnunet import open_nnunet
 
-    return open_nnunet(_folder("nnunet", argument), vocabulary)
+    return open_nnunet(_folder("nnunet", argument), options.vocabulary)
 
 
-def _dicom(argument: str | None, vocabulary: Path | None, keep_names: bool = False) -> Source:
+def _dicom(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.dicom import open_dicom_studies
 
     folder = _folder("dicom", argument)
-    if is_remote(folder):
+    return open_dicom_studies(folder, options.vocabulary, options.ignore_labels, options.keep_names)
+
+
+def _slicer(argument: str | None, options: Options) -> Source:
+    from dataset_builder.sources.slicer import open_slicer
+    from dataset_builder.vocabulary import structures
+
+    folder = _folder("slicer", argument)
+    return open_slicer(folder, structures(options.vocabulary), options.ignored, options.modality)
+
+
+def _freesurfer(argument: str | None, options: Options) -> Source:
+    from dataset_builder.sources.freesurfer import open_freesurfer
+
+    return open_freesurfer(_folder("freesurfer", argument))
+
+
+def _bids(argument: str | None, options: Options) -> Source:
+    from dataset_builder.sources.bids import open_bids
+    from dataset_builder.vocabulary import structures
+
+    return open_bids(_folder("bids", argument), structures(options.vocabulary), options.ignored)
+
+
+def _pairs(argument: str | None, options: Options) -> Source:
+    from dataset_builder.sources.pairs import open_pairs
+    from dataset_builder.vocabulary import structures
+
+    if not argument:
         raise SourceError(
-            "DICOM is read from a folder of this machine: a study is thousands of small files.",
-            file=folder,
-            remedy="Copy the studies here first.",
+            "The source 'pairs' needs a YAML file.", value="pairs", remedy="Write --source pairs:FILE.yaml."
         )
-    return open_dicom_studies(folder, vocabulary, keep_names=keep_names)
+    return open_pairs(Path(argument).expanduser(), structures(options.vocabulary), options.ignored)
+
+
+def _auto(argument: str | None, options: Options) -> Source:
+    from dataset_builder.sources.recognise import recognise
+
+    folder = _folder("auto", argument)
+    return _ADAPTERS[recognise(folder).source](str(folder), options)
 
 
 def _folder(name: str, argument: str | None) -> Path:
@@ -138,7 +213,7 @@ def _folder(name: str, argument: str | None) -> Path:
 
 
 # Adapters are imported when asked for: a source does not pay for what another one needs.
-_ADAPTERS: dict[str, Callable[[str | None, Path | None], Source]] = {
+_ADAPTERS: dict[str, Callable[[str | None, Options], Source]] = {
     "sample": _sample,
     "phantom": _phantom,
     "totalsegmentator": _totalsegmentator,
@@ -146,4 +221,11 @@ _ADAPTERS: dict[str, Callable[[str | None, Path | None], Source]] = {
     "oai_knee": _oai_knee,
     "nnunet": _nnunet,
     "dicom": _dicom,
+    "slicer": _slicer,
+    "freesurfer": _freesurfer,
+    "bids": _bids,
+    "pairs": _pairs,
+    "auto": _auto,
 }
+_LOCAL = frozenset({"dicom", "slicer", "freesurfer", "bids", "pairs", "auto"})
+"""Sources whose files are not read from object storage: headers and tables are looked into while cases are listed."""

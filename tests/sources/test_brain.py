@@ -168,7 +168,7 @@ def test_each_voxel_goes_where_the_affines_say():
     [
         ((0, 3, 0.4), "0.200 voxels off"),
         ((0, 0, 2.05), "voxels off"),
-        ((1, 0, 0.02), "voxels off"),
+        ((1, 0, 0.06), "voxels off"),
         ((0, 3, -2.0), "labels outside the image"),
         ((2, 3, 20.0), "labels outside the image"),
     ],

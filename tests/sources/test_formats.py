@@ -1,0 +1,298 @@
+"""The same scan through each format and layout: the same voxels under the same names."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - its usual name
+
+from dataset_builder.core.errors import AffineError, AffineMismatchError, CaseError, DimensionError, SourceError
+from dataset_builder.imaging.volume import volume_from_arrays
+from dataset_builder.sources import open_source
+from dataset_builder.sources.phantoms import torso, write_nifti
+from dataset_builder.vocabulary import structures
+
+KEPT = ("liver", "spleen", "kidney_right", "kidney_left", "aorta", "stomach")
+
+
+@pytest.fixture(scope="module")
+def body():
+    """A torso with six structures, numbered from 1."""
+    phantom = torso(1, spacing=10.0, coverage="abdomen")
+    labels = np.zeros(phantom.labels.shape, np.uint8)
+    of_name = {name: value for value, name in phantom.names.items()}
+    for number, name in enumerate(KEPT, 1):
+        labels[phantom.labels == of_name[name]] = number
+    return phantom.image, labels, np.asarray(phantom.affine, float)
+
+
+@pytest.fixture(scope="module")
+def expected(body):
+    return by_name(volume(*body))
+
+
+def volume(image, labels, affine):
+    names = dict(enumerate(KEPT, 1))
+    return volume_from_arrays(image, labels, names, affine, source="x", subject="x", modality="ct", licence="x")
+
+
+def by_name(volume):
+    return volume.image, {name: volume.labels == value for value, name in volume.names.items()}
+
+
+def same(source, expected, modality="ct"):
+    (case,) = source.cases()
+    assert case.modality == modality
+    image, masks = by_name(source.read(case))
+    np.testing.assert_array_equal(image, expected[0])
+    assert masks.keys() == expected[1].keys()
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(mask, expected[1][name], err_msg=name)
+    return case
+
+
+def itk(array, affine):
+    """An array in RAS+ as an image of SimpleITK."""
+    lps = np.diag([-1.0, -1, 1, 1]) @ affine
+    steps = np.linalg.norm(lps[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
+    image.SetSpacing(steps.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / steps).ravel().tolist())
+    return image
+
+
+def save(image, path, **keys):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for key, value in keys.items():
+        image.SetMetaData(key, str(value))
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def flipped(array, affine, axis):
+    """The same voxels stored the other way round."""
+    turned = affine.copy()
+    turned[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
+    turned[:3, axis] *= -1
+    return np.flip(array, axis), turned
+
+
+def swapped(array, affine):
+    """The same voxels with two axes exchanged."""
+    return np.swapaxes(array, 0, 2), affine[:, [2, 1, 0, 3]]
+
+
+PAIRS = "images: '{case}/ct.IMAGE'\nlabels: '{case}/seg.LABELS'\nmodality: CT\nnames: names.json\n"
+
+
+@pytest.mark.parametrize(
+    ("image_ending", "label_ending", "turn"),
+    [
+        ("nrrd", "nii.gz", lambda a, f: flipped(a, f, 0)),
+        ("mha", "nrrd", lambda a, f: flipped(*flipped(a, f, 1), 2)),
+        ("mhd", "mha", swapped),
+        ("NII.GZ", "nrrd", lambda a, f: (a, f)),
+    ],
+)
+def test_pairs_of_any_formats_and_storage_orders(tmp_path, body, expected, image_ending, label_ending, turn):
+    image, labels, affine = body
+    for name, ending, (array, placed) in (
+        ("ct", image_ending, (image, affine)),
+        ("seg", label_ending, turn(labels, affine)),
+    ):
+        path = tmp_path / "anna" / f"{name}.{ending}"
+        if "nii" in ending.lower():
+            write_nifti(tmp_path / "anna" / "t.nii.gz", np.ascontiguousarray(array), placed)
+            (tmp_path / "anna" / "t.nii.gz").rename(path)
+        else:
+            save(itk(array, placed), path)
+    (tmp_path / "names.json").write_text(json.dumps({name: value for value, name in enumerate(KEPT, 1)}))
+    text = PAIRS.replace("IMAGE", image_ending).replace("LABELS", label_ending)
+    (tmp_path / "pairs.yaml").write_text(text)
+    case = same(open_source(f"pairs:{tmp_path / 'pairs.yaml'}"), expected)
+    assert case.licence == "unknown"
+
+
+def test_pairs_says_what_is_wrong(tmp_path, body):
+    image, _, affine = body
+    write_nifti(tmp_path / "a" / "ct.nii.gz", image, affine)
+    file = tmp_path / "pairs.yaml"
+    for text, said in (
+        ("images: 'ct.nii.gz'\nlabels: '{case}.nii.gz'\nmodality: ct\nnames: {1: liver}", "where the case's name"),
+        ("images: '{case}/ct.nii.gz'\nlabels: '{case}/s.nii.gz'\nmodality: ct\nnames: {1: liver}", "both an image and"),
+        ("images: '{case}/ct.nii.gz'\nmodality: ct\nnames: {1: liver}", "lacks 'labels'"),
+        ("images: '{case}/c.nii'\nlabels: '{case}/ct.nii.gz'\nmodality: pet\nnames: {1: liver}", "ct, mri"),
+        (
+            "images: '{case}/c.nii'\nlabels: '{case}/ct.nii.gz'\nmodality: ct\nnames: {1: livr}",
+            "Did you mean livr: liver",
+        ),
+        ("imges: x", "not known"),
+    ):
+        file.write_text(text)
+        with pytest.raises(SourceError, match=said):
+            list(open_source(f"pairs:{file}").cases())
+
+
+def segmentation(body, path, *, margin=0, layers=False):
+    """A segmentation as 3D Slicer saves it: in a box around the segments, overlapping ones in layers."""
+    _, labels, affine = body
+    low = np.maximum(np.argwhere(labels).min(0) - margin, 0)
+    high = np.argwhere(labels).max(0) + 1 + margin
+    part = labels[tuple(map(slice, low, high))]
+    placed = affine.copy()
+    placed[:3, 3] = (affine @ [*low, 1])[:3]
+    keys = {"Segmentation_MasterRepresentation": "Binary labelmap"}
+    for number, name in enumerate(KEPT):
+        keys |= {f"Segment{number}_Name": name.replace("_", " "), f"Segment{number}_ID": f"Segment_{number}"}
+        keys |= {f"Segment{number}_LabelValue": 1 + number // 2 if layers else number + 1}
+        keys |= {f"Segment{number}_Layer": number % 2 if layers else 0}
+    if layers:
+        stacked = np.zeros((*part.shape, 2), np.uint8)
+        for number in range(len(KEPT)):
+            stacked[..., number % 2][part == number + 1] = 1 + number // 2
+        image = sitk.GetImageFromArray(np.ascontiguousarray(stacked.transpose(2, 1, 0, 3)), isVector=True)
+        image.CopyInformation(itk(part, placed))
+    else:
+        image = itk(part, placed)
+    save(image, path, **keys)
+
+
+@pytest.mark.parametrize("layers", [False, True])
+def test_slicer(tmp_path, body, expected, layers):
+    save(itk(body[0], body[2]), tmp_path / "case7" / "Vol.nrrd")
+    segmentation(body, tmp_path / "case7" / "Segmentation.seg.nrrd", layers=layers)
+    source = open_source(f"slicer:{tmp_path}", keep_names=True)
+    assert same(source, expected).subject == "case7"
+    assert [case.subject for case in open_source(f"auto:{tmp_path}", keep_names=True).cases()] == ["case7"]
+
+
+def test_slicer_labels_that_can_be_left_out(tmp_path, body):
+    save(itk(body[0], body[2]), tmp_path / "scan.nrrd")
+    segmentation(body, tmp_path / "scan.seg.nrrd")
+    source = open_source(f"slicer:{tmp_path}", ignore_labels=["Aorta", "stomach"])
+    (case,) = source.cases()
+    assert sorted(source.read(case).names.values()) == sorted(set(KEPT) - {"aorta", "stomach"})
+
+
+def test_bids_with_an_inherited_table(tmp_path, body, expected):
+    image, labels, affine = body
+    raw = tmp_path / "sub-01" / "ses-1" / "anat"
+    write_nifti(raw / "sub-01_ses-1_T1w.nii.gz", image, affine)
+    write_nifti(raw / "sub-01_ses-1_FLAIR.nii.gz", image // 2, affine)
+    derived = tmp_path / "derivatives" / "seg" / "sub-01" / "ses-1" / "anat"
+    write_nifti(derived / "sub-01_ses-1_space-T1w_desc-organs_dseg.nii.gz", *flipped(labels, affine, 2))
+    rows = [f"{value}\t{name}\n" for value, name in enumerate(("Background", *KEPT))]
+    (tmp_path / "derivatives" / "seg" / "desc-organs_dseg.tsv").write_text("index\tname\n" + "".join(rows))
+    (tmp_path / "dataset_description.json").write_text("{}")
+    source = open_source(f"bids:{tmp_path}", keep_names=True)
+    assert same(source, expected, "mri").subject == "sub-01_ses-1"
+    same(open_source(f"auto:{tmp_path}"), expected, "mri")
+    (tmp_path / "derivatives" / "seg" / "desc-organs_dseg.tsv").unlink()
+    with pytest.raises(SourceError, match="no table of names"):
+        list(open_source(f"bids:{tmp_path}").cases())
+
+
+def test_bids_in_another_space_needs_an_image_in_it(tmp_path, body):
+    image, labels, affine = body
+    write_nifti(tmp_path / "sub-1" / "anat" / "sub-1_T1w.nii.gz", image, affine)
+    derived = tmp_path / "derivatives" / "p" / "sub-1" / "anat"
+    write_nifti(derived / "sub-1_space-MNI_dseg.nii.gz", labels, affine)
+    (derived / "sub-1_space-MNI_dseg.tsv").write_text("index\tname\n1\tliver\n")
+    with pytest.raises(SourceError, match="is in its space"):
+        list(open_source(f"bids:{tmp_path}").cases())
+
+
+def test_freesurfer(tmp_path):
+    shape, rng = (20, 24, 22), np.random.default_rng(0)
+    affine = np.array([[-1.0, 0, 0, 10], [0, 0, 1, -12], [0, -1, 0, 11], [0, 0, 0, 1]])
+    labels = np.zeros(shape, np.int32)
+    labels[3:6, 8:12, 8:12], labels[14:17, 8:12, 8:12] = 53, 17  # right and left hippocampus: the first axis runs left
+    labels[9:11, 9:11, 9:11], labels[0, 0, 0] = 14, 77  # the third ventricle, and an intensity that is left out
+    labels[3:5, 3:5, 3:5] = 2024
+    mri = tmp_path / "bert" / "mri"
+    mri.mkdir(parents=True)
+    nibabel.save(nibabel.MGHImage(rng.integers(1, 200, shape).astype(np.uint8), affine), mri / "orig.mgz")
+    nibabel.save(nibabel.MGHImage(labels, affine), mri / "aparc+aseg.mgz")
+    for place in (tmp_path, tmp_path / "bert"):
+        source = open_source(f"freesurfer:{place}", keep_names=True)
+        (case,) = source.cases()
+        assert (case.subject, case.modality) == ("bert", "mri")
+        volume = source.read(case)
+        found = {name for value, name in volume.names.items() if (volume.labels == value).any()}
+        assert found == {"hippocampus_right", "hippocampus_left", "third_ventricle", "frontal_cortex_right"}
+        number = {name: value for value, name in volume.names.items()}
+        right, left = (np.argwhere(volume.labels == number[f"hippocampus_{side}"])[:, 0] for side in ("right", "left"))
+        assert right.min() > left.max()  # the first index grows toward the patient's right
+        assert volume.labels[tuple(np.argwhere(volume.labels)[0])] in volume.names
+    assert [case.subject for case in open_source(f"auto:{tmp_path}", keep_names=True).cases()] == ["bert"]
+
+
+def test_labels_of_another_grid_are_refused_with_the_command_that_resamples(tmp_path, body):
+    image, labels, affine = body
+    coarse = affine.copy()
+    coarse[:3, :3] *= 2
+    save(itk(image, affine), tmp_path / "a.nrrd")
+    save(itk(labels[::2, ::2, ::2], coarse), tmp_path / "a_seg.nrrd")
+    names = "{" + ", ".join(f"{value}: {name}" for value, name in enumerate(KEPT, 1)) + "}"
+    (tmp_path / "p.yaml").write_text(
+        f"images: '{{case}}.nrrd'\nlabels: '{{case}}_seg.nrrd'\nmodality: ct\nnames: {names}"
+    )
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(AffineMismatchError, match=r"Resample\(") as caught:
+        source.read(case)
+    assert "affine" not in caught.value.remedy.lower()
+
+
+def test_a_header_without_position_is_refused(tmp_path, body):
+    image, labels, affine = body
+    save(itk(labels, affine), tmp_path / "a_seg.nrrd")
+    save(itk(image, affine), tmp_path / "a.nrrd")
+    content = (tmp_path / "a.nrrd").read_bytes().replace(b"space: left-posterior-superior\n", b"space dimension: 3\n")
+    (tmp_path / "a.nrrd").write_bytes(content)
+    (tmp_path / "p.yaml").write_text(
+        "images: '{case}.nrrd'\nlabels: '{case}_seg.nrrd'\nmodality: ct\nnames: {1: liver}\nignore: []"
+    )
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(AffineError, match="patient's left"):
+        source.read(case)
+
+
+def test_a_channel_is_chosen(tmp_path, body, expected):
+    image, labels, affine = body
+    write_nifti(tmp_path / "a" / "ct.nii.gz", np.stack([image * 0, image], axis=-1), affine)
+    write_nifti(tmp_path / "a" / "seg.nii.gz", labels, affine)
+    names = "{" + ", ".join(f"{value}: {name}" for value, name in enumerate(KEPT, 1)) + "}"
+    text = f"images: '{{case}}/ct.nii.gz'\nlabels: '{{case}}/seg.nii.gz'\nmodality: ct\nnames: {names}\n"
+    (tmp_path / "p.yaml").write_text(text + "channel: 1")
+    same(open_source(f"pairs:{tmp_path / 'p.yaml'}"), expected)
+    (tmp_path / "p.yaml").write_text(text + "channel: 2")
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(DimensionError, match="2 channels"):
+        source.read(case)
+
+
+def test_a_damaged_file_is_refused_by_name(tmp_path, body):
+    image, labels, affine = body
+    save(itk(image, affine), tmp_path / "a.nrrd")
+    save(itk(labels, affine), tmp_path / "a_seg.nrrd")
+    (tmp_path / "p.yaml").write_text(
+        "images: '{case}.nrrd'\nlabels: '{case}_seg.nrrd'\nmodality: ct\nnames: {1: liver}"
+    )
+    content = (tmp_path / "a.nrrd").read_bytes()
+    (tmp_path / "a.nrrd").write_bytes(content[: len(content) // 2])
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(CaseError, match=r"a\.nrrd"):
+        source.read(case)
+
+
+def test_a_folder_that_is_not_known_is_described(tmp_path):
+    (tmp_path / "x.nii.gz").write_bytes(b"")
+    (tmp_path / "y.txt").write_text("")
+    with pytest.raises(SourceError, match="1 images or label maps, 1 other files"):
+        open_source(f"auto:{tmp_path}")
+    assert structures()["liver"].name == "liver"
