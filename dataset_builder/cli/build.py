@@ -1,5 +1,6 @@
 """``mis-ground build``: its options, and what it says at the end."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -210,7 +211,7 @@ def build_command(
         console.print(f'Train on it:  datasets.load_dataset("{out}", split="{split}")', soft_wrap=True)
         return
     console.print(
-        "Score a model:  mis-ground eval --model hf-multimodal --model_args pretrained=MODEL "
+        f"Score a model:  mis-ground eval {shlex.quote(str(out))} --model hf-multimodal --model_args pretrained=MODEL "
         "--apply_chat_template --tasks 'mis_ground_*'",
         soft_wrap=True,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,8 @@ def run_demo(
         console.print(f"  {escape(str(path))}  [dim]{what}[/]", soft_wrap=True)
     console.print("\nNext, a model of your own:")
     console.print(
-        "  mis-ground eval --model hf-multimodal --model_args pretrained=MODEL --apply_chat_template"
+        f"  mis-ground eval {escape(shlex.quote(str(dataset)))} --model hf-multimodal --model_args pretrained=MODEL"
+        " --apply_chat_template"
         " --tasks 'mis_ground_*'",
         soft_wrap=True,
         highlight=False,

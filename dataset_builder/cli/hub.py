@@ -240,9 +240,14 @@ def print_push(done: "Pushed", console: Console) -> None:
         console.print(f"Sent: {size}.")
     console.print(f"Look at it:  {done.url}", soft_wrap=True)
     if done.tag:
-        console.print(f'Use it:  load_dataset("{done.place}", revision="{done.tag}")', soft_wrap=True, highlight=False)
         console.print(
-            f"Score a model:  MIS_GROUND_DATASET={done.place} mis-ground eval --model hf-multimodal "
+            f'Use it:  load_dataset("{done.place}", "{plan.config}", revision="{done.tag}")',
+            soft_wrap=True,
+            highlight=False,
+        )
+        own = "" if plan.config == "all" else f":{plan.config}"
+        console.print(
+            f"Score a model:  mis-ground eval {done.place}{own} --model hf-multimodal "
             "--model_args pretrained=MODEL --apply_chat_template --tasks 'mis_ground_*'",
             soft_wrap=True,
             highlight=False,

@@ -4,6 +4,7 @@ The parts of the text that a record decides stand between ``<!-- mis-ground:NAME
 edited keeps the owner's words when more is pushed: only the marked parts and the lists of the metadata are renewed.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 import datasets
 import jinja2
+import yaml
 from datasets.info import DatasetInfosDict
 from datasets.splits import SplitDict, SplitInfo
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from dataset_builder.core.errors import HubError
 from dataset_builder.core.factors import (
     TEST,
     Split,
@@ -173,7 +176,7 @@ def merge_card(written: str, record: Record, place: str) -> str:
         record: of the whole data set.
         place: how ``load_dataset`` calls it.
     """
-    old = DatasetCard(written, ignore_metadata_errors=True)
+    old = _read_card(written, place)
     before, now = old.data.to_dict(), card_data(record).to_dict()
     merged = before | now
     for name in ("configs", "dataset_info"):
@@ -192,18 +195,91 @@ def merge_card(written: str, record: Record, place: str) -> str:
     return text
 
 
+def _read_card(text: str, place: str) -> DatasetCard:
+    try:
+        card = DatasetCard(text, ignore_metadata_errors=True)
+        card.data.to_dict()
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f"line {where.line + 2}: " if where is not None else ""
+        raise HubError(
+            f"The metadata at the head of the card of {place} is no valid YAML; nothing was sent.",
+            file=CARD_NAME,
+            value=line + str(getattr(error, "problem", None) or error).splitlines()[0],
+            remedy="Mend the lines between the two '---' of the card.",
+        ) from error
+    return card
+
+
+def with_own_text(remote: str | None, here: str, record: Record, place: str) -> str | None:
+    """The card to bring up to date: the one on the Hub, with what its owner wrote into the one in the folder.
+
+    Where only one of them was edited, that one; where both were, the one on the Hub, with the paragraphs and the
+    metadata at its end that only the one in the folder has.
+
+    Args:
+        remote: the card on the Hub; None if there is none.
+        here: the card in the folder.
+        record: of the data set.
+        place: name of the repository.
+
+    Returns:
+        None if nobody has edited a card, and there is none on the Hub.
+    """
+    made = make_card(record, place)
+    own_here = _own_paragraphs(here, made)
+    extra = _own_metadata(here, made, f"the folder of {place}")
+    if not own_here and not extra:
+        return remote
+    if remote is None or (not (own_there := _own_paragraphs(remote, made)) and not _own_metadata(remote, made, place)):
+        return here
+    if set(own_there) <= set(own_here) and not _own_metadata(remote, here, place):
+        return here
+    card = _read_card(remote, place)
+    known = set(_paragraphs(remote))
+    added = [each for each in own_here if each not in known and not difflib.get_close_matches(each, known, 1, 0.8)]
+    card.data = DatasetCardData(**(extra | card.data.to_dict()))
+    return "\n\n".join([str(card).rstrip("\n"), *added]) + "\n"
+
+
+def _own_paragraphs(card: str, made: str) -> list[str]:
+    """The paragraphs of a card that its owner wrote."""
+    known = set(_paragraphs(made))
+    return [each for each in _paragraphs(card) if each not in known]
+
+
+def _paragraphs(card: str) -> list[str]:
+    """The paragraphs of a card's text outside of the marked parts."""
+    body = re.sub(r"\A---\n.*?\n---\n", "", card.replace("\r\n", "\n"), flags=re.DOTALL)
+    body = re.sub(r"<!-- mis-ground:(\w+) -->.*?<!-- /mis-ground:\1 -->", "", body, flags=re.DOTALL)
+    return [each.strip() for each in re.split(r"\n\s*\n", body) if each.strip()]
+
+
+def _own_metadata(card: str, made: str, place: str) -> dict[str, Any]:
+    """The metadata that a card has and another has not, or has otherwise, but for what the data decide."""
+    decided = ("configs", "dataset_info", "size_categories", "license", "license_name")
+    before, now = (_read_card(text, place).data.to_dict() for text in (card, made))
+    return {name: value for name, value in before.items() if name not in decided and now.get(name) != value}
+
+
 def _listed(value: Any) -> list[dict[str, Any]]:
     if not value:
         return []
-    return [{"config_name": "default"} | value] if isinstance(value, dict) else list(value)
+    entries = [value] if isinstance(value, dict) else list(value)
+    return [{"config_name": "default"} | entry for entry in entries if isinstance(entry, dict)]
 
 
 def _merge_named(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Entries by config name: those of now, then the others of before, which are nobody's default any more."""
+    """Entries by config name: those of now, then the others of before, which are nobody's default any more.
+
+    A config of the name "default" is the default whatever it says; ours must not be another one beside it.
+    """
     names = {entry["config_name"] for entry in now}
     others = [
         {k: v for k, v in entry.items() if k != "default"} for entry in before if entry["config_name"] not in names
     ]
+    if any(entry["config_name"] == "default" for entry in others):
+        now = [{name: value for name, value in entry.items() if name != "default"} for entry in now]
     return now + others
 
 

@@ -67,7 +67,7 @@ def _use(record: Record, place: str) -> str:
     lines = ["```python", "from datasets import load_dataset", ""]
     if everything := all_of(record):
         whole = record.build_of(everything[0]).split
-        lines.append(f'{whole} = load_dataset("{place}", split="{whole}")')
+        lines.append(f'{whole} = load_dataset("{place}", "all", split="{whole}")')
     lines.append(f'cell = load_dataset("{place}", "{config}", split="{split}")')
     for config, split in record.splits:
         if config == SLICES:
@@ -76,11 +76,11 @@ def _use(record: Record, place: str) -> str:
             )
     if all(build.split != TEST for build in record.builds):
         return "\n".join([*lines, "```", "", "To train models on: no subject of it is in the test split."])
-    score = f"MIS_GROUND_DATASET={place} lm_eval --model hf-multimodal --model_args pretrained=MODEL"
+    score = f"mis-ground eval {place} --model hf-multimodal --model_args pretrained=MODEL"
     lines += [
         "```",
         "",
-        "Score a model with lm-evaluation-harness:",
+        "Score a model with lm-evaluation-harness (`pip install mis-ground`):",
         "",
         "```bash",
         f"{score} --apply_chat_template --tasks 'mis_ground_*'",

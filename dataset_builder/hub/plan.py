@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from huggingface_hub.utils.sha import git_hash
 
 from dataset_builder.core.errors import BuildError, HubError
-from dataset_builder.dataset.card import CARD_NAME, make_card, merge_card
+from dataset_builder.dataset.card import CARD_NAME, make_card, merge_card, with_own_text
+from dataset_builder.dataset.card_text import all_of
 from dataset_builder.dataset.croissant import CROISSANT_NAME, croissant_text
 from dataset_builder.dataset.licences import licence
 from dataset_builder.dataset.manifest import (
@@ -41,6 +42,7 @@ class Local:
         hashes: path on the Hub -> sha256.
         pictures: path on the Hub -> file here, of the card's examples.
         quarantine: lines of the cases that could not be used.
+        card: of the folder, which its owner may have edited.
     """
 
     record: Record
@@ -48,6 +50,7 @@ class Local:
     hashes: dict[str, str]
     pictures: dict[str, Path] = field(default_factory=dict)
     quarantine: tuple[str, ...] = ()
+    card: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,12 @@ class Plan:
     def send_bytes(self) -> int:
         """How much is to be sent, if the Hub knows none of it."""
         return sum(self.sizes.values())
+
+    @property
+    def config(self) -> str:
+        """The config that was pushed: ``all`` where it holds every question, else the first."""
+        pushed = list(dict.fromkeys(config for config, _ in self.states))
+        return "all" if set(self.states) & set(all_of(self.record)) else pushed[0]
 
     @property
     def tag(self) -> str:
@@ -180,6 +189,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
         hashes,
         {example.picture: folder / example.picture for build in kept if build.splits for example in build.examples},
         _lines(folder / QUARANTINE_NAME),
+        _text(folder / CARD_NAME),
     )
 
 
@@ -193,6 +203,13 @@ def forbidden_sources(folder: Path, record: Record, keys: Sequence[Key]) -> dict
                     if not licence(name or "").share:
                         found.setdefault(name or "not stated", source)
     return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise BuildError("The card is no UTF-8 text.", file=path, value=error, remedy="Save it as UTF-8.") from error
 
 
 def _lines(path: Path) -> tuple[str, ...]:
@@ -317,7 +334,8 @@ def _differs(remote: Remote, path: str, content: bytes) -> bool:
 
 
 def _texts(merged: Record, hashes: Mapping[str, str], local: Local, remote: Remote, place: str) -> dict[str, bytes]:
-    text = make_card(merged, place) if remote.card is None else merge_card(remote.card, merged, place)
+    before = with_own_text(remote.card, local.card, merged, place) if local.card else remote.card
+    text = make_card(merged, place) if before is None else merge_card(before, merged, place)
     quarantine = dict.fromkeys((*remote.quarantine, *local.quarantine))
     written = {
         CARD_NAME: text,

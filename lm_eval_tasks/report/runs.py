@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataset_builder.core.errors import MISGroundError
-from lm_eval_tasks.report.settings import model_name, plainly, run_name, settings_of, unique_names, versions_of
+from lm_eval_tasks.report.settings import (
+    asked_how,
+    model_name,
+    plainly,
+    run_name,
+    settings_of,
+    unique_names,
+    versions_of,
+)
 
 Mode = Literal["pictures", "blind"]
 Question = dict[str, Any]
@@ -140,7 +148,7 @@ def _load(path: Path) -> dict[str, Any] | None:
 def _identity(results: Mapping[str, Any]) -> str:
     config = {name: results["config"].get(name) for name in _IDENTITY}
     rest = [results.get(name) for name in ("chat_template_sha", "system_instruction_sha")]
-    return json.dumps([config, rest], sort_keys=True, default=str)
+    return json.dumps([config, rest, asked_how(results)], sort_keys=True, default=str)
 
 
 def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> list[Run]:
@@ -156,6 +164,7 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
             for question, sample in _samples(path, task):
                 mode = _mode(task)
                 assert mode
+                _check_asked(question, sample, path)
                 _remember(question, path, reading)
                 data_versions.add(str(question.get("version", "")))
                 answer, agrees = _answer(sample, question)
@@ -235,8 +244,25 @@ def _hash_of(picture: object) -> str:
     return found[0] if found else ""
 
 
+def _check_asked(question: Question, sample: Mapping[str, Any], path: Path) -> None:
+    """Refuse an answer to another question: requests that the harness cached of another data set, for one."""
+    prompt = sample.get("arguments", {}).get("gen_args_0", {}).get("arg_0")
+    text = " ".join(map(str, prompt)) if isinstance(prompt, list) else str(prompt or "")
+    asked = question["question"].partition("\nOptions: ")[0].strip()
+    # A chat for a server is JSON in the file: its line ends and quotes are escaped.
+    if text and asked not in text and json.dumps(asked, ensure_ascii=False)[1:-1] not in text:
+        raise MISGroundError(
+            f"The answer scored as that to question {question['id']} was given to another question.",
+            file=path,
+            remedy="Evaluate again; --cache_requests refresh makes the harness's cached requests anew.",
+        )
+
+
 def _remember(question: Question, path: Path, reading: Reading) -> None:
     """Keep a question's columns; two runs that differ in one were not given the same data set."""
+    question.pop("letters", None)
+    if question.pop("panels", None):
+        question["pictures"] = []  # one sheet of them was shown
     known = reading.questions.setdefault(question["id"], question)
     if known is question:
         return

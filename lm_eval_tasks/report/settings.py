@@ -1,12 +1,14 @@
 """What a result file says of the model that it is about: its name, its settings, the versions of the software."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_SECRET = re.compile(
-    r"(^|_)(api_?key|key|secret|password|credentials?|authorization|headers?)$|^(hf_|auth_)?token$", re.IGNORECASE
-)
+from lm_eval_tasks.mis_ground.settings import RunSettings, without_secrets
+
+OURS = re.compile(r"(blind_)?mis_ground_")
+"""How the names of this package's tasks begin."""
+
 _NOT_SETTINGS = {"limit", "batch_size", "batch_sizes", "device", "use_cache", "bootstrap_iters"}
 """Parts of the harness's ``config`` that do not decide what a model answers to a question."""
 
@@ -27,15 +29,29 @@ def settings_of(results: Mapping[str, Any]) -> dict[str, Any]:
     settings["chat_template_sha"] = results.get("chat_template_sha")
     settings["system_instruction"] = results.get("system_instruction")
     settings["limit"] = results["config"].get("limit")
-    return {name: value for name, value in _without_secrets(settings).items() if value not in (None, "", {})}
+    settings |= asked_how(results)
+    return {name: value for name, value in without_secrets(settings).items() if value not in (None, "", {})}
 
 
-def _without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings fit to be published: what looks like a key or a password is not read on."""
-    return {
-        name: "(hidden)" if _SECRET.search(name) else _without_secrets(value) if isinstance(value, dict) else value
-        for name, value in settings.items()
-    }
+def asked_how(results: Mapping[str, Any]) -> dict[str, Any]:
+    """How this package's tasks put their questions, and which data they put them of.
+
+    Style, letters and stacks stand only where they are not as usual: runs of before there were such did not tell.
+    """
+    configs = {name: config for name, config in results.get("configs", {}).items() if OURS.match(name)}
+    metadata = [config.get("metadata") or {} for config in configs.values()]
+    budgets = {(config.get("generation_kwargs") or {}).get("max_gen_toks") for config in configs.values()}
+    found: dict[str, Any] = {"tasks_version": _joined(each.get("version") for each in metadata)}
+    found["max_gen_toks"] = _joined(budgets)
+    for name, usual in RunSettings().as_dict().items():
+        value = _joined(each.get(name, usual) for each in metadata)
+        found |= {name: value} if value != str(usual) else {}
+    found["data_digest"] = _joined(each.get("data_digest") for each in metadata)
+    return {name: value for name, value in found.items() if value}
+
+
+def _joined(values: Iterable[object]) -> str:
+    return ", ".join(sorted({str(value) for value in values if value is not None}))
 
 
 def plainly(settings: Mapping[str, Any]) -> dict[str, Any]:

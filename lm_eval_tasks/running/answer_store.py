@@ -248,11 +248,11 @@ def answer_all(
     reseed = _seeds(requests)
     if ask_each is not None:
         missing = [number for number, key in enumerate(keys) if key not in known]
-        settings = {number: dict(requests[number].args[1]) for number in missing}
+        as_asked = {number: dict(requests[number].args[1]) for number in missing}
 
         def keep(place: int, reply: Reply) -> None:
             number = missing[place]
-            store.add(run, {keys[number]: Stored(reply, _extra(requests[number], settings[number]))})
+            store.add(run, {keys[number]: Stored(reply, _extra(requests[number], as_asked[number]))})
             progress.asked += 1
             report(progress)
 

@@ -57,7 +57,7 @@ def test_what_a_push_says(hub, grounds):
     assert hub.repos == {}
     done, said = run("push", PLACE, grounds["first"], "--private", "--tag", "v1")
     assert done.exit_code == 0
-    assert f'load_dataset("{PLACE}", revision="v1")' in said
+    assert f'load_dataset("{PLACE}", "all", revision="v1")' in said
     assert "2 splits" in said
     assert hub.repos[PLACE].private
     _, said = run("push", PLACE, grounds["first"], "--tag", "v1")

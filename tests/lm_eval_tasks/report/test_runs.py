@@ -251,3 +251,71 @@ def test_a_reply_may_hold_any_character(tmp_path):
     odd = "one\u2028two\u0085three\x0cfour\nfive\r\n"
     write_run(tmp_path, ROWS, lambda _: odd)
     assert {answer.reply for answer in read_runs([str(tmp_path)]).runs[0].answers.values()} == {odd}
+
+
+# --- how the questions were put --------------------------------------------------------------------------------------
+
+
+def with_configs(path, **changes):
+    """A result file whose tasks were configured otherwise."""
+    results = json.loads(path.read_text())
+    for config in results["configs"].values():
+        config["metadata"] |= {name: value for name, value in changes.items() if name != "max_gen_toks"}
+        if "max_gen_toks" in changes:
+            config["generation_kwargs"] = {"max_gen_toks": changes["max_gen_toks"]}
+    path.write_text(json.dumps(results))
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"style": "reasoning", "max_gen_toks": 4096},
+        {"max_gen_toks": 128},
+        {"letters": True},
+        {"stack": "sheet"},
+        {"version": 3.0},
+        {"data_digest": "0123456789abcdef"},
+    ],
+)
+def test_runs_that_put_their_questions_otherwise_are_kept_apart(tmp_path, change):
+    rows = factorial_rows(volumes=2)
+    write_run(tmp_path, rows, lambda row: row["answer"])
+    other = write_run(tmp_path, rows, lambda row: row["options"][0], date="2026-02-02T03-04-05.678901")
+    with_configs(other, **change)
+    runs = read_runs([str(tmp_path)]).runs
+    assert len(runs) == 2
+    assert len({run.name for run in runs}) == 2
+    name = {"version": "tasks_version"}.get(next(iter(change)), next(iter(change)))
+    assert any(str(run.settings.get(name)) == str(next(iter(change.values()))) for run in runs)
+    assert {sum(answer.right for answer in run.answers.values()) for run in runs} == {
+        len(rows),
+        sum(row["answer"] == row["options"][0] for row in rows),
+    }
+
+
+def test_settings_that_are_as_usual_make_no_other_run(tmp_path):
+    rows = factorial_rows(volumes=2)
+    write_run(tmp_path, rows[::2], lambda row: row["answer"])
+    other = write_run(tmp_path, rows[1::2], lambda row: row["answer"], date="2026-02-02T03-04-05.678901")
+    with_configs(other, style="direct", letters=False, stack="images")
+    (run,) = read_runs([str(tmp_path)]).runs
+    assert len(run.answers) == len(rows)
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+def test_an_answer_to_another_question_is_refused(tmp_path, escaped):
+    rows = factorial_rows(volumes=1)
+    path = write_run(tmp_path, rows, lambda row: row["answer"])
+    (samples, *_) = sorted(path.parent.glob("samples_*.jsonl"))
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    for line in lines:
+        arguments = line["arguments"]["gen_args_0"]
+        if escaped:  # as a chat for a server is written
+            arguments["arg_0"] = [json.dumps([{"role": "user", "content": f'"Now"\n{arguments["arg_0"]}\nAnswer:'}])]
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_runs([str(tmp_path)])
+    lines[-1]["arguments"] = {"gen_args_0": {"arg_0": "What is marked?\nOptions: liver; spleen\nAnswer:"}}
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(MISGroundError, match=r"was given to another question.*cache_requests refresh"):
+        read_runs([str(tmp_path)])
