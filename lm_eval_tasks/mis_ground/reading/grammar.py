@@ -28,6 +28,10 @@ CONTRAST = (
     r"(?:rather than|instead of|as opposed to|unlike|opposed to|nor|not|without(?: "
     r"being)?|in contrast to|contrary to)"
 )
+_ASIDES = re.compile(
+    r"\b(?:more or less|i think|i believe|i guess|i'd (?:say|guess)|i would (?:say|guess)|as well|after all|in fact|of course|"
+    r"on balance|by and large|once the [\w ]+|taking [\w ]+ into account)\b"
+)
 _FILLERS = re.compile(
     r"\b(?:the|a|an|to|on|at|in|toward|towards|side|sides|hand|more|much|clearly|"
     r"slightly|directly|immediately|just|very|really|quite|rather|somewhat"
@@ -47,12 +51,12 @@ _BE = re.compile(
     r"located|situated|positioned|placed|found|seen|resides?|stands?|remains?|projects?"
     r"|corresponds?|extends?|occupies|occupy|runs?|goes|comes|rests?|would|should|"
     r"must|will|does|do|relates?|shown|displayed|visible|considered|means?|has been|"
-    r"turns out)\b"
+    r"turns out|ends up|winds up|falls|comes to lie|happens to)\b"
 )
 _OF = re.compile(
     r"\b(?:of|than|from|relative to|compared (?:with|to)|with respect to|in relation "
     r"to|in comparison (?:with|to)|versus|vs|as compared to|with regard to|with reference "
-    r"to|and|by)\b"
+    r"to|by)\b"
 )
 FRONTED = re.compile(
     r"\b(?:relative to|compared (?:with|to)|with respect to|in relation to|in comparison "
@@ -77,7 +81,7 @@ def with_poles(clause: str, axis: Axis) -> str:
     text = re.sub(r"\b(?:of|between) the two\b", " ", text)
     words0, words1 = (pole.words for pole in axis.poles)
     # Longest first over both: "outside" before "side", "enclosed by" before "enclosed".
-    either = re.compile(rf"(?<![\w-])(?:(?P<p0>{words0})|(?P<p1>{words1}))(?![\w]|-(?:kidney|lung|lobe))")
+    either = re.compile(rf"(?<![\w-])(?:(?P<p0>{words0})|(?P<p1>{words1}))(?!\w|-(?!hand|sided|most|ward))")
     text = either.sub(lambda found: " P0 " if found["p0"] is not None else " P1 ", text)
     if not axis.nouns:
         text = re.sub(
@@ -86,12 +90,15 @@ def with_poles(clause: str, axis: Axis) -> str:
             text,
         )
     text = re.sub(r" +", " ", text)
+    text = re.sub(r"(P\d) (?:side )?to(?= (?!the (?:patient|body|viewer)))", r"\1 of", text)
     return re.sub(r"P\d\s*(?:and|or|/|nor|,|vs|versus)\s*(?:to |on |the |toward |patient's )*w\b", " w ", text)
 
 
 def to_line(text: str) -> str:
     """A clause with marked structures and poles as a line of symbols."""
+    text = _ASIDES.sub(" ", text)
     text = re.sub(_NOT, " NOT ", text)
+    text = re.sub(r"\band\b", " AND ", text)
     text = re.sub(r"\b(?:patient's|patients'|body's|person's|image's|viewer's)(?!\w)", " ", text)
     text = re.sub(r"\b(?:has|have|having)\b", " HAS ", text)
     text = re.sub(r"'s\b", " POSS ", text)
@@ -105,15 +112,21 @@ def to_line(text: str) -> str:
         " ",
         text,
     )
-    tokens = re.findall(r"R\d|P\d|NOT|BE|OF|IT|POSS|HAS|\w[\w'-]*", text)
-    known = {"NOT", "BE", "OF", "IT", "POSS", "HAS"}
+    tokens = re.findall(r"R\d|P\d|NOT|BE|OF|AND|IT|POSS|HAS|\w[\w'-]*", text)
+    known = {"NOT", "BE", "OF", "AND", "IT", "POSS", "HAS"}
     line = [token if token in known or re.fullmatch(r"[RP]\d", token) else "w" for token in tokens]
     return re.sub(r"(?:\bBE )+", "BE ", " ".join(line) + " ").strip()
 
 
+UNSTATED, PRONOUN = -1, -2
+
+
 @dataclass(frozen=True)
 class Said:
-    """A relation found in a line: which pole, of whom to whom, and whether denied. A subject of -1 is not stated."""
+    """A relation found in a line: which pole, of whom to whom, and whether denied.
+
+    The subject is the number of a structure, `UNSTATED`, or `PRONOUN`.
+    """
 
     pole: int
     subject: int
@@ -121,7 +134,7 @@ class Said:
     negated: bool
 
 
-_WITH_OBJECTS = r"P(?P<p>\d)(?P<objects>(?: (?:OF |w )?(?:OF )?R\d(?! POSS)(?: BE)?)*)"
+_WITH_OBJECTS = r"P(?P<p>\d)(?P<objects>(?: (?:AND w )?(?:OF |AND |w )?(?:OF )?R\d(?! POSS)(?: BE)?)*)"
 _INVERTED = re.compile(r"^(?:OF )?(?:w )*P(?P<p>\d)(?: OF)?(?: R(?P<o>\d))?(?: w)* BE (?:IT POSS )?R(?P<s>\d)(?: w)*$")
 _INVERTED_OWN = re.compile(r"^(?:OF )?R(?P<o>\d) POSS P(?P<p>\d) BE (?:w )*R(?P<s>\d)$")
 _OWNER = re.compile(r"R(?P<s>\d) (?:BE )?(?P<not>NOT )?(?:OF |w )*R(?P<o>\d) POSS (?:w )?P(?P<p>\d)")
@@ -129,11 +142,11 @@ _OWNER_IT = re.compile(r"^(?:BE )?(?:OF )?R(?P<o>\d) POSS P(?P<p>\d)$")
 _HAS = re.compile(r"R(?P<o>\d) HAS (?:w )*R(?P<s>\d) (?:w |OF )*(?:IT )?(?:POSS )?P(?P<p>\d)")
 _REGULAR = re.compile(rf"(?P<subject>R\d|IT)(?P<between>(?: (?!R\d|IT\b|P\d)\w+)*?) {_WITH_OBJECTS}")
 _FRAGMENT = re.compile(rf"^(?:BE |OF |NOT )*(?:IT POSS )?{_WITH_OBJECTS}(?: OF)?(?: w)?$")
+_UNKNOWN_OBJECT = re.compile(r"^ (?:OF|NOT) (?:OF )?w\b")
 
 
 def find(line: str, axis: Axis) -> Said | None:
     """The relation that a line of symbols states; None if it states none that is understood."""
-    outer = int(re.findall(r"R(\d)", line)[0]) if re.search(r"R\d", line) else -1
     negated = "NOT" in line
     line = re.sub(r"(P\d(?: OF)?) IT\b(?! POSS)", r"\1", line)
     for pattern in (_INVERTED, _INVERTED_OWN, _HAS, _OWNER):
@@ -145,7 +158,7 @@ def find(line: str, axis: Axis) -> Said | None:
     if found:
         return Said(int(found["p"]), 1 - int(found["o"]), (int(found["o"]),), negated)
     fragment = _FRAGMENT.match(line)
-    if fragment:
+    if fragment and not _UNKNOWN_OBJECT.match(line[fragment.end("objects") :]):
         objects = tuple(int(number) for number in re.findall(r"R(\d)", fragment["objects"]))
         return Said(int(fragment["p"]), -1, objects, negated)
     for found in _REGULAR.finditer(line):
@@ -156,20 +169,22 @@ def find(line: str, axis: Axis) -> Said | None:
         if "POSS" in between and between[0] != "POSS":
             continue
         objects = tuple(int(number) for number in re.findall(r"R(\d)", found["objects"]))
-        subject = -1 if found["subject"] == "IT" else int(found["subject"][1])
+        if not objects and _UNKNOWN_OBJECT.match(line[found.end() :]):
+            return None  # "right of the spine"
+        subject = PRONOUN if found["subject"] == "IT" else int(found["subject"][1])
         before = line[: found.start()]
         earlier = [int(number) for number in re.findall(r"R(\d)", before)]
-        if earlier and re.search(r"(?:OF|w|R\d) ?$", before + " ".strip()) and axis.kind in ("opposed", "enclosure"):
+        if earlier and re.search(r"(?:OF|AND|w|R\d) ?$", before) and axis.kind in ("opposed", "enclosure"):
             # "the part of A next to B is left": the first structure is what is spoken of.
-            if len({*earlier, subject} - {-1}) > 1:
+            if len({*earlier, subject} - {PRONOUN}) > 1:
                 return None
             subject = earlier[0]
         if axis.kind == "distance" and earlier:
-            both = {*earlier, subject} - {-1}
-            subject = 0 if 0 in both and 1 not in both else 1 if 1 in both and 0 not in both else -2
-            if subject == -2:
+            both = {*earlier, subject} - {PRONOUN}
+            if len(both & {0, 1}) != 1:
                 return None
-        return Said(int(found["p"]), subject, objects, negated or outer == -2)
+            (subject,) = both & {0, 1}
+        return Said(int(found["p"]), subject, objects, negated)
     return None
 
 
@@ -183,7 +198,7 @@ def meaning(said: Said, axis: Axis, it: int) -> str | None:
     if axis.kind == "between":
         if subject < 0 and 0 in objects:
             return None
-        return here if subject in (-1, 0) else None
+        return here if subject <= 0 else None
     if axis.kind == "distance":
         if subject < 0:
             return here if it == 0 and (not objects or objects[0] == 2) and 0 not in objects else None
@@ -193,9 +208,9 @@ def meaning(said: Said, axis: Axis, it: int) -> str | None:
             return None
         return here if subject == 0 else other
     if subject < 0:
-        if 0 in objects:
-            return None
-        return here if it == 0 else None
+        if 0 in objects:  # "it is left of A" is said of B
+            return other if subject == PRONOUN and 1 not in objects else None
+        return here if it == 0 else other if objects == (0,) else None
     if subject in objects or 2 in (subject, *objects):
         return None
     return here if subject == 0 else other

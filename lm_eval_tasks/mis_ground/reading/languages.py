@@ -50,13 +50,19 @@ def _words(language: str) -> tuple[dict[str, str], re.Pattern[str]]:
 
 
 @cache
+def _single_words(language: str) -> frozenset[str]:
+    words = table("languages")[language]["words"]
+    return frozenset(
+        part for word in words for part in str(word).lower().split() if " " not in str(word) or len(part) > 3
+    )
+
+
+@cache
 def _own_words(language: str) -> frozenset[str]:
-    """Single words that tell the language from English and the others."""
-    row = table("languages")[language]
-    words = {
-        part for word in row["words"] for part in str(word).lower().split() if " " not in str(word) or len(part) > 3
-    }
-    return frozenset(words) - frozenset(map(str, row.get("ambiguous", [])))
+    """Single words that tell the language from English and from the others."""
+    others = [_single_words(other) for other in table("languages") if other != language]
+    ambiguous = frozenset(map(str, table("languages")[language].get("ambiguous", [])))
+    return _single_words(language).difference(ambiguous, *others)
 
 
 def language_of(text: str) -> str | None:

@@ -145,7 +145,13 @@ def image_votes(sentence: str, asked: Asked) -> tuple[list[str], list[str]]:
         if any(match["more"] for match in found) or re.search(
             rf"\bfrom {_THING} \d+ (?:to|through|until)|between {_THING} \d+ and", clause
         ):
-            if key.search(clause) and asked.superlative != "largest":
+            through = re.search(
+                rf"(?:visible|seen|present|shown|extends|appears|is) (?:\w+ )?from {_THING} (\d+) (?:to|through|until) (?:{_THING} )?(\d+)",
+                clause,
+            )
+            if through and asked.superlative in ("first", "last") and not _NEGATED.search(clause):
+                strong.append(by_number.get(int(through[1 if asked.superlative == "first" else 2]), ""))
+            elif key.search(clause) and asked.superlative != "largest":
                 weak.append("")
             continue
         if _NEGATED.search(clause):

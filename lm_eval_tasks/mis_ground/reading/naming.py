@@ -18,7 +18,7 @@ _BESIDE = re.compile(
     r"|(?:left|right|front|side|top|bottom|back|level|part|edge|border|hilum|tip|"
     r"pole|surface|wall|side|cartilage|portion|region|outside|inside|vicinity|shape|"
     r"size|location|position|rather than|instead) of|from|unlike|as opposed to|not|"
-    r"rather than|instead of|with|by|to|of|for|like)"
+    r"rather than|instead of|with|by|to|of|for|like|on|onto|upon|atop)"
     r"(?: the| a| an| its| both| patient's| where the| where)*|-)\s*$"
 )
 _IS = re.compile(
@@ -44,7 +44,13 @@ _DENIED = re.compile(
     r"out|incorrect|wrong|absent|unlikely|neither|nor|doesn't|don't|without|rather "
     r"than|instead of|as opposed to|unlike|nothing to do with)\b"
 )
+_PART_OF = re.compile(
+    r"\b(?:tail|head|body|neck|part|portion|section|segment|dome|tissue|cross-section|outline|contour) of (?=(?:the )?$)"
+)
 _MAYBE = re.compile(r"\b(?:could|might|may|possibly|perhaps|either|if|whether|would|should be checked|expected)\b")
+
+
+_AND = r"\s*(?:,|/|&|\band\b|\bor\b|\bnor\b|as well as|\balso\b|\bthe\b|\ba\b|\bboth\b|\s)+\s*"
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,10 @@ def name_votes(sentence: str, number: int, asked: Asked) -> list[NameVote]:
         if not any(options):
             continue
         chosen = {option for option in options if option}
-        listed = len(chosen) > 1 and bool(re.search(r"\b(?:and|or|nor|as well as|both|either|neither)\b", clause))
+        between = [clause[one.end() : following.start()] for one, following in pairwise(mentions)]
+        listed = len(chosen) > 1 and any(re.fullmatch(_AND, words) for words in between)
         for match, option in zip(mentions, options, strict=True):
-            before, after = clause[: match.start()], clause[match.end() :]
+            before, after = _PART_OF.sub("", clause[: match.start()]), clause[match.end() :]
             if option is None:
                 continue
             if re.match(

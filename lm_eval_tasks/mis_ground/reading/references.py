@@ -72,11 +72,7 @@ def _reference_patterns(references: tuple[str, ...]) -> list[tuple[re.Pattern[st
     for name, number in sorted(found, key=lambda each: -len(each[0])):
         spelled = r"[ -]".join(map(re.escape, re.split("[ -]", name)))
         spelled = re.sub(r"^(left|right)\b", r"\1(?:-sided)?", spelled)
-        either = rf"(?:{spelled})"
-        sided = (
-            r"(?:patient's )?(?:(?:left|right)(?:-sided)? )?"
-            if not re.match(r"(left|right)", name)
-            else r"(?:patient's )?"
-        )
-        patterns.append((re.compile(rf"(?<![\w-]){sided}{either}(?:s|es)?(?![\w-])"), f" R{number} "))
+        # "kidney" is not the left kidney where another side stands before it.
+        sided = r"(?<!left )(?<!right )(?<!-sided )" if not re.match("left|right", name) else ""
+        patterns.append((re.compile(rf"(?<![\w-]){sided}(?:patient's )?{spelled}(?:s|es)?(?![\w-])"), f" R{number} "))
     return patterns

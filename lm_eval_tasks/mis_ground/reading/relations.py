@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .grammar import CONTRAST, FRONTED, Said, find, meaning, to_line, with_poles
+from .grammar import CONTRAST, FRONTED, UNSTATED, Said, find, meaning, to_line, with_poles
 from .question import Asked
 from .text import clauses
 
@@ -32,7 +32,7 @@ class Vote:
 
 _IMAGE = re.compile(
     r"\b(?:images?|pictures?|screen|viewers?|viewer's|display(?:ed)?|figure|photo|"
-    r"visually|image's|our perspective|our view|pixels?|as shown|as seen|on-screen|"
+    r"visually|image's|our perspective|our view|pixels?|as shown|as seen(?! from)|on-screen|"
     r"x-coordinates?|x)\b"
 )
 _PATIENT = re.compile(r"\b(?:patient|patients|patient's|patients'|anatomical(?:ly)?|body's|subject's|person's)\b")
@@ -48,6 +48,11 @@ _GUESS = re.compile(
     r"if (?:i|you) (?:had to|have to|must|were (?:to|forced to)) (?:guess|choose|"
     r"pick|answer)|(?:my )?(?:best )?guess|i'd (?:say|go|guess)|i would (?:say|go|"
     r"guess)|most likely|likely"
+)
+
+
+_EVEN = re.compile(
+    r"\b(?:equal(?:ly)?|same (?:distance|level|size|height|area|depth)|about the same|(?<!twice )(?<!times )(?<!half )(?<!much )as (?:large|big|near|close|far) as)\b"
 )
 
 
@@ -95,7 +100,9 @@ def votes(sentence: str, number: int, asked: Asked, previous_subject: int = 0) -
                 elif re.match(r"(?:the |area of |so )*R\d", clause):
                     it = int(references[0])
             continue
-        if silent or HYPOTHETICAL.search(clause) or _CONDITION.search(clause):
+        if silent or HYPOTHETICAL.search(clause) or _CONDITION.search(clause) or _EVEN.search(clause):
+            continue
+        if axis.kind in ("mutual", "enclosure") and re.search(r"\b(?:nearly|almost|not quite)\b", clause):
             continue
         vote, subject = _vote(
             clause, leads, own_frame or frame, bool(own_frame), it, spoken, carried_object, asked, number
@@ -190,12 +197,7 @@ def _vote(
         said = find(line, axis)
     if said is None:
         return found, -1
-    if (
-        said.subject == -1
-        and "IT" not in line
-        and not spoken
-        and (leads & {"relative"} or (framed_here and "w" in line))
-    ):
+    if said.subject == UNSTATED and not spoken and (leads & {"relative"} or (framed_here and "w" in line)):
         return found, -1
     said = Said(said.pole, said.subject, said.objects or tuple(o for o in objects if o != said.subject), said.negated)
     option = meaning(said, axis, it)

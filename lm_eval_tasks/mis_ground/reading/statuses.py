@@ -52,7 +52,7 @@ _THINKING = re.compile(
 
 def is_note(sentence: str) -> bool:
     """Whether a sentence (small letters) is a note or a courtesy and no part of the answer."""
-    return bool(_NOTE.match(sentence.strip(" *_(-")))
+    return bool(_NOTE.match(sentence.strip(" *_(-"))) and not re.search(r",? but\b", sentence)
 
 
 def refuses(sentence: str) -> bool:

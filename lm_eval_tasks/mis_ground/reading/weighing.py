@@ -29,6 +29,13 @@ _CORRECTS = re.compile(
     ),
     re.I,
 )
+_CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in conclusion|overall|it is therefore)\b", re.I)
+_TASK = re.compile(
+    r"\W*(?:the (?:question|task|user)|we (?:need|have|are asked|want)|i (?:need|have|am asked)|our task|the options)\b"
+    r"(?: (?:is|are|asks?|wants?|to|me|us|for))+",
+    re.I,
+)
+"""A sentence that says what is asked."""
 _ABOUT_FRAMES = re.compile(
     r"\b(?:convention|image|picture|however|but|since|because|flipped|mirrored|viewer|patient)", re.I
 )
@@ -36,7 +43,9 @@ _ABOUT_FRAMES = re.compile(
 
 def weighed(text: str, asked: Asked, cut: bool, aloud: bool) -> Found:
     """The one option that is left when all sentences are weighed."""
-    parts = sentences(text)
+    parts = [
+        part for part in sentences(text) if not _TASK.match(part) or re.search(r"\b(?:so|therefore|answer)\b", part)
+    ]
     tail = ""
     if cut and parts:
         tail = parts[-1] if statuses.is_cut(text) else ""
@@ -49,7 +58,7 @@ def weighed(text: str, asked: Asked, cut: bool, aloud: bool) -> Found:
         weak: list[str] = []
         for part in parts:
             more, other = lists.image_votes(part.casefold(), asked)
-            if _CORRECTS.search(part) and (more or other):
+            if (_CORRECTS.search(part) or _CONCLUDES.match(part)) and (more or other):
                 strong, weak = [], []
             strong += more
             weak += other
@@ -191,9 +200,8 @@ def _named(parts: Sequence[str], asked: Asked, cut: bool) -> Found:
     denied = {vote.option for vote in found if vote.strength == "not"}
     listed = {vote.option for vote in found if vote.strength == "listed"}
     for strength in ("strong", "weak"):
-        given_votes = [
-            vote for vote in found if vote.strength == strength and not vote.leads & {"concession", "reason"}
-        ]
+        given_votes = [vote for vote in found if vote.strength == strength and "concession" not in vote.leads]
+        given_votes = [vote for vote in given_votes if "reason" not in vote.leads] or given_votes
         if cut:
             given_votes = [vote for vote in given_votes if "conclusion" in vote.leads]
         options = list(dict.fromkeys(vote.option for vote in given_votes))
