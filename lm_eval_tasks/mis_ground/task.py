@@ -19,9 +19,13 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
 from lm_eval_tasks.mis_ground.prompts import PLACE, doc_to_blind_text, doc_to_text
+from lm_eval_tasks.mis_ground.reading import READER_VERSION
 from lm_eval_tasks.mis_ground.replies import as_text
 from lm_eval_tasks.mis_ground.rows import Document, Leaf, find_dataset, open_rows, stamp
 from lm_eval_tasks.mis_ground.settings import RunSettings, RunSettingsError, without_secrets
+
+READER = {"reader": READER_VERSION}
+"""Stands in results, so that they can be scored anew when the reader of answers has changed."""
 
 
 class RequestType(str):
@@ -62,7 +66,7 @@ class MISGroundTask(ConfigurableTask):
         budget = {"max_gen_toks": self.settings.max_gen_toks}
         super().__init__(config=given | {"generation_kwargs": {**given.get("generation_kwargs", {}), **budget}})
         self.OUTPUT_TYPE: Any = RequestType("generate_until", images=self.config.doc_to_image is not None)
-        self.config.metadata = without_secrets(metadata) | self.settings.as_dict() | self.rows.facts()
+        self.config.metadata = without_secrets(metadata) | self.settings.as_dict() | self.rows.facts() | READER
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
         """Choose this leaf's rows in the shared data set."""

@@ -7,12 +7,15 @@ the later one counts. The sample files hold all columns of a question but its pi
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.mis_ground.reading import READER_VERSION
+from lm_eval_tasks.report.reread import is_changed, is_newer, is_scored, read_sample, reader_of, scored_outcome, told
 from lm_eval_tasks.report.settings import (
     asked_how,
     model_name,
@@ -40,12 +43,14 @@ class Answer:
     Args:
         reply: the generated text.
         said: the option read from it; None where there is none.
-        right: as the harness scored it.
+        right: whether it is the right one.
+        status: ``read``, or why there is no option: ``refused``, ``truncated``, ``unread``.
     """
 
     reply: str
     said: str | None
     right: bool
+    status: str = "read"
 
 
 @dataclass(frozen=True)
@@ -116,14 +121,29 @@ def _named(place: str) -> tuple[str, Path]:
     return "", Path(place)
 
 
-def _read_place(place: Path, reading: Reading) -> list[Run]:
+def result_files(place: Path) -> list[Path]:
+    """The result files of a place, in the order of their dates: itself, or those in the folder."""
     found = [place] if place.is_file() else place.rglob("*.json")
-    files = sorted(path for path in found if path == place or _RESULTS.match(path.name))
+    return sorted(path for path in found if path == place or _RESULTS.match(path.name))
+
+
+def superseded(loaded: Iterable[tuple[Path, Mapping[str, Any]]]) -> set[Path]:
+    """The result files in whose stead stands one that ``mis-ground rescore`` made with this reader."""
+    return {
+        path.parent / results["rescored"]["from"]
+        for path, results in loaded
+        if results.get("rescored", {}).get("reader") == READER_VERSION
+    }
+
+
+def _read_place(place: Path, reading: Reading) -> list[Run]:
+    files = result_files(place)
+    loaded = {path: results for path in files if (results := load_results(path)) is not None}
+    for path in superseded(loaded.items()):
+        loaded.pop(path, None)
     parts: dict[str, list[tuple[dict[str, Any], Path]]] = {}
-    for path in files:
-        results = _load(path)
-        if results is not None:
-            parts.setdefault(_identity(results), []).append((results, path))
+    for path, results in loaded.items():
+        parts.setdefault(_identity(results), []).append((results, path))
     runs = [run for of_one in parts.values() for run in _read_run(of_one, reading)]
     if not runs:
         raise MISGroundError(
@@ -134,7 +154,7 @@ def _read_place(place: Path, reading: Reading) -> list[Run]:
     return runs
 
 
-def _load(path: Path) -> dict[str, Any] | None:
+def load_results(path: Path) -> dict[str, Any] | None:
     """A result file; None if it is some other JSON."""
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
@@ -157,29 +177,38 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
     answers: dict[tuple[Mode, bool], dict[str, Answer]] = {}
     versions: dict[str, Any] = {}
     data_versions: set[str] = set()
-    disagreements = 0
+    changes: Counter[tuple[str, str]] = Counter()
+    readers: set[str] = set()
+    disagreements = anew = 0
     for results, path in parts:
-        tasks = [task for task in results["results"] if _mode(task)]
+        tasks = [task for task in results["results"] if is_ours(task)]
         for task in tasks:
+            reader = reader_of(results, task)
             for question, sample in _samples(path, task):
                 mode = _mode(task)
                 assert mode
                 _check_asked(question, sample, path)
                 _remember(question, path, reading)
                 data_versions.add(str(question.get("version", "")))
-                answer, agrees = _answer(sample, question)
-                disagreements += not agrees
+                now = _score(sample, question)
+                if is_newer(reader) or not is_scored(sample):
+                    answer = now
+                    before = scored_outcome(sample)
+                    after = "right" if now.right else "wrong" if now.said is not None else now.status
+                    anew += 1
+                    readers.add(reader if is_scored(sample) else "unscored")
+                    changes[before, after] += is_changed(before, after)
+                else:
+                    answer = _as_scored(sample, question, now)
+                    disagreements += answer != now
                 answers.setdefault((mode, False), {})[question["id"]] = answer
                 plain = _plain_reply(sample)
                 if plain is not None:
-                    answers.setdefault((mode, True), {})[question["id"]] = _score(plain, question)
+                    plainly_said = _score(sample | {"filtered_resps": [plain]}, question)
+                    answers.setdefault((mode, True), {})[question["id"]] = plainly_said
         versions |= versions_of(results, tasks)
     results = parts[-1][0]
-    if disagreements:
-        reading.warnings.append(
-            f"{disagreements} answer(s) of {model_name(results)} are read differently by this version than they were "
-            "scored; the scores in the files count."
-        )
+    reading.warnings += _told_of_readings(model_name(results), anew, readers, +changes, disagreements)
     settings = settings_of(results)
     versions["data"] = ", ".join(sorted(data_versions - {""}))
     return [
@@ -197,16 +226,48 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
     ]
 
 
+def _told_of_readings(
+    model: str, anew: int, readers: set[str], changes: Mapping[tuple[str, str], int], disagreements: int
+) -> list[str]:
+    """Notes on answers that count otherwise than they were scored."""
+    notes = []
+    scored = sorted(readers - {"unscored"})
+    if scored:
+        changed = sum(changes.values())
+        notes.append(
+            f"{anew:,} answers of {model} were scored with reader {', '.join(scored)} and are read anew with reader "
+            f"{READER_VERSION}: {changed:,} changed" + (f" ({told(changes)})." if changed else ".")
+        )
+    if "unscored" in readers:
+        notes.append(f"Answers of {model} had no scores (--predict_only) and are read with reader {READER_VERSION}.")
+    if disagreements:
+        notes.append(
+            f"{disagreements} answer(s) of {model} are read differently by this version than they were scored; the "
+            "scores in the files count."
+        )
+    return notes
+
+
+def is_ours(task: str) -> bool:
+    """Whether a task is one of MIS-Ground's leaves."""
+    return _mode(task) is not None
+
+
 def _mode(task: str) -> Mode | None:
     if task.startswith("blind_mis_ground_"):
         return "blind"
     return "pictures" if task.startswith("mis_ground_") else None
 
 
-def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any]]]:
-    """The samples of a task that hold a question, each with its columns."""
+def sample_file(folder: Path, task: str, date: str) -> Path:
+    """Where the harness keeps a task's samples."""
+    return folder / f"samples_{task}_{date}.jsonl"
+
+
+def sample_lines(results: Path, task: str) -> Iterator[dict[str, Any]]:
+    """All samples of a task as they stand in the file, those of empty leaves too."""
     date = _RESULTS.match(results.name)
-    path = results.parent / f"samples_{task}_{date[1] if date else ''}.jsonl"
+    path = sample_file(results.parent, task, date[1] if date else "")
     try:
         # Not by splitlines: a reply may hold other characters that end a line, and the harness writes them as they are.
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
@@ -219,15 +280,10 @@ def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any
     for number, line in enumerate(lines, start=1):
         try:
             sample = json.loads(line)
-            document = sample["doc"]
-            if document.get("empty"):
-                continue
-            question = {name: value for name, value in document.items() if name not in ("images", "paired")}
-            pictures = document.get("images") or []
-            question["pictures"] = [_hash_of(picture) for picture in pictures]
-            assert {"id", "question", "options", "answer"} <= question.keys(), "columns are missing"
-            assert isinstance(sample["filtered_resps"][0], str), "the reply is no text"
-            assert {"acc", "invalid"} <= sample.keys(), "it has no score"
+            if not sample["doc"].get("empty"):
+                assert {"id", "question", "options", "answer"} <= sample["doc"].keys(), "columns are missing"
+                assert isinstance(sample["filtered_resps"][0], str), "the reply is no text"
+                assert is_scored(sample) or "bypass" in sample, "it has no score"
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             raise MISGroundError(
                 f"Line {number} of a sample file cannot be read.",
@@ -235,6 +291,17 @@ def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any
                 value=error,
                 remedy="Evaluate the task again; with --resume no answer is asked twice.",
             ) from error
+        yield sample
+
+
+def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any]]]:
+    """The samples of a task that hold a question, each with its columns."""
+    for sample in sample_lines(results, task):
+        document = sample["doc"]
+        if document.get("empty"):
+            continue
+        question = {name: value for name, value in document.items() if name not in ("images", "paired")}
+        question["pictures"] = [_hash_of(picture) for picture in document.get("images") or []]
         yield question, sample
 
 
@@ -284,19 +351,20 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
         known["pictures"] = question["pictures"]
 
 
-def _answer(sample: Mapping[str, Any], question: Question) -> tuple[Answer, bool]:
-    """The answer as it was scored, and whether it is read the same way now."""
-    now = _score(sample["filtered_resps"][0], question)
-    right, invalid = sample["acc"] == 1, sample["invalid"] == 1
-    scored = replace(now, right=right, said=None if invalid else question["answer"] if right else now.said)
-    return scored, scored == now
+def _as_scored(sample: Mapping[str, Any], question: Question, now: Answer) -> Answer:
+    """The answer as it was scored."""
+    before = scored_outcome(sample)
+    if before == "right":
+        return replace(now, right=True, said=question["answer"], status="read")
+    if before == "wrong":
+        return replace(now, right=False, status="read")
+    known = now.status if before == "no answer" and now.said is None else before
+    return replace(now, right=False, said=None, status="unread" if known == "no answer" else known)
 
 
-def _score(reply: str, question: Question) -> Answer:
-    from lm_eval_tasks.mis_ground.utils import extract_answer
-
-    said = extract_answer(reply, question["options"], question["question"])
-    return Answer(reply, said, said == question["answer"])
+def _score(sample: Mapping[str, Any], question: Question) -> Answer:
+    found = read_sample(sample)
+    return Answer(str(sample["filtered_resps"][0]), found.option, found.option == question["answer"], found.status)
 
 
 def _plain_reply(sample: Mapping[str, Any]) -> str | None:

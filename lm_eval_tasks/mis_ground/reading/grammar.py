@@ -29,8 +29,8 @@ CONTRAST = (
     r"being)?|in contrast to|contrary to)"
 )
 _ASIDES = re.compile(
-    r"\b(?:more or less|i think|i believe|i guess|i'd (?:say|guess)|i would (?:say|guess)|as well|after all|in fact|of course|"
-    r"on balance|by and large|once the [\w ]+|taking [\w ]+ into account)\b"
+    r"\b(?:more or less|i think|i believe|i guess|i'd (?:say|guess)|i would (?:say|guess)|as well|after all|in fact|"
+    r"of course|on balance|by and large|once the [\w ]+|taking [\w ]+ into account)\b"
 )
 _FILLERS = re.compile(
     r"\b(?:the|a|an|to|on|at|in|toward|towards|side|sides|hand|more|much|clearly|"

@@ -146,7 +146,8 @@ def image_votes(sentence: str, asked: Asked) -> tuple[list[str], list[str]]:
             rf"\bfrom {_THING} \d+ (?:to|through|until)|between {_THING} \d+ and", clause
         ):
             through = re.search(
-                rf"(?:visible|seen|present|shown|extends|appears|is) (?:\w+ )?from {_THING} (\d+) (?:to|through|until) (?:{_THING} )?(\d+)",
+                rf"(?:visible|seen|present|shown|extends|appears|is) (?:\w+ )?from {_THING} (\d+) "
+                rf"(?:to|through|until) (?:{_THING} )?(\d+)",
                 clause,
             )
             if through and asked.superlative in ("first", "last") and not _NEGATED.search(clause):

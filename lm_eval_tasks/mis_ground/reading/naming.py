@@ -45,7 +45,8 @@ _DENIED = re.compile(
     r"than|instead of|as opposed to|unlike|nothing to do with)\b"
 )
 _PART_OF = re.compile(
-    r"\b(?:tail|head|body|neck|part|portion|section|segment|dome|tissue|cross-section|outline|contour) of (?=(?:the )?$)"
+    r"\b(?:tail|head|body|neck|part|portion|section|segment|dome|tissue|cross-section|outline|contour)"
+    r" of (?=(?:the )?$)"
 )
 _MAYBE = re.compile(r"\b(?:could|might|may|possibly|perhaps|either|if|whether|would|should be checked|expected)\b")
 

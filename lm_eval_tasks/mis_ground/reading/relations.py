@@ -52,7 +52,8 @@ _GUESS = re.compile(
 
 
 _EVEN = re.compile(
-    r"\b(?:equal(?:ly)?|same (?:distance|level|size|height|area|depth)|about the same|(?<!twice )(?<!times )(?<!half )(?<!much )as (?:large|big|near|close|far) as)\b"
+    r"\b(?:equal(?:ly)?|same (?:distance|level|size|height|area|depth)|about the same|"
+    r"(?<!twice )(?<!times )(?<!half )(?<!much )as (?:large|big|near|close|far) as)\b"
 )
 
 

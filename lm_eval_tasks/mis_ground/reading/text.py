@@ -76,7 +76,10 @@ CONNECTORS = {
         r"my mistake|strike that|apologies|i misspoke|to correct myself"
     ),
     "otherwise": r"otherwise|else",
-    "relative": r"which|who|whose|(?:which )?(?:flips|translates|maps|converts|switches|swaps) (?:it )?(?:in)?to|becomes|corresponding to",
+    "relative": (
+        r"which|who|whose|(?:which )?(?:flips|translates|maps|converts|switches|swaps) (?:it )?(?:in)?to|becomes|"
+        r"corresponding to"
+    ),
     "and": r"and",
 }
 _CONNECTOR = re.compile(
