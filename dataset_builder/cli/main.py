@@ -143,6 +143,25 @@ def report_command(
     console.print(f"To publish: {out / 'table.md'}, and model cards in {out / 'cards'}", soft_wrap=True)
 
 
+@app.command("rescore")
+def rescore_command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders that --output_path named, or result files.", show_default=False),
+    ],
+    again: Annotated[bool, typer.Option("--again", help="Score also what this reader has scored already.")] = False,
+) -> None:
+    """Score the logged answers of old runs with the present reader of answers; no model is asked.
+
+    New result and sample files are written beside the old ones, which stay as they are. Runs with --predict_only are
+    scored, too.
+    """
+    from lm_eval_tasks.report.rescore import rescore, told_of
+
+    for line in told_of(rescore(runs, again)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 @app.command("leaderboard")
 def leaderboard_command(
     reports: Annotated[

@@ -99,6 +99,7 @@ def _answers(name: str, mode: str, answers: Sequence[Any]) -> Json:
         "mode": mode,
         "outcomes": "".join(map(str, outcomes)),
         "said": _column([answer.said if answer else None for answer in answers]),
+        "status": _column([answer.status if answer else None for answer in answers]),
         "replies": _column([_cut(answer.reply) if answer else None for answer in answers]),
     }
 

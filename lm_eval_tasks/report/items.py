@@ -83,6 +83,7 @@ class Sheet:
         self.answers: list[Answer] = [run.answers[each] for each in self.ids]
         self.right = np.array([answer.right for answer in self.answers], dtype=bool)
         self.invalid = np.array([answer.said is None for answer in self.answers], dtype=bool)
+        self.statuses = np.array([answer.status for answer in self.answers], dtype=np.str_)
         self.chance = np.array([1 / max(1, len(question["options"])) for question in self.questions])
         self.volumes = codes([volume(question) for question in self.questions])
         self.facts = codes([fact(question) for question in self.questions])

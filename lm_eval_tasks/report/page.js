@@ -97,7 +97,7 @@ function makeRow(position) {
     ? make("img", { src: pictureOf(i, 0), alt: picturesDescribed(i, 0), decoding: "async" })
     : make("span", { className: "blank" }, "no picture");
   const given = make("span", { className: "given" }, verdict(state.run, i));
-  if (outcome(state.run, i) !== "right") given.append(` said: ${said(state.run, i) ?? "-"} · right: ${cell("answer", i)}`);
+  if (outcome(state.run, i) !== "right") given.append(` said: ${said(state.run, i) ?? decode(data.runs[state.run].status, i)} · right: ${cell("answer", i)}`);
   else given.append(` ${cell("answer", i)}`);
   if (cell("prior_answer", i)) given.append(` · prior: ${cell("prior_answer", i)}`);
   const where = ["modality", "plane", "prompt", "register", "convention", "frame", "view", "input", "stack_order"]

@@ -76,6 +76,7 @@ def _card(run: Json) -> str:
         ("both of a pair right", per_cent(score["pair_accuracy"])),
         ("no valid answer", per_cent(score["invalid"])),
     ]
+    facts += [(f"of these {name}", f"{100 * part:.1f}") for name, part in score["no_answer"].items() if part]
     if score["blind"]:
         facts.append((f"gain over {run['blind_reference']}", per_cent(score["blind"]["gain"], signed=True)))
     if score["prior"]:

@@ -232,11 +232,11 @@ def _told_of_readings(
     """Notes on answers that count otherwise than they were scored."""
     notes = []
     scored = sorted(readers - {"unscored"})
-    if scored:
-        changed = sum(changes.values())
+    changed = sum(changes.values())
+    if scored and changed:
         notes.append(
             f"{anew:,} answers of {model} were scored with reader {', '.join(scored)} and are read anew with reader "
-            f"{READER_VERSION}: {changed:,} changed" + (f" ({told(changes)})." if changed else ".")
+            f"{READER_VERSION}: {changed:,} changed ({told(changes)})."
         )
     if "unscored" in readers:
         notes.append(f"Answers of {model} had no scores (--predict_only) and are read with reader {READER_VERSION}.")

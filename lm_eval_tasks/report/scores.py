@@ -7,9 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cluster_statistics import Difference, mean_difference, proportion, rounded
+from lm_eval_tasks.mis_ground.reading import STATUSES
 from lm_eval_tasks.report.items import Group, Sheet
 
 Json = dict[str, Any]
+
+NO_ANSWER: tuple[str, ...] = tuple(status for status in STATUSES if status != "read")
+"""Why a reply gives no answer."""
 
 
 def scores(sheet: Sheet, blind: Sheet | None = None) -> list[Json]:
@@ -36,6 +40,7 @@ def score(sheet: Sheet, group: Group, blind: Sheet | None = None) -> Json:
         "chance": rounded(guessed),
         "above_chance": difference(sheet, rows, right - chance, (-guessed, 1 - guessed)).interval.to_json(),
         "invalid": share(sheet, rows, sheet.invalid[rows]),
+        "no_answer": {name: rounded(float(np.mean(sheet.statuses[rows] == name))) for name in NO_ANSWER},
         **_pairs(sheet, rows),
         "prior": _prior(sheet, rows),
         "blind": _blind(sheet, rows, blind) if blind else None,

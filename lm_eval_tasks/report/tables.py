@@ -63,6 +63,7 @@ def _items(reading: Reading) -> Iterable[dict[str, Any]]:
                 "answer": question["answer"],
                 "prior_answer": question.get("prior_answer", ""),
                 "said": answer.said or "",
+                "status": answer.status,
                 "right": int(answer.right),
                 "reply": _harmless(answer.reply),
             }

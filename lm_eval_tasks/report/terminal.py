@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cluster_statistics import FEW_CLUSTERS
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
-from lm_eval_tasks.report.scores import Json
+from lm_eval_tasks.report.scores import NO_ANSWER, Json
 
 SHOWN = (
     "terminology",
@@ -83,6 +83,9 @@ def _headline(report: Json, runs: Sequence[Json]) -> Table:
     table.add_row("chance", *(f"{100 * score['chance']:.1f}" for score in overall))
     table.add_row("both of a pair", *(_cell(score["pair_accuracy"]) for score in overall))
     table.add_row("invalid", *(_cell(score["invalid"]) for score in overall))
+    for name in NO_ANSWER:
+        if any(score["no_answer"][name] for score in overall):
+            table.add_row(f"  {name}", *(f"{100 * score['no_answer'][name]:.1f}" for score in overall))
     for name, part, number, signed in (
         ("gain over blind", "blind", "gain", True),
         ("followed the prior", "prior", "followed", False),

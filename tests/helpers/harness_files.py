@@ -10,7 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from lm_eval_tasks.mis_ground.utils import process_results
+from lm_eval_tasks.mis_ground.metrics import process_results
+from lm_eval_tasks.mis_ground.reading import READER_VERSION
 
 Row = dict[str, Any]
 
@@ -122,12 +123,16 @@ def write_run(
     model_args: dict[str, Any] | None = None,
     date: str = "2026-01-02T03-04-05.678901",
     plain: Callable[[Row], str] | None = None,
+    reader: str | None = READER_VERSION,
+    score: Callable[[Row, str], dict[str, Any]] = lambda row, text: process_results(row, [text]),
+    finish_reason: str | None = None,
     pictures: Callable[[Row], list[str]] = lambda row: [picture_hash(row["id"])],
     **config: Any,
 ) -> Path:
     """Write the files of one evaluation; returns the result file.
 
-    ``plain`` gives the plain replies of a run of mis-semsam with semsam_compare.
+    ``plain`` gives the plain replies of a run of mis-semsam with semsam_compare; ``reader`` is the version of the
+    reader that the file names, ``score`` gives what it made of a reply, ``finish_reason`` how the replies ended.
     """
     model_args = {"pretrained": "org/some-model"} if model_args is None else model_args
     by_task = defaultdict(list)
@@ -144,8 +149,10 @@ def write_run(
         for number, each in enumerate(members):
             document = each | {"paired": True}
             text = reply(each)
-            scores = process_results(document, [text])
+            scores = score(document, text)
             generation = {"do_sample": False, "temperature": 0.0, "until": [], "max_gen_toks": 32}
+            if finish_reason:
+                generation["reply"] = {"finish_reason": finish_reason}
             if plain:
                 generation["semsam_plain"] = [plain(each)]
             arguments = {"arg_0": each["question"], "arg_1": generation}
@@ -167,8 +174,11 @@ def write_run(
         (target / f"samples_{task}_{date}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     results = {
         "results": {task: {"name": task, "sample_len": len(members)} for task, members in by_task.items()},
-        "configs": {task: {"task": task, "metadata": {"version": 1.0}} for task in by_task},
-        "versions": dict.fromkeys(by_task, 1.0),
+        "configs": {
+            task: {"task": task, "metadata": {"version": 2.0} | ({"reader": reader} if reader else {})}
+            for task in by_task
+        },
+        "versions": dict.fromkeys(by_task, 2.0),
         "config": {
             "model": model,
             "model_args": model_args,

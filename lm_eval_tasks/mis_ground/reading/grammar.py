@@ -70,7 +70,9 @@ _NOUN_FOLLOWERS = re.compile(
     r"|neighbou?r|is|are|lies|lie|sits|appears|would|does|do|then|but|not|here|overall|"
     r"respectively|if|which|while|whereas|so|therefore|R\d|P\d|NOT|BE|OF|IT|the|rather|"
     r"instead|aspect|too|also|part|each|a|lateral|yesmark|nomark|end|ends|according|"
-    r"likely|probably|it|that|per|based|given|due|on the|at all|within|inside|actually|"
+    r"likely|probably|it|that|per|based|given|due|on the|at all|once|after|before|"
+    r"until|unless|although|though|even|considering|there|now|however|hence|thus|"
+    r"anyway|again|about|within|inside|actually|"
     r"he|she)\b"
 )
 
@@ -137,7 +139,7 @@ class Said:
 _WITH_OBJECTS = r"P(?P<p>\d)(?P<objects>(?: (?:AND w )?(?:OF |AND |w )?(?:OF )?R\d(?! POSS)(?: BE)?)*)"
 _INVERTED = re.compile(r"^(?:OF )?(?:w )*P(?P<p>\d)(?: OF)?(?: R(?P<o>\d))?(?: w)* BE (?:IT POSS )?R(?P<s>\d)(?: w)*$")
 _INVERTED_OWN = re.compile(r"^(?:OF )?R(?P<o>\d) POSS P(?P<p>\d) BE (?:w )*R(?P<s>\d)$")
-_OWNER = re.compile(r"R(?P<s>\d) (?:BE )?(?P<not>NOT )?(?:OF |w )*R(?P<o>\d) POSS (?:w )?P(?P<p>\d)")
+_OWNER = re.compile(r"R(?P<s>\d) (?:BE |NOT |OF |w )*R(?P<o>\d) POSS (?:w )?P(?P<p>\d)")
 _OWNER_IT = re.compile(r"^(?:BE )?(?:OF )?R(?P<o>\d) POSS P(?P<p>\d)$")
 _HAS = re.compile(r"R(?P<o>\d) HAS (?:w )*R(?P<s>\d) (?:w |OF )*(?:IT )?(?:POSS )?P(?P<p>\d)")
 _REGULAR = re.compile(rf"(?P<subject>R\d|IT)(?P<between>(?: (?!R\d|IT\b|P\d)\w+)*?) {_WITH_OBJECTS}")

@@ -67,7 +67,7 @@ def test_settings_and_versions_are_all_there(files):
         "lm_eval 0.4.13",
         "transformers 5.24.0",
         "torch 2.13.0+cpu",
-        "tasks 1.0",
+        "tasks 2.0",
         "MIS-Ground 1.0.0",
         "digest ",
     ):
