@@ -73,7 +73,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference with its interval and the p-value of there being none (NaN where it cannot be told)."""
+    """A mean difference with its interval and the p-value of there being none (NaN where it is unknown)."""
 
     interval: Interval
     p: float
@@ -180,7 +180,7 @@ class Means:
 def mean_of_totals(
     sums: Floats, squares: Floats, sizes: Floats, bounds: tuple[float, float] | None = (-1.0, 1.0)
 ) -> Means:
-    """Means of items, told by cluster.
+    """Means of items, grouped by cluster.
 
     With r the variance of the mean m relative to m (1 - m), m measured from one bound to the other as from 0 to 1, the
     interval holds all p with ``(m - p)^2 <= t^2 r p (1 - p)``. There is a floor to r: `FLOOR` times what it would be of

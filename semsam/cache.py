@@ -59,7 +59,7 @@ def find(fingerprint: str, settings: Settings) -> NeighbourTables | None:
         try:
             return load(file, fingerprint).first(settings.k)
         except (OSError, ValueError) as error:
-            log.warning("Kept neighbour tables are not used, and will be made anew: %s: %s", file, error)
+            log.warning("Cached neighbour tables are not used, and will be rebuilt: %s: %s", file, error)
     return None
 
 
@@ -91,7 +91,7 @@ def keep(tables: NeighbourTables) -> None:
     try:
         save(tables, path(tables))
     except OSError as error:
-        log.warning("The neighbour tables cannot be kept, and will be made anew next time: %s", error)
+        log.warning("The neighbour tables cannot be cached and will be rebuilt next time: %s", error)
 
 
 def save(tables: NeighbourTables, file: Path) -> None:
@@ -132,7 +132,7 @@ def load(file: Path, fingerprint: str | None = None) -> NeighbourTables:
     if notes.get("digest") != _digest(tensors.values()):
         raise ValueError("the file is damaged (its digest differs)")
     if fingerprint is not None and notes.get("fingerprint") != fingerprint:
-        raise ValueError("the file holds other tables")
+        raise ValueError("the file contains other tables")
     return NeighbourTables(**tensors, guard=notes["guard"], fingerprint=notes["fingerprint"])
 
 

@@ -35,7 +35,7 @@ def content_tokens(tokenizer: Any, config: Any, vocabulary_size: int) -> Tensor:
     largest = max(vocabulary.values(), default=-1)
     if not 0 <= largest < vocabulary_size:
         raise TokenizerMismatchError(
-            f"The tokenizer does not fit the embedding of {vocabulary_size} rows: its largest token id is {largest}.",
+            f"The tokenizer does not match the embedding of {vocabulary_size} rows: its largest token id is {largest}.",
             value=getattr(tokenizer, "name_or_path", None) or type(tokenizer).__name__,
             remedy="give the model's own tokenizer, or resize the embedding to the tokenizer first.",
         )

@@ -32,8 +32,8 @@ def load(model_or_folder: Any, tokenizer: Any = None) -> Source:
     """Embedding, tokenizer and config of a loaded model, a model's folder, or a model on the Hub.
 
     Raises:
-        EmbeddingError: if there is no embedding to be had, or it is quantised or not loaded.
-        TokenizerMismatchError: if no tokenizer is given and none is to be had.
+        EmbeddingError: if no embedding is found, or it is quantised or not loaded.
+        TokenizerMismatchError: if no tokenizer is given and none is found.
     """
     if isinstance(model_or_folder, str | Path):
         files = _files(model_or_folder)
@@ -51,7 +51,7 @@ def load(model_or_folder: Any, tokenizer: Any = None) -> Source:
             tokenizer = AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError) as error:
             raise TokenizerMismatchError(
-                "The model's tokenizer is not where the model is.", value=name, remedy="give the tokenizer as well."
+                "No tokenizer was found with the model.", value=name, remedy="pass the tokenizer as well."
             ) from error
     return Source(embedding, tokenizer, config)
 
@@ -106,7 +106,7 @@ def _read(files: "_Files", config: Any) -> Tensor:
         raise EmbeddingError(
             "The model's safetensors files cannot be read.",
             value=f"{files.place}: {error}",
-            remedy="fetch them again.",
+            remedy="download them again.",
         ) from error
 
 
@@ -141,12 +141,12 @@ def _choose(names: dict[str, Path], config: Any, folder: str | Path) -> str:
             return found[0]
         if found:
             raise EmbeddingError(
-                "The model's files hold several token embeddings.",
+                "The model's files contain several token embeddings.",
                 value=", ".join(found),
                 remedy="load the model and give it instead of its folder.",
             )
     raise EmbeddingError(
-        "The model's files hold no token embedding by a known name.",
+        "The model's files contain no token embedding with a known name.",
         value=str(folder),
         remedy="load the model and give it instead of its folder.",
     )
@@ -220,20 +220,20 @@ def _files(place: str | Path) -> _Files:
         OSError,
     ) as error:
         raise EmbeddingError(
-            "There are no safetensors files of a model.", value=f"{place}: {error}", remedy=remedy
+            "No safetensors files of a model were found.", value=f"{place}: {error}", remedy=remedy
         ) from error
 
 
 def _checked(weight: Tensor, place: str) -> Tensor:
     if type(weight) is not Tensor:  # quantised in disguise, or spread over devices
         raise EmbeddingError(
-            "The token embedding is not held as one plain tensor.",
+            "The token embedding is not stored as one plain tensor.",
             value=f"{place}: {type(weight).__name__}",
             remedy="give the model's folder instead: of its files only the embedding is read.",
         )
     if weight.dim() != 2 or weight.dtype not in _FLOATS:
         raise EmbeddingError(
-            "The token embedding is quantised, or no matrix.",
+            "The token embedding is quantised, or not a matrix.",
             value=f"{place}: {weight.dtype}{list(weight.shape)}",
             remedy="build the tables from the unquantised model's files; they serve the quantised model as well.",
         )

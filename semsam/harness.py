@@ -4,7 +4,7 @@ Both take all arguments of the harness's own ``hf-multimodal`` and ``hf`` models
 
 =====================  =====================================================================================
 ``semsam_k``           neighbours of a token that lend it their probability
-``semsam_top_m``       at most so many candidates a step ...
+``semsam_top_m``       at most this many candidates per step ...
 ``semsam_top_p``       ... and no more than reach this probability
 ``semsam_guard``       ``none`` (the published rule) or ``antonyms`` (ours)
 ``semsam_mode``        ``argmax`` or ``sample``
@@ -102,14 +102,14 @@ class SemanticSamplingLM(HFLM):
         if cache_hook.dbdict is not None:
             if self.compares:
                 raise SettingsError(
-                    "semsam_compare does not go with a cache of answers: a cached answer has no plain one beside it.",
+                    "semsam_compare cannot be combined with a cache of answers, which has no default answers.",
                     remedy="leave out --use_cache.",
                 )
             mine = str(self.settings)
             of_cache = cache_hook.dbdict.get(PREFIX, "another model's answers" if len(cache_hook.dbdict) else mine)
             if of_cache != mine:
                 raise SettingsError(
-                    f"The cache of answers, kept by prompt only, is of another decoding. This run has {mine}.",
+                    f"The cache of answers, keyed by prompt only, belongs to another decoding. This run uses {mine}.",
                     value=of_cache,
                     remedy="give another --use_cache.",
                 )

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 GIB = 1 << 30
 DEFAULT_MEMORY = 2 * GIB - GIB // 4
 _MOST_TABLES = 32 * GIB
-# So many rows at once keep the product busy; more, where the columns' vectors must be made anew for each.
+# So many rows at once keep the product busy; more, where the columns' vectors must be computed again for each.
 _ROWS, _ROWS_OF_LARGE = 512, 2048
 _FLOAT32 = 4
 _PART = 1024
@@ -82,7 +82,7 @@ def build(
         raise SettingsError(
             f"Tables of {V} tokens with so many neighbours would take {V * k * 2 * _FLOAT32 / GIB:.0f} GiB.",
             value=f"k={k}",
-            remedy="use a smaller k; the rule gathers near neighbours, a handful of them.",
+            remedy="use a smaller k; the rule is meant for a handful of near neighbours.",
         )
     own = torch.arange(V, dtype=torch.int32)
     ids = own.unsqueeze(1).repeat(1, k)
@@ -131,7 +131,7 @@ def _check(embedding: Tensor, content: Tensor, k: int) -> None:
 def _plan(count: int, hidden: int, k: int, memory: int) -> _Plan:
     """Cut the product of [count, hidden] with its transpose so that ``memory`` bytes are enough, if they can be.
 
-    If half of the memory holds all unit vectors, they are kept; else they are made anew for each block of columns.
+    If half of the memory holds all unit vectors, they are kept; else they are computed again for each block of columns.
     """
     vector = _FLOAT32 * hidden
     kept = count * vector <= memory // 2

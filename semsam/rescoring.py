@@ -93,7 +93,7 @@ def rescore(
     Args:
         logits: float[B, V], float16, bfloat16 or float32. Not changed.
         tables: the model's neighbourhoods, on the same device.
-        k: use only so many neighbours of the tables; all by default.
+        k: how many neighbours of the tables to use; all by default.
 
     Returns:
         float[B, V] of the same type. A re-scored row holds log(score) at its candidates (``mode="sample"``: the score)
@@ -128,8 +128,8 @@ def rescore_rows(logits: Tensor, tables: NeighbourTables, rows: RowSettings) -> 
     _check_fit(logits, tables, rows.widest)
     if len(rows.top_p) != len(logits):
         raise SettingsError(
-            f"There are settings of {len(rows.top_p)} rows for logits of {len(logits)}.",
-            remedy="give a row that is decoded plainly the settings None.",
+            f"There are settings for {len(rows.top_p)} rows, but logits for {len(logits)}.",
+            remedy="give rows with default decoding the settings None.",
         )
     return _rescore(
         logits,
@@ -241,14 +241,14 @@ def _checked(k: int, top_m: int, top_p: float, mode: Mode, strength: float) -> S
 def _check_fit(logits: Tensor, tables: NeighbourTables, k: int) -> None:
     if k > tables.k:
         raise TablesError(
-            f"The neighbour tables have {tables.k} neighbours of each token; {k} are asked for.",
+            f"The neighbour tables have {tables.k} neighbours of each token; {k} are requested.",
             remedy=f"build them with k={k}.",
         )
     if logits.dtype not in (torch.float16, torch.bfloat16, torch.float32):
         raise TablesError("Logits are float16, bfloat16 or float32.", value=logits.dtype)
     if logits.dim() != 2 or logits.shape[1] != len(tables.ids):
         raise TablesError(
-            f"The neighbour tables are of a vocabulary of {len(tables.ids)} tokens; the logits are of another.",
+            f"The neighbour tables are for a vocabulary of {len(tables.ids)} tokens; the logits are not.",
             value=list(logits.shape),
             remedy="build the tables from this model's own embedding (semsam.neighbours.for_model).",
         )

@@ -21,7 +21,7 @@ class Settings:
 
     Args:
         k: neighbours whose probability a candidate gathers, itself the first. With 1, decoding is as by default.
-        top_m: at most so many candidates a step ...
+        top_m: at most this many candidates per step ...
         top_p: ... and no more than are needed to reach this probability; in (0, 1].
         guard: ``none`` is the published rule; ``antonyms`` (ours) keeps opposites out of each other's neighbourhoods.
         mode: ``argmax`` makes log(score) the logits, whose argmax greedy decoding takes. ``sample`` makes the scores
@@ -60,7 +60,7 @@ class Settings:
         for name in chosen:
             if name not in known:
                 raise SettingsError(
-                    "There is no such setting of MIS-SemSam.",
+                    "MIS-SemSam has no such setting.",
                     value=prefix + name,
                     remedy=f"use one of: {', '.join(prefix + name for name in known)}.",
                 )

@@ -77,7 +77,7 @@ class NeighbourTables:
             return self
         if k > self.k:
             raise TablesError(
-                f"The neighbour tables have {self.k} neighbours of each token; {k} are asked for.",
+                f"The neighbour tables have {self.k} neighbours of each token; {k} are requested.",
                 remedy=f"build them with k={k}.",
             )
         view = dataclasses.replace(self, ids=self.ids[:, :k], weights=self.weights[:, :k])
@@ -86,7 +86,7 @@ class NeighbourTables:
 
 
 def check_model(tables: NeighbourTables, embedding: Tensor) -> None:
-    """Refuse tables of another model: the cosines of some neighbours are computed anew and compared.
+    """Refuse tables of another model: the cosines of some neighbours are recomputed and compared.
 
     A copy of the model in another precision passes, and so does one that was tuned but kept its embedding.
 
@@ -100,7 +100,7 @@ def check_model(tables: NeighbourTables, embedding: Tensor) -> None:
     remedy = "build the tables from this model's own embedding (semsam.neighbours.for_model)."
     if len(tables.ids) != len(embedding):
         raise TablesError(
-            "The neighbour tables are of another model.",
+            "The neighbour tables belong to another model.",
             value=f"{len(tables.ids)} tokens in the tables, {len(embedding)} in the model",
             remedy=remedy,
         )
@@ -113,5 +113,5 @@ def check_model(tables: NeighbourTables, embedding: Tensor) -> None:
     worst = (cosine - weights)[weights > 0].abs().max().item() if len(some) else 0.0
     if not worst <= _COSINE_TOLERANCE:
         raise TablesError(
-            "The neighbour tables are of another model.", value=f"cosines differ by {worst:.2f}", remedy=remedy
+            "The neighbour tables belong to another model.", value=f"cosines differ by {worst:.2f}", remedy=remedy
         )

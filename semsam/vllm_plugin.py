@@ -4,7 +4,7 @@ vLLM loads it by name (``logits_processors=["semsam.vllm_plugin:SemanticSampling
 sampling through ``SamplingParams(extra_args={"semsam_k": 16})``; a request without a ``semsam_...`` argument is plain
 and its logits are not touched, whatever others in the same batch ask for.
 
-The first generation (CPU; GPU with ``VLLM_USE_V2_MODEL_RUNNER=0``) tells of requests that enter, leave and move between
+The first generation (CPU; GPU with ``VLLM_USE_V2_MODEL_RUNNER=0``) reports requests that enter, leave and move between
 rows; the second hands out a slot a request and says at each step which row belongs to which slot.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PREFIX = "semsam_"
 
 MOST_NEIGHBOURS = 64
-"""The tables are made once, with so many neighbours; a request takes as many as it asks for."""
+"""How many neighbours the tables are made with, once; a request uses as many as it asks for."""
 
 
 class SemanticSampling(RowLogitsProcessor, SlotLogitsProcessor):

@@ -26,7 +26,7 @@ ANY = "any"
 CLEAN_PROMPTS = ("none", "text_point", "text_box")
 """Prompts that leave the picture as it is."""
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
-"""Of the boxes that this page draws; told apart by people who see colours otherwise."""
+"""Of the boxes that this page draws; distinguishable for colour-blind readers."""
 AS_SHOWN, WITHOUT, BOXED = "as the model sees it", "without marker", "with boxes"
 INSTRUCTION = "Answer with one of the options and nothing else."
 
@@ -129,7 +129,7 @@ def ask(number: int, model: str, token: str | None) -> str:
         said = client.chat_completion(
             [{"role": "user", "content": content}], model=model.strip(), max_tokens=64, temperature=0.0
         )
-    except Exception as error:  # a visitor's model, token and network: whatever fails is told, not thrown
+    except Exception as error:  # a visitor's model, token and network: whatever fails is reported, not raised
         return f"The model could not be asked: {type(error).__name__}: {str(error).splitlines()[0][:300]}"
     reply = (said.choices[0].message.content or "").strip()
     found = options_in(reply, list(row["options"]))

@@ -82,8 +82,8 @@ def build(
 ) -> BuildSummary:
     """Build a data set folder from sources, or from a slice store alone.
 
-    Work goes on in a hidden folder beside ``out`` that takes its place when all is done; a build that was stopped
-    goes on from there. An older data set in ``out`` stays until that moment.
+    Work goes on in a hidden folder beside ``out`` that takes its place at the end; an interrupted build resumes
+    there. An older data set in ``out`` stays until that moment.
 
     Args:
         sources: where volumes come from; empty to use all that ``store`` holds.
@@ -96,16 +96,18 @@ def build(
         vocabulary: a YAML file with structures of the user's own.
         split: what the data set is for.
         held_out: data sets whose subjects must not be in this one; what is left out is put into quarantine.
-        progress: told of every volume.
+        progress: called after every volume.
         engine: where the work is done, if not in ``num_proc`` processes on this machine.
-        verify_content: tell by their content, not by size and time alone, whether input files are as they were.
+        verify_content: detect changed input files by their content, not by size and modification time alone.
 
     Raises:
         BuildError: if the build cannot start, or nothing can be asked of what is there.
         CaseError: the first one, if ``strict``.
     """
     if not sources and store is None:
-        raise BuildError("Nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it.")
+        raise BuildError(
+            "There is nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it."
+        )
     processes = Processes(num_proc)
     out = resolve_target(out)
     work = out.parent / f".{out.name}.partial"
@@ -232,7 +234,7 @@ class _Build:
                 self.parts.add(part)
         if not self.parts:
             raise BuildError(
-                "No question could be asked of these volumes.",
+                "No question could be asked about these volumes.",
                 value=f"{len(self.volumes)} usable volumes, {len(self.quarantined)} in quarantine"
                 + "".join(f"; {case.subject}: {case.problem}" for case in self.quarantined[:3]),
                 remedy="Look at the reasons; check the labels and the settings (planes, prompts).",

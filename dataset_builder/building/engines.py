@@ -25,10 +25,10 @@ R = TypeVar("R")
 
 CONNECT_SECONDS = 10
 LOOK_SECONDS, MAX_LOOKS = 30, 10
-"""So often it is looked whether a cluster has workers, and so many times it may have none: they are started anew."""
+"""How often a cluster is checked for workers, and how often it may have none."""
 
 AHEAD = 8
-"""So many items a worker are handed out before the first result is waited for."""
+"""How many items per worker are submitted before the first result is awaited."""
 
 _SHARED: dict[str, tuple[Any, ...]] = {}
 """In this process: what each engine's workers have got once, by the key that items carry in its place."""
@@ -141,7 +141,7 @@ class Processes:
             self._pool = self._pool_of(self.count)
         try:
             return self._pool.submit(function, item)
-        except BrokenProcessPool as error:  # is told where its result is asked for
+        except BrokenProcessPool as error:  # is reported where its result is awaited
             failed: Future[R] = Future()
             failed.set_exception(error)
             return failed
@@ -163,8 +163,8 @@ class Processes:
                     pool = self._pool_of(1)
                     if lost is None or not _pool_survives(pool):
                         raise BuildError(
-                            "A worker process was ended from outside, most often for want of memory.",
-                            remedy="Give the same command again, it goes on where it was; with a smaller --num-proc if "
+                            "A worker process was killed, most likely because memory ran out.",
+                            remedy="Give the same command again to resume; with a smaller --num-proc if "
                             "memory is short.",
                         ) from error
                     result = lost(item)
@@ -256,7 +256,7 @@ class Dask:
                 raise BuildError(
                     "A Dask cluster cannot be started on this machine.",
                     value=error,
-                    remedy="Look at the machine's limits (memory, open files), or use --engine processes.",
+                    remedy="Check the machine's limits (memory, open files), or use --engine processes.",
                 ) from error
             raise BuildError(
                 "The scheduler of the Dask cluster cannot be reached.",
@@ -298,10 +298,9 @@ class Dask:
                 except (distributed.KilledWorker, distributed.client.FutureCancelledError) as error:
                     if lost is None or not isinstance(error, distributed.KilledWorker):
                         raise BuildError(
-                            "Workers of the cluster were lost again and again.",
+                            "Workers of the cluster were lost repeatedly.",
                             value=str(error).partition("\n")[0],
-                            remedy="Look at the workers' logs (memory?); give the same command again, it goes on where "
-                            "it was.",
+                            remedy="Look at the workers' logs (memory?), then give the same command again to resume.",
                         ) from error
                     result = lost(item)
                 yield result
@@ -323,9 +322,8 @@ class Dask:
                 without = 0 if self.client.scheduler_info(n_workers=-1)["workers"] else without + 1
                 if without == MAX_LOOKS:
                     raise BuildError(
-                        "All workers of the cluster are lost, and none comes back.",
-                        remedy="Look at the messages above (memory?); give the same command again, it goes on where it "
-                        "was.",
+                        "All workers of the cluster are lost and none returned.",
+                        remedy="Look at the messages above (memory?), then give the same command again to resume.",
                     ) from None
 
     def close(self) -> None:

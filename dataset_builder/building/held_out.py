@@ -39,16 +39,16 @@ class SplitGuard:
         """Raises :class:`HeldOutError` if the subject may not be in the split."""
         if source == PHANTOM and split_of_phantom(subject) != self.split:
             raise HeldOutError(
-                f"This phantom is not one of the split '{self.split}'.",
+                f"This phantom does not belong to the split '{self.split}'.",
                 value=subject,
                 remedy=f"Make phantoms for it: --split {self.split} --source phantom:N.",
             )
         folder = None if self.taken is None else _folder_of(self.taken, source, subject)
         if folder is not None:
             raise HeldOutError(
-                "The subject is in a data set that is held out.",
+                "The subject is in a held-out data set.",
                 value=f"{source}/{subject} in {folder}",
-                remedy="Nothing is to be done: it is left out. To have it here, take it out of the other data set.",
+                remedy="Nothing needs to be done: it is left out. To use it here, remove it from the other data set.",
             )
 
 
@@ -106,7 +106,7 @@ def check_held_out(split: Split, held_out: Sequence[Path], sources: Iterable[str
     scans = sorted(set(sources) - {PHANTOM})
     if split != TEST and scans and not held_out:
         raise BuildError(
-            "A training split of scans needs to know whose subjects it must not hold.",
+            "A training split of scans needs a data set that it must be disjoint from.",
             value=", ".join(scans),
             remedy="Build the test split first, and give its folder: --held-out DIR.",
         )

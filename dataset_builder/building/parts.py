@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from dataset_builder.dataset.manifest import Key
 
 WAITING = 1 << 16
-"""So many entries are held before they are written: some megabytes."""
+"""How many entries are held before they are written: some megabytes."""
 
 _ENTRY = 4 * array("Q").itemsize
 

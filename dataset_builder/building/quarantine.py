@@ -27,7 +27,7 @@ class Quarantine(Sequence[Quarantined]):
         """Append a case."""
         assert self._file is not None
         self._file.write(json.dumps(asdict(case), ensure_ascii=False) + "\n")
-        self._file.flush()  # one can look while the build goes on
+        self._file.flush()  # readable while the build is running
         self._count += 1
 
     def move_to(self, path: Path) -> None:

@@ -35,7 +35,7 @@ class CaseList:
                 raise BuildError(
                     "Two cases have the same source and subject.",
                     value="/".join(name),
-                    remedy="Give each folder once; rename a case that two folders share.",
+                    remedy="Give each folder once; rename a case that is in two folders.",
                 )
             self._cases.add(item)
             before = name

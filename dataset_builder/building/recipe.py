@@ -1,4 +1,4 @@
-"""Recipes: a data set without its pictures, for scans that may not be passed on, and the data set made of one again.
+"""Recipes: a data set without its images, for scans that may not be redistributed, and the data set rebuilt from one.
 
 A recipe has every row with all its columns but the pictures, whose sha256 stand in their place, and the settings of the
 build. A build is a function of volumes, settings and seed: whoever has the scans makes the same rows and pictures, and
@@ -143,7 +143,7 @@ def rebuild(
         out: the data set folder to make; must not be there.
         revision: of a recipe on the Hub.
         num_proc: worker processes.
-        progress: told of every volume.
+        progress: called after every volume.
 
     Raises:
         DatasetNotFoundError: if the place holds no record.
@@ -151,7 +151,7 @@ def rebuild(
         HubError: if the Hub cannot be read.
     """
     if out.exists():
-        raise BuildError("The folder is there already.", file=out, remedy="Choose another --out.")
+        raise BuildError("The folder already exists.", file=out, remedy="Choose another --out.")
     with tempfile.TemporaryDirectory(prefix="mis-ground-recipe-") as work:
         folder = Path(place) if Path(place).is_dir() else _fetch_recipe(place, revision, Path(work) / "recipe")
         record = read_record(folder)
@@ -174,11 +174,11 @@ def rebuild(
             kept = free_name(kept)
             made.rename(kept)
             raise BuildError(
-                "What was made is not what the recipe says; it is kept beside.",
+                "The result differs from the recipe; it is kept beside the output folder.",
                 file=kept,
                 value="; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else ""),
-                remedy=f"Check that the scans are the same release, and use MIS-Ground {note.package} with the package "
-                "versions of its constraints.txt.",
+                remedy=f"Check that the scans are from the same release, and use MIS-Ground {note.package} with the "
+                "package versions of its constraints.txt.",
             )
         made.rename(out)
     return replace(summary, out=out)
@@ -189,7 +189,7 @@ def _fetch_recipe(place: str, revision: str | None, folder: Path) -> Path:
 
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", place):
         raise DatasetNotFoundError(
-            "There is no such folder, and it is not the name of a repository.", file=place, remedy="Check the path."
+            "This folder does not exist, and it is not the name of a repository.", file=place, remedy="Check the path."
         )
     with in_plain_words(place):
         patterns = [RECORD_NAME, "*.parquet"]
@@ -199,12 +199,12 @@ def _fetch_recipe(place: str, revision: str | None, folder: Path) -> Path:
 
 def _recipe_of(record: Record, place: str) -> BuildNote:
     if any(build.pictures for build in record.builds):
-        raise BuildError("This is not a recipe: it has its pictures.", file=place, remedy="load_dataset reads it.")
+        raise BuildError("This is not a recipe: it has its images.", file=place, remedy="load_dataset reads it.")
     if len(record.builds) != 1:
         raise BuildError(
-            "The recipe is of several builds, which have to be made one by one.",
+            "The recipe has several builds, which have to be made one by one.",
             value=len(record.builds),
-            remedy="Ask its owner to push each as a recipe of its own, or use a --revision with one.",
+            remedy="Ask its owner to push each as a separate recipe, or use a --revision with one.",
         )
     return record.builds[0]
 

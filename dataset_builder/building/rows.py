@@ -22,7 +22,7 @@ from dataset_builder.slices.store import StoredVolume
 from dataset_builder.vocabulary import Structure, structures
 
 SHOWN_BYTES = 8 << 20
-"""So many bytes of pictures without markers are kept: a slice's questions, and a stack's, follow each other."""
+"""How many bytes of images without markers are kept: a slice's questions, and a stack's, follow each other."""
 
 
 def volume_rows(

@@ -38,7 +38,7 @@ def resolve_target(out: Path) -> Path:
     try:
         return out.absolute().resolve(strict=out.is_symlink() and out.exists())
     except (OSError, RuntimeError) as error:
-        raise BuildError("The output folder is a link that leads nowhere.", file=out, remedy=ELSEWHERE) from error
+        raise BuildError("The output folder is a broken link.", file=out, remedy=ELSEWHERE) from error
 
 
 def check_target(out: Path, work: Path, split: Split, reads: Iterable[Path] = (), store: Path | None = None) -> None:
@@ -76,13 +76,13 @@ def _check_place(out: Path) -> None:
     here = Path.cwd()
     if out == here or out in here.parents:
         raise BuildError(
-            "The output is the folder that this command was given in, or lies above it: it cannot be replaced.",
+            "The output is the current folder, or contains it: it cannot be replaced.",
             file=out,
             remedy="Go to another folder first, or choose another --out.",
         )
     if os.path.ismount(out):
         raise BuildError(
-            "The output folder is where a disk is mounted; it cannot be replaced as a whole.",
+            "The output folder is a mount point; it cannot be replaced as a whole.",
             file=out,
             remedy=f"Give a folder in it: --out {out / 'mis-ground'}.",
         )
@@ -98,7 +98,7 @@ def _check_others(out: Path, work: Path, others: Iterable[Path]) -> None:
         other = folder.absolute().resolve()
         if any(goes == other or goes in other.parents for goes in (out, work)):
             raise BuildError(
-                "What the build needs lies in a folder that it would replace.",
+                "The build needs files in a folder that it would replace.",
                 file=folder,
                 value=str(out if out == other or out in other.parents else work),
                 remedy=ELSEWHERE,
@@ -110,7 +110,7 @@ def _check_content(out: Path, split: Split) -> None:
         return
     if not is_dataset(out):
         raise BuildError(
-            "The output folder holds something that is not a MIS-Ground data set; it is left as it is.",
+            "The output folder contains something that is not a MIS-Ground data set; it is left unchanged.",
             file=out,
             value=some_of(path.name for path in sorted(out.iterdir())),
             remedy=ELSEWHERE,
@@ -118,21 +118,21 @@ def _check_content(out: Path, split: Split) -> None:
     found = split_of_record(read_record(out))
     if found != split:
         raise BuildError(
-            f"The output folder holds a data set of the split '{found}'; one of '{split}' does not take its place.",
+            f"The output folder contains a data set of the split '{found}'; a '{split}' split does not replace it.",
             file=out,
             remedy=ELSEWHERE,
         )
     if read_list(out) is None:
         raise BuildError(
             "The output folder holds a data set without a list of its files, downloaded or of an earlier version: "
-            "it is left as it is.",
+            "it is left unchanged.",
             file=out,
             remedy="Choose another --out, or move the folder away.",
         )
     foreign = [*islice(foreign_files(out), 10 * NAMED)]
     if foreign:
         raise BuildError(
-            "The output folder holds a data set, and in it files that a build did not write; it is left as it is.",
+            "The output folder contains a data set with files that a build did not write; it is left unchanged.",
             file=out,
             value=some_of(foreign),
             remedy="Move these files away, or choose another --out.",
@@ -161,7 +161,7 @@ def _put_back(out: Path) -> None:
         return
     if old.is_symlink() or not is_dataset(old):
         raise BuildError(
-            "A build would move the old data set to a folder of this name, and something else is there.",
+            "A build would move the old data set to this folder, which already exists.",
             file=old,
             remedy="Move it away, or choose another --out.",
         )
@@ -220,8 +220,8 @@ class OnlyBuild(FileLock):
             super().__enter__()
         except Timeout as error:
             raise BuildError(
-                "Another build into this folder is running.",
+                "Another build is writing to this folder.",
                 file=self._out,
-                remedy="Wait for it, or choose another --out.",
+                remedy="Wait until it has finished, or choose another --out.",
             ) from error
         return self

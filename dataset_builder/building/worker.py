@@ -48,7 +48,7 @@ class Quarantined:
 
     @classmethod
     def of(cls, case: Case, error: Exception) -> "Quarantined":
-        """The record of an error in a case; paths are told by their last parts, which hold no user's name."""
+        """The record of an error in a case; paths are shortened to their last parts, which hold no user's name."""
         if isinstance(error, CaseError):
             file = Path(error.file) if error.file else None
             told = (
@@ -65,7 +65,7 @@ class Quarantined:
                 "internal_error",
                 f"{type(error).__name__}: {error}",
                 f"{Path(where.filename).name}:{where.lineno}",
-                "This is a fault of MIS-Ground: please report it with this line.",
+                "This is a bug in MIS-Ground: please report it with this line.",
             )
         return cls(*(_printable(text, case) for text in (case.source, case.subject, *told)))
 
@@ -143,7 +143,7 @@ def store_case(
 def lost_case(case: Case, strict: bool) -> Quarantined:
     """The record of a case whose worker process was ended from outside whenever it read it."""
     error = TooLargeError(
-        "The process that read the case was ended from outside each time, most often for want of memory.", remedy=REMEDY
+        "The process that read the case was killed each time, most likely because memory ran out.", remedy=REMEDY
     )
     if strict:
         raise error
@@ -155,7 +155,7 @@ def _check_name(case: Case) -> None:
         case.subject.encode("utf-8")
     except UnicodeEncodeError as error:
         raise NameEncodingError(
-            "The name of the case is no text: it is not encoded as UTF-8.",
+            "The name of the case is not valid UTF-8.",
             file=case.paths[0] if case.paths else None,
             value=ascii(case.subject),
             remedy="Rename its files (convmv -f latin1 -t utf8 --notest DIR), or leave the case out.",
@@ -178,7 +178,7 @@ def _unreadable(error: OSError) -> UnreadableError:
         "The system cannot read a file.",
         file=error.filename,
         value=error.strerror,
-        remedy="Mend the link or the permissions, or copy the file again from where it came.",
+        remedy="Repair the link or the permissions, or copy the file again from its source.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether answers are true: worked out anew from label maps, by simpler measures than those that made the questions.
+"""Whether answers are true: recomputed from label maps, by simpler measures than those that made the questions.
 
 Facts keep a margin, so that centres and areas are enough to tell a true answer from a false one.
 """
@@ -47,7 +47,7 @@ def relation_of(item: Item) -> str | None:
 
 
 def in_slice(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]) -> str:
-    """Why the answer of a row about one slice is not true; empty if it is, or if it cannot be told."""
+    """Why the answer of a row about one slice is not true; empty if it is, or if it cannot be decided."""
     absent = [name for name in item.structures if name not in here.structures]
     if absent:
         return f"the slice does not show {', '.join(absent)}"
@@ -89,7 +89,7 @@ def _naming(item: Item, here: Map, words: Mapping[str, Structure]) -> str:
 
 
 def _holds(relation: str, names: Sequence[str], here: Map) -> bool | None:
-    """Whether a relation holds of structures in a slice; ``None`` if this cannot be told."""
+    """Whether a relation holds of structures in a slice; ``None`` if this cannot be decided."""
     axes = IN_PLANE[here.key[2]]
     needed = _needed(relation)
     if len(names) < (3 if relation in ("nearer", "farther", "between", "outside") else 2):

@@ -31,7 +31,7 @@ CHECKS: dict[str, str] = {
 """Every check by name, in the order of the report, and what must hold."""
 
 EXAMPLES = 5
-"""So many places of a violation are listed; all are counted."""
+"""How many places of a violation are listed; all are counted."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Check:
 
 
 class Findings:
-    """All checks of an audit; told by each part of it what it looked at and found."""
+    """All checks of an audit; each part of it reports here what it looked at and found."""
 
     def __init__(self) -> None:
         self.checks = {name: Check(name, asks) for name, asks in CHECKS.items()}

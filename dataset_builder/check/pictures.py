@@ -254,7 +254,7 @@ def _marker_problems(picture: Picture, prompt: str, marks: Sequence[Mark]) -> It
     for letter, (x0, y0, x1, y1), (x, y) in marks:
         colour = np.array(MARKER_COLOURS[letter], np.uint8)
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height and 0 <= x < width and 0 <= y < height):
-            continue  # told already
+            continue  # reported already
         if prompt in ("label", "point"):
             if not np.array_equal(picture[y, x], colour):
                 yield "No dot of the letter's colour stands at the point.", f"{letter} at ({x}, {y})"

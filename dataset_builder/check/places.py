@@ -61,7 +61,7 @@ def check_places(
 
 
 class _Checks:
-    """All checks against slices, told of one slice at a time."""
+    """All checks against slices, fed one slice at a time."""
 
     def __init__(self, items: Items, pictures: Pictures, words: Mapping[str, Structure], findings: Findings) -> None:
         self._words, self._findings, self._pictures = words, findings, pictures

@@ -44,7 +44,7 @@ TRACE_LEVEL, MIN_TRACE = 0.001, 0.1
 """Traces tell something if they are better than chance by this much, with this probability of a false alarm."""
 FOLDS = 5
 MAX_ROWS, MAX_TRAINING_ROWS = 100_000, 20_000
-"""The classifier scores, and is trained on, so many rows at most; larger data sets are sampled, pairs kept whole."""
+"""The classifier scores, and is trained on, at most this many rows; larger data sets are sampled, pairs kept whole."""
 SCORED_AT_ONCE = 2000
 HASH_SIZE = 1 << 21
 """Weights of the classifier: one for an option with a phrase, by their hash."""
@@ -167,7 +167,7 @@ def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findin
         findings.note("priors", "No row has two options and drawn markers.")
     for (cell, name, result), p in zip(must, holm([result.p for _, _, result in must]), strict=True):
         if p < LEVEL:
-            problem = "The answer can be had without looking, though markers are drawn."
+            problem = "The answer can be guessed without looking, although markers are drawn."
             findings.violation("priors", problem, cell, _told(name, result))
     traces = [test for test in tests if test[1] == "traces"]
     findings.looked("leakage", len(traces))

@@ -46,7 +46,7 @@ class Folder:
         self.questions = {name: file for name, file in found.items() if file not in self.slices}
         if not self.questions:
             raise DatasetNotFoundError(
-                "There is no MIS-Ground data set here.",
+                "This is not a MIS-Ground data set.",
                 file=path,
                 remedy="Give the folder that `mis-ground build --out` or `mis-ground demo` made.",
             )

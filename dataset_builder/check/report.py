@@ -141,7 +141,7 @@ def to_markdown(audit: Audit) -> str:
         "## Checks",
         table(["check", "what must hold", "looked at", "outcome"], [_check_line(check) for check in checks]),
         *_violations(audit),
-        "## What could be had without looking",
+        "## What can be guessed without looking",
         "Accuracy in per cent, ± one standard error.",
         guessers_table(audit.priors.pooled),
         "How these are made:\n\n" + METHOD,

@@ -36,7 +36,7 @@ SourceOption = Annotated[
     typer.Option(
         "--source",
         metavar="NAME[:DIR]",
-        help="Where volumes come from; repeatable. "
+        help="Source of volumes; repeatable. "
         "sample, phantom[:N], totalsegmentator:DIR, totalsegmentator_mri:DIR, oai_knee:DIR, nnunet:DIR, dicom:DIR, "
         "slicer:DIR, freesurfer:DIR, bids:DIR, pairs:FILE.yaml; auto:DIR finds out which. "
         "DIR may be in object storage: s3://BUCKET/DIR.",
@@ -63,13 +63,13 @@ def _engine(name: EngineName, scheduler: str | None, num_proc: int, sources: Seq
     from dataset_builder.building.engines import Dask, Processes
 
     if name == "processes" and scheduler is not None:
-        raise MISGroundError("--scheduler is for a cluster.", value=scheduler, remedy="Give --engine dask, too.")
+        raise MISGroundError("--scheduler needs the Dask engine.", value=scheduler, remedy="Add --engine dask.")
     running = Processes(num_proc) if name == "processes" else Dask(scheduler, num_proc)
     if isinstance(running, Processes):
         running.share(sources)
         running.start()
     else:
-        errors.print(f"The cluster at work: {running.dashboard}", soft_wrap=True)
+        errors.print(f"Dashboard of the cluster: {running.dashboard}", soft_wrap=True)
     try:
         yield running
     finally:
@@ -86,10 +86,11 @@ def build_command(
     store: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Keep the slices here, or build from the slices kept here; a folder or s3://BUCKET/DIR."
+            metavar="DIR",
+            help="Slice store: keep slices here, or build from it without --source; a folder or s3://BUCKET/DIR.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
     planes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PLANES),
     prompts: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PROMPTS),
     terminologies: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(TERMINOLOGIES),
@@ -99,29 +100,28 @@ def build_command(
         str, typer.Option(help="Comma-separated: slices, stacks of slices, blank canvases as controls.")
     ] = ",".join(INPUTS),
     views: Annotated[
-        str, typer.Option(help="Comma-separated; beside plain, one drawn view a question is added as a control.")
+        str,
+        typer.Option(help="Comma-separated; besides plain, each question gets one randomly chosen view as a control."),
     ] = ",".join(VIEWS),
-    slices_per_volume: Annotated[int, typer.Option(help="Slices of a volume, over all planes.")] = 2,
+    slices_per_volume: Annotated[int, typer.Option(help="Slices per volume, over all planes.")] = 2,
     questions_per_volume: Annotated[
-        str, typer.Option(help="At most so many questions about a volume's slices, or 'all'; controls come on top.")
+        str, typer.Option(help="At most this many questions about a volume's slices, or 'all'; controls come on top.")
     ] = "30",
-    stacks_per_volume: Annotated[int, typer.Option(help="Stacks of a volume, over all planes.")] = 1,
-    stack_size: Annotated[int, typer.Option(help="Images of a stack.")] = 8,
+    stacks_per_volume: Annotated[int, typer.Option(help="Stacks per volume, over all planes.")] = 1,
+    stack_size: Annotated[int, typer.Option(help="Images per stack.")] = 8,
     stack_questions_per_volume: Annotated[
-        str, typer.Option(help="At most so many questions about a volume's stacks, or 'all'.")
+        str, typer.Option(help="At most this many questions about a volume's stacks, or 'all'.")
     ] = "24",
     ct_share: Annotated[
         float | None,
-        typer.Option(
-            help="Share of the questions that are about CT; volumes of the commoner kind get fewer questions."
-        ),
+        typer.Option(help="Share of questions about CT; volumes of the more frequent modality get fewer questions."),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="'paper': the published mixture of questions. Options given beside it override it."),
+        typer.Option(help="'paper': the published mixture of questions. Options given with it override it."),
     ] = None,
-    image_size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
-    vocabulary: Annotated[Path | None, typer.Option(help="YAML file with structures of your own.")] = None,
+    image_size: Annotated[int, typer.Option(help="Image width and height in pixels.")] = 512,
+    vocabulary: Annotated[Path | None, typer.Option(help="YAML file with additional structures.")] = None,
     ignore_labels: Annotated[
         str, typer.Option(help="Comma-separated names of labels to leave out; their voxels count as nothing.")
     ] = "",
@@ -137,29 +137,35 @@ def build_command(
     ] = False,
     split: Annotated[
         Split,
-        typer.Option(help="'test', the benchmark; 'train', to train models on, with no subject of the test split."),
+        typer.Option(help="'test': the benchmark; 'train': training data, disjoint by subject from the test split."),
     ] = TEST,
     held_out: Annotated[
         list[Path],
-        typer.Option(help="Data set whose subjects must not be in this one; repeatable.", show_default=False),
+        typer.Option(help="Data set whose subjects are left out of this one; repeatable.", show_default=False),
     ] = [],  # noqa: B006 - typer reads it, nothing changes it
-    num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
+    num_proc: Annotated[int, typer.Option(help="Number of worker processes; the result does not depend on it.")] = 1,
     engine: Annotated[
-        EngineName, typer.Option(help="'processes' on this machine, or 'dask': workers of a Dask cluster.")
+        EngineName, typer.Option(help="'processes' on this machine, or 'dask' for the workers of a Dask cluster.")
     ] = "processes",
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Address of the cluster, such as tcp://HOST:8786; else --num-proc workers start here."),
+        typer.Option(
+            help="Address of the Dask scheduler, such as tcp://HOST:8786; without it, --num-proc "
+            "workers start on this machine."
+        ),
     ] = None,
     verify_content: Annotated[
-        bool, typer.Option("--verify-content", help="Tell changed input by content, not by size and time alone.")
+        bool,
+        typer.Option(
+            "--verify-content", help="Detect changed input files by content, not only by size and modification time."
+        ),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")] = False,
 ) -> None:
     """Build the benchmark from labelled volumes: Parquet files and a card that load_dataset reads.
 
-    A case that cannot be used is put into quarantine.jsonl with its reason and remedy. A build that was stopped goes on
-    where it was when the same command is given again.
+    A case that cannot be used is listed in quarantine.jsonl with its reason and remedy. An interrupted build resumes
+    when the same command is given again.
     """
     from dataset_builder.core.presets import with_preset
     from dataset_builder.core.settings import Settings
@@ -206,7 +212,7 @@ def build_command(
             verify_content=verify_content,
         )
     print_summary(summary)
-    console.print(f"Look at it:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
+    console.print(f"View examples:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
     if split != TEST:
         console.print(f'Train on it:  datasets.load_dataset("{out}", split="{split}")', soft_wrap=True)
         return
@@ -242,12 +248,12 @@ def print_summary(summary: "BuildSummary") -> None:
             console.print(escape(f"  {count:,} x {reason}"), soft_wrap=True)
     for case in summary.quarantined[:10]:
         errors.print(
-            "[yellow]In quarantine:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),
+            "[yellow]Quarantined:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),
             soft_wrap=True,
         )
     if summary.kept is not None:
         errors.print(
-            "[yellow]The old data set is kept:[/] files that a build did not write came into it; it is now "
+            "[yellow]The old data set is kept:[/] it contains files that no build wrote; it is now "
             + escape(str(summary.kept)),
             soft_wrap=True,
         )

@@ -62,7 +62,7 @@ def run_demo(
     for folder in (dataset, phantoms):
         if folder.exists() and not (folder / MARKER).exists():
             raise BuildError(
-                "There is a data set here that the demo did not make; it is left as it is.",
+                "This folder contains a data set that the demo did not make; it is left unchanged.",
                 file=folder,
                 remedy="Run the demo elsewhere: mis-ground demo --out DIR.",
             )
@@ -73,8 +73,8 @@ def run_demo(
         console.print(f"Real CT and MR scans, cached in {escape(str(folder))}", soft_wrap=True)
         spec = "sample"
     except FetchError as error:
-        console.print(f"[yellow]The sample scans are out of reach:[/] {escape(str(error))}", soft_wrap=True)
-        console.print("[yellow]Falling back to phantoms: made-up bodies, no real anatomy.[/]")
+        console.print(f"[yellow]The sample scans cannot be downloaded:[/] {escape(str(error))}", soft_wrap=True)
+        console.print("[yellow]Falling back to phantoms: synthetic bodies, no real anatomy.[/]")
         spec = PHANTOMS
     console.rule("2. Benchmark")
     with progress_bars() as progress:
@@ -92,7 +92,7 @@ def run_demo(
     console.rule("Where everything is")
     for path, what in (
         (dataset, 'the benchmark: datasets.load_dataset("mis-ground", split="test") beside it'),
-        (phantoms, "a few questions about made-up bodies, for the small vision-language model"),
+        (phantoms, "a few questions about phantoms, for the small vision-language model"),
         (gallery, "examples of every cell: open it in a browser"),
         (results, "the harness's result and sample files"),
     ):

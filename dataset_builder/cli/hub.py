@@ -40,9 +40,9 @@ def byte_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-OutOption = Annotated[Path | None, typer.Option(help="Folder to fetch into; else one in the cache folder.")]
+OutOption = Annotated[Path | None, typer.Option(help="Download folder; by default one in the cache folder.")]
 UnpackOption = Annotated[
-    bool, typer.Option("--unpack", help="Unpack the zip files; not needed, the sources read them as they are.")
+    bool, typer.Option("--unpack", help="Unpack the zip files; not necessary, since the sources can read them packed.")
 ]
 
 
@@ -63,7 +63,7 @@ def add_fetch_commands(app: typer.Typer, console: Console, errors: Console) -> N
         console.print(f"{archive.title}\nlicence {archive.licence}; {archive.url}", soft_wrap=True, highlight=False)
         with byte_bars(errors) as progress:
             archives.fetch_archive(archive, folder, accepted=accepted, unpack_members=unpack, progress=progress)
-        console.print(f"All of it is in {folder}, checked. Cite: {archive.citation}", soft_wrap=True, highlight=False)
+        console.print(f"Complete and verified in {folder}. Cite: {archive.citation}", soft_wrap=True, highlight=False)
         console.print(
             f"Next: mis-ground build --source {archive.source}:{folder} --out mis-ground",
             soft_wrap=True,
@@ -76,18 +76,18 @@ def add_fetch_commands(app: typer.Typer, console: Console, errors: Console) -> N
         out: OutOption = None,
         unpack: UnpackOption = False,
     ) -> None:
-        """Fetch TotalSegmentator's CT data from Zenodo (23.6 GB; stopped, it goes on where it was)."""
+        """Fetch TotalSegmentator's CT data from Zenodo (23.6 GB; an interrupted download resumes)."""
         fetch("totalsegmentator-small" if small else "totalsegmentator", out, unpack)
 
     @app.command("totalsegmentator-mri")
     def totalsegmentator_mri_command(out: OutOption = None, unpack: UnpackOption = False) -> None:
-        """Fetch TotalSegmentator's MR data from Zenodo (5.1 GB; stopped, it goes on where it was)."""
+        """Fetch TotalSegmentator's MR data from Zenodo (5.1 GB; an interrupted download resumes)."""
         fetch("totalsegmentator-mri", out, unpack)
 
     @app.command("oaizib-cm")
     def oaizib_cm_command(
         accept_licence: Annotated[
-            bool, typer.Option("--accept-licence", help="You have read CC BY-NC 4.0 and agree to it.")
+            bool, typer.Option("--accept-licence", help="Confirm that you have read CC BY-NC 4.0 and agree to it.")
         ] = False,
         out: OutOption = None,
         unpack: UnpackOption = False,
@@ -98,7 +98,7 @@ def add_fetch_commands(app: typer.Typer, console: Console, errors: Console) -> N
     @app.command("check")
     def check_folder_command(
         source: Annotated[str, typer.Argument(metavar="NAME:DIR", help="A source and its folder.")],
-        expected: Annotated[int | None, typer.Option(help="How many scans a complete folder has.")] = None,
+        expected: Annotated[int | None, typer.Option(help="Number of scans in a complete folder.")] = None,
     ) -> None:
         """Say whether a source's folder has image and labels of every scan; nothing is read but names."""
         from dataset_builder.sources.download.archives import check_folder
@@ -110,7 +110,7 @@ def add_fetch_commands(app: typer.Typer, console: Console, errors: Console) -> N
             console.print(f"... and {len(found.missing) - 20} more")
         of = "" if found.expected is None else f" of {found.expected}"
         state = "complete" if found.complete else "not complete"
-        console.print(f"{found.cases}{of} scan(s), {len(found.missing)} thing(s) missing: {state}.", highlight=False)
+        console.print(f"{found.cases}{of} scan(s), {len(found.missing)} file(s) missing: {state}.", highlight=False)
         if not found.complete:
             raise typer.Exit(1)
 
@@ -138,16 +138,18 @@ def add_commands(
             list[str], typer.Option("--source", metavar="NAME[:DIR]", help="Where the scans are; repeatable.")
         ],
         out: Annotated[Path, typer.Option(help="The data set folder to make.")] = Path("mis-ground"),
-        revision: Annotated[str | None, typer.Option(help="Of a recipe on the Hub.")] = None,
-        num_proc: Annotated[int, typer.Option(help="Worker processes; the result does not depend on it.")] = 1,
+        revision: Annotated[str | None, typer.Option(help="Revision of a recipe on the Hub.")] = None,
+        num_proc: Annotated[
+            int, typer.Option(help="Number of worker processes; the result does not depend on it.")
+        ] = 1,
     ) -> None:
-        """Make a data set from a recipe and your own copy of its scans; every row and picture is checked."""
+        """Make a data set from a recipe and your own copy of its scans; every row and image is verified."""
         from dataset_builder.building.recipe import rebuild
 
         with progress_bars() as progress:
             summary = rebuild(place, source, out, revision=revision, num_proc=num_proc, progress=progress)
         print_summary(summary)
-        console.print("Every row and picture is the one of the recipe.")
+        console.print("Every row and image matches the recipe.")
 
     @app.command("push")
     def push_command(
@@ -163,27 +165,34 @@ def add_commands(
             str | None, typer.Option(metavar="NAME", help="Push all questions as the split 'test' of a config NAME.")
         ] = None,
         private: Annotated[
-            bool | None, typer.Option("--private/--public", help="For a repository that this push makes.")
+            bool | None, typer.Option("--private/--public", help="Visibility of a repository that this push creates.")
         ] = None,
         create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose the change in a pull request.")] = False,
-        replace: Annotated[bool, typer.Option("--replace", help="Replace splits that have other content.")] = False,
+        replace: Annotated[bool, typer.Option("--replace", help="Replace splits whose content differs.")] = False,
         recipe: Annotated[
-            bool, typer.Option("--recipe", help="Push all but the pictures; 'mis-ground rebuild' makes them again.")
+            bool,
+            typer.Option("--recipe", help="Push everything but the images; 'mis-ground rebuild' makes them again."),
         ] = False,
         accept_licence: Annotated[
             list[str],
-            typer.Option(metavar="NAME", help="Pass on pictures under this licence: you have the right. Repeatable."),
+            typer.Option(
+                metavar="NAME", help="You have the right to redistribute images under this licence. Repeatable."
+            ),
         ] = [],  # noqa: B006
         audit: Annotated[
             Path | None, typer.Option(help="Put this report of 'mis-ground check' into the card.", exists=True)
         ] = None,
-        tag: Annotated[str | None, typer.Option(help="Git tag; else made of the versions of data and content.")] = None,
-        message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
+        tag: Annotated[
+            str | None, typer.Option(help="Git tag; by default made from the data version and the content.")
+        ] = None,
+        message: Annotated[str | None, typer.Option(help="Commit message.")] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show what would be sent without sending anything.")
+        ] = False,
     ) -> None:
         """Push a data set to the Hub, whole or some splits, as one commit.
 
-        What is on the Hub already stays: other splits, an edited card. A push that was stopped goes on where it was.
+        What is on the Hub already stays: other splits, an edited card. An interrupted push resumes if repeated.
         The token is that of 'hf auth login' or HF_TOKEN.
         """
         from tempfile import TemporaryDirectory
@@ -226,19 +235,19 @@ def print_push(done: "Pushed", console: Console) -> None:
         table.add_row(config, names, kind, f"{sum(rows for _, rows in splits):,}")
     console.print(table)
     if plan.kept:
-        console.print(f"{len(plan.kept)} other split(s) on the Hub stay as they are.")
+        console.print(f"{len(plan.kept)} other split(s) on the Hub stay unchanged.")
     for path in plan.deleted:
-        console.print(f"goes away: {escape(path)}")
+        console.print(f"will be deleted: {escape(path)}")
     size = f"{len(plan.data) + len(plan.texts)} file(s), {plan.send_bytes / 1e6:.1f} MB at most"
     if done.commit is None:
         where = "a new repository" if done.created else "the repository"
         console.print(f"Dry run: {size} would go to {where} {done.place}, tag {done.tag}. Nothing was sent.")
         return
     if plan.empty:
-        console.print("The Hub has all of it already; nothing was sent.")
+        console.print("The Hub is up to date; nothing was sent.")
     else:
         console.print(f"Sent: {size}.")
-    console.print(f"Look at it:  {done.url}", soft_wrap=True)
+    console.print(f"View it:  {done.url}", soft_wrap=True)
     if done.tag:
         console.print(
             f'Use it:  load_dataset("{done.place}", "{plan.config}", revision="{done.tag}")',

@@ -44,7 +44,7 @@ def options_of_all_commands(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Where vision-language models lose their bearings in medical images: build, look, score."""
+    """Measure where vision-language models lose their bearings in medical images: build, inspect, score."""
 
 
 @fetch_app.command("sample")
@@ -62,14 +62,14 @@ def fetch_sample_command() -> None:
 def check_command(
     dataset: Annotated[Path, typer.Argument(help="A data set folder.")] = Path("mis-ground"),
     out: Annotated[Path, typer.Option(help="Folder for the report: check.md and check.json.")] = Path("check"),
-    num_proc: Annotated[int, typer.Option(help="Worker processes that make the rows again.", min=1)] = 1,
+    num_proc: Annotated[int, typer.Option(help="Number of worker processes that rebuild the rows.", min=1)] = 1,
     reproduce: Annotated[
-        bool, typer.Option(help="Make every row again from the slices and the settings, and compare.")
+        bool, typer.Option(help="Rebuild every row from the slices and the settings, and compare.")
     ] = True,
 ) -> None:
-    """Audit a data set: are its rows true and fair, and does nothing but the picture tell the answer?
+    """Audit a data set: are its answers true and balanced, and can they be found only by looking at the image?
 
-    Boxes, points, pictures and answers are worked out anew from the label maps, and guessers that see no picture are
+    Boxes, points, pictures and answers are recomputed from the label maps, and blind baselines are
     scored in every cell. The exit status is 1 if anything is violated.
     """
     from dataset_builder.check import check_dataset
@@ -92,7 +92,7 @@ def gallery_command(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("gallery.html"),
     per_cell: Annotated[int, typer.Option(help="Examples of each cell.", min=1)] = 2,
 ) -> None:
-    """Write a self-contained page with examples of every cell: picture, question, options, answer."""
+    """Write a self-contained page with examples of every cell: image, question, options, answer."""
     from dataset_builder.gallery.gallery import write_gallery
 
     with progress_bars() as progress:
@@ -124,7 +124,7 @@ def report_command(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     dataset: Annotated[
-        Path | None, typer.Option(help="Data set folder with the pictures; else where the tasks find it.")
+        Path | None, typer.Option(help="Data set folder with the images; by default the one that the tasks use.")
     ] = None,
 ) -> None:
     """Report on evaluated runs: scores by every factor, effects, comparisons, with 95 % intervals by volume.
@@ -138,7 +138,7 @@ def report_command(
     with progress_bars() as progress:
         report = write_report(runs, out, dataset, progress=progress)
     show(report, console)
-    console.print(f"Look at it: {out / 'index.html'}", soft_wrap=True)
+    console.print(f"Open in a browser: {out / 'index.html'}", soft_wrap=True)
     console.print(f"All numbers: {out / 'report.json'}, and as tables in {out / '*.csv'}", soft_wrap=True)
     console.print(f"To publish: {out / 'table.md'}, and model cards in {out / 'cards'}", soft_wrap=True)
 
@@ -170,7 +170,7 @@ def leaderboard_command(
     ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("leaderboard.html"),
 ) -> None:
-    """Write a page that ranks the runs of many reports; only runs of the very same questions are ranked together."""
+    """Write a page that ranks the runs of many reports; only runs on exactly the same questions are ranked together."""
     from lm_eval_tasks.report.leaderboard import write_leaderboard
 
     boards = write_leaderboard(reports, out)
@@ -183,7 +183,7 @@ def leaderboard_command(
 def model_command() -> None:
     """Print the folder of the small vision-language model that comes with the package, for --model_args pretrained=.
 
-    It reads markers in pictures of phantoms and knows nothing of medicine: an instrument to try the benchmark with.
+    It reads markers in images of phantoms and knows nothing of medicine: an instrument for trying out the benchmark.
     """
     from lm_eval_tasks.small_vlm import model_folder
 
@@ -206,14 +206,14 @@ add_commands(app, console, errors, progress_bars, print_summary)
 
 def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "Make room on the disk, or raise its limit, and give the same command again: it goes on where it was."
+        return "Free some space on the disk, or raise its limit, and give the same command again to resume."
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return "Choose a folder that you may write."
-    return "Give the same command again: it goes on where it was. MIS_GROUND_TRACEBACK=1 shows where it stopped."
+        return "Choose a folder that you can write to."
+    return "Give the same command again to resume. MIS_GROUND_TRACEBACK=1 shows the stack trace."
 
 
 def main() -> None:
-    """Entry point: a user's mistake is told in a sentence, without a stack trace."""
+    """Entry point: a user's mistake is reported in a sentence, without a stack trace."""
     if os.environ.get("MIS_GROUND_TRACEBACK"):
         app()
         return
@@ -223,20 +223,20 @@ def main() -> None:
         errors.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except OSError as error:
-        text = "The system could not write or read a file; what is done is kept."
+        text = "The system could not write or read a file; finished work is kept."
         told = MISGroundError(text, file=error.filename, value=error.strerror or str(error), remedy=_remedy(error))
         errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except MemoryError as error:
         told = MISGroundError(
-            "There is not enough memory; what is done is kept.",
+            "There is not enough memory; finished work is kept.",
             value=str(error) or None,
             remedy="Give the same command again with fewer processes, or on a machine with more memory.",
         )
         errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("Stopped. Give the same command again to go on.")
+        errors.print("Stopped. Give the same command again to resume.")
         sys.exit(130)
 
 

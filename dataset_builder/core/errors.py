@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class MISGroundError(Exception):
-    """Base of all errors that are a user's to mend; the command line prints them without a stack trace.
+    """Base of all errors that a user can fix; the command line prints them without a stack trace.
 
     Args:
         problem: one sentence that says what is wrong.
@@ -53,7 +53,7 @@ def _rebuild(kind: type[MISGroundError], problem: str, file: str | None, value: 
 
 
 class CaseError(MISGroundError):
-    """One case cannot be used. The build quarantines it and goes on; ``--strict`` stops.
+    """One case cannot be used. The build quarantines it and continues; ``--strict`` stops.
 
     ``reason`` is the short, stable name written to ``quarantine.jsonl``.
     """
@@ -80,7 +80,7 @@ class HeldOutError(CaseError):
 
 
 class AffineError(CaseError):
-    """The affine is not finite, singular or sheared: voxel positions cannot be told."""
+    """The affine is not finite, singular or sheared: voxel positions are unknown."""
 
     reason = "affine"
 
@@ -134,7 +134,7 @@ class EmptyLabelsError(CaseError):
 
 
 class NameEncodingError(CaseError):
-    """The name of the case, as its files have it, is no text: it cannot stand in a row."""
+    """The name of the case, as its files have it, is not valid UTF-8: it cannot be stored in a row."""
 
     reason = "name_encoding"
 

@@ -36,5 +36,5 @@ def with_preset(name: str | None, options: Mapping[str, Any], given: Collection[
     if name is None:
         return dict(options)
     if name not in PRESETS:
-        raise BuildError("There is no such preset.", value=name, remedy=f"Presets: {', '.join(PRESETS)}.")
+        raise BuildError("This preset does not exist.", value=name, remedy=f"Presets: {', '.join(PRESETS)}.")
     return {**options, **{key: value for key, value in PRESETS[name].items() if key not in given}}

@@ -89,8 +89,8 @@ class Settings:
         inputs: ``slice``; ``stack``; ``blank``, the controls on an empty canvas.
         views: ``plain`` always; others are controls that show the picture of a slice mirrored or turned.
         slices_per_volume: slices cut from a volume in total, spread over the planes (2 as published).
-        questions_per_volume: at most so many rows a volume about its slices, pairs kept whole, controls not counted;
-            ``None`` for all that can be asked.
+        questions_per_volume: at most this many rows per volume about its slices; pairs are kept whole, controls not
+            counted; ``None`` for all that can be asked.
         stacks_per_volume: stacks cut from a volume, each along one plane.
         stack_size: images of a stack.
         stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
@@ -153,9 +153,9 @@ class Settings:
             raise BuildError("The setting 'ct_share' must lie between 0 and 1.", value=self.ct_share)
         if self.questions_per_volume is None or self.stack_questions_per_volume is None:
             raise BuildError(
-                "With the setting 'ct_share' not all that can be asked is asked.",
+                "The setting 'ct_share' cannot be combined with 'all'.",
                 value="all questions per volume",
-                remedy="Give a number of questions per volume, or leave the share of CT as it comes.",
+                remedy="Give a number of questions per volume, or leave out the share of CT.",
             )
 
     def fingerprint(self) -> str:

@@ -58,8 +58,8 @@ def _summary(record: Record) -> str:
 
 
 _RECIPE = """\
-> **This is a recipe: the pictures are left out**, since a licence does not let them be passed on. Whoever has the scans
-> makes the data set from it, and every picture is checked: `mis-ground rebuild PLACE --source NAME:DIR`."""
+> **This is a recipe: the images are left out**, because a licence does not allow redistributing them. If you have the
+> scans, you can rebuild the data set, and every image is verified: `mis-ground rebuild PLACE --source NAME:DIR`."""
 
 
 def _use(record: Record, place: str) -> str:
@@ -143,7 +143,7 @@ def factor_table() -> str:
 
 def _examples(record: Record) -> str:
     if not record.examples:
-        return "None are shown: the pictures are not passed on."
+        return "None are shown: the images are not redistributed."
     texts = []
     for example in record.examples:
         question = "\n".join(f"> {line}" for line in example.question.splitlines())
@@ -205,7 +205,7 @@ def _limits(record: Record) -> str:
             shares = [f"{100 * share:.1f} %" for share in (found.chance, found.constant, found.first)]
             lines.append([number, found.terminology, found.questions, *shares, found.pairs])
     if lines:
-        text.append("- What can be had without looking, measured on the rows of each build:")
+        text.append("- Blind baselines, measured on the rows of each build:")
         header = ["build", "terminology", "questions", "chance", "one word for a split", "first option", "with inverse"]
         text.append("\n" + table(header, lines))
     text += [_audit(number, build.audit) for number, build in enumerate(record.builds, 1) if build.audit]

@@ -1,4 +1,4 @@
-"""Licences of the scans: which is the most restrictive, and whether pictures made from the scans may be passed on."""
+"""Licences of the scans: which is the most restrictive, and whether images made from the scans may be redistributed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def _table() -> dict[str, Licence]:
 
 
 def licence(name: str) -> Licence:
-    """The licence of that name; one that is not known lets nothing be passed on.
+    """The licence of that name; an unknown one does not allow redistribution.
 
     >>> licence("cc-by-4.0").name
     'CC BY 4.0'

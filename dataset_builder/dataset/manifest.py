@@ -228,7 +228,7 @@ def audit_of(path: Path, content: str) -> dict[str, Any]:
         ) from error
     if of != content:
         raise BuildError(
-            "The audit is of other data.",
+            "The audit belongs to other data.",
             file=path,
             value=f"content {of}, not {content}",
             remedy="Audit this data set: mis-ground check.",
@@ -263,7 +263,7 @@ def read_record(folder: Path) -> Record:
     remedy = "Build the data set again with this version of MIS-Ground."
     if not path.is_file():
         raise DatasetNotFoundError(
-            "This folder is not a data set of MIS-Ground: it has no record of its build.", file=path, remedy=remedy
+            "This folder is not a MIS-Ground data set: it has no record of its build.", file=path, remedy=remedy
         )
     try:
         return record_from_text(path.read_text(encoding="utf-8"))

@@ -147,7 +147,7 @@ def fits(path: Path) -> bool:
 
 
 def shard(files: Sequence[Path], stem: str, folder: Path, shard_bytes: int = SHARD_BYTES) -> dict[str, Path]:
-    """The files of a split as they go to the Hub: one that fits stays as it is, others are written anew.
+    """The files of a split as they go to the Hub: one that fits stays as it is, others are rewritten.
 
     Args:
         files: in the order of the rows, all with the same columns.

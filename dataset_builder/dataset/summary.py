@@ -129,7 +129,7 @@ def _sources(volumes: Iterable[Mapping[str, Any]]) -> Iterator[SourceNote]:
 
 
 def _guessing_rates(splits: Iterable[Sequence[Path]]) -> Iterator[GuessingRates]:
-    """How often one would be right without looking; the best constant answer is chosen anew for each split.
+    """How often one would be right without looking; the best constant answer is chosen per split.
 
     Controls (blank canvases, turned pictures) ask the same again, and are left out.
     """

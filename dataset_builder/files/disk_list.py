@@ -1,7 +1,7 @@
 """Long lists on disk: a build of any number of volumes holds a few of them in memory at a time.
 
-A list lives in the hidden folder that a build works in, or in a temporary file, and is made anew by each build: what
-is done already is told by the slice store, never by these.
+A list lives in the hidden folder that a build works in, or in a temporary file, and is made again by each build: what
+is done already is known from the slice store, never from these.
 """
 
 import heapq
@@ -16,11 +16,11 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 MARKED = 1_000
-"""Where every so many items begin in a file is known."""
+"""Of every n-th item it is known where in the file it begins."""
 MANY = 5_000
-"""So many items are sorted in memory."""
+"""How many items are sorted in memory."""
 MAX_FILES = 64
-"""So many sorted pieces lie on disk, each an open file, before they are made one."""
+"""How many sorted pieces may lie on disk, each an open file, before they are merged."""
 
 
 class SizedIterable(Protocol[T_co]):
@@ -89,14 +89,14 @@ def in_order(
     many: int = MANY,
     max_files: int = MAX_FILES,
 ) -> Iterator[T]:
-    """As ``sorted(items, key=key)``, with only so many items in memory at once; the others wait in nameless files.
+    """As ``sorted(items, key=key)``, with a limited number of items in memory; the others wait in unnamed files.
 
     Args:
         items: that survive pickling.
         key: to sort by.
         folder: where the files are made; by default where temporary files are.
-        many: so many items are sorted in memory.
-        max_files: so many files may be open at once.
+        many: how many items are sorted in memory.
+        max_files: how many files may be open at once.
     """
     pieces: list[BinaryIO] = []
     waiting: list[T] = []

@@ -15,7 +15,7 @@ WAITS = (1.0, 4.0, 15.0)
 """Seconds before each further try."""
 
 LONGEST_WAIT = 120.0
-"""A Hub that asks for more patience than this is told to the user instead."""
+"""If the Hub asks to wait longer than this, the user is told instead."""
 
 _PASSING = (408, 429, 500, 502, 503, 504)
 _TRANSPORT = HfHubHTTPError.__bases__[0]
@@ -25,15 +25,15 @@ T = TypeVar("T")
 
 _PLAIN = {
     401: (
-        "The Hub does not know you: there is no token, or it is not valid any more.",
-        "Log in with a token that may write (hf auth login), or put it into HF_TOKEN.",
+        "The Hub does not recognise you: there is no token, or it is no longer valid.",
+        "Log in with a token that has write access (hf auth login), or set HF_TOKEN.",
     ),
     403: (
         "Your token does not let you write to {place}.",
         "Use a token with write access to it, or propose the change with --create-pr.",
     ),
     404: (
-        "There is no {place} on the Hub, or it is private and your token may not see it.",
+        "There is no {place} on the Hub, or it is private and your token has no access.",
         "Check the name (user/name), and log in (hf auth login).",
     ),
     409: ("The Hub is busy with another change of {place}.", "Wait a minute and give the same command again."),
@@ -41,8 +41,8 @@ _PLAIN = {
         "Someone else has changed {place} in the meantime.",
         "Look at the change, and give the same command again.",
     ),
-    413: ("The Hub says that this is too much at once.", "Push fewer configs at a time (--only)."),
-    429: ("The Hub has had too many requests from you.", "Wait some minutes and give the same command again."),
+    413: ("The Hub refuses so large a request.", "Push fewer configs at a time (--only)."),
+    429: ("The Hub has received too many requests from you.", "Wait a few minutes and give the same command again."),
 }
 
 
@@ -56,21 +56,23 @@ def refined(error: BaseException, place: str) -> HubError | None:
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):
         return HubError("The Hub does not accept the card's metadata.", file="README.md", value=_safe(str(error)))
     if isinstance(error, ValueError) and "LFS batch" in str(error):
-        return HubError("The Hub does not take a file.", value=_safe(str(error)))
+        return HubError("The Hub rejects a file.", value=_safe(str(error)))
     for one in _causes(error):
         if isinstance(one, HubError):
             return one
         if isinstance(one, HfHubHTTPError):
             return _answered(one, place)
         if isinstance(one, OfflineModeIsEnabled):
-            return HubError("The Hub is switched off here.", value="HF_HUB_OFFLINE", remedy="Unset HF_HUB_OFFLINE.")
+            return HubError(
+                "Access to the Hub is switched off here.", value="HF_HUB_OFFLINE", remedy="Unset HF_HUB_OFFLINE."
+            )
         if isinstance(one, LocalTokenNotFoundError):
             return HubError(_PLAIN[401][0], remedy=_PLAIN[401][1])
         if isinstance(one, (_TRANSPORT, ConnectionError, TimeoutError)):
             return HubError(
                 "The connection to the Hub was lost.",
                 value=_safe(f"{type(one).__name__}: {one}"),
-                remedy="Check the network, and give the same command again: what the Hub has is not sent twice.",
+                remedy="Check the network and give the same command again: what the Hub has is not sent again.",
             )
     return None
 
@@ -88,10 +90,8 @@ def _answered(error: HfHubHTTPError, place: str) -> HubError:
             remedy = f"Wait {wait:.0f} seconds and give the same command again."
         return HubError(problem.format(place=place), value=found, remedy=remedy)
     if status >= 500:
-        return HubError(
-            "The Hub has trouble of its own.", value=found, remedy="Give the same command again, later if need be."
-        )
-    return HubError(f"The Hub refused what was asked of {place}.", value=found)
+        return HubError("The Hub has a problem.", value=found, remedy="Give the same command again, later if need be.")
+    return HubError(f"The Hub refused a request about {place}.", value=found)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

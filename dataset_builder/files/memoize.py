@@ -13,7 +13,7 @@ R = TypeVar("R")
 def remembered(function: Callable[Concatenate[Thing, P], R]) -> Callable[Concatenate[Thing, P], R]:
     """Call a pure function once for each thing and further arguments.
 
-    The thing (first argument) is told apart by identity and held weakly: a volume of gigabytes is freed as before. It
+    The thing (first argument) is compared by identity and held weakly: a volume of gigabytes is freed as before. It
     must not change; nor must what the function returns. Further arguments are positional and hashable.
     """
     results: WeakKeyDictionary[Thing, dict[tuple[object, ...], R]] = WeakKeyDictionary()

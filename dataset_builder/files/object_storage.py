@@ -30,13 +30,13 @@ _PACKAGES = {
 
 _FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
 ATTEMPTS = 3
-"""What fails is tried so many times in all; most backends try several times by themselves, too."""
+"""How often a failed operation is tried in all; most backends retry by themselves, too."""
 WAIT_SECONDS = 1.0
 """Before the second attempt; twice that before the third."""
 TOGETHER = 256
 """So many small files are asked for at once."""
 _HERE = ("file", "local")
-_AGAIN = "Give the same command again: it goes on where it was."
+_AGAIN = "Give the same command again to resume."
 
 
 def is_url(text: str) -> bool:
@@ -58,7 +58,7 @@ def remote_path(url: str) -> Path:
     protocol, remedy = url.partition("://")[0].lower(), "pip install 'mis-ground[remote]'"
     if urlsplit(url).password is not None:
         raise SourceError(
-            "The URL holds a password, which would stand in lists of processes and in messages.",
+            "The URL contains a password, which would show in process lists and in messages.",
             value=f"{protocol}://...",
             remedy="Give the URL without it, and the password where fsspec looks for it: the environment, or "
             "~/.config/fsspec.",
@@ -82,7 +82,7 @@ def remote_path(url: str) -> Path:
         ) from error
     except ValueError as error:
         raise SourceError(
-            "There is no such protocol.", value=url, remedy="s3://, gs://, az://, sftp:// and others of fsspec's."
+            "This protocol is unknown.", value=url, remedy="s3://, gs://, az://, sftp:// and others of fsspec's."
         ) from error
 
 
@@ -100,7 +100,7 @@ def remote_folder(url: str) -> Path:
     with telling(folder):
         kind = storage.info(key_of(folder))["type"]
     if kind != "directory":
-        raise SourceError("A folder is wanted, and this is none.", file=folder, remedy="Unpack it, give the folder.")
+        raise SourceError("This is not a folder.", file=folder, remedy="Unpack it and give the folder.")
     return folder
 
 
@@ -155,21 +155,21 @@ def _storage_error(folder: Path, error: Exception) -> SourceError:
     if isinstance(error, FileNotFoundError):
         bucket = key_of(folder).strip("/").partition("/")[0]
         return SourceError(
-            "The bucket or folder is not there.",
+            "The bucket or folder does not exist.",
             file=folder,
             value=str(error),
             remedy=f"Check '{bucket}' and the path.",
         )
     if isinstance(error, PermissionError) or "Credential" in told or "Token" in told:
         return SourceError(
-            "The storage refuses access.",
+            "The storage denies access.",
             file=folder,
             value=told,
             remedy="Set up credentials where the backend looks for them (environment, its configuration files, "
-            "~/.config/fsspec); they must allow to list and read this folder, and to write a store.",
+            "~/.config/fsspec); they must allow listing and reading this folder, and writing a store.",
         )
     return SourceError(
-        "The storage does not answer, or not as it should.",
+        "The storage does not answer, or answers with an error.",
         file=folder,
         value=told,
         remedy=f"Check network and endpoint. {_AGAIN}",

@@ -29,7 +29,7 @@ SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What a file manager leaves in a folder that one looks at; it counts as nothing."""
 
 NAMED = 5
-"""So many files are named in an error; of more it is told how many there are."""
+"""How many files an error names; of more, it gives the number."""
 
 
 # ------------------------------------------------------------------------------------------------------ listed folders
@@ -195,7 +195,7 @@ def some_of(names: Iterable[str], count: int = NAMED) -> str:
 
 
 def make_work_folder(folder: Path) -> None:
-    """Make a folder to work in, or go on in one that MIS-Ground made.
+    """Make a folder to work in, or continue in one that MIS-Ground made.
 
     Raises:
         BuildError: if something else has this name.
@@ -245,7 +245,7 @@ def check_may_replace(path: Path, mark: bytes, what: str = "page") -> None:
         if mark in file.read(4096):
             return
     raise BuildError(
-        f"There is a file of this name that is no {what} of MIS-Ground; it is left as it is.",
+        f"There is a file of this name that is no {what} of MIS-Ground; it is left unchanged.",
         file=path,
         remedy="Choose another --out, or move the file away.",
     )

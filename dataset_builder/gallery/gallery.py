@@ -76,7 +76,7 @@ def write_gallery(
     files = sorted((dataset / "data").rglob("*.parquet"))
     if not files:
         raise DatasetNotFoundError(
-            "There is no MIS-Ground data set here.",
+            "This is not a MIS-Ground data set.",
             file=dataset,
             remedy="Give the folder that `mis-ground build --out` or `mis-ground demo` made.",
         )

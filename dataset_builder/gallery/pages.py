@@ -54,7 +54,7 @@ def check_page(out: Path) -> None:
         BuildError: if not.
     """
     if out.is_dir():
-        raise BuildError("The page to write is a folder.", file=out, remedy=f"Give a file: --out {out / 'page.html'}.")
+        raise BuildError("The output page is a folder.", file=out, remedy=f"Give a file: --out {out / 'page.html'}.")
     check_may_replace(out, GENERATOR.encode())
 
 

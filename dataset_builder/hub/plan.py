@@ -152,7 +152,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
         keys: the splits that are meant.
         own: put all questions into one split (that of their build) of a config of this name, and the slices into
             ``<name>_slices``.
-        work: folder for files that have to be written anew.
+        work: folder for files that have to be rewritten.
     """
     targets: dict[Key, tuple[str, list[str]]] = {}
     for key in keys:
@@ -194,7 +194,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
 
 
 def forbidden_sources(folder: Path, record: Record, keys: Sequence[Key]) -> dict[str, str]:
-    """Sources of these splits whose licence does not let pictures be passed on: licence -> source, as the rows say."""
+    """Sources of these splits that do not allow redistributing images: licence -> source, as the rows say."""
     found: dict[str, str] = {}
     for key in keys:
         for file in record.splits[key].files:
@@ -244,7 +244,7 @@ def make_plan(local: Local, remote: Remote, place: str, replace_splits: bool = F
     changed = ["/".join(key) for key, state in states.items() if state == "replaced"]
     if changed and not replace_splits:
         raise HubError(
-            f"The Hub has {len(changed)} of these splits with other content; nothing was sent.",
+            f"{len(changed)} of these splits are on the Hub with other content; nothing was sent.",
             value=", ".join(changed[:5]) + (", ..." if len(changed) > 5 else ""),
             remedy="Add --replace to put these in their place, --only to push others, or --config NAME to push them "
             "beside the ones that are there.",
@@ -255,7 +255,7 @@ def make_plan(local: Local, remote: Remote, place: str, replace_splits: bool = F
     wanted = [file for note in merged.splits.values() for file in note.files]
     if lost := [file for file in wanted if file not in hashes]:
         raise HubError(
-            f"{place} lacks files that its record names; nothing was sent.",
+            f"{place} lacks files that its record lists; nothing was sent.",
             value=", ".join(lost[:3]),
             remedy="Push these splits again, or restore the files from an earlier revision.",
         )
@@ -288,7 +288,7 @@ def _check_kind(remote: Remote, place: str) -> None:
         foreign = [path for path in remote.files if path not in (".gitattributes", CARD_NAME)]
         if foreign:
             raise HubError(
-                f"{place} holds something that is not a MIS-Ground data set; nothing was sent.",
+                f"{place} is not a MIS-Ground data set; nothing was sent.",
                 value=", ".join(foreign[:3]),
                 remedy="Choose another name.",
             )
@@ -299,7 +299,7 @@ def _check_kind(remote: Remote, place: str) -> None:
     unknown = [path for path in unknown if stem_of_file(path) not in stems]
     if unknown:
         raise HubError(
-            f"{place} has files under data/ that no record names; the config 'all' would read them.",
+            f"{place} has files under data/ that its record does not list; the config 'all' would read them.",
             value=", ".join(unknown[:3]),
             remedy="Move them to another folder on the Hub.",
         )
@@ -314,7 +314,7 @@ def _check_columns(before: Record, added: Record) -> None:
             if shared and old.features["rows"] != new.features["rows"]:
                 odd = set(old.features["rows"]) ^ set(new.features["rows"])
                 raise HubError(
-                    "The splits on the Hub have other columns than these: they are of another version of the data.",
+                    "The splits on the Hub have other columns: they belong to another version of the data.",
                     value=f"versions {old.version} and {new.version}; {', '.join(sorted(odd)) or 'other types'}",
                     remedy="Build and push all splits with one version, with --replace.",
                 )

@@ -1,7 +1,7 @@
 """Pushing a data set folder to the Hub: one commit or pull request, whole or not at all.
 
 Large files are uploaded first, by their content: the Hub shows none of them before the commit, and one that it has is
-not sent again. So a push that was stopped goes on where it was, and after any error the repository is as it was before,
+not sent again. So an interrupted push resumes, and after any error the repository is as it was before,
 or complete. What the Hub holds already (other splits, an edited card) is kept: see :mod:`dataset_builder.hub.plan`.
 """
 
@@ -99,9 +99,9 @@ def push(
         dry_run: only say what would be done.
         tag: name of the git tag; made of the versions of data and content if not given.
         message: of the commit.
-        accepted_licences: licences under which pictures are passed on although they are not known to allow it.
+        accepted_licences: licences under which images are redistributed although they are not known to allow it.
         audit: report of ``mis-ground check`` to put into the card.
-        progress: told of every batch, in bytes.
+        progress: called after every batch, with bytes.
         api: client of the Hub.
 
     Raises:
@@ -124,7 +124,7 @@ def push(
             remote = read_remote(api, place)
         if create_pr and remote.head is None:
             raise HubError(
-                f"There is no {place} to propose a change to.", remedy="Push without --create-pr to make it."
+                f"There is no {place} to propose a change to.", remedy="Push without --create-pr to create it."
             )
         plan = make_plan(local, remote, place, replace_splits)
         if dry_run:
@@ -141,12 +141,12 @@ def _check_names(place: str, config: str | None, tag: str | None) -> None:
         taken = config in ("all", "slices", "data", "examples", *INPUT_CONFIGS) or config.endswith("_slices")
         if taken or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", config) or re.fullmatch(r"(ct|mri)_[a-z]+", config):
             raise BuildError(
-                "A config of your own cannot have this name.",
+                "A config cannot have this name.",
                 value=config,
-                remedy="Take letters, digits, - and _, and none of MIS-Ground's own names.",
+                remedy="Use letters, digits, - and _, and none of MIS-Ground's own names.",
             )
     if tag is not None and not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", tag):
-        raise BuildError("A tag cannot have this name.", value=tag, remedy="Take letters, digits, '.', '-' and '_'.")
+        raise BuildError("A tag cannot have this name.", value=tag, remedy="Use letters, digits, '.', '-' and '_'.")
 
 
 def _check_licences(folder: Path, record: Record, keys: Sequence[Any], accepted: Collection[str]) -> None:
@@ -157,15 +157,15 @@ def _check_licences(folder: Path, record: Record, keys: Sequence[Any], accepted:
     if forbidden:
         name, source = next(iter(forbidden.items()))
         raise HubError(
-            f"The licence of the source '{source}' does not let its pictures be passed on; nothing was sent.",
+            f"The licence of the source '{source}' does not allow redistributing its images; nothing was sent.",
             value="; ".join(f"{of}: {what}" for what, of in forbidden.items()),
-            remedy="Push a recipe, which has all but the pictures (--recipe), or other splits (--only). If you have "
+            remedy="Push a recipe, which leaves out the images (--recipe), or other splits (--only). If you have "
             f"the right to pass them on, say so: --accept-licence '{name}'.",
         )
 
 
 def _with_shown_examples(record: Record, accepted: Collection[str]) -> Record:
-    """Without example pictures that may not be passed on, which can be of other splits than those that are pushed."""
+    """Without example images that may not be redistributed, which can be of other splits than those that are pushed."""
     known = {name.casefold() for name in accepted}
 
     def shown(build: BuildNote) -> BuildNote:
@@ -345,10 +345,10 @@ def _state(api: HfApi, place: str, before: str | None, head: str | None) -> str:
     except RepositoryNotFoundError:
         return "Nothing was changed."
     except Exception:
-        return "Nothing was changed, unless the last request came through; pushing again finds out."
+        return "Nothing was changed, unless the last request arrived; pushing again will show."
     if before is None and now == head:
         return f"The repository {place} was made and is still empty."
-    return "The repository is as it was before." if now == head else "What is there now is of someone else."
+    return "The repository is as it was before." if now == head else "What is there now was made by someone else."
 
 
 def _make_tag(api: HfApi, place: str, tag: str, commit: str | None) -> None:
@@ -361,9 +361,9 @@ def _make_tag(api: HfApi, place: str, tag: str, commit: str | None) -> None:
         if plain is None:
             raise
         raise HubError(
-            f"The data set is complete on the Hub, but the tag '{tag}' could not be made. {plain.problem}",
+            f"The data set is complete on the Hub, but the tag '{tag}' could not be created. {plain.problem}",
             value=plain.value,
-            remedy="Give the same command again: only the tag will be made.",
+            remedy="Give the same command again: only the tag will be created.",
         ) from error
 
 
@@ -373,9 +373,9 @@ def _tag_once(api: HfApi, place: str, tag: str, commit: str | None) -> None:
         api.create_tag(place, tag=tag, revision=commit, repo_type=DATASET, exist_ok=True)
     elif there[tag] != commit and not _same_content(api, place, there[tag], commit):
         raise HubError(
-            f"The data set is complete on the Hub, but the tag '{tag}' is there already, for other content.",
+            f"The data set is complete on the Hub, but the tag '{tag}' already exists for other content.",
             value=there[tag][:8],
-            remedy="Choose another --tag; a tag that people rely on is not moved.",
+            remedy="Choose another --tag; existing tags are not moved.",
         )
 
 

@@ -53,7 +53,7 @@ class Inflater:
                 piece = self._member.decompress(self._input(), size)
             except igzip_lib.IsalError as error:  # type: ignore[misc] # its stub is wrong
                 wrong = str(error).startswith(f"Error {_WRONG_CHECKSUM} ")
-                raise OSError("CRC check failed" if wrong else f"not a sound gzip file: {error}") from None
+                raise OSError("CRC check failed" if wrong else f"not a valid gzip file: {error}") from None
             if self._member.eof:
                 self._waiting = self._member.unused_data
                 self._member = None
@@ -68,7 +68,7 @@ class Inflater:
             return given
         given = self._file.read(_INPUT_BYTES)
         if not given:
-            raise EOFError("the gzip file ends before its end mark")
+            raise EOFError("the gzip file is truncated")
         return given
 
     def _begin(self) -> bool:

@@ -64,7 +64,7 @@ def lay_into(
     inside = turned[part]
     if off > MAX_OFF_VOXELS or np.count_nonzero(inside) != np.count_nonzero(turned):
         raise AffineMismatchError(
-            "The labels' voxels do not lie on the image's.",
+            "The labels are not on the image's voxel grid.",
             file=file,
             value=f"{off:.3f} voxels off" if off > MAX_OFF_VOXELS else "labels outside the image",
             remedy=how_to_resample(image, file),

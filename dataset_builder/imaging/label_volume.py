@@ -38,7 +38,7 @@ def check_same_grid(image: Nifti, labels: Nifti) -> None:
     limit = min(MAX_LABEL_SHIFT_MM, float(np.linalg.norm(image.affine[:3, :3], axis=0).min()) / 2)
     if not shift <= limit:
         raise AffineMismatchError(
-            "Image and labels lie in different places.",
+            "Image and labels do not lie in the same place.",
             file=labels.path,
             value=f"{shift:.2f} mm apart at a corner; {limit:.2f} allowed",
             remedy="Give the labels the affine of the image that they were drawn on.",
@@ -106,7 +106,7 @@ def _lay_bytes(slab: npt.NDArray[np.uint8], covered: npt.NDArray, value: int, pa
 
 def _not_a_mask(value: object, path: Path) -> VoxelValueError:
     return VoxelValueError(
-        "A mask holds a value other than 0 and 1.", file=path, value=value, remedy="Make it a mask of 0 and 1."
+        "A mask contains a value other than 0 and 1.", file=path, value=value, remedy="Convert it to a mask of 0 and 1."
     )
 
 
@@ -132,7 +132,7 @@ def label_values(values: npt.NDArray, file: Path | None) -> npt.NDArray:
     """Labels as uint8 or uint16, from any type that holds only whole numbers in their range."""
     if values.dtype.kind not in "iub" and not _all_whole(values):
         raise VoxelValueError(
-            "The label map holds values that are not whole numbers.",
+            "The label map contains values that are not whole numbers.",
             file=file,
             value=str(values.dtype),
             remedy="Labels were interpolated: resample them with nearest neighbour.",
@@ -140,7 +140,7 @@ def label_values(values: npt.NDArray, file: Path | None) -> npt.NDArray:
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if low < 0 or high > MAX_LABEL:
         raise VoxelValueError(
-            f"The label map holds values outside 0 to {MAX_LABEL}.",
+            f"The label map contains values outside 0 to {MAX_LABEL}.",
             file=file,
             value=low if low < 0 else high,
             remedy="Number the structures from 1.",

@@ -74,7 +74,7 @@ def _size(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
     if found is None:
         raise BuildError(
-            f"{VARIABLE} is no size.", value=text, remedy="Write bytes, or a number with K, M, G or T: 6G."
+            f"{VARIABLE} is not a size.", value=text, remedy="Write bytes, or a number with K, M, G or T: 6G."
         )
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
@@ -95,9 +95,9 @@ def check_fits(grid: Grid, label_bytes: int) -> None:
     there = left()
     if needed > there:
         raise TooLargeError(
-            "The volume is too large for the memory that there is.",
+            "The volume is too large for the available memory.",
             file=grid.path,
-            value=f"{row} x {column} x {count} voxels take {_told(needed)}, {_told(there)} are left for this process",
+            value=f"{row} x {column} x {count} voxels take {_told(needed)}; this process has {_told(there)}",
             remedy=REMEDY,
         )
 
@@ -120,7 +120,7 @@ def too_large(error: MemoryError) -> TooLargeError | None:
         bytearray(WORKING_BYTES)
     except MemoryError:
         return None
-    return TooLargeError("Memory did not suffice for the case.", value=str(error) or None, remedy=REMEDY)
+    return TooLargeError("There was not enough memory for the case.", value=str(error) or None, remedy=REMEDY)
 
 
 def _told(size: int) -> str:
@@ -128,7 +128,7 @@ def _told(size: int) -> str:
 
 
 def _of_machine() -> Iterator[int]:
-    """What the kernel says that can be had without swapping."""
+    """The memory that the kernel can give without swapping."""
     text = _text(Path("/proc/meminfo"))
     found = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
     if found:
@@ -138,7 +138,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_groups(groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
-    """What is left to the process's control group and to those above it; memory of cached files can be had back."""
+    """What is left to the process's control group and to those above it; memory of cached files can be reclaimed."""
     for line in _text(groups).splitlines():
         _, controllers, name = line.split(":", 2)
         if "memory" in controllers.split(","):

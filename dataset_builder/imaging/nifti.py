@@ -45,7 +45,7 @@ _COMPRESSION = {".gz": 1100, ".mgz": 1100, ".bz2": 100_000, ".zst": 100_000}
 """The most that a byte of a compressed file can stand for; deflate's limit is 1032."""
 
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
-_COPY_AGAIN = "Copy the file again from where it came, or leave the case out."
+_COPY_AGAIN = "Copy the file again from its source, or leave the case out."
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ class Nifti:
                 values = convert(slab)
                 if values.dtype.kind == "f" and not np.isfinite(values).all():
                     raise VoxelValueError(
-                        "The file holds voxels that are not finite numbers.",
+                        "The file contains voxels that are not finite numbers.",
                         file=self.path,
                         value=f"in slices {start} to {start + thick - 1}",
-                        remedy="Replace them with the value of air.",
+                        remedy="Replace them by the value of air.",
                     )
                 yield start, values
             # The checksum of a compressed file is looked at where it ends.
@@ -190,7 +190,7 @@ def open_nifti(path: Path) -> Nifti:
         TransformConflictError: it says so twice, and differently.
     """
     if not path.is_file():
-        raise UnreadableError("There is no such file.", file=path, remedy="Check the folder's layout.")
+        raise UnreadableError("This file does not exist.", file=path, remedy="Check the folder's layout.")
     if not path.name.lower().endswith(".nii.gz"):
         return _parsed(path)
     with _told_by_name(path):
@@ -237,7 +237,7 @@ def _parsed(path: Path) -> Nifti:
             "The file is not a NIfTI image.",
             file=path,
             value=type(image).__name__,
-            remedy="Convert it to NIfTI from a format that says where the patient's left is.",
+            remedy="Convert it to NIfTI from a format that defines where the patient's left is.",
         )
     shape = _checked_shape(image.shape, path)
     proxy: Any = image.dataobj
@@ -284,7 +284,7 @@ def _checked_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
             "The file is not a single three-dimensional volume.",
             file=path,
             value=" x ".join(map(str, shape)) or "no dimensions",
-            remedy="Give one volume a file.",
+            remedy="Give one volume per file.",
         )
     return int(shape[0]), int(shape[1]), int(shape[2])
 
@@ -292,14 +292,14 @@ def _checked_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
 def _check_voxels(voxels: Voxels, path: Path) -> None:
     if voxels.stored.kind not in "iuf":
         raise VoxelValueError(
-            "The voxels are not plain numbers.",
+            "The voxels are not single numbers.",
             file=path,
             value=str(voxels.stored),
-            remedy="Give a grey image or whole labels.",
+            remedy="Give a grey-scale image, or labels that are whole numbers.",
         )
     if not (math.isfinite(voxels.slope) and math.isfinite(voxels.intercept)):
         raise VoxelValueError(
-            "The scale of the values is not finite.",
+            "The scaling of the values is not finite.",
             file=path,
             value=f"slope {voxels.slope}, intercept {voxels.intercept}",
         )
@@ -311,9 +311,9 @@ def _check_size(opened: Nifti) -> None:
     promised = opened.voxels.offset + math.prod(opened.shape) * opened.voxels.stored.itemsize
     if promised > size * _COMPRESSION.get(opened.data_file.suffix.lower(), 1):
         raise UnreadableError(
-            "The header promises more voxels than the file can hold.",
+            "The header declares more voxels than the file holds.",
             file=opened.path,
-            value=f"{promised:,} bytes promised, {size:,} bytes in the file",
+            value=f"{promised:,} bytes declared, {size:,} bytes in the file",
             remedy=_COPY_AGAIN,
         )
 
@@ -324,7 +324,7 @@ def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine
         sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
     except (HeaderDataError, ValueError) as error:
         raise AffineError(
-            "The qform is not a rotation.", file=path, value=str(error), remedy="Set it anew, or set its code to 0."
+            "The qform is not a rotation.", file=path, value=str(error), remedy="Correct it, or set its code to 0."
         ) from error
     for form in (sform, qform):
         if form is not None and not np.isfinite(form).all():
@@ -333,7 +333,7 @@ def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine
             )
     if sform is None and qform is None:
         raise AffineError(
-            "The file does not say where the patient's left is: sform_code and qform_code are both 0.",
+            "The file does not define where the patient's left is: sform_code and qform_code are both 0.",
             file=path,
             remedy="Convert the scan again from its DICOM files; never guess.",
         )

@@ -24,7 +24,7 @@ ENDINGS = (*NIFTI, *MGH, *ITK)
 """Of all files that are read, in small letters; in file names capitals do not matter."""
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_COPY_AGAIN = "Copy the file again from where it came, or leave the case out."
+_COPY_AGAIN = "Copy the file again from its source, or leave the case out."
 _EXPORT_AGAIN = "Export the scan again from the program that made it, with its position in the patient; never guess."
 
 
@@ -72,7 +72,7 @@ def read_scan(path: Path, channel: int | None = None) -> Scan:
         MISGroundError: if SimpleITK is needed and not installed.
     """
     if not path.is_file():
-        raise UnreadableError("There is no such file.", file=path, remedy="Check the folder's layout.")
+        raise UnreadableError("This file does not exist.", file=path, remedy="Check the folder's layout.")
     ending = ending_of(path.name).lower()
     if ending in ITK:
         return _by_itk(path, channel)
@@ -120,9 +120,9 @@ def _channel_of(path: Path, channel: int) -> Scan:
         raise _unreadable(path, error) from error
     if not np.isfinite(volume).all():
         raise VoxelValueError(
-            "The file holds voxels that are not finite numbers.",
+            "The file contains voxels that are not finite numbers.",
             file=path,
-            remedy="Replace them with the value of air.",
+            remedy="Replace them by the value of air.",
         )
     values = volume.astype(np.float32) if volume.dtype.kind == "f" else volume
     return Scan(values, nifti_affine(image.header, volume.shape, path), path, {})
@@ -156,14 +156,14 @@ def _by_itk(path: Path, channel: int | None) -> Scan:
             "The file is not a single three-dimensional volume.",
             file=path,
             value=" x ".join(map(str, size)),
-            remedy="Give one volume a file.",
+            remedy="Give one volume per file.",
         )
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise VoxelValueError(
-                "The file holds voxels that are not finite numbers.",
+                "The file contains voxels that are not finite numbers.",
                 file=path,
-                remedy="Replace them with the value of air.",
+                remedy="Replace them by the value of air.",
             )
         values = values.astype(np.float32, copy=False)
     return Scan(values.transpose(2, 1, 0), itk_affine(reader), path, about)
@@ -226,7 +226,7 @@ def _check_position_is_given(path: Path, about: dict[str, str]) -> None:
         space = about.get("NRRD_space", "")
         if not re.fullmatch(r"(right|left)-(anterior|posterior)-(superior|inferior)", space):
             raise AffineError(
-                "The file does not say where the patient's left is: its space is not that of a patient.",
+                "The file does not define where the patient's left is: its space is not that of a patient.",
                 file=path,
                 value=f"space: {space or 'none'}",
                 remedy=_EXPORT_AGAIN,
@@ -236,7 +236,7 @@ def _check_position_is_given(path: Path, about: dict[str, str]) -> None:
         keys = set(re.findall(rb"^\s*(\w+)\s*=", file.read(4096), re.MULTILINE))
     if not keys & {b"TransformMatrix", b"Rotation", b"Orientation"} or not keys & {b"Offset", b"Position", b"Origin"}:
         raise AffineError(
-            "The file does not say where the patient's left is: it has no TransformMatrix or no Offset.",
+            "The file does not define where the patient's left is: it has no TransformMatrix or no Offset.",
             file=path,
             remedy=_EXPORT_AGAIN,
         )

@@ -180,7 +180,7 @@ def _volume(
         raise EmptyLabelsError(
             "No structure is labelled in the volume.",
             file=file,
-            remedy="Check the labels; an unlabelled scan asks nothing.",
+            remedy="Check the labels; no question can be asked about an unlabelled scan.",
         )
     orientation = io_orientation(affine)
     turned = affine @ inv_ornt_aff(orientation, image.shape)
@@ -213,7 +213,9 @@ def _checked(affine: Affine, file: Path | None) -> Affine:
     columns = affine[:3, :3]
     steps = np.linalg.norm(columns, axis=0)
     if not (steps > 0).all() or abs(np.linalg.det(columns / steps)) < 1e-3:
-        raise AffineError("The affine is singular: two axes are one.", file=file, value=_short(affine), remedy=_CONVERT)
+        raise AffineError(
+            "The affine is singular: two axes coincide.", file=file, value=_short(affine), remedy=_CONVERT
+        )
     directions = columns / steps
     cosines = np.abs(directions.T @ directions - np.eye(3))
     shear = float(np.degrees(np.arcsin(min(1.0, cosines.max()))))
@@ -251,7 +253,7 @@ def _check_known(found: npt.NDArray[np.intp], names: Mapping[int, str], file: Pa
     if unknown:
         shown = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
         raise UnknownLabelError(
-            "The label map holds values that its list of labels does not name.",
+            "The label map contains values that its list of labels does not name.",
             file=file,
             value=shown,
             remedy="Add them to the list of labels, or set these voxels to 0.",

@@ -270,7 +270,7 @@ def _encode(stored: npt.NDArray) -> dict[str, Any]:
 def _decode(image: Mapping[str, Any]) -> npt.NDArray:
     pixels = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError("A picture of the slice store cannot be decoded.")
+        raise ValueError("An image of the slice store cannot be decoded.")
     return np.ascontiguousarray(pixels.T)
 
 

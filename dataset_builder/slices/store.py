@@ -83,7 +83,7 @@ class StoredVolume:
 def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None) -> str:
     """Changes whenever the case's files, the settings that decide its slices or the user's own structures do.
 
-    Files are told by name, size and time.
+    Files are identified by name, size and modification time.
 
     Raises:
         OSError: if a file cannot be looked at.
@@ -102,7 +102,7 @@ def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = 
 
 
 def content_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None) -> str:
-    """As :func:`input_fingerprint`, with files told by name and content: a copy has the same, whenever it was made."""
+    """As :func:`input_fingerprint`, by names and contents of files: a copy has the same one, whenever it was made."""
     files = []
     for path in case.paths:
         members = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -140,7 +140,7 @@ def store_volume(
 
     Args:
         vocabulary: the user's own structures beside the package's, if any.
-        verify_content: tell by the content of the case's files whether they are as they were, not by size and time.
+        verify_content: detect changed files of the case by their content, not by size and modification time.
 
     Raises:
         CaseError: if the case cannot be used.
@@ -201,7 +201,7 @@ def _check_own(path: Path, note_path: Path, case: Case) -> None:
     if (size and not _is_of_slices(path)) or (not size and _size_of(note_path)):
         foreign = path if size else note_path
         raise BuildError(
-            "The slice store has a file under a volume's name that no build wrote; it is left as it is.",
+            "The slice store contains a file with a volume's name that no build wrote; it is left unchanged.",
             file=foreign,
             value=f"{case.source}/{case.subject}",
             remedy="Choose another --store.",
@@ -282,7 +282,7 @@ def each_volume(store: Path, work: Path | None = None) -> Iterator[StoredVolume]
         yield volume
     if first:
         raise BuildError(
-            "The slice store holds no finished volume.",
+            "The slice store contains no finished volume.",
             file=store,
             remedy="Fill it with: mis-ground build --source NAME[:DIR] --store DIR.",
         )

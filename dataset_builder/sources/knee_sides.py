@@ -19,7 +19,7 @@ CSV_NAME = "kneeSideInfo.csv"
 
 _SIDES: Mapping[str, Side] = {"right": "right", "r": "right", "1": "right", "left": "left", "l": "left", "2": "left"}
 _UNKNOWN = frozenset({"", "unknown", "na", "n/a", "nan", "none", "?"})
-_FORM = "Write a line a knee: oaizib_001.nii.gz,right."
+_FORM = "Write one line per knee: oaizib_001.nii.gz,right."
 
 
 def without_ending(name: str) -> str | None:
@@ -37,7 +37,7 @@ def read_sides(folder: Path, url: str) -> dict[str, Side | None]:
 
     Args:
         folder: of the data set; the list is in it, in ``info/`` or in ``info.zip``.
-        url: where the list can be had.
+        url: where to download the list.
 
     Raises:
         SourceError: if there is no list, or a line of it cannot be understood.
@@ -69,7 +69,7 @@ def _find(folder: Path, url: str) -> tuple[Path, bytes]:
                 "The archive cannot be read.", file=archive, value=str(error), remedy="Download it again."
             ) from error
     raise SourceError(
-        f"There is no {CSV_NAME}: without it no one knows which knee is shown, nor whether left and right are right.",
+        f"There is no {CSV_NAME}: without it, it is unknown which knee each scan shows.",
         file=folder,
         remedy=f"Download it from {url}. {_FORM}",
     )
@@ -89,14 +89,17 @@ def _sides(rows: Sequence[Sequence[str]], file: Path) -> dict[str, Side | None]:
         subject = (without_ending(name) or name).removesuffix("_0000")
         if not subject or (said not in _SIDES and said not in _UNKNOWN):
             raise SourceError(
-                "A line of the list of sides says neither left nor right of a knee.",
+                "A line of the list of sides gives neither left nor right for a knee.",
                 file=file,
                 value=", ".join(row),
-                remedy=f"{_FORM} Leave the side empty where it is not known.",
+                remedy=f"{_FORM} Leave the side empty where it is unknown.",
             )
         side = _SIDES.get(said)
         if sides.setdefault(subject, side) != side:
             raise SourceError(
-                "The list of sides says two things of one knee.", file=file, value=subject, remedy="Keep one line."
+                "The list of sides gives two sides for one knee.",
+                file=file,
+                value=subject,
+                remedy="Keep only one of the lines.",
             )
     return sides

@@ -84,7 +84,7 @@ class LabelledFiles:
         unknown = [int(value) for value in values_of(labels) if value and int(value) not in known]
         if unknown:
             raise UnknownLabelError(
-                "The label map holds values that its list of labels does not name.",
+                "The label map contains values that its list of labels does not name.",
                 file=one.labels,
                 value=", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else ""),
                 remedy="Add them to the list of labels, or set these voxels to 0.",
@@ -93,7 +93,7 @@ class LabelledFiles:
             raise EmptyLabelsError(
                 "No structure is labelled in the volume.",
                 file=one.labels,
-                remedy="Check the labels; an unlabelled scan asks nothing.",
+                remedy="Check the labels; no question can be asked about an unlabelled scan.",
             )
         merged, names = merge_labels(labels, dict(one.naming.names))
         if not merged.any():

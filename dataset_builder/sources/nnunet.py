@@ -62,7 +62,7 @@ class NNUNet:
         ]
         if not found:
             raise SourceError(
-                "There is no case in this folder.",
+                "This folder contains no cases.",
                 file=self.folder,
                 remedy=f"Put images into imagesTr/CASE_{known.channel:04d}{known.ending} and labels into "
                 f"labelsTr/CASE{known.ending}.",
@@ -107,9 +107,9 @@ class NNUNet:
         kept = np.where(np.isin(volume.labels, self.description.nothing), volume.labels.dtype.type(0), volume.labels)
         if not kept.any():
             raise EmptyLabelsError(
-                "No structure is labelled in the volume, only voxels to be ignored.",
+                "No structure is labelled in the volume, only ignored voxels.",
                 file=labels,
-                remedy="Check the labels; an unlabelled scan asks nothing.",
+                remedy="Check the labels; no question can be asked about an unlabelled scan.",
             )
         return replace(volume, labels=kept, names=dict(self.description.names))
 

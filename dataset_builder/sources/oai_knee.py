@@ -58,17 +58,17 @@ class OAIKnees:
         ]
         if not listed:
             raise SourceError(
-                "There is no knee in this folder.",
+                "This folder contains no knees.",
                 file=self.folder,
-                remedy=f"Give the folder that holds imagesTr and labelsTr, or their zip files, from {self.url}.",
+                remedy=f"Give the folder that contains imagesTr and labelsTr, or their zip files, from {self.url}.",
             )
         sides = read_sides(self.folder, self.url)
         if not any(subject in sides for _, _, subject in listed):
             raise SourceError(
-                "The list of sides names none of the knees that are here.",
+                "The list of sides names none of the knees in this folder.",
                 file=self.folder,
                 value=f"{next(iter(sides), 'nothing')}, but here is {listed[0][2]}",
-                remedy="Take kneeSideInfo.csv from the same place as the scans.",
+                remedy="Use the kneeSideInfo.csv that came with the scans.",
             )
         for images, labels, subject in listed:
             paths = images.path_of(subject, _CHANNEL), labels.path_of(subject, "")
@@ -141,7 +141,7 @@ def _members(archive: Path) -> dict[str, str]:
             "The archive cannot be read.",
             file=archive,
             value=f"{type(error).__name__}: {error}",
-            remedy="Download it again; it may have been cut off.",
+            remedy="Download it again; it may be truncated.",
         ) from error
 
 
@@ -152,7 +152,9 @@ def _taken_out(path: Path, subject: str, temporary: Path, *, labels: bool = Fals
     member = _members(path).get(subject)
     if member is None:
         kind, what = (MissingLabelsError, "labels") if labels else (UnreadableError, "image")
-        raise kind(f"The archive holds no {what} of this knee.", file=path, value=subject, remedy="Download it again.")
+        raise kind(
+            f"The archive contains no {what} for this knee.", file=path, value=subject, remedy="Download it again."
+        )
     copy = temporary / path.name / PurePosixPath(member).name
     copy.parent.mkdir()
     try:

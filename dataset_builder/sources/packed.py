@@ -42,7 +42,7 @@ def packed_subjects(folder: Path, image: str) -> dict[str, Path]:
         for subject in _members(archive, image):
             if subject in found:
                 raise SourceError(
-                    "Two archives hold the same subject.",
+                    "Two archives contain the same subject.",
                     file=folder,
                     value=f"{subject} in {found[subject].name} and {archive.name}",
                     remedy="Keep one of them in this folder.",
@@ -82,17 +82,17 @@ def pieces(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, name: Path) -> Itera
     Args:
         packed: the archive.
         entry: the member.
-        name: of the member, told in errors.
+        name: of the member, for error messages.
 
     Raises:
         UnreadableError: if it is damaged, or promises more than can be packed into so few bytes.
     """
-    remedy = "Fetch the archive again."
+    remedy = "Download the archive again."
     if entry.file_size > entry.compress_size * MAX_EXPANSION.get(entry.compress_type, 100_000):
         raise UnreadableError(
-            "The archive promises more than the file in it can hold.",
+            "The archive declares more than the file in it can hold.",
             file=name,
-            value=f"{entry.file_size:,} bytes promised, {entry.compress_size:,} bytes in the archive",
+            value=f"{entry.file_size:,} bytes declared, {entry.compress_size:,} bytes in the archive",
             remedy=remedy,
         )
     try:
@@ -101,7 +101,7 @@ def pieces(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, name: Path) -> Itera
                 yield piece
     except (*BROKEN_ARCHIVE, OSError) as error:
         raise UnreadableError(
-            "A member of the archive is damaged.", file=name, value=str(error), remedy=remedy
+            "A file in the archive is damaged.", file=name, value=str(error), remedy=remedy
         ) from error
 
 

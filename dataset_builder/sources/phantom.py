@@ -41,7 +41,7 @@ class Phantoms:
     first: int = 0
     name: str = "phantom"
     licence: str = "CC0-1.0"
-    citation: str = "Made-up bodies of MIS-Ground, no real anatomy"
+    citation: str = "Synthetic phantoms of MIS-Ground, no real anatomy"
     url: str = ""
 
     def cases(self) -> Iterator[Case]:

@@ -75,7 +75,7 @@ def stamps(path: Path) -> object:
     """Name, size and mark of a remote file, or of the files of a folder, as they are now; ``None`` if not there.
 
     Raises:
-        CaseError: if the storage answers, but does not tell of this file.
+        CaseError: if the storage answers, but does not list this file.
         SourceError: if the storage does not answer.
     """
     with blaming(path, path.parent.parent):
@@ -113,10 +113,10 @@ def local_copy(case: Case, folder: Path) -> Iterator[Case]:
 
     Args:
         case: of a remote folder.
-        folder: that folder; by it is told whether one file cannot be had or nothing can.
+        folder: that folder; shows whether one file is unavailable or the whole folder.
 
     Raises:
-        CaseError: if a file cannot be had.
+        CaseError: if a file is unavailable.
         SourceError: if nothing can.
         OSError: if the copies cannot be written.
     """
@@ -169,7 +169,7 @@ class _Wanted:
 def _check_room(folder: Path, needed: int) -> None:
     free = disk_usage(folder).free
     if needed > free:
-        told = f"No room for the {needed:,} bytes of a case, {free:,} are free; TMPDIR names another folder"
+        told = f"Not enough space for the {needed:,} bytes of a case ({free:,} free); set TMPDIR to another folder"
         raise OSError(errno.ENOSPC, told, str(folder.parent))
 
 
@@ -180,7 +180,7 @@ def _download(wanted: _Wanted, folder: Path) -> None:
         storage_of(wanted.path).get_file(key_of(wanted.path), str(wanted.copy))
         came = wanted.copy.stat().st_size
         if wanted.size not in (None, came):
-            raise EOFError(f"{came:,} of {wanted.size:,} bytes came")
+            raise EOFError(f"{came:,} of {wanted.size:,} bytes arrived")
 
     with blaming(wanted.path, folder):
         again(get)
@@ -201,10 +201,10 @@ def blaming(path: Path, folder: Path) -> Iterator[None]:
             storage.invalidate_cache(key_of(folder))
             storage.info(key_of(folder))
         raise UnreadableError(
-            "The file cannot be had from the storage, which does answer.",
+            "The storage answers, but cannot deliver this file.",
             file=path,
             value=f"{type(error).__name__}: {error}",
-            remedy="Look at the object and at who may read it; the same command tries again.",
+            remedy="Check the object and its permissions; the same command tries again.",
         ) from error
 
 

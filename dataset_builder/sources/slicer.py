@@ -43,7 +43,7 @@ def open_slicer(
         raise SourceError(
             "There is no segmentation of 3D Slicer in this folder.",
             file=folder,
-            remedy="Give the folder that holds NAME.seg.nrrd beside the image.",
+            remedy="Give the folder that contains NAME.seg.nrrd beside the image.",
         )
     files = [_case(path, folder, words, ignore, modality, len(segmentations)) for path in segmentations]
     taken = {one.image for one in files} | {one.labels for one in files}

@@ -61,10 +61,10 @@ class MaskFolders:
             packed = packed_subjects(self.folder, self.image)
             if not packed:
                 raise SourceError(
-                    "There is no subject in this folder.",
+                    "This folder contains no subjects.",
                     file=self.folder,
-                    remedy=f"Give the folder that holds s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or the "
-                    "zip file with them.",
+                    remedy=f"Give the folder that contains s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or "
+                    "the zip file with them.",
                 )
             for subject, archive in packed.items():
                 yield Case(self.name, subject, self.modality, self.licence, (archive,))
@@ -124,7 +124,7 @@ def listed_subjects(table: Path) -> list[str]:
     """
     if not table.exists():
         return []
-    remedy = "Restore it from the archive, or remove it: then every folder with an image counts."
+    remedy = "Restore it from the archive, or remove it: then every folder with an image is used."
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, delimiter=";")
@@ -172,7 +172,7 @@ def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]
             continue
         if structure.name in masks:
             raise CaseError(
-                f"Two masks are of the same structure, {structure.name}.",
+                f"Two masks show the same structure, {structure.name}.",
                 file=path,
                 value=f"{masks[structure.name].name} and {path.name}",
                 remedy="Keep one of them.",
@@ -180,7 +180,7 @@ def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]
         masks[structure.name] = path
     if unknown:
         raise UnknownLabelError(
-            "The vocabulary lacks a structure of a mask's name.",
+            "The vocabulary has no structure with the name of a mask.",
             file=next(iter(unknown.values())),
             value=", ".join(unknown),
             remedy=f"Move such masks out of the folder, or describe them. {how_to_add(unknown, words)}",

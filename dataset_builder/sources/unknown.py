@@ -15,7 +15,7 @@ def how_to_add(labels: Iterable[str], words: Mapping[str, Structure]) -> str:
     """What to do about labels that the vocabulary lacks, as the remedy of an error."""
     rows = "\n".join(vocabulary_rows(labels, words))
     return (
-        "Write a YAML file with these rows, their wording mended and REGION filled in, and give it with --vocabulary "
+        "Write a YAML file with these rows, with better wording and REGION filled in, and give it with --vocabulary "
         f"FILE:\n{rows}\nREGION is one of: {', '.join(REGIONS)}."
     )
 

@@ -23,7 +23,7 @@ def label_map(name: str) -> dict[int, str]:
     """
     if name not in _label_maps():
         raise SourceError(
-            "There is no such label map.", value=name, remedy=f"Known label maps: {', '.join(label_map_names())}."
+            "This label map does not exist.", value=name, remedy=f"Known label maps: {', '.join(label_map_names())}."
         )
     return dict(_label_maps()[name])
 

@@ -277,7 +277,7 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
             raise wrong(field, "is not a legal value", f"Legal values: {', '.join(legal)}.")
     for field in _FLAGS:
         if not isinstance(row.get(field, False), bool):
-            raise wrong(field, "is not a yes or no", "Legal values: true, false.")
+            raise wrong(field, "is neither true nor false", "Legal values: true, false.")
     for field in _NAMES:
         if not isinstance(row.get(field), str | None):
             raise wrong(field, "is not a name", "Give the canonical name of a structure.")
@@ -296,7 +296,7 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
     equal = row["clinical"] == row["lay"]
     if row.get("same_word", equal) is not equal:
         raise wrong(
-            "same_word", "does not fit the wordings", "Say true if clinical and lay are equal, else leave it out."
+            "same_word", "does not fit the wordings", "Set it to true if clinical and lay are equal, else leave it out."
         )
     if row.get("check_side") and not side:
         raise wrong("check_side", "there is no side to check", "Give 'side', or leave 'check_side' out.")
@@ -356,7 +356,7 @@ def _check_references(structure: Structure, known: Mapping[str, Structure], file
     whole: str | None = name
     while whole is not None and whole in known:
         if whole in seen:
-            problem = f"Structure '{name}', field 'part_of': runs in a circle."
+            problem = f"Structure '{name}', field 'part_of': leads in a circle."
             raise BuildError(problem, file=file, value=structure.part_of, remedy="No structure is part of itself.")
         seen.add(whole)
         whole = known[whole].part_of
@@ -374,7 +374,7 @@ def _check_unique(known: Mapping[str, Structure], file: str) -> None:
             for term in sorted(terms):
                 if term in owner:
                     raise BuildError(
-                        f"Structure '{name}', field '{field}': '{owner[term]}' has it already.",
+                        f"Structure '{name}', field '{field}': '{owner[term]}' already has it.",
                         file=file,
                         value=term,
                         remedy="Every structure needs one of its own.",

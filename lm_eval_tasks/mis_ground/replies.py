@@ -11,9 +11,9 @@ class Reply(str):
     """A model's answer.
 
     Args:
-        text: the answer, without reasoning that the server tells apart.
+        text: the answer, without reasoning that the server returns separately.
         finish_reason: ``stop``, ``length`` (the budget was used up), ``content_filter``, ``refusal``; None: unknown.
-        reasoning: the reasoning that the server told apart; None: none.
+        reasoning: the reasoning that the server returned separately, or None.
     """
 
     finish_reason: str | None

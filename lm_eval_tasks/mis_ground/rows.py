@@ -57,7 +57,7 @@ def find_dataset(dataset: str | None = None) -> str:
             return str(Path(given).expanduser().resolve())
         if ON_THE_HUB.fullmatch(given):
             return given
-        raise FileNotFoundError(f"MIS-Ground data set: {place} names {given!r}, which is no folder.")
+        raise FileNotFoundError(f"MIS-Ground data set: {place} names {given!r}, which is not a folder.")
     if (Path(LOCAL_FOLDER) / "data").is_dir():  # a clone of the project itself has the same name, but no data
         return str(Path(LOCAL_FOLDER).resolve())
     return HUB_DATASET
@@ -91,7 +91,9 @@ class Rows:
                 f"({HUB_DATASET}; not with HF_HUB_OFFLINE=1). 'mis-ground build' makes one."
             ) from error
         if _is_for_training(place):
-            logger.warning("MIS-Ground: the rows of %s are for training; scores on them are no benchmark's.", place)
+            logger.warning(
+                "MIS-Ground: the rows of %s are for training; scores on them are not benchmark results.", place
+            )
         self._pictures = data.select_columns(["images"]).with_format("arrow")  # that is: not decoded
         self._texts = data.remove_columns("images")
         self.features = data.features

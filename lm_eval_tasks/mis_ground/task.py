@@ -29,7 +29,7 @@ READER = {"reader": READER_VERSION}
 
 
 class RequestType(str):
-    """The kind of request that a model is asked for by name, told apart by whether it has images.
+    """The kind of request that a model is asked for by name, distinguished by whether it has images.
 
     The harness gathers the requests of all tasks under their type and calls the model's method of that name. Its models
     take requests with images or without, never both at once: some then drop the images without a word. Two of these are
@@ -111,7 +111,7 @@ class MISGroundTask(ConfigurableTask):
         )
 
     def _check_images(self, taken: int | None) -> None:
-        """Models behind an API send so many images of a question and drop the others."""
+        """Models behind an API send a limited number of images per question and drop the others."""
         most = self.leaf.most_images if self.config.doc_to_image is not None else 0
         if taken is not None and most > taken:
             raise RunSettingsError(

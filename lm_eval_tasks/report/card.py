@@ -1,6 +1,6 @@
 """A run's results to publish: a model card's ``model-index``, and a table to paste into a paper.
 
-Both say with which settings and versions the numbers were made; neither can be had without them.
+Both say with which settings and versions the numbers were made; neither is written without them.
 """
 
 import re

@@ -8,7 +8,7 @@ from lm_eval_tasks.report.scores import Json
 
 NO_ANSWER = "no answer"
 TAKEN_FOR = 50
-"""At most so many mistaken structures are listed."""
+"""How many mistaken structures are listed at most."""
 
 
 def confusions(sheet: Sheet) -> Json:

@@ -92,7 +92,7 @@ def _asked(question: Question) -> str:
 
 
 def _one_each(sheet: Sheet, rows: dict[str, list[int]]) -> Iterator[dict[str, int]]:
-    """Sets with one question for each value; questions that nothing tells apart are left out, not matched by chance."""
+    """Sets with one question for each value; indistinguishable questions are left out, not matched by chance."""
     if all(len(of_value) == 1 for of_value in rows.values()):
         yield {value: of_value[0] for value, of_value in rows.items()}
         return

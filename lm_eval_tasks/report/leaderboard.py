@@ -56,7 +56,7 @@ def _files(places: Sequence[Path]) -> list[Path]:
     found = [path for place in places for path in ([place] if place.is_file() else sorted(place.rglob(FILE)))]
     if not found:
         raise MISGroundError(
-            "There is no report here.",
+            "This is not a report.",
             file=", ".join(map(str, places)),
             remedy="Give report.json files, or folders with them: mis-ground report RUN --out DIR makes one.",
         )
@@ -66,12 +66,12 @@ def _files(places: Sequence[Path]) -> list[Path]:
 def _read(path: Path) -> Json:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        assert report["schema"] == "mis-ground-report", "no report of mis-ground"
+        assert report["schema"] == "mis-ground-report", "not a report of mis-ground"
     except (OSError, ValueError, LookupError, TypeError, AssertionError) as error:
         raise MISGroundError("A report cannot be read.", file=path, value=error, remedy="Make it again.") from error
     if report["schema_version"] != SCHEMA_VERSION:
         raise MISGroundError(
-            "A report is of another version.",
+            "A report was written by another version.",
             file=path,
             value=f"schema_version {report['schema_version']}; this is {SCHEMA_VERSION}",
             remedy="Make it again with this version: mis-ground report.",

@@ -29,7 +29,7 @@ function text(i) {
 const hasPrior = numbers.some((i) => cell("prior_answer", i));
 const properties = { outcome: ["wrong", "no answer", "right"] };
 if (data.runs.length > 1) properties.change = ["only this run right", "only the other right", "both right", "both wrong"];
-if (hasPrior) properties.prior = ["followed against the picture", "resisted", "agrees with the picture"];
+if (hasPrior) properties.prior = ["followed against the image", "resisted", "agrees with the image"];
 Object.assign(properties, data.filters);
 
 function change(i) {
@@ -42,8 +42,8 @@ function change(i) {
 function prior(i) {
   const expected = cell("prior_answer", i);
   if (!expected) return "";
-  if (expected === cell("answer", i)) return "agrees with the picture";
-  return said(state.run, i) === expected ? "followed against the picture" : "resisted";
+  if (expected === cell("answer", i)) return "agrees with the image";
+  return said(state.run, i) === expected ? "followed against the image" : "resisted";
 }
 
 function read(i, name) {

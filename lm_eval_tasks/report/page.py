@@ -80,7 +80,7 @@ def _card(run: Json) -> str:
     if score["blind"]:
         facts.append((f"gain over {run['blind_reference']}", per_cent(score["blind"]["gain"], signed=True)))
     if score["prior"]:
-        facts.append(("followed the prior against the picture", per_cent(score["prior"]["followed"])))
+        facts.append(("followed the prior against the image", per_cent(score["prior"]["followed"])))
         facts.append(("right where the prior is right", per_cent(score["prior"]["accuracy_where_it_is_right"])))
         facts.append(("right where the prior is wrong", per_cent(score["prior"]["accuracy_where_it_is_wrong"])))
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
@@ -116,7 +116,7 @@ def _factors(report: Json) -> Iterator[str]:
         rows = [_score_row(value[0], scores[value], _link(**{name: value[0]})) for value in values]
         if rows:
             title = "margin in mm" if name == "margin_mm" else name.replace("_", " ")
-            yield forest(rows, SHARE, f"Accuracy by {title}. Short lines: chance. Hollow points: without the picture.")
+            yield forest(rows, SHARE, f"Accuracy by {title}. Short lines: chance. Hollow points: blind.")
 
 
 def _score_row(name: str, scores: Sequence[Json | None], link: str) -> Row:

@@ -69,10 +69,10 @@ def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress
     files = sorted((place / "data").rglob("*.parquet")) if place else []
     if dataset and not files:
         raise DatasetNotFoundError(
-            "There is no MIS-Ground data set here.", file=dataset, remedy="Give the folder that was evaluated on."
+            "This is not a MIS-Ground data set.", file=dataset, remedy="Give the folder that was evaluated on."
         )
     if not files:
-        pictures.warnings.append("No data set was found, so there are no pictures. Give its folder: --dataset DIR.")
+        pictures.warnings.append("No data set was found, so there are no images. Give its folder: --dataset DIR.")
         return pictures
     keeper = _Keeper(pictures, out)
     changed = 0
@@ -86,9 +86,9 @@ def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress
     keeper.finish()
     missing = len(reading.questions) - len(pictures.of) - changed
     if changed:
-        pictures.warnings.append(f"{changed} question(s) have another picture in {place} than the model was shown.")
+        pictures.warnings.append(f"{changed} question(s) have another image in {place} than the model was shown.")
     if missing:
-        pictures.warnings.append(f"{missing} question(s) are not in {place}; they are shown without picture.")
+        pictures.warnings.append(f"{missing} question(s) are not in {place}; they are shown without an image.")
     return pictures
 
 

@@ -23,7 +23,7 @@ SHAPES = (
     '<path d="M0 6-6-5H6z"/>',
     '<path d="M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z"/>',
 )
-"""Points of the runs, in order; after the last they begin anew."""
+"""Points of the runs, in order; after the last they start over."""
 
 
 @dataclass(frozen=True)

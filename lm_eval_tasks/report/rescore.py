@@ -65,9 +65,9 @@ def rescore(places: Sequence[Path], again: bool = False) -> list[Rescored]:
     ours = {path: results for path, results in loaded.items() if any(map(is_ours, results["results"]))}
     if not ours:
         raise MISGroundError(
-            "There are no results of MIS-Ground tasks here.",
+            "This folder contains no results of MIS-Ground tasks.",
             file=places[0] if places else None,
-            remedy="Give what --output_path named in: mis-ground eval ... --log_samples --output_path DIR.",
+            remedy="Give the folder of --output_path in: mis-ground eval ... --log_samples --output_path DIR.",
         )
     done = superseded(ours.items())
     return [

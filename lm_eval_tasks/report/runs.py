@@ -65,7 +65,7 @@ class Run:
         versions: of the software, the tasks and the data.
         answers: by question id.
         dates: when its evaluations began, in seconds since 1970.
-        dataset: where the tasks were told to find the data set, if they were.
+        dataset: where the tasks looked for the data set, if that was given.
     """
 
     name: str
@@ -103,10 +103,10 @@ def read_runs(places: Sequence[str]) -> Reading:
         found = _read_place(path, reading)
         if name and len({run.mode for run in found}) < len(found):
             raise MISGroundError(
-                "A name was given to a folder that holds several runs.",
+                "A name was given to a folder that contains several runs.",
                 file=path,
                 value=", ".join(run.name for run in found),
-                remedy="Name each result file by itself: NAME=FOLDER/MODEL/results_DATE.json.",
+                remedy="Name each result file separately: NAME=FOLDER/MODEL/results_DATE.json.",
             )
         reading.runs += [replace(run, name=_with_mode(name, run.mode)) for run in found] if name else found
     names = unique_names([run.name for run in reading.runs], [run.settings for run in reading.runs])
@@ -147,9 +147,11 @@ def _read_place(place: Path, reading: Reading) -> list[Run]:
     runs = [run for of_one in parts.values() for run in _read_run(of_one, reading)]
     if not runs:
         raise MISGroundError(
-            "There are no results of MIS-Ground tasks here." if files else "There are no result files here.",
+            "This folder contains no results of MIS-Ground tasks."
+            if files
+            else "This folder contains no result files.",
             file=place,
-            remedy="Give what --output_path named in: mis-ground eval ... --log_samples --output_path DIR.",
+            remedy="Give the folder of --output_path in: mis-ground eval ... --log_samples --output_path DIR.",
         )
     return runs
 
@@ -275,21 +277,21 @@ def sample_lines(results: Path, task: str) -> Iterator[dict[str, Any]]:
         raise MISGroundError(
             "A task has results but no sample file.",
             file=path,
-            remedy="Evaluate with --log_samples; with --resume the answers are not asked again.",
+            remedy="Evaluate with --log_samples; with --resume, stored answers are reused.",
         ) from error
     for number, line in enumerate(lines, start=1):
         try:
             sample = json.loads(line)
             if not sample["doc"].get("empty"):
                 assert {"id", "question", "options", "answer"} <= sample["doc"].keys(), "columns are missing"
-                assert isinstance(sample["filtered_resps"][0], str), "the reply is no text"
+                assert isinstance(sample["filtered_resps"][0], str), "the reply is not text"
                 assert is_scored(sample) or "bypass" in sample, "it has no score"
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             raise MISGroundError(
                 f"Line {number} of a sample file cannot be read.",
                 file=path,
                 value=error,
-                remedy="Evaluate the task again; with --resume no answer is asked twice.",
+                remedy="Evaluate the task again; with --resume, stored answers are reused.",
             ) from error
         yield sample
 
@@ -339,14 +341,14 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
                 f"The runs answered different data sets: {name} of question {question['id']} differs.",
                 file=path,
                 value=question[name],
-                remedy="Make a report of each by itself, or evaluate again on one data set.",
+                remedy="Make a separate report of each, or evaluate again on one data set.",
             )
     if question["pictures"]:
         if known["pictures"] and known["pictures"] != question["pictures"]:
             raise MISGroundError(
                 f"The runs answered different data sets: the picture of question {question['id']} differs.",
                 file=path,
-                remedy="Make a report of each by itself, or evaluate again on one data set.",
+                remedy="Make a separate report of each, or evaluate again on one data set.",
             )
         known["pictures"] = question["pictures"]
 

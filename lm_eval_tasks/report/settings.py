@@ -92,7 +92,7 @@ def run_name(settings: Mapping[str, Any], plain: bool) -> str:
 
 
 def unique_names(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of runs: those of one name are told apart by the settings in which they differ, or by number."""
+    """Names of runs: runs of one name are distinguished by the settings in which they differ, or by number."""
     by_name: dict[str, list[int]] = {}
     for number, name in enumerate(names):
         by_name.setdefault(name, []).append(number)

@@ -33,7 +33,7 @@ NAMES, A_RUN = 34, 20
 def show(report: Json, console: Console) -> None:
     """Print the headline of each run, accuracy by factor, the largest effects, and the comparisons.
 
-    Numbers are never cut: where not all runs fit beside each other, they are told in several tables.
+    Numbers are never cut: where not all runs fit beside each other, they are shown in several tables.
     """
     for runs in _side_by_side(report["runs"], console.width):
         console.print(_headline(report, runs))

@@ -35,7 +35,7 @@ def write_report(
         MISGroundError: if the runs cannot be read, or the report not be written.
     """
     if out.exists() and not out.is_dir():
-        raise BuildError("The folder to write to is a file.", file=out, remedy="Give a folder: --out report.")
+        raise BuildError("The report folder is a file.", file=out, remedy="Give a folder: --out report.")
     reading = read_runs(places)
     report = contents(reading)
     files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}

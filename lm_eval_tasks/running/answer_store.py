@@ -6,7 +6,7 @@ the model with its revision, its arguments (those of semantic sampling among the
 (The harness's models leave the pictures out when they cache, and so never find an answer to a picture.)
 
 Requests are answered in chunks, each made of the same requests whether or not some were answered in an earlier run, and
-the answers of a chunk are kept in one transaction. So a run that was killed at any moment goes on with the very batches
+the answers of a chunk are kept in one transaction. So a run that was killed at any moment resumes with the very batches
 that an unbroken run would have made.
 """
 
@@ -38,7 +38,7 @@ NOT_OF_THE_ANSWER = ("num_concurrent", "max_retries", "timeout", "first_wait", "
 SMALLEST_CHUNK = 8
 """Fewer answers than these are not worth a write to the disk."""
 CHUNK_OF_AUTOMATIC_BATCHES = 256
-"""Where the model makes its own batches, so many requests are handed over at once."""
+"""Where the model makes its own batches, how many requests it gets at once."""
 
 Request = Any
 """The harness's ``Instance``; of it ``args`` is read, and ``arguments`` written."""
@@ -82,7 +82,7 @@ class AnswerStore:
             raise self._broken(error) from error
         if found != str(FORMAT):
             raise MISGroundError(
-                "The stored answers are of another version of this package.",
+                "The stored answers were written by another version of this package.",
                 file=self.path,
                 value=f"format {found}; this version writes {FORMAT}",
                 remedy="Give another folder: --resume DIR.",
@@ -134,10 +134,10 @@ class AnswerStore:
 
     def _broken(self, error: Exception) -> MISGroundError:
         return MISGroundError(
-            "The file of stored answers cannot be used.",
+            "The file of stored answers cannot be opened.",
             file=self.path,
             value=error,
-            remedy="Is the disk full, or the folder not yours? Else give another folder: --resume DIR.",
+            remedy="Check that the disk is not full and the folder is yours, or give another folder: --resume DIR.",
         )
 
 
@@ -170,7 +170,7 @@ def digest(value: object) -> str:
 
 
 def request_keys(requests: Sequence[Request], run: str, versions: Callable[[str], object]) -> list[str]:
-    """A key for each request; equal requests, as for several samples of one answer, are told apart by their order.
+    """A key for each request; equal requests, as for several samples of one answer, are distinguished by their order.
 
     Args:
         requests: of the harness.

@@ -25,11 +25,11 @@ class ConstantAnswer(LM):
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> Any:
         """Not for this model: it has no probabilities."""
-        raise NotImplementedError("mis-ground-constant only answers; it has no probabilities.")
+        raise NotImplementedError("mis-ground-constant only generates answers; it has no probabilities.")
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> Any:
         """Not for this model: it has no probabilities."""
-        raise NotImplementedError("mis-ground-constant only answers; it has no probabilities.")
+        raise NotImplementedError("mis-ground-constant only generates answers; it has no probabilities.")
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The conversation as plain text."""

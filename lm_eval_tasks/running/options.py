@@ -22,8 +22,8 @@ options of mis-ground eval, beside all of the harness's own:
                  answer; native: as direct, with room for models that think by themselves
   --letters      list the options as "A. right; B. left", and ask for the letter
   --stack sheet  put the images of a stack on one contact sheet, for models that take one image
-  --resume DIR   keep every answer in DIR; give the same command again after an interruption, and only what is missing
-                 is asked
+  --resume DIR   keep every answer in DIR; after an interruption the same command
+                 resumes and asks only what is missing
   --strict       stop if the images do not seem to reach the model (otherwise: warn)
 
 Results go to the folder results, with every answer, unless --output_path names another.
@@ -87,7 +87,7 @@ def own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]
     options.dataset = dataset
     if options.resume and any(argument.split("=", 1)[0] in ("--use_cache", "-c") for argument in rest):
         raise MISGroundError(
-            "--resume and --use_cache both keep answers.", remedy="Leave out --use_cache: it takes no note of images."
+            "--resume and --use_cache both store answers.", remedy="Leave out --use_cache: it takes no note of images."
         )
     return options, rest
 

@@ -20,10 +20,10 @@ Request = Any
 Ask = Callable[[list[Request]], Sequence[str]]
 
 PROBES = 12
-"""So many questions are asked with their picture and with a blank one."""
+"""How many questions are asked with their image and with a blank one."""
 
 LONG_RUN = 200
-"""From so many questions on a run is probed; a shorter one is over before."""
+"""A run of at least this many questions is probed; a shorter one is over before."""
 
 DEFAULT_PLACEHOLDER = "<image>"
 TOKEN_NAMES = ("image_token", "boi_token", "image_start_token", "start_image_token", "vision_start_token")
@@ -80,7 +80,7 @@ def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
         model: the harness's model.
 
     Returns:
-        Sentences for the user; none if all is well or it cannot be told (models behind an API make places themselves).
+        Sentences for the user; none if all is well or it is unknown (models behind an API make places themselves).
     """
     problems = []
     most = max((len(pictures_of(request)) for request in requests), default=0)
@@ -126,7 +126,7 @@ def probe(requests: Sequence[Request], model: Any, ask: Ask, count: int = PROBES
         requests: of the harness.
         model: asked for its logits if it can give them.
         ask: gives answers to requests.
-        count: at most so many questions, spread over all.
+        count: the most questions to take, spread over all.
     """
     with_pictures = [request for request in requests if pictures_of(request)]
     if not with_pictures:
@@ -200,13 +200,13 @@ def probe_problems(found: Probe) -> list[str]:
         return []
     if found.empty == found.asked:
         return [ALL_EMPTY.format(count=f"{found.asked} trial")]
-    text = f"All of {found.asked} questions were answered the same with their picture and with a blank one. "
+    text = f"All {found.asked} questions were answered the same with their image and with a blank one. "
     if found.reached is False:
-        return [text + "The picture does not reach the model: its logits are the same to the last digit."]
+        return [text + "The image does not reach the model: its logits are identical."]
     if found.reached:
-        text += "The picture does reach the model (its logits change), but the answers do not depend on it"
+        text += "The image does reach the model (its logits change), but the answers do not depend on it"
     else:
-        text += "Either the picture does not reach the model, or its answers do not depend on it"
+        text += "Either the image does not reach the model, or its answers do not depend on it"
     if found.different_answers == 1 and found.asked > 1:
         text += "; it answered the same to every one of these questions"
     return [text + "."]

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 from lm_eval_tasks.running.answer_store import Progress
 
 LINE_EVERY = 60.0
-"""Without a terminal, progress is told in a line after so many seconds."""
+"""Without a terminal, a line of progress is printed every so many seconds."""
 
 
 @contextmanager

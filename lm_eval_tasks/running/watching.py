@@ -57,8 +57,8 @@ class Watch:
         """
         if self.folder and int(os.environ.get("WORLD_SIZE", "1")) > 1 and getattr(model, "world_size", 1) == 1:
             raise MISGroundError(
-                "Answers cannot be kept for a model that a launcher spreads over processes: these must stay in step.",
-                remedy="Leave out --resume, or spread the model otherwise: parallelize=True or device_map_option=auto.",
+                "Answers cannot be stored for a model that a launcher distributes over several processes.",
+                remedy="Leave out --resume, or distribute the model with parallelize=True or device_map_option=auto.",
             )
         plainly = model.generate_until
 
@@ -153,7 +153,7 @@ class Watch:
         if left and not problems and (left >= preflight.LONG_RUN or self.strict):
             problems = self._probe(requests, left, model, ask, shown, remembered)
         if problems and self.strict:
-            raise MISGroundError(" ".join(problems), remedy="Mend it, or leave out --strict to run all the same.")
+            raise MISGroundError(" ".join(problems), remedy="Fix it, or leave out --strict to run all the same.")
         if shown:
             for problem in problems:
                 self.console.print(f"[bold red]Warning:[/] {escape(problem)}", soft_wrap=True, highlight=False)
@@ -205,7 +205,7 @@ class Watch:
         if ours:
             asked = len(self.answered) - self.known
             self.console.print(
-                f"{len(self.answered):,} answers in {duration(self.seconds)}, {self.known:,} of them kept from before"
+                f"{len(self.answered):,} answers in {duration(self.seconds)}, {self.known:,} from an earlier run"
                 + (f"; {rate(asked, self.seconds)}" if asked else ""),
                 highlight=False,
             )

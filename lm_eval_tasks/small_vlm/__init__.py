@@ -24,9 +24,9 @@ def model_folder() -> Path:
     weights, card = CHECKPOINT / WEIGHTS, CHECKPOINT / "README.md"
     remedy = "Install the package again: pip install --force-reinstall mis-ground."
     if not weights.is_file() or not card.is_file():
-        raise MISGroundError("The small model is not there.", file=weights, remedy=remedy)
+        raise MISGroundError("The small model is missing.", file=weights, remedy=remedy)
     found = hashlib.sha256(weights.read_bytes()).hexdigest()
     stated = re.search(r"\b[0-9a-f]{64}\b", card.read_text(encoding="utf-8"))
     if stated is None or stated[0] != found:
-        raise MISGroundError("The small model's weights are not those of its card.", file=weights, remedy=remedy)
+        raise MISGroundError("The small model's weights do not match its card.", file=weights, remedy=remedy)
     return CHECKPOINT

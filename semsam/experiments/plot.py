@@ -15,7 +15,7 @@ COLOURS = (
     "#e69f00",
     "#56b4e9",
     "#000000",
-)  # told apart by the colour-blind
+)  # distinguishable for colour-blind readers
 MARKS = ("circle", "square", "diamond")
 
 

@@ -146,7 +146,7 @@ class Runner:
         for task in self.tasks:
             if not self._manager.match_tasks([task]):
                 raise RunsError(
-                    "The harness has no such task.",
+                    "The harness does not know this task.",
                     value=task,
                     remedy="see 'lm_eval ls tasks', or give the folder of the task's file with --include-path.",
                 )
@@ -240,7 +240,7 @@ def check_device(device: str | None) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
         raise RunsError(
-            "There is no such device here.", value=device, remedy=f"give one of: {', '.join(there)}."
+            "This device does not exist on this machine.", value=device, remedy=f"give one of: {', '.join(there)}."
         ) from error
 
 
@@ -252,7 +252,7 @@ def check_own(out: Path, names: Sequence[str]) -> None:
     """
     there = [name for name in names if (out / name).exists() or (out / name).is_symlink()]
     if there and not (out / "runs").is_dir():
-        raise RunsError(f"{out} has files of its own: {', '.join(there)}.", remedy="give another --out.")
+        raise RunsError(f"{out} already contains files: {', '.join(there)}.", remedy="give another --out.")
 
 
 def remembered(path: Path, header: Mapping[str, Any], make: Callable[[], Run]) -> Run:
@@ -267,7 +267,7 @@ def remembered(path: Path, header: Mapping[str, Any], make: Callable[[], Run]) -
         if different:
             name = different[0]
             raise RunsError(
-                f"{path} was made with {name} = {stored['header'].get(name)!r}, and {header[name]!r} is asked for.",
+                f"{path} was made with {name} = {stored['header'].get(name)!r}, but {header[name]!r} is requested.",
                 remedy="give another --out, or delete the file.",
             )
         items = [Item(**item) for item in stored["run"].pop("items")]

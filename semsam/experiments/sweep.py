@@ -1,6 +1,6 @@
 """How the answers change with K, M and top-p: ``python -m semsam sweep MODEL --tasks TASKS --out DIR``.
 
-The model is loaded once. Each setting is a run of its own, kept in ``DIR/runs``: a sweep that was stopped goes on where
+The model is loaded once. Each setting is a run of its own, kept in ``DIR/runs``: an interrupted sweep resumes where
 it was, and one with more settings adds to what is there. At the end ``sweep.csv``, ``sweep.md`` and ``sweep.svg`` are
 written.
 """
@@ -59,7 +59,7 @@ def row(settings: Settings, run: Run, plain: Run, cluster: str | None = None) ->
     check_cluster(plain, cluster)
     if [(item.task, item.number) for item in run.items] != [(item.task, item.number) for item in plain.items]:
         raise RunsError(
-            "The runs to be compared hold different items.", remedy="delete them (DIR/runs), or give another --out."
+            "The runs to be compared contain different items.", remedy="delete them (DIR/runs), or give another --out."
         )
     scores = [item.score for item in run.items]
     clusters = [f"{item.task} {item.number}" if cluster is None else str(item.document[cluster]) for item in run.items]

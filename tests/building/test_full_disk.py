@@ -48,7 +48,7 @@ def is_a_sentence(scene, *, file: str, remedy: str) -> None:
 
 def test_a_store_that_fills_up_keeps_what_is_whole(seen):
     scene = seen["store"]
-    is_a_sentence(scene, file="/store/slices/nnunet/case_", remedy="Make room")
+    is_a_sentence(scene, file="/store/slices/nnunet/case_", remedy="Free some space")
     assert "No space left" in scene["told"]
     assert not scene["there"]
     assert scene["finished"]  # some were, and those are used again
@@ -65,7 +65,7 @@ def test_a_store_that_fills_up_keeps_what_is_whole(seen):
 def test_an_output_that_fills_up_leaves_the_older_data_set(seen, stage, file):
     """In a worker process that writes questions, and where the parts are put together."""
     scene = seen[stage]
-    is_a_sentence(scene, file=file, remedy="Make room")
+    is_a_sentence(scene, file=file, remedy="Free some space")
     assert "No space left" in scene["told"]
     assert scene["untouched"]
     assert set(scene["folders"]) == {"ground", ".ground.partial", ".ground.lock"}
@@ -87,7 +87,7 @@ def test_with_room_again_the_same_command_takes_the_older_ones_place(seen):
 
 def test_a_store_that_may_only_be_read_is_told(seen):
     scene = seen["store read-only"]
-    is_a_sentence(scene, file="/roomy", remedy="Choose a folder that you may write")
+    is_a_sentence(scene, file="/roomy", remedy="Choose a folder that you can write to")
     assert not scene["there"]
 
 

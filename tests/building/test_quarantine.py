@@ -190,7 +190,7 @@ def test_a_name_that_is_no_text_is_put_aside(put_aside):
 
 def test_a_bomb_says_what_it_promises(put_aside):
     assert "70,3" in put_aside["bomb"]["found"]
-    assert "bytes promised" in put_aside["bomb"]["found"]
+    assert "bytes declared" in put_aside["bomb"]["found"]
 
 
 # --- folders of masks -------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def test_a_case_that_ended_its_process_is_put_aside_or_stops_the_build_if_strict
     told = lost_case(case, strict=False)
     assert (told.subject, told.reason) == ("one", "memory")
     assert "MIS_GROUND_MEMORY" in told.remedy
-    with pytest.raises(CaseError, match="ended from outside"):
+    with pytest.raises(CaseError, match="was killed each time"):
         lost_case(case, strict=True)
 
 

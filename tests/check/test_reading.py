@@ -108,5 +108,5 @@ def test_config_and_split_of_a_file(file, split):
 
 
 def test_a_folder_without_questions_is_refused(tmp_path):
-    with pytest.raises(DatasetNotFoundError, match="no MIS-Ground data set"):
+    with pytest.raises(DatasetNotFoundError, match="not a MIS-Ground data set"):
         check_dataset(tmp_path)

@@ -61,7 +61,7 @@ def test_what_a_push_says(hub, grounds):
     assert "2 splits" in said
     assert hub.repos[PLACE].private
     _, said = run("push", PLACE, grounds["first"], "--tag", "v1")
-    assert "has all of it already" in said
+    assert "is up to date" in said
 
 
 def test_replace_only_and_create_pr(hub, grounds):

@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path):
 
     full = run("build", "--source", "phantom:1", "--out", str(out), *small, preexec_fn=limited)
     assert full.returncode == 2, full.stderr
-    assert "Make room on the disk" in full.stderr
+    assert "Free some space on the disk" in full.stderr
     assert "Traceback" not in full.stderr
     assert not out.exists()
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".parquet", ".json")]

@@ -217,7 +217,7 @@ def test_progress_is_told(dataset, tmp_path):
 
 
 def test_a_folder_without_data_set_is_told(tmp_path):
-    with pytest.raises(DatasetNotFoundError, match=r"no MIS-Ground data set here.*mis-ground build"):
+    with pytest.raises(DatasetNotFoundError, match=r"not a MIS-Ground data set.*mis-ground build"):
         write_gallery(tmp_path, tmp_path / "page.html")
 
 

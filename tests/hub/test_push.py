@@ -252,7 +252,7 @@ def test_a_repository_of_another_kind_is_left_alone(hub, api, grounds):
     tree = hub.tree(PLACE) | {"data/x/y.parquet": Blob(1, b"x")}
     hub.repos[PLACE].commit("refs/heads/main", tree, "a stray file")
     before = hub.state()
-    with pytest.raises(HubError, match=r"no record names.*data/x/y\.parquet"):
+    with pytest.raises(HubError, match=r"its record does not list.*data/x/y\.parquet"):
         push(grounds["first"], PLACE, api=api)
     assert hub.state() == before
 
@@ -281,7 +281,7 @@ def test_an_audit_comes_into_the_card(hub, api, grounds, tmp_path):
     assert "of its checks violated are: words (2)." in text
     assert "| directional, marked | 50.0 | 50.3 ± 1.1 |" in text
     check_whole(hub)
-    with pytest.raises(BuildError, match="of other data"):
+    with pytest.raises(BuildError, match="belongs to other data"):
         push(grounds["more"], PLACE, audit=tmp_path, api=api)
     (tmp_path / "check.json").write_text("{}")
     with pytest.raises(BuildError, match="cannot be read"):
@@ -347,15 +347,15 @@ STAGES = {
     "commit": r"^POST .*/commit/",
 }
 PLAIN = {
-    401: "there is no token, or it is not valid",
+    401: "there is no token, or it is no longer valid",
     403: "does not let you write to me/ground",
     404: "no me/ground on the Hub",
     409: "busy with another change",
     412: "Someone else has changed me/ground",
-    413: "too much at once",
+    413: "so large a request",
     429: "too many requests",
-    500: "trouble of its own",
-    503: "trouble of its own",
+    500: "The Hub has a problem",
+    503: "The Hub has a problem",
 }
 FAULTS = [(stage, status) for stage in STAGES for status in (401, 403, 404, 429, 503, 0)]
 FAULTS += [("commit", status) for status in (409, 412, 413, 500)]
@@ -450,7 +450,7 @@ def test_a_tag_that_cannot_be_made_is_told_and_made_by_the_next_push(hub, api, g
     hub.faults.clear()
     push(grounds["first"], PLACE, tag="v1", api=api)
     assert hub.repos[PLACE].refs["refs/tags/v1"] == hub.repos[PLACE].refs["refs/heads/main"]
-    with pytest.raises(HubError, match="there already, for other content"):
+    with pytest.raises(HubError, match="already exists for other content"):
         push(grounds["more"], PLACE, tag="v1", api=api)
 
 

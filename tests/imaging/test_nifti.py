@@ -125,7 +125,7 @@ def test_voxels_that_are_not_finite(tmp_path, bad):
 def test_colours_are_no_volume(tmp_path):
     values = np.zeros((3, 4, 5), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
     nib.save(nib.Nifti1Image(values, AFFINE), tmp_path / "v.nii")
-    with pytest.raises(errors.VoxelValueError, match="not plain numbers"):
+    with pytest.raises(errors.VoxelValueError, match="not single numbers"):
         open_nifti(tmp_path / "v.nii")
 
 
@@ -138,7 +138,7 @@ def unreadable(path, match):
 
 def test_damaged_files(tmp_path):
     noise = np.random.default_rng(0).integers(0, 1000, (20, 20, 20)).astype(np.int16)
-    unreadable(tmp_path / "absent.nii.gz", "no such file")
+    unreadable(tmp_path / "absent.nii.gz", "file does not exist")
     (tmp_path / "text.nii.gz").write_text("this is no scan")
     unreadable(tmp_path / "text.nii.gz", "cannot be read")
     (tmp_path / "empty.nii").write_bytes(b"")
@@ -146,7 +146,7 @@ def test_damaged_files(tmp_path):
 
     whole = save(tmp_path / "whole.nii", noise).read_bytes()
     (tmp_path / "short.nii").write_bytes(whole[:-1])
-    unreadable(tmp_path / "short.nii", "promises more")
+    unreadable(tmp_path / "short.nii", "declares more")
 
     packed = save(tmp_path / "packed.nii.gz", noise).read_bytes()
     (tmp_path / "cut.nii.gz").write_bytes(packed[: len(packed) // 2])
@@ -166,11 +166,11 @@ def test_a_header_that_promises_terabytes(tmp_path):
     data = bytearray(path.read_bytes())
     data[42:48] = struct.pack("<hhh", 32767, 32767, 32767)
     path.write_bytes(data)
-    with pytest.raises(errors.UnreadableError, match="promises more voxels"):
+    with pytest.raises(errors.UnreadableError, match="declares more voxels"):
         open_nifti(path)
     packed = tmp_path / "bomb.nii.gz"
     packed.write_bytes(gzip.compress(data))
-    with pytest.raises(errors.UnreadableError, match="promises more voxels"):
+    with pytest.raises(errors.UnreadableError, match="declares more voxels"):
         open_nifti(packed)
 
 

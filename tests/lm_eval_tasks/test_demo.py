@@ -50,14 +50,14 @@ def sections_of(output: str) -> dict[str, dict[str, list[str]]]:
 def test_the_demo_with_real_scans_and_a_real_model(tmp_path, monkeypatch, sample_folder, smollm2):
     output = run_command(monkeypatch, tmp_path)
     sections = sections_of(output)
-    assert list(sections) == ["without pictures", "real scans", "phantoms"]
+    assert list(sections) == ["without images", "real scans", "phantoms"]
     for section in list(sections.values())[1:]:
         assert list(section) == [*demo.DECODINGS_WITH_PICTURES, demo.CONSTANT, "chance"]
         assert section[demo.SMALL_VLM][2] == "0", "every reply of the small model is an option"
         assert section["chance"] == ["50", "25", "", "", ""]
-    rows = sections["without pictures"]
+    rows = sections["without images"]
     assert list(rows) == [*demo.DECODINGS, demo.CONSTANT, "chance"]
-    assert "out of reach" not in output
+    assert "cannot be downloaded" not in output
     assert (tmp_path / "gallery.html").stat().st_size > 10_000
     folders = {**{name: run for name, (run, _) in demo.DECODINGS.items()}, demo.CONSTANT: "constant"}
     asked = {}
@@ -95,13 +95,15 @@ def test_all_out_of_reach_falls_back_to_phantoms_and_the_constant_answer(tmp_pat
     monkeypatch.setattr(demo, "fetch_smollm2", unreachable)
     output = run_command(monkeypatch, tmp_path)
     said = " ".join(output.split())
-    assert said.count("out of reach: The index is out of reach. [found: [red]no network] Remedy: Try later.") == 2
+    assert (
+        said.count("cannot be downloaded: The index is out of reach. [found: [red]no network] Remedy: Try later.") == 2
+    )
     assert "phantoms" in said
     assert "Only the constant answer is scored." in said
     sections = sections_of(output)
-    assert list(sections) == ["without pictures", "phantoms"]
+    assert list(sections) == ["without images", "phantoms"]
     assert list(sections["phantoms"]) == [*demo.DECODINGS_WITH_PICTURES, demo.CONSTANT, "chance"]
-    rows = sections["without pictures"]
+    rows = sections["without images"]
     assert list(rows) == [demo.CONSTANT, "chance"]
     assert rows[demo.CONSTANT][1].startswith("0 (")
     assert json.loads((tmp_path / "mis-ground" / "demo.json").read_text()) == {"source": "phantom"}
@@ -146,7 +148,7 @@ def test_an_empty_leaf_is_left_out():
 def test_a_data_set_without_such_questions_is_told(tmp_path, monkeypatch):
     folder = write_dataset(tmp_path / "ground", 2, ["ct"], lambda row: row | {"prompt": "box"})
     monkeypatch.setattr(demo, "_model_folder", lambda console: None)
-    with pytest.raises(MISGroundError, match="without a picture"):
+    with pytest.raises(MISGroundError, match="without an image"):
         demo.run_demo_evaluation(folder, tmp_path / "results", Console())
 
 

@@ -93,8 +93,8 @@ def test_without_a_share_every_volume_is_asked_alike():
         ({"ct_share": 0.0}, "between 0 and 1"),
         ({"ct_share": 1.0}, "between 0 and 1"),
         ({"ct_share": float("nan")}, "between 0 and 1"),
-        ({"ct_share": 0.5, "questions_per_volume": None}, "not all"),
-        ({"ct_share": 0.5, "stack_questions_per_volume": None}, "not all"),
+        ({"ct_share": 0.5, "questions_per_volume": None}, "combined with 'all'"),
+        ({"ct_share": 0.5, "stack_questions_per_volume": None}, "combined with 'all'"),
     ],
 )
 def test_shares_that_cannot_be_kept_are_refused(setting, message):
@@ -118,7 +118,7 @@ def test_what_was_given_counts_before_the_preset_and_the_preset_before_the_defau
 
 
 def test_an_unknown_preset_is_told_the_known_ones():
-    with pytest.raises(BuildError, match="no such preset") as caught:
+    with pytest.raises(BuildError, match="preset does not exist") as caught:
         with_preset("article", {}, ())
     assert "paper" in caught.value.remedy
 

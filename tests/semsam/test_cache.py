@@ -57,7 +57,7 @@ def test_truncated_file_is_not_used(tables, length, caplog):
     whole = cache.path(tables).read_bytes()
     cache.path(tables).write_bytes(whole[:length])
     assert cache.find(tables.fingerprint, Settings(k=4)) is None
-    assert "made anew" in caplog.text
+    assert "rebuilt" in caplog.text
     cache.keep(tables)
     assert same(cache.find(tables.fingerprint, Settings(k=4)), tables)
 
@@ -99,7 +99,7 @@ def test_folder_that_cannot_be_written_is_no_obstacle(tables, tmp_path, monkeypa
     monkeypatch.setenv("MIS_GROUND_CACHE", str(tmp_path / "file"))
     with caplog.at_level(logging.WARNING):
         cache.keep(tables)
-    assert "cannot be kept" in caplog.text
+    assert "cannot be cached" in caplog.text
     with cache.lock(tables.fingerprint):
         assert cache.find(tables.fingerprint, Settings(k=4)) is None
 

@@ -115,7 +115,7 @@ def test_folder_without_config_will_do(folder):
 
 def test_files_without_embedding_are_refused(folder):
     save_file({"lm_head.weight": torch.randn(263, 32)}, folder / "model.safetensors")
-    with pytest.raises(EmbeddingError, match="no token embedding by a known name"):
+    with pytest.raises(EmbeddingError, match="no token embedding with a known name"):
         embedding.read(folder)
 
 
@@ -152,7 +152,7 @@ def test_damaged_index_and_missing_shard_are_refused(folder, model):
 @pytest.mark.parametrize("place", ["/no/such/folder", "nobody/no-such-model", "a/b/c", "."])
 def test_no_model_is_refused(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(EmbeddingError, match="no safetensors files of a model"):
+    with pytest.raises(EmbeddingError, match="No safetensors files of a model"):
         embedding.read(place)
 
 

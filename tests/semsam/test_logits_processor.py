@@ -114,14 +114,14 @@ def test_tables_with_another_guard_are_refused(tables):
 
 
 def test_tables_with_fewer_neighbours_are_refused(tables):
-    with pytest.raises(TablesError, match=r"have 8 neighbours.*16 are asked for"):
+    with pytest.raises(TablesError, match=r"have 8 neighbours.*16 are requested"):
         SemanticSamplingLogitsProcessor(tables)
 
 
 def test_tables_of_another_model_are_refused_before_anything_is_generated(model, tables):
     SemanticSamplingLogitsProcessor(tables, Settings(k=8), model)
     other = build(torch.randn(263, 32), tables.content, 8)
-    with pytest.raises(TablesError, match="of another model"):
+    with pytest.raises(TablesError, match="belong to another model"):
         SemanticSamplingLogitsProcessor(other, Settings(k=8), model)
 
 

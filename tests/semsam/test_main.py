@@ -36,7 +36,7 @@ def test_neighbourhood_of_real_words(smollm2, capsys, monkeypatch):
 def test_word_without_a_token_is_shown_in_pieces(folder, capsys):
     code, out, _ = run(capsys, "neighbours", folder, "ab", "c", "--k", "2")
     assert code == 0
-    assert "No single token writes 'ab'" in out
+    assert "No single token stands for 'ab'" in out
     shown = re.findall(r"│ +0 │ +\d+ │ +1.000 │ '(.*?)'", out)
     assert shown == [" ", "a", "b", "c"]
 
@@ -63,7 +63,7 @@ def test_tables_are_made_and_their_file_named(folder, capsys):
         (["neighbours", "/no/such/folder", "left"], "no such folder"),
         (["neighbours", "{folder}", "left", "--k", "0"], "'k' must be a whole number"),
         (["neighbours", "{folder}", "left", "--guard", "x"], "'guard' must be one of: none, antonyms"),
-        (["neighbours", "{folder}", " "], "A word must have a letter"),
+        (["neighbours", "{folder}", " "], "A word must not be empty"),
     ],
 )
 def test_mistakes_end_with_one_line(folder, capsys, arguments, message):

@@ -239,7 +239,7 @@ def test_rows_beyond_the_tokenizer_are_not_content(folder):
 def test_without_tokenizer_the_remedy_is_named(folder):
     for path in folder.glob("tokenizer*"):
         path.unlink()
-    with pytest.raises(TokenizerMismatchError, match="Remedy: give the tokenizer"):
+    with pytest.raises(TokenizerMismatchError, match="Remedy: pass the tokenizer"):
         neighbours.for_model(folder)
 
 

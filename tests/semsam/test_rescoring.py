@@ -294,14 +294,14 @@ def test_tables_of_another_vocabulary_are_refused():
 
 def test_more_neighbours_than_the_tables_have_are_refused():
     tables = random_tables(30, 4, seed=0)
-    with pytest.raises(TablesError, match=r"have 4 neighbours.*5 are asked for"):
+    with pytest.raises(TablesError, match=r"have 4 neighbours.*5 are requested"):
         rescore(torch.randn(1, 30), tables, k=5)
-    with pytest.raises(TablesError, match=r"have 4 neighbours.*5 are asked for"):
+    with pytest.raises(TablesError, match=r"have 4 neighbours.*5 are requested"):
         rescore_rows(torch.randn(1, 30), tables, RowSettings.of([Settings(k=5)]))
 
 
 def test_settings_of_fewer_rows_are_refused():
-    with pytest.raises(SettingsError, match="settings of 1 rows for logits of 3"):
+    with pytest.raises(SettingsError, match="settings for 1 rows, but logits for 3"):
         rescore_rows(torch.randn(3, 30), random_tables(30, 4, seed=0), RowSettings.of([Settings(k=2)]))
 
 

@@ -37,7 +37,7 @@ def test_log_weights_of_control_tokens_are_nan(tables):
 
 
 def test_more_neighbours_than_there_are_are_refused(tables):
-    with pytest.raises(TablesError, match=r"have 6 neighbours.*7 are asked for.*Remedy: build them with k=7"):
+    with pytest.raises(TablesError, match=r"have 6 neighbours.*7 are requested.*Remedy: build them with k=7"):
         tables.first(7)
 
 
@@ -70,7 +70,7 @@ def test_own_model_passes_in_any_precision(embedding, tables, dtype):
 
 def test_another_model_is_refused(tables):
     other = torch.randn(300, 16, generator=torch.Generator().manual_seed(1))
-    with pytest.raises(TablesError, match=r"of another model.*cosines differ by.*Remedy: build the tables"):
+    with pytest.raises(TablesError, match=r"belong to another model.*cosines differ by.*Remedy: build the tables"):
         check_model(tables, other)
 
 
@@ -80,7 +80,7 @@ def test_another_vocabulary_is_refused(embedding, tables):
 
 
 def test_embedding_that_is_not_finite_is_refused(embedding, tables):
-    with pytest.raises(TablesError, match="of another model"):
+    with pytest.raises(TablesError, match="belong to another model"):
         check_model(tables, torch.full_like(embedding, float("nan")))
 
 

@@ -25,7 +25,7 @@ def block(value: int = 1) -> np.ndarray:
 
 
 def write(folder: Path, arrays: dict[str, np.ndarray], **description: object) -> Path:
-    """Files by path below the folder, and a dataset.json for one CT channel and a liver unless told otherwise."""
+    """Files by path below the folder, and a dataset.json for one CT channel and a liver unless stated otherwise."""
     for path, array in arrays.items():
         write_nifti(folder / path, array, AFFINE)
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ def test_voxels_to_be_ignored_are_nothing(tmp_path):
     volume = source.read(mixed)
     assert volume.names == {1: "liver"}
     assert np.array_equal(volume.labels, block())
-    with pytest.raises(EmptyLabelsError, match="to be ignored"):
+    with pytest.raises(EmptyLabelsError, match="only ignored voxels"):
         source.read(all_ignored)
 
 

@@ -255,7 +255,7 @@ def test_spellings_of_the_list_of_sides(csv, side, tmp_path):
         (b"a.nii.gz,3\n", "neither left nor right"),
         (b"name,knee\na.nii.gz,left\n", "neither left nor right"),
         (b",left\n", "neither left nor right"),
-        (b"a,left\na.nii.gz,right\n", "two things of one knee"),
+        (b"a,left\na.nii.gz,right\n", "two sides for one knee"),
         (b"", "names none of the knees"),
         (b"b.nii.gz,left\n", "names none of the knees"),
         (b"\xff\xfe\x00", "cannot be read as text"),
@@ -279,7 +279,7 @@ def test_a_missing_file_is_told_for_its_case_and_the_others_are_read(tmp_path):
     with pytest.raises(MissingLabelsError, match="no label file") as caught:
         source.read(cases["b"])
     assert caught.value.file == str(tmp_path / "labelsTr" / "b.nii.gz")
-    with pytest.raises(UnreadableError, match="no such file") as caught:
+    with pytest.raises(UnreadableError, match="file does not exist") as caught:
         source.read(cases["c"])
     assert caught.value.file == str(tmp_path / "imagesTr" / "c_0000.nii.gz")
 
@@ -301,7 +301,7 @@ def test_a_file_that_an_archive_lacks_is_told_for_its_case(tmp_path):
     source, cases = opened(data)
     assert list(cases) == ["a", "b", "c"]
     assert source.read(cases["a"]).labels.any()
-    with pytest.raises(MissingLabelsError, match="no labels of this knee") as caught:
+    with pytest.raises(MissingLabelsError, match="no labels for this knee") as caught:
         source.read(cases["b"])
     assert (caught.value.file, caught.value.value) == (str(data / "labelsTr.zip"), "b")
     with pytest.raises(UnreadableError, match="no image of this knee"):
@@ -314,7 +314,7 @@ def test_damaged_archives(tmp_path):
     # A bit of a member is turned: the archive's own checksum tells.
     (data / "imagesTr.zip").write_bytes(whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:])
     source, cases = opened(data)
-    with pytest.raises(UnreadableError, match="member of the archive") as caught:
+    with pytest.raises(UnreadableError, match="file in the archive") as caught:
         source.read(cases["oaizib_001"])
     assert "oaizib_001_0000.nii.gz" in caught.value.value
     assert source.read(cases["oaizib_003"]).labels.any()
@@ -340,6 +340,6 @@ def test_labels_without_a_name_are_refused(tmp_path):
 
 def test_a_folder_without_knees_is_refused(tmp_path):
     (tmp_path / "labelsTr").mkdir()
-    with pytest.raises(SourceError, match="no knee in this folder") as caught:
+    with pytest.raises(SourceError, match="contains no knees") as caught:
         sides(tmp_path)
     assert "imagesTr" in caught.value.remedy

@@ -73,7 +73,7 @@ def test_a_case_is_compared_by_what_it_says():
 
 @pytest.mark.parametrize("spec", ["", "nowhere", "nowhere:x", ":x", "Sample", "totalsegmentator_ct:x"])
 def test_an_unknown_name_is_told_the_known_ones(spec):
-    with pytest.raises(SourceError, match="no such source") as caught:
+    with pytest.raises(SourceError, match="source does not exist") as caught:
         open_source(spec)
     assert caught.value.value == spec
     assert all(known in caught.value.remedy for known in KNOWN)
@@ -84,7 +84,7 @@ def test_a_folder_that_is_missing_not_there_or_none(name, tmp_path):
     for spec in (name, f"{name}:"):
         with pytest.raises(SourceError, match=f"{name}:DIR"):
             open_source(spec)
-    with pytest.raises(SourceError, match="not there") as caught:
+    with pytest.raises(SourceError, match="does not exist") as caught:
         open_source(f"{name}:{tmp_path / 'gone'}")
     assert str(tmp_path / "gone") in str(caught.value)
     (tmp_path / "data.zip").write_bytes(b"")

@@ -148,7 +148,7 @@ def test_a_store_that_breaks_off_before_the_note_does_not_count(here, server, st
     (case,) = source.cases()
     kept = place_of_store("s3://scans/cut-store")
     server.refused.add("PUT /scans/cut-store/totalsegmentator/s0000.json")
-    with pytest.raises(SourceError, match="refuses access"):
+    with pytest.raises(SourceError, match="denies access"):
         store_case((source, case), SMALL, kept, None, False)
     assert storage.ls("scans/cut-store/totalsegmentator") == ["scans/cut-store/totalsegmentator/s0000.parquet"]
     with pytest.raises(BuildError, match="no finished volume"):
@@ -160,7 +160,7 @@ def test_a_store_that_breaks_off_before_the_note_does_not_count(here, server, st
 @pytest.mark.parametrize("place", ["s3://no-such-bucket/kept", "s3://scans/secret-store"])
 def test_a_store_that_cannot_be_is_told(server, place):
     server.refused.add("secret")
-    with pytest.raises(SourceError, match="not there" if "no-such" in place else "refuses access"):
+    with pytest.raises(SourceError, match="does not exist" if "no-such" in place else "denies access"):
         place_of_store(place)
 
 
@@ -230,7 +230,7 @@ def test_storage_that_refuses_all_of_a_sudden_stops_the_build(uploaded, server, 
     source = open_source(f"nnunet:{uploaded}/own")
     cases = list(source.cases())
     server.refused.add("/scans")
-    with pytest.raises(SourceError, match="refuses access"):
+    with pytest.raises(SourceError, match="denies access"):
         store_case((source, cases[1]), SMALL, tmp_path / "store", None, False)
     assert not list(tmp_path.rglob("*.parquet"))
 
@@ -244,12 +244,12 @@ def test_a_full_temporary_folder_is_not_blamed_on_the_case(uploaded, monkeypatch
 @pytest.mark.parametrize(
     ("place", "problem", "told"),
     [
-        ("s3://no-such-bucket/ct", "not there", "no-such-bucket"),
-        ("s3://scans/nothing", "not there", "scans/nothing"),
-        ("s3://scans/own/dataset.json", "this is none", "dataset.json"),
-        ("s3://scans/secret", "refuses access", "credentials"),
+        ("s3://no-such-bucket/ct", "does not exist", "no-such-bucket"),
+        ("s3://scans/nothing", "does not exist", "scans/nothing"),
+        ("s3://scans/own/dataset.json", "not a folder", "dataset.json"),
+        ("s3://scans/secret", "denies access", "credentials"),
         ("gs://bucket/ct", "needs a package", "pip install gcsfs"),
-        ("nowhere://bucket/ct", "no such protocol", "s3://"),
+        ("nowhere://bucket/ct", "protocol is unknown", "s3://"),
         ("sftp://me:hush@host/ct", "password", "environment"),
     ],
 )

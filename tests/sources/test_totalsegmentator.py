@@ -222,7 +222,7 @@ def test_a_list_that_is_not_as_published_is_refused(tmp_path, content, message):
 def test_a_folder_without_subjects_is_refused(tmp_path, name):
     (tmp_path / "deeper").mkdir()
     write_subject(tmp_path / "deeper" / "s0000", {"liver": block(slice(0, 2))}, "other.nii.gz")
-    with pytest.raises(SourceError, match="no subject in this folder") as caught:
+    with pytest.raises(SourceError, match="contains no subjects") as caught:
         list(open_source(f"{name}:{tmp_path}").cases())
     assert str(tmp_path) in str(caught.value)
 

@@ -63,7 +63,7 @@ def test_text_alone_and_in_a_mixed_batch(smollm2):
         for number in (2, 3):  # one at a time
             (alone,) = engine.generate(both[number][0], params(both[number][1], 12), use_tqdm=False)
             assert list(alone.outputs[0].token_ids) == wanted[number]
-        with pytest.raises(VLLMValidationError, match="There is no such setting"):
+        with pytest.raises(VLLMValidationError, match="MIS-SemSam has no such setting"):
             engine.generate(PROMPTS[0], params({"semsam_neighbours": 2}, 4), use_tqdm=False)
     for asked in ASKED[1:]:
         changed = [wanted[n] != wanted[n - 1] for n, (_, one) in enumerate(both) if one == asked]

@@ -69,16 +69,16 @@ def fetch_archive(
         folder: where to; made if absent.
         accepted: whether its licence is accepted.
         unpack_members: unpack the zip files beside themselves.
-        progress: told of bytes that came, and of bytes that were checked or unpacked.
+        progress: called with the bytes received, and with the bytes checked or unpacked.
 
     Raises:
-        FetchError: if the licence is not accepted, or a file cannot be had, is not what it should be, or does not fit.
+        FetchError: if the licence is not accepted, or a file is unavailable, is not what it should be, or does not fit.
     """
     if archive.accept and not accepted:
         raise FetchError(
-            f"{archive.title}: its licence, {archive.licence}, must be accepted before it is fetched.",
+            f"{archive.title}: its licence, {archive.licence}, must be accepted before download.",
             value=archive.url,
-            remedy="Read it there, and give --accept-licence if you agree.",
+            remedy="Read it there and add --accept-licence if you agree.",
         )
     for file in archive.files:
         if isinstance(file, HubFile):
@@ -101,7 +101,7 @@ def unpack(archive: Path, folder: Path, progress: Progress = silent) -> int:
     Args:
         archive: the zip file.
         folder: where to.
-        progress: told of the bytes written.
+        progress: called with the bytes written.
 
     Returns:
         How many files the archive holds.
@@ -118,7 +118,7 @@ def unpack(archive: Path, folder: Path, progress: Progress = silent) -> int:
             changed = [entry.filename for entry in todo if targets[entry].exists() or targets[entry].is_symlink()]
             if changed:
                 raise FetchError(
-                    "The folder has files that differ from those of the archive; nothing was unpacked.",
+                    "The folder contains files that differ from those in the archive; nothing was unpacked.",
                     file=folder,
                     value=some_of(changed),
                     remedy="Move them away, or fetch into another folder.",
@@ -146,7 +146,7 @@ def _safe(entry: zipfile.ZipInfo, archive: Path) -> str:
     )
     if odd or kind not in (0, stat.S_IFREG) or "\0" in entry.orig_filename:
         raise FetchError(
-            "The archive has a member that does not belong into a folder of scans; nothing was unpacked.",
+            "The archive contains a file that does not belong in a folder of scans; nothing was unpacked.",
             file=archive,
             value=entry.filename,
             remedy="Fetch the archive from its record; do not unpack this one.",
@@ -167,7 +167,9 @@ def _write(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, archiv
             while chunk := stream.read(_CHUNK):
                 left -= len(chunk)
                 if left < 0:
-                    raise FetchError("A member is larger than it may be.", file=archive, value=entry.filename)
+                    raise FetchError(
+                        "A file in the archive exceeds the size limit.", file=archive, value=entry.filename
+                    )
                 file.write(chunk)
         part.replace(target)
     finally:
@@ -179,10 +181,10 @@ def _check_room(folder: Path, needed: int) -> None:
     free = disk_usage(folder).free
     if needed > free:
         raise FetchError(
-            "There is not enough room on the disk.",
+            "There is not enough space on the disk.",
             file=folder,
             value=f"{free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed",
-            remedy="Make room, or choose another folder.",
+            remedy="Free some space, or choose another folder.",
         )
 
 

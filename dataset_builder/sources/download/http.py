@@ -1,7 +1,7 @@
 """Downloading large files over HTTPS: cut connections are taken up again, and nothing counts that is not checked.
 
 A file comes under the name ``.NAME.partial`` and gets its own name when it is whole and its checksum right. What has
-come stays when a download is stopped; the next one goes on from there, if the server still has the same file.
+arrived is kept when a download is interrupted; the next one resumes there, if the server still has the same file.
 """
 
 import hashlib
@@ -103,13 +103,13 @@ def download(file: RemoteFile, folder: Path, progress: Progress = silent) -> Pat
     Args:
         file: which.
         folder: made if absent.
-        progress: told of the bytes that are here, and of those checked.
+        progress: called with the bytes received, and with those checked.
 
     Returns:
         Its path.
 
     Raises:
-        FetchError: if it cannot be had, is not what it should be, or does not fit on the disk. What has come stays,
+        FetchError: if it is unavailable, is not what it should be, or does not fit on the disk. What has come stays,
             unless it is wrong.
     """
     target = folder / file.name
@@ -131,14 +131,16 @@ def download(file: RemoteFile, folder: Path, progress: Progress = silent) -> Pat
             note_checked(target, file)
     except Timeout as error:
         raise FetchError(
-            "Another process is fetching this file.", file=target, remedy="Wait for it, or choose another folder."
+            "Another process is fetching this file.",
+            file=target,
+            remedy="Wait until it has finished, or choose another folder.",
         ) from error
     except OSError as error:
         raise FetchError(
-            "The file cannot be kept here.",
+            "The file cannot be written here.",
             file=error.filename or folder,
             value=error.strerror or str(error),
-            remedy="Make room or choose another folder, and give the same command again: it goes on where it was.",
+            remedy="Free some space or choose another folder, and give the same command again to resume.",
         ) from error
     return target
 
@@ -179,11 +181,11 @@ def _fetch(file: RemoteFile, part: _Part, progress: Progress) -> None:
         except _Passing as trouble:
             tries = 1 if part.size > before else tries + 1
             if tries > len(WAITS) or trouble.wait > LONGEST_WAIT:
-                here = f"{part.size / 1e6:.1f} MB are here already" if part.size else "nothing has come yet"
+                here = f"{part.size / 1e6:.1f} MB have arrived" if part.size else "nothing has arrived yet"
                 raise FetchError(
-                    f"{file.name} cannot be fetched now: {trouble}; {here}.",
+                    f"{file.name} cannot be downloaded now: {trouble}; {here}.",
                     value=_plain_url(file.url),
-                    remedy="Give the same command again later: it goes on where it was. Or fetch the file another way, "
+                    remedy="Give the same command again later to resume. Or download the file another way, "
                     f"put it into {part.path.parent}, and give the same command: it is checked there.",
                 ) from trouble
             time.sleep(max(WAITS[tries - 1], trouble.wait))
@@ -217,7 +219,7 @@ def _begin(file: RemoteFile, part: _Part, start: int, answer: Any) -> int:
         found = re.match(r"bytes (\d+)-\d*/(\d+|\*)", headers.get("Content-Range", ""))
         if not found or int(found[1]) != start:
             part.drop()
-            raise _Passing("the server sent another part than was asked for")
+            raise _Passing("the server sent another part than requested")
         total = None if found[2] == "*" else int(found[2])
     else:
         # The whole file: the server knows no ranges, or has another file by now.
@@ -228,7 +230,7 @@ def _begin(file: RemoteFile, part: _Part, start: int, answer: Any) -> int:
     if total is not None and file.bytes is not None and total != file.bytes:
         part.drop()
         raise FetchError(
-            f"The server's {file.name} is not the one that should be there.",
+            f"The server's {file.name} is not the expected file.",
             file=_plain_url(file.url),
             value=f"{total} bytes instead of {file.bytes}",
             remedy="The record may have a new version: update MIS-Ground, or report it.",
@@ -251,7 +253,7 @@ def _copy(answer: IO[bytes], kept: IO[bytes], part: _Part, progress: Progress, n
             return
         here += len(chunk)
         if part.total is not None and here > part.total:
-            raise FetchError(f"The server sends more of {name} than it said.", value=f"over {part.total} bytes")
+            raise FetchError(f"The server sends more of {name} than it announced.", value=f"over {part.total} bytes")
         kept.write(chunk)
         kept.flush()
         progress(name, here, part.total or 0)
@@ -264,18 +266,18 @@ def _refused(file: RemoteFile, part: _Part, error: urllib.error.HTTPError) -> No
         if total and int(total[1]) == part.size:
             return  # all of it is here
         part.drop()
-        raise _Passing("the server has another file by now") from error
+        raise _Passing("the file on the server has changed") from error
     if error.code in _PASSING:
         asked = error.headers.get("Retry-After", "")
         raise _Passing(f"the server answers HTTP {error.code}", float(asked) if asked.isdecimal() else 0.0) from error
     remedy = {
-        401: "It asks for a log-in: fetch it in a browser and put it into the folder.",
-        403: "It does not let you have it: look at its record.",
-        404: "It may have moved: look at its record, update MIS-Ground, or report it.",
-        410: "It was withdrawn: look at its record.",
-    }.get(error.code, "Look at its record.")
+        401: "It requires a log-in: download it in a browser and put it into the folder.",
+        403: "Access is denied: see its record.",
+        404: "It may have moved: see its record, update MIS-Ground, or report it.",
+        410: "It was withdrawn: see its record.",
+    }.get(error.code, "See its record.")
     raise FetchError(
-        f"The server does not give {file.name}.",
+        f"The server does not deliver {file.name}.",
         file=_plain_url(file.url),
         value=f"HTTP {error.code} {error.reason}",
         remedy=remedy,
@@ -288,10 +290,10 @@ def _check_room(part: _Part, here: int) -> None:
     needed, free = part.total - here, shutil.disk_usage(part.path.parent).free
     if needed + SPARE_BYTES > free:
         raise FetchError(
-            "There is not enough room on the disk.",
+            "There is not enough space on the disk.",
             file=part.path.parent,
             value=f"{free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB still to come",
-            remedy="Make room, or choose another folder with --out.",
+            remedy="Free some space, or choose another folder with --out.",
         )
 
 
@@ -308,7 +310,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
             raise FetchError(
-                "The server leads away from HTTPS.", file=_plain_url(req.full_url), value=_plain_url(newurl)
+                "The server redirects to an address without HTTPS.",
+                file=_plain_url(req.full_url),
+                value=_plain_url(newurl),
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
@@ -349,10 +353,10 @@ def check_digest(path: Path, file: RemoteFile, progress: Progress, remove: Calla
         return
     (remove or path.unlink)()
     raise FetchError(
-        f"{file.name} came damaged, or is another file; it was removed.",
+        f"{file.name} arrived damaged, or is another file; it was removed.",
         file=_plain_url(file.url),
         value=found,
-        remedy="Give the same command again. If it happens twice, look at the record for a new version.",
+        remedy="Give the same command again. If it happens again, see the record for a new version.",
     )
 
 
@@ -369,7 +373,7 @@ def _another_file(target: Path, found: str) -> FetchError:
         f"The {target.name} in this folder is damaged, or another file.",
         file=target,
         value=found,
-        remedy="It is left as it is: move it away, or choose another folder, and give the same command again.",
+        remedy="It is left unchanged: move it away, or choose another folder, and give the same command again.",
     )
 
 

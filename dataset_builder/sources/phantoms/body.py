@@ -71,7 +71,7 @@ def torso(
     coverage: Coverage = "trunk",
     shape: tuple[int, int, int] | None = None,
 ) -> Phantom:
-    """A torso, RAS+, from the upper thighs to the neck unless told otherwise.
+    """A torso, RAS+, from the upper thighs to the neck unless stated otherwise.
 
     CT has TotalSegmentator's CT structures (without the ribs, which are drawn but not labelled), MR has those of its MR
     task: lungs and vertebrae as wholes, discs.

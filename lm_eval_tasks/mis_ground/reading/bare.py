@@ -84,7 +84,7 @@ def bare_option(text: str, asked: Asked) -> str | None:
 
 
 def _told_by_words(phrase: str, asked: Asked) -> str | None:
-    """The option that is told by words that only it has: "head" for "toward the head"."""
+    """The option that is identified by words that only it has: "head" for "toward the head"."""
     words = set(phrase.split()) - {"the"}
     of_options = {option: set(plain(option).replace("-", " ").split()) for option in asked.options}
     fitting = [

@@ -66,7 +66,7 @@ def _own_words(language: str) -> frozenset[str]:
 
 
 def language_of(text: str) -> str | None:
-    """The table's language that a text is in; None for English and for what cannot be told."""
+    """The table's language that a text is in; None for English and where it is unknown."""
     if _CJK.search(text):
         return "ja" if re.search(r"[\u3040-\u30ff]", text) or _is_japanese(text) else "zh"
     words = re.findall(r"[^\W\d_]+", text.lower())

@@ -285,7 +285,7 @@ def _reversed(said: str, asked: Asked) -> bool:
 
 
 def _by_ends(marked: str, names: Sequence[str], rows: dict[tuple[str, ...], str], asked: Asked) -> list[str]:
-    """An order that is told by its two ends: "B is the lowest, then C, and A is the highest"."""
+    """An order that is stated by its two ends: "B is the lowest, then C, and A is the highest"."""
     ends = [_ENDS.get(_end(each)) for each in asked.ends]
     if len(names) != 3 or not all(ends):
         return []

@@ -228,7 +228,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="Each takes its own part of every step's batch.")
-    parser.add_argument("--minutes", type=float, default=1e9, help="Stop after so many; start again to go on.")
+    parser.add_argument("--minutes", type=float, default=1e9, help="Stop after so many; start again to resume.")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -107,7 +107,7 @@ def test_command(folder, tmp_path):
 
 
 def test_what_is_no_report_is_refused(tmp_path, folder):
-    with pytest.raises(MISGroundError, match="no report here"):
+    with pytest.raises(MISGroundError, match="not a report"):
         write_leaderboard([tmp_path], tmp_path / "x.html")
     path = tmp_path / "report.json"
     for text in ("{", "[]", "{}", '{"schema": "other"}'):

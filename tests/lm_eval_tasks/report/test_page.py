@@ -143,7 +143,7 @@ def test_headline_is_that_of_the_report(opened, report):
         assert f"{100 * score['accuracy']['value']:.1f} %" in card
         assert per_cent(score["pair_accuracy"]) in card
     assert f"gain over {report['runs'][2]['name']}" in cards[0]
-    assert "followed the prior against the picture" in cards[0]
+    assert "followed the prior against the image" in cards[0]
 
 
 def test_plots_have_a_row_for_every_value_and_a_point_where_it_belongs(opened, report):
@@ -272,8 +272,8 @@ def expected_value(name, question, answer):
         if not prior:
             return [""]
         if prior == question["answer"]:
-            return ["agrees with the picture"]
-        return ["followed against the picture" if answer.said == prior else "resisted"]
+            return ["agrees with the image"]
+        return ["followed against the image" if answer.said == prior else "resisted"]
     if name == "structure":
         return question["structures"]
     if name == "margin_mm":
@@ -525,7 +525,7 @@ def test_pictures_that_the_model_was_not_shown_are_left_out(folder, places, tmp_
     reading = read_runs(places)
     found = pictures_module.gather(reading, tmp_path / "ground", tmp_path)
     assert set(found.of) == {each["id"] for each in EVERY[10:30]}
-    assert any("10 question(s) have another picture" in warning for warning in found.warnings)
+    assert any("10 question(s) have another image" in warning for warning in found.warnings)
     assert any(f"{len(EVERY) - 30} question(s) are not in" in warning for warning in found.warnings)
 
 
@@ -545,7 +545,7 @@ def test_pictures_are_looked_for_where_the_tasks_look(folder, places, tmp_path, 
 
 
 def test_a_data_set_that_is_not_there_or_damaged_is_told(reading, tmp_path):
-    with pytest.raises(DatasetNotFoundError, match="no MIS-Ground data set here"):
+    with pytest.raises(DatasetNotFoundError, match="not a MIS-Ground data set"):
         pictures_module.gather(reading, tmp_path / "nothing", tmp_path)
     path = tmp_path / "ground" / "data" / "x.parquet"
     path.parent.mkdir(parents=True)

@@ -175,7 +175,7 @@ def test_the_data_set_is_known_from_the_tasks_metadata(tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(MISGroundError, match=r"no result files here.*--output_path"):
+    with pytest.raises(MISGroundError, match=r"contains no result files.*--output_path"):
         read_runs([str(tmp_path)])
     (tmp_path / "results_2026-01-01T00-00-00.000000.json").write_text('{"results": {"mmlu": {}}, "config": {}}')
     with pytest.raises(MISGroundError, match="no results of MIS-Ground"):

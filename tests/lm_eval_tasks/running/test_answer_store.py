@@ -163,7 +163,7 @@ def test_two_processes_may_use_one_folder(tmp_path):
 
 def test_a_damaged_file_and_another_format_are_told(tmp_path):
     (tmp_path / resume.FILE).write_bytes(b"this is no database, " * 100)
-    with pytest.raises(MISGroundError, match=r"cannot be used.*answers\.sqlite.*--resume"):
+    with pytest.raises(MISGroundError, match=r"cannot be opened.*answers\.sqlite.*--resume"):
         resume.AnswerStore(tmp_path)
     store = resume.AnswerStore(tmp_path / "other")
     store.set_note("format", "99")
@@ -171,7 +171,7 @@ def test_a_damaged_file_and_another_format_are_told(tmp_path):
     with pytest.raises(MISGroundError, match="another version"):
         resume.AnswerStore(tmp_path / "other")
     (tmp_path / "file").write_text("")
-    with pytest.raises(MISGroundError, match="cannot be used"):
+    with pytest.raises(MISGroundError, match="cannot be opened"):
         resume.AnswerStore(tmp_path / "file")
 
 
@@ -431,7 +431,7 @@ def test_a_broken_run_goes_on_and_equals_an_unbroken_one(looking, ground, tmp_pa
     assert answers_of(tmp_path / "broken") == answers_of(tmp_path / "plain")
     printed = capfd.readouterr().err
     assert "60 questions, 24 answered before, 60 images, 3 task(s)" in printed
-    assert "24 of them kept from before" in printed
+    assert "24 from an earlier run" in printed
     looking.asked = []
     assert evaluate.main(arguments(ground, tmp_path / "again", f"--resume={tmp_path / 'kept'}")) == 0
     assert looking.asked == []
@@ -472,8 +472,8 @@ def test_a_run_killed_in_the_harness_goes_on(looking, ground, tmp_path, monkeypa
     ("given", "message"),
     [
         (["--resume"], "--resume: expected one argument"),
-        (["--resume", "x", "--use_cache", "y"], "both keep answers"),
-        (["--resume=x", "-c", "y"], "both keep answers"),
+        (["--resume", "x", "--use_cache", "y"], "both store answers"),
+        (["--resume=x", "-c", "y"], "both store answers"),
     ],
 )
 def test_options_that_do_not_go_are_told(given, message):

@@ -95,7 +95,7 @@ def test_a_model_that_does_not_look_is_doubted():
     found = preflight.probe([Request("<image>") for _ in range(30)], object(), lambda some: ["left"] * len(some))
     (problem,) = preflight.probe_problems(found)
     assert "All of 12 questions were answered the same" in problem
-    assert "Either the picture does not reach the model" in problem
+    assert "Either the image does not reach the model" in problem
     assert "the same to every one" in problem
 
 
@@ -153,7 +153,7 @@ def test_a_real_model_tells_whether_the_picture_reaches_it(qwen, monkeypatch):
     monkeypatch.setattr(qwen, "tok_batch_multimodal_encode", dropping)
     assert preflight.logits_differ(qwen, request, blank) is False
     dropped = preflight.probe([request], qwen, lambda some: ["x"] * len(some))
-    assert "does not reach the model: its logits are the same" in preflight.probe_problems(dropped)[0]
+    assert "does not reach the model: its logits are identical" in preflight.probe_problems(dropped)[0]
 
 
 def test_a_model_that_has_no_logits_cannot_tell():

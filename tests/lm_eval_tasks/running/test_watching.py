@@ -38,7 +38,7 @@ def test_a_short_run_is_not_probed_and_is_summed_up(evaluated):
     assert "32 questions, 32 images, 2 task(s)" in printed
     assert "Warning" not in printed
     assert "32 answers in" in printed
-    assert "0 of them kept" in printed
+    assert "0 from an earlier run" in printed
     assert "directional" in printed
     assert "50.0" in printed
 
@@ -110,7 +110,7 @@ def test_models_are_watched_however_they_are_made(monkeypatch):
 
 def test_a_model_spread_by_a_launcher_cannot_keep_answers(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(MISGroundError, match="must stay in step"):
+    with pytest.raises(MISGroundError, match="over several processes"):
         watching.Watch(tmp_path).over("hf", {}, Model())
     watching.Watch().over("hf", {}, Model())
     parallel = Model()

@@ -155,10 +155,10 @@ def test_other_weights_than_the_cards_are_refused(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"others")
     card = (small_vlm.CHECKPOINT / "README.md").read_text()
     monkeypatch.setattr(small_vlm, "CHECKPOINT", tmp_path)
-    with pytest.raises(MISGroundError, match="not there"):
+    with pytest.raises(MISGroundError, match="is missing"):
         small_vlm.model_folder()
     (tmp_path / "README.md").write_text(card)
-    with pytest.raises(MISGroundError, match="not those of its card"):
+    with pytest.raises(MISGroundError, match="do not match its card"):
         small_vlm.model_folder()
 
 

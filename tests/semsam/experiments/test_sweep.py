@@ -66,7 +66,7 @@ def test_a_run_is_made_once_and_then_read(tmp_path):
     path = tmp_path / "runs" / "k4.json"
     assert remembered(path, header, make) == remembered(path, header, make) == OTHER
     assert len(made) == 1
-    with pytest.raises(RunsError, match=r"limit = 4, and 8 is asked for.*another --out"):
+    with pytest.raises(RunsError, match=r"limit = 4, but 8 is requested.*another --out"):
         remembered(path, header | {"limit": 8}, make)
 
 
@@ -157,8 +157,8 @@ def failed(tmp_path, monkeypatch, capsys):
 
 def test_unknown_task_is_named(failed):
     assert failed("nowhere", tasks="blind_mis_ground_none,mis_gruond") == (
-        "Error: The harness has no such task. [found: mis_gruond] Remedy: see 'lm_eval ls tasks', or give the folder "
-        "of the task's file with --include-path."
+        "Error: The harness does not know this task. [found: mis_gruond] Remedy: see 'lm_eval ls tasks', or give the "
+        "folder of the task's file with --include-path."
     )
 
 
@@ -178,7 +178,9 @@ def test_unknown_model_is_named(failed, tmp_path):
 @pytest.mark.parametrize("device", ["cuda:99", "gpu"])
 def test_device_that_is_not_there_is_named(failed, device):
     found = failed("nowhere", "--device", device)
-    assert found.startswith(f"Error: There is no such device here. [found: {device}] Remedy: give one of: cpu")
+    assert found.startswith(
+        f"Error: This device does not exist on this machine. [found: {device}] Remedy: give one of: cpu"
+    )
 
 
 def test_package_that_loads_models_is_named_if_it_is_missing(failed, monkeypatch):
@@ -216,6 +218,6 @@ def small_task_manager():
 
 def test_files_of_the_users_are_left(tmp_path):
     (tmp_path / "sweep.md").write_text("my own notes")
-    with pytest.raises(RunsError, match=r"files of its own: sweep\.md"):
+    with pytest.raises(RunsError, match=r"already contains files: sweep\.md"):
         command.sweep(None, [], tmp_path)  # type: ignore[arg-type] - it is told before anything is asked
     assert (tmp_path / "sweep.md").read_text() == "my own notes"

@@ -169,7 +169,7 @@ def test_unpacking_and_going_on_with_it(tmp_path):
     (tmp_path / "out" / "top/s1/ct.nii.gz").unlink()
     (tmp_path / "out" / "top/s2/ct.nii.gz").write_bytes(b"corrected by hand")
     told.clear()
-    with pytest.raises(FetchError, match=r"differ from those of the archive.*top/s2/ct\.nii\.gz"):
+    with pytest.raises(FetchError, match=r"differ from those in the archive.*top/s2/ct\.nii\.gz"):
         unpack(archive, tmp_path / "out", lambda *call: told.append(call))
     assert (tmp_path / "out" / "top/s2/ct.nii.gz").read_bytes() == b"corrected by hand"
     assert not (tmp_path / "out" / "top/s1/ct.nii.gz").exists()
@@ -215,7 +215,7 @@ def test_unpacking_needs_room(tmp_path, monkeypatch):
     archive = write(tmp_path / "a.zip", {"a": bytes(5000)})
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(module, "disk_usage", lambda _: usage._replace(free=4999))
-    with pytest.raises(FetchError, match="not enough room"):
+    with pytest.raises(FetchError, match="not enough space"):
         unpack(archive, tmp_path / "out")
 
 

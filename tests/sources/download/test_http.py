@@ -88,7 +88,7 @@ def test_another_file_of_that_name_is_left_as_it_is(tmp_path, content):
     """A shorter one too: it may be the start of the file, or anything."""
     (tmp_path / "scans.zip").write_bytes(content)
     for _ in range(2):
-        with serve(Behaviour(ranges=False)) as server, pytest.raises(FetchError, match=r"another file.*left as it is"):
+        with serve(Behaviour(ranges=False)) as server, pytest.raises(FetchError, match=r"another file.*left unchanged"):
             download(scans(server), tmp_path)
         assert (tmp_path / "scans.zip").read_bytes() == content
         assert server.asked == []
@@ -106,7 +106,7 @@ def test_cut_connections_are_taken_up_where_they_were_cut(tmp_path, waits):
 def test_a_later_command_goes_on_too(tmp_path):
     with (
         serve(Behaviour(cut=100_000), Behaviour(status=503)) as server,
-        pytest.raises(FetchError, match=r"0\.1 MB are here"),
+        pytest.raises(FetchError, match=r"0\.1 MB have arrived"),
     ):
         download(scans(server), tmp_path)
     assert not (tmp_path / "scans.zip").exists()
@@ -162,7 +162,7 @@ def test_another_file_than_was_asked_for_is_not_kept(tmp_path, known, message):
 
 
 @pytest.mark.parametrize(
-    ("status", "message"), [(401, "browser"), (403, "does not let you"), (404, "moved"), (410, "withdrawn")]
+    ("status", "message"), [(401, "browser"), (403, "Access is denied"), (404, "moved"), (410, "withdrawn")]
 )
 def test_an_answer_that_will_not_change_is_told_at_once(tmp_path, waits, status, message):
     with serve(Behaviour(status=status)) as server, pytest.raises(FetchError, match=rf"HTTP {status}.*{message}"):
@@ -184,7 +184,7 @@ def test_patience_ends(tmp_path, waits):
     ):
         download(scans(server), tmp_path)
     assert waits == []
-    with serve(Behaviour(status=500)) as server, pytest.raises(FetchError, match="nothing has come yet"):
+    with serve(Behaviour(status=500)) as server, pytest.raises(FetchError, match="nothing has arrived yet"):
         download(scans(server), tmp_path)
     assert waits == list(module.WAITS)
 
@@ -202,7 +202,7 @@ def test_there_must_be_room(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module.shutil, "disk_usage", lambda _: usage._replace(free=len(CONTENT) + module.SPARE_BYTES - 1)
     )
-    with serve() as server, pytest.raises(FetchError, match="not enough room"):
+    with serve() as server, pytest.raises(FetchError, match="not enough space"):
         download(scans(server), tmp_path)
     assert server.sent < len(CONTENT) or not (tmp_path / "scans.zip").exists()
 
@@ -218,7 +218,7 @@ def test_a_disk_that_is_full_in_the_middle(tmp_path):
         monkey.setattr(type(part), "unlink", lambda self, **k: None if self == part else real_unlink(self, **k))
         os.symlink("/dev/full", part)
         try:
-            with pytest.raises(FetchError, match=r"cannot be kept here.*No space left.*Make room"):
+            with pytest.raises(FetchError, match=r"cannot be written here.*No space left.*Free some space"):
                 download(scans(server), tmp_path)
         finally:
             monkey.undo()
@@ -231,5 +231,5 @@ def test_only_one_process_fetches(tmp_path):
 
 def test_no_way_leads_from_https_to_http():
     request = module.urllib.request.Request("https://somewhere.org/file")
-    with pytest.raises(FetchError, match="away from HTTPS"):
+    with pytest.raises(FetchError, match="without HTTPS"):
         module._Redirects().redirect_request(request, None, 302, "", {}, "http://somewhere.org/file?token=x")

@@ -33,7 +33,7 @@ def test_a_file_comes_whole_and_once(hub, tmp_path):
 def test_a_damaged_file_is_refused_and_removed(hub, tmp_path):
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     hub.objects[sha256] = CONTENT[:-1] + b"x"
-    with pytest.raises(FetchError, match=rf"came damaged.*instead of {sha256}"):
+    with pytest.raises(FetchError, match=rf"arrived damaged.*instead of {sha256}"):
         download_from_hub(FILE, tmp_path)
     assert not (tmp_path / "labels.zip").exists()
 
@@ -46,6 +46,6 @@ def test_what_is_not_there_is_a_sentence(hub, tmp_path):
 def test_another_file_of_that_name_is_left_as_it_is(hub, tmp_path):
     """The Hub's own client would replace it."""
     (tmp_path / FILE.name).write_bytes(b"my labels")
-    with pytest.raises(FetchError, match=r"another file.*left as it is"):
+    with pytest.raises(FetchError, match=r"another file.*left unchanged"):
         download_from_hub(FILE, tmp_path)
     assert (tmp_path / FILE.name).read_bytes() == b"my labels"

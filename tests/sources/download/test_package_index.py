@@ -139,7 +139,7 @@ def test_a_source_archive_is_fetched_without_building_it(index, tmp_path):
 
 
 def test_another_content_than_the_one_asked_for_is_refused(index, wheel, tmp_path):
-    with pytest.raises(FetchError, match="not the file that was asked for") as caught:
+    with pytest.raises(FetchError, match="not the expected file") as caught:
         fetch_members("tiny", "tiny-part==1.0", "0" * 64, WANTED)
     assert sha256(wheel) in str(caught.value)
     assert visible(cache_folder()) == []
@@ -160,7 +160,7 @@ def test_an_index_out_of_reach_is_told_as_such(index, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(FetchError, match="out of reach") as caught:
+    with pytest.raises(FetchError, match="cannot be reached") as caught:
         fetch_members("tiny", "tiny-part==1.0", "0" * 64, WANTED)
     assert "refused" in str(caught.value.value)
     assert "\n" not in str(caught.value)
@@ -270,7 +270,7 @@ def test_the_manifest_holds_the_hash_of_each_file(tmp_path, old):
 )
 def test_paths_that_lead_out_are_refused(tmp_path, old, member, target):
     archive = tar(tmp_path / "a.tar.gz", [(member, b"evil")])
-    with pytest.raises(FetchError, match="leads out of the folder"):
+    with pytest.raises(FetchError, match="has a path outside the folder"):
         unpack_members(archive, {member: target}, old)
     assert_untouched(old)
 
@@ -306,7 +306,7 @@ def test_evil_members_that_nobody_asked_for_are_never_written(tmp_path, old):
 )
 def test_members_that_are_no_plain_files_are_refused(tmp_path, old, member):
     archive = tar(tmp_path / "a.tar.gz", [("y", b"y"), (member, b"")])
-    with pytest.raises(FetchError, match="no plain file"):
+    with pytest.raises(FetchError, match="link or special file"):
         unpack_members(archive, {"x": "x"}, old)
     assert_untouched(old)
 
@@ -316,7 +316,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path, old):
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr(link, "/etc/hostname")
-    with pytest.raises(FetchError, match="no plain file"):
+    with pytest.raises(FetchError, match="link or special file"):
         unpack_members(tmp_path / "a.zip", {"x": "x"}, old)
     assert_untouched(old)
 
@@ -331,14 +331,14 @@ def test_more_than_the_limit_is_not_unpacked(tmp_path, old, kind):
     else:
         tar(archive, [("x", bytes(600)), ("y", bytes(600))])
     unpack_members(archive, {"x": "x"}, tmp_path / "one", limit_bytes=1000)
-    with pytest.raises(FetchError, match="larger than they may be"):
+    with pytest.raises(FetchError, match="exceed the size limit"):
         unpack_members(archive, {"x": "x", "y": "y"}, old, limit_bytes=1000)
     assert_untouched(old)
 
 
 def test_a_missing_member_is_named(tmp_path, old):
     archive = tar(tmp_path / "a.tar.gz", [("x", b"x")])
-    with pytest.raises(FetchError, match="lacks a file") as caught:
+    with pytest.raises(FetchError, match="lacks an expected file") as caught:
         unpack_members(archive, {"x": "x", "pkg/y": "y"}, old)
     assert caught.value.value == "pkg/y"
     assert_untouched(old)
@@ -355,7 +355,7 @@ def test_a_truncated_archive_is_refused(tmp_path, old, kind, keep):
         tar(archive, [("x", noise)])
     whole = archive.read_bytes()
     archive.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
-    with pytest.raises(FetchError, match=r"cannot be read|lacks a file"):
+    with pytest.raises(FetchError, match=r"cannot be read|lacks an expected file"):
         unpack_members(archive, {"x": "x"}, old)
     assert_untouched(old)
 
@@ -365,7 +365,7 @@ def test_flipped_bits_are_refused(tmp_path, old):
     content = bytearray(archive.read_bytes())
     content[len(content) // 2] ^= 0xFF
     archive.write_bytes(content)
-    with pytest.raises(FetchError, match=r"cannot be read|lacks a file"):
+    with pytest.raises(FetchError, match=r"cannot be read|lacks an expected file"):
         unpack_members(archive, {"x": "x"}, old)
     assert_untouched(old)
 
