@@ -13,7 +13,10 @@ from dataset_builder.pictures.placement import placements
 from dataset_builder.slices.store import store_volume
 from dataset_builder.sources import open_source
 from lm_eval_tasks.small_vlm import training
+from lm_eval_tasks.small_vlm.training import bars
 from lm_eval_tasks.small_vlm.training.held_out import held_out_slices
+from tests.helpers.harness_files import row as question_row
+from tests.helpers.harness_files import write_run
 
 KNEE = 1
 """Number of a phantom that is a knee: small, so that it is made soon."""
@@ -116,3 +119,20 @@ def test_muon_s_direction_has_singular_values_near_one(scripts):
             torch.nn.functional.cosine_similarity(scripts.muon.orthogonalized(matrix).flatten(), polar.flatten(), 0)
             > 0.9
         )
+
+
+def test_the_cards_table_counts_by_what_was_asked(tmp_path):
+    words = {"template": "right_left.0", "view": "plain"}
+    rows = [question_row(f"{n}", m, subject=f"s{n}", **words) for n in range(8) for m in (0, 1)]
+    rows += [question_row(f"blank {n}", m, subject=f"s{n}", **words, input="blank") for n in range(3) for m in (0, 1)]
+    write_run(tmp_path, rows, lambda each: "right" if each["input"] == "slice" else each["answer"])
+    lines = bars.table({"phantoms": bars.samples_of(tmp_path)}).splitlines()
+    assert lines[0] == "| questions | phantoms: items | acc | pair_acc |"
+    cells = {line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:] for line in lines[2:]}
+    assert next(iter(cells)) == "directional; point, box, mask"
+    items, acc, both = cells["directional; point, box, mask"]
+    assert (items, both[:3]) == ("16", "0.0")
+    assert acc.startswith("50.0 (")
+    items, acc, both = cells["directional; point, box, mask on a blank canvas"]
+    assert (items, acc[:5], both[:5]) == ("6", "100.0", "100.0")
+    assert acc.endswith("-100.0)†")
