@@ -126,17 +126,36 @@ def report_command(
     dataset: Annotated[
         Path | None, typer.Option(help="Data set folder with the images; by default the one that the tasks use.")
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A language model (folder, Hub id, or name at --judge-url) that reads the replies which the reader "
+            "leaves unread, and a sample of the others; its readings stand beside the scores and change none.",
+        ),
+    ] = None,
+    judge_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="OpenAI-compatible server of the judge; its key is in OPENAI_API_KEY."),
+    ] = None,
 ) -> None:
     """Report on evaluated runs: scores by every factor, effects, comparisons, with 95 % intervals by volume.
 
     Writes a page to look at (index.html), report.json and CSV files, and prints the main numbers. The runs need
     sample files: give --log_samples and --output_path to mis-ground eval.
     """
+    from lm_eval_tasks.report.judge import judge_of
     from lm_eval_tasks.report.terminal import show
     from lm_eval_tasks.report.write import write_report
 
+    if judge_url and not judge:
+        raise MISGroundError(
+            "--judge-url names no model.", remedy="Add --judge MODEL, the model's name at that server."
+        )
     with progress_bars() as progress:
-        report = write_report(runs, out, dataset, progress=progress)
+        report = write_report(
+            runs, out, dataset, progress=progress, judge=judge_of(judge, judge_url) if judge else None
+        )
     show(report, console)
     console.print(f"Open in a browser: {out / 'index.html'}", soft_wrap=True)
     console.print(f"All numbers: {out / 'report.json'}, and as tables in {out / '*.csv'}", soft_wrap=True)

@@ -11,6 +11,7 @@ from lm_eval_tasks.report.comparisons import comparisons
 from lm_eval_tasks.report.confusions import confusions
 from lm_eval_tasks.report.effects import effects
 from lm_eval_tasks.report.items import FACTORS, Sheet, in_order, text_of, volume
+from lm_eval_tasks.report.judge import Judged
 from lm_eval_tasks.report.runs import Question, Reading
 from lm_eval_tasks.report.scores import Json, blind_reference, scores
 
@@ -25,8 +26,13 @@ def schema() -> Json:
     return found
 
 
-def contents(reading: Reading) -> Json:
-    """The report of some runs: a pure function of the files that were read."""
+def contents(reading: Reading, judged: Mapping[str, Judged] | None = None) -> Json:
+    """The report of some runs: a pure function of the files that were read.
+
+    Args:
+        reading: what was read.
+        judged: a judge's readings by the run's name.
+    """
     sheets = [Sheet(run, reading.questions) for run in reading.runs]
     return {
         "schema": "mis-ground-report",
@@ -34,7 +40,7 @@ def contents(reading: Reading) -> Json:
         "made_by": f"mis-ground {metadata.version('mis-ground')}",
         "level": LEVEL,
         "data": _data(reading.questions),
-        "runs": [_run(sheet, sheets) for sheet in sheets],
+        "runs": [_run(sheet, sheets) | _judged(sheet.run.name, judged or {}) for sheet in sheets],
         "comparisons": comparisons(sheets),
         "warnings": [*reading.warnings, *_few_volumes(reading.questions)],
     }
@@ -81,6 +87,10 @@ def _run(sheet: Sheet, sheets: Sequence[Sheet]) -> Json:
         "effects": effects(sheet),
         "confusions": confusions(sheet),
     }
+
+
+def _judged(name: str, judged: Mapping[str, Judged]) -> Json:
+    return {"judge": judged[name].to_json()} if name in judged else {}
 
 
 def digest(ids: Sequence[str]) -> str:

@@ -83,6 +83,12 @@ def _card(run: Json) -> str:
         facts.append(("followed the prior against the image", per_cent(score["prior"]["followed"])))
         facts.append(("right where the prior is right", per_cent(score["prior"]["accuracy_where_it_is_right"])))
         facts.append(("right where the prior is wrong", per_cent(score["prior"]["accuracy_where_it_is_wrong"])))
+    if "judge" in run:
+        judged = run["judge"]
+        facts.append(
+            (f"unread replies that {judged['model']} reads", f"{judged['given_an_option']} of {judged['unread']}")
+        )
+        facts.append(("it agrees with the reader on", f"{judged['agree']} of {judged['read_sample']}"))
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     low = "" if accuracy["low"] is None else f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}"
     return (

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lm_eval_tasks.report.items import FACTORS
+from lm_eval_tasks.report.judge import Judged
 from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
 
 
-def tables(report: Json, reading: Reading) -> dict[str, str]:
+def tables(report: Json, reading: Reading, judged: Mapping[str, Judged] | None = None) -> dict[str, str]:
     """Each file's name and text.
 
     Intervals take five columns: ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``accuracy_method`` and
@@ -31,7 +32,7 @@ def tables(report: Json, reading: Reading) -> dict[str, str]:
             for right, row in run["confusions"]["terms"].items()
             for said, count in row.items()
         ),
-        "items.csv": _csv(_items(reading)),
+        "items.csv": _csv(_items(reading, judged or {})),
     }
 
 
@@ -50,7 +51,7 @@ def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _items(reading: Reading) -> Iterable[dict[str, Any]]:
+def _items(reading: Reading, judged: Mapping[str, Judged]) -> Iterable[dict[str, Any]]:
     for run in reading.runs:
         for identity in sorted(run.answers):
             question, answer = reading.questions[identity], run.answers[identity]
@@ -64,6 +65,7 @@ def _items(reading: Reading) -> Iterable[dict[str, Any]]:
                 "prior_answer": question.get("prior_answer", ""),
                 "said": answer.said or "",
                 "status": answer.status,
+                **({"judged": judged[run.name].of(identity)} if run.name in judged else {}),
                 "right": int(answer.right),
                 "reply": _harmless(answer.reply),
             }

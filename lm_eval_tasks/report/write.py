@@ -10,6 +10,7 @@ from dataset_builder.files.own_files import add_to_list, check_may_write, read_l
 from dataset_builder.files.progress import Progress
 from lm_eval_tasks.report.card import cards
 from lm_eval_tasks.report.contents import contents
+from lm_eval_tasks.report.judge import Judge, judge_runs
 from lm_eval_tasks.report.page import make_page
 from lm_eval_tasks.report.pictures import gather
 from lm_eval_tasks.report.runs import read_runs
@@ -18,7 +19,11 @@ from lm_eval_tasks.report.tables import tables
 
 
 def write_report(
-    places: Sequence[str], out: Path, dataset: Path | None = None, progress: Progress | None = None
+    places: Sequence[str],
+    out: Path,
+    dataset: Path | None = None,
+    progress: Progress | None = None,
+    judge: Judge | None = None,
 ) -> Json:
     """Read runs and write their report: the page ``index.html``, ``report.json``, CSV files, and cards to publish.
 
@@ -27,6 +32,7 @@ def write_report(
         out: folder to write to; files of an earlier report are replaced, if nobody changed them.
         dataset: folder of the data set, for the page's pictures; None: where the tasks found it or would look for it.
         progress: called as ``progress(stage, done, total)``.
+        judge: a model that reads the unread replies, too; its readings stand beside the reader's and change no score.
 
     Returns:
         What ``report.json`` holds.
@@ -37,9 +43,10 @@ def write_report(
     if out.exists() and not out.is_dir():
         raise BuildError("The report folder is a file.", file=out, remedy="Give a folder: --out report.")
     reading = read_runs(places)
-    report = contents(reading)
+    judged = judge_runs(reading, judge, out, progress) if judge else {}
+    report = contents(reading, judged)
     files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
-    files |= tables(report, reading) | cards(report)
+    files |= tables(report, reading, judged) | cards(report)
     check_may_write(out, ["index.html", *files])
     try:
         earlier = [*(read_list(out) or {})]
