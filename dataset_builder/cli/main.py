@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from dataset_builder.cli.build import build_command, print_summary
 from dataset_builder.cli.hub import add_commands, add_fetch_commands
+from dataset_builder.cli.inspection import inspect_command, vocabulary_command
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import MISGroundError
 
@@ -27,6 +28,8 @@ app = typer.Typer(
 )
 fetch_app = typer.Typer(help="Fetch source scans into the cache folder.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(fetch_app, name="fetch")
+app.command("inspect")(inspect_command)
+app.command("vocabulary")(vocabulary_command)
 app.command("build")(build_command)
 
 

@@ -221,14 +221,14 @@ def _write_note(path: Path, note: Mapping[str, object]) -> None:
 
 def _size_of(path: Path) -> int | None:
     """In bytes; nothing if it is not there."""
-    try:
-        if not is_remote(path):
-            return path.stat().st_size
-        with telling(path):
-            storage_of(path).invalidate_cache(key_of(path))
+    if not is_remote(path):
+        return path.stat().st_size if path.exists() else None
+    with telling(path):
+        storage_of(path).invalidate_cache(key_of(path))
+        try:
             return int(storage_of(path).info(key_of(path))["size"])
-    except FileNotFoundError:
-        return None
+        except FileNotFoundError:
+            return None
 
 
 def _note(path: Path) -> dict[str, object]:

@@ -80,6 +80,10 @@ def open_source(
         BuildError: if the vocabulary file is wrong.
     """
     name, colon, argument = spec.partition(":")
+    if name == "auto":
+        from dataset_builder.sources.recognise import recognise
+
+        name, colon = recognise(_folder("auto", argument)).source, ":"
     options = Options(vocabulary, split, keep_names, tuple(ignore_labels), channel, modality)
     adapter = _ADAPTERS.get(name)
     if adapter is None:
@@ -90,8 +94,15 @@ def open_source(
                 f"The source '{name}' reads files of this machine.", file=folder, remedy="Copy them here first."
             )
         with telling(folder):
-            return RemoteSource(adapter(argument, options), folder)
-    return adapter(argument if colon else None, options)
+            return _private(RemoteSource(adapter(argument, options), folder), name, keep_names)
+    return _private(adapter(argument if colon else None, options), name, keep_names)
+
+
+def _private(source: Source, name: str, keep_names: bool) -> Source:
+    """A source under pseudonyms, unless its scans are public or the user keeps the names; DICOM has its own."""
+    from dataset_builder.sources.private import Private
+
+    return source if keep_names or name in _PUBLIC or name == "dicom" else Private(source)
 
 
 def _sample(argument: str | None, options: Options) -> Source:
@@ -184,13 +195,6 @@ def _pairs(argument: str | None, options: Options) -> Source:
     return open_pairs(Path(argument).expanduser(), structures(options.vocabulary), options.ignored)
 
 
-def _auto(argument: str | None, options: Options) -> Source:
-    from dataset_builder.sources.recognise import recognise
-
-    folder = _folder("auto", argument)
-    return _ADAPTERS[recognise(folder).source](str(folder), options)
-
-
 def _folder(name: str, argument: str | None) -> Path:
     if not argument:
         raise SourceError(
@@ -225,7 +229,8 @@ _ADAPTERS: dict[str, Callable[[str | None, Options], Source]] = {
     "freesurfer": _freesurfer,
     "bids": _bids,
     "pairs": _pairs,
-    "auto": _auto,
 }
-_LOCAL = frozenset({"dicom", "slicer", "freesurfer", "bids", "pairs", "auto"})
+_PUBLIC = frozenset({"sample", "phantom", "totalsegmentator", "totalsegmentator_mri", "oai_knee"})
+"""Sources of public archives, whose subjects keep the archive's own names."""
+_LOCAL = frozenset({"dicom", "slicer", "freesurfer", "bids", "pairs"})
 """Sources whose files are not read from object storage: headers and tables are looked into while cases are listed."""

@@ -88,7 +88,7 @@ def open_bids(folder: Path, words: Mapping[str, Structure], ignore: Collection[s
     used = {path for one in files for path in (one.image, one.labels)}
     lone = [name for name in images if name.path not in used]
     left += [(name.path.relative_to(folder).as_posix(), "No segmentation belongs to this image.") for name in lone]
-    return LabelledFiles("bids", by_subject(files, folder), unmatched=tuple(left))
+    return LabelledFiles("bids", folder, by_subject(files, folder), unmatched=tuple(left))
 
 
 def _parsed(path: Path, folder: Path) -> _Name | None:

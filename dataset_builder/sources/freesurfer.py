@@ -49,7 +49,7 @@ def open_freesurfer(folder: Path) -> LabelledFiles:
             value="; ".join(f"{place}: {reason}" for place, reason in without[:3]) or None,
             remedy="Give a subject's folder, which holds mri/orig.mgz and mri/aseg.mgz, or the folder of all subjects.",
         )
-    return LabelledFiles("freesurfer", by_subject(files, folder), unmatched=tuple(without))
+    return LabelledFiles("freesurfer", folder, by_subject(files, folder), unmatched=tuple(without))
 
 
 def freesurfer_naming() -> Naming:

@@ -16,7 +16,7 @@ from dataset_builder.imaging.label_grid import lay_into, merge_labels
 from dataset_builder.imaging.label_volume import label_values, values_of
 from dataset_builder.imaging.scan_files import Scan, read_layers, read_scan
 from dataset_builder.imaging.volume import Volume, volume_from_arrays
-from dataset_builder.sources.base import Case
+from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.named_labels import Naming
 
 
@@ -53,11 +53,13 @@ class LabelledFiles:
 
     Args:
         name: of the source.
+        folder: that holds them.
         files: the cases, by subject.
         licence: of the scans; private ones have none that is known.
     """
 
     name: str
+    folder: Path
     files: Mapping[str, Files]
     licence: str = "unknown"
     citation: str = ""
@@ -70,6 +72,10 @@ class LabelledFiles:
             one = self.files[subject]
             paths = (one.image, one.labels, *one.tables)
             yield Case(self.name, subject, one.modality, self.licence, paths, one.side)
+
+    def left_out(self) -> Iterator[LeftOut]:
+        """Files that look like an image or labels and belong to no case."""
+        return (LeftOut(file, reason) for file, reason in self.unmatched)
 
     def read(self, case: Case) -> Volume:
         """One case."""

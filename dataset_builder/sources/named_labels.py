@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_builder.core.errors import SourceError
@@ -23,11 +23,13 @@ class Naming:
         names: label value -> canonical name; several values may mean one structure.
         ignored: label value -> its own name, of labels that are left out; their voxels count as nothing.
         unknown: label value -> its own name, of labels that neither the vocabulary has nor the user ignores.
+        spellings: label value -> its own name, of those that ``names`` has.
     """
 
     names: Mapping[int, str]
     ignored: Mapping[int, str]
     unknown: Mapping[int, str]
+    spellings: Mapping[int, str] = field(default_factory=dict)
 
     def check(self, file: Path, words: Mapping[str, Structure]) -> "Naming":
         """This naming, if every label is known or ignored and one is a structure.
@@ -64,16 +66,17 @@ def name_labels(
     names: dict[int, str] = {}
     ignored: dict[int, str] = {}
     unknown: dict[int, str] = {}
+    spellings: dict[int, str] = {}
     for value, name in labels:
         if value == 0:
             continue
         if normalise(name) in NOTHING or normalise(name) in ignore:
             ignored[value] = name
         elif (structure := find(name, words)) is not None:
-            names[value] = structure.name
+            names[value], spellings[value] = structure.name, name
         else:
             unknown[value] = name
-    return Naming(names, ignored, unknown)
+    return Naming(names, ignored, unknown, spellings)
 
 
 def near_misses(labels: Iterable[str], words: Mapping[str, Structure]) -> str:

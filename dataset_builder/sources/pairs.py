@@ -73,6 +73,7 @@ def open_pairs(file: Path, words: Mapping[str, Structure], ignore: Collection[st
     lone += [(labels[case], "There is no image for these labels.") for case in sorted(labels.keys() - images.keys())]
     return LabelledFiles(
         "pairs",
+        folder,
         by_subject(files, folder),
         licence=str(table.get("licence") or "unknown"),
         citation=str(table.get("citation") or ""),

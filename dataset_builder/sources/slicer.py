@@ -52,7 +52,7 @@ def open_slicer(
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ending_of(path.name) and path not in taken and not _hidden(path, folder)
     ]
-    return LabelledFiles("slicer", by_subject(files, folder), unmatched=tuple(left))
+    return LabelledFiles("slicer", folder, by_subject(files, folder), unmatched=tuple(left))
 
 
 def is_segmentation(path: Path) -> bool:

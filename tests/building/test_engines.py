@@ -35,7 +35,7 @@ def cluster():
 def test_a_worker_of_a_cluster_is_killed_and_the_same_bytes_come_out(cluster, tmp_path):
     body = torso(1, spacing=12.0)
     write_nnunet(tmp_path / "scans", {f"case_{number}": body for number in range(8)})
-    source = open_source(f"nnunet:{tmp_path / 'scans'}")
+    source = open_source(f"nnunet:{tmp_path / 'scans'}", keep_names=True)
     build([source], tmp_path / "alone", SMALL)
     workers = sorted(cluster.client.run(os.getpid).values())
     killed = []

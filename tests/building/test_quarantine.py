@@ -162,7 +162,7 @@ def put_aside(body, tmp_path_factory):
     shutil.copy(image, image.with_name(f"{latin}_0000.nii.gz"))
     shutil.copy(labels, labels.with_name(f"{latin}.nii.gz"))
     out = folder.parent / "ground"
-    summary = build([open_source(f"nnunet:{folder}")], out, SMALL)
+    summary = build([open_source(f"nnunet:{folder}", keep_names=True)], out, SMALL)
     assert summary.volumes == 1
     assert summary.total_rows > 0
     lines = (out / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()

@@ -47,7 +47,7 @@ def _gzip_of_zeros(image: nibabel.Nifti1Image, size: int) -> bytes:
 
 
 def cases_of(folder: Path):
-    source = open_source(f"nnunet:{folder}")
+    source = open_source(f"nnunet:{folder}", keep_names=True)
     return {case.subject: (source, case) for case in source.cases()}
 
 
@@ -79,7 +79,7 @@ def test_a_case_beyond_the_memory_limit_does_not_stop_the_others(scans, tmp_path
         f"if not {estimate}: volume.check_fits = lambda *_: None\n"
         "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (taken + (400 << 20),) * 2)\n"
-        "source = open_source('nnunet:' + sys.argv[1])\n"
+        "source = open_source('nnunet:' + sys.argv[1], keep_names=True)\n"
         "settings = Settings(slices_per_volume=2, questions_per_volume=6, inputs=('slice',))\n"
         "for case in sorted(source.cases(), key=lambda case: case.subject):\n"
         "    told = store_case((source, case), settings, Path(sys.argv[2]), None, False)\n"

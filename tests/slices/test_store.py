@@ -113,7 +113,7 @@ def test_content_tells_a_copy_from_a_change(tmp_path):
     """With verify_content a file that was touched is not read again, one of the same size and time but changed is."""
     body = torso(1, spacing=12.0)
     write_nnunet(tmp_path / "data", {"one": body})
-    source = open_source(f"nnunet:{tmp_path / 'data'}")
+    source = open_source(f"nnunet:{tmp_path / 'data'}", keep_names=True)
     (case,) = source.cases()
     labels = case.paths[1]
 

@@ -46,7 +46,7 @@ def test_a_written_data_set_is_read_whole(tmp_path):
     known = {value: name for value, name in body.names.items() if name != "fibula"}
     body = Phantom(body.image, body.labels * np.isin(body.labels, list(known)), known, body.affine, "mri", "right")
     write_nnunet(tmp_path, {"knee_b": store_as(body, "AIR"), "knee_a": body})
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     first, second = source.cases()
     assert (first.subject, second.subject) == ("knee_a", "knee_b")
     for case, stored in ((first, "RAS"), (second, "AIR")):
@@ -66,7 +66,7 @@ def test_the_side_and_origin_come_from_the_description(tmp_path):
         licence="CC-BY-SA 4.0",
         reference="Some  paper,\n2020",
     )
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     assert [case.side for case in source.cases()] == ["left", None]
     assert source.licence == "CC-BY-SA 4.0"
     assert source.citation == "Some paper, 2020"
@@ -85,7 +85,7 @@ def test_knees_by_a_known_label_map_are_asked_medial_and_lateral(tmp_path, map_n
     for path, array in arrays.items():
         write_nifti(tmp_path / path, array, body.affine)
     write(tmp_path, {}, channel_names={"0": "DESS"}, labels=map_name, sides={"a": side})
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     volume = source.read(next(iter(source.cases())))
     assert set(volume.names.values()) == set(values)
     check_sides(volume)
@@ -112,7 +112,7 @@ def test_the_channel_that_says_its_modality_is_read(tmp_path):
         {**arrays, "labelsTr/a.nii.gz": block()},
         channel_names={"2": "T2", "1": "T1w", "0": "mask of fat"},
     )
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     (case,) = source.cases()
     assert case.paths[0].name == "a_0001.nii.gz"
     volume = source.read(case)
@@ -122,7 +122,7 @@ def test_the_channel_that_says_its_modality_is_read(tmp_path):
 
 def test_test_images_count_if_they_have_labels(tmp_path):
     extra = {"imagesTs/c_0000.nii.gz": image(3), "labelsTs/c.nii.gz": block(), "imagesTs/d_0000.nii.gz": image()}
-    source = open_source(f"nnunet:{write(tmp_path, {**PAIR, **extra})}")
+    source = open_source(f"nnunet:{write(tmp_path, {**PAIR, **extra})}", keep_names=True)
     assert [case.subject for case in source.cases()] == ["a", "c"]
     assert (source.read(list(source.cases())[1]).image == 3).all()
 
@@ -134,7 +134,7 @@ def test_the_older_form_of_the_decathlon(tmp_path):
     table["modality"] = table.pop("channel_names")
     del table["file_ending"]
     (tmp_path / "dataset.json").write_text(json.dumps(table))
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     (case,) = source.cases()
     assert case.subject == "liver_0001"
     volume = source.read(case)
@@ -144,7 +144,7 @@ def test_the_older_form_of_the_decathlon(tmp_path):
 
 def test_plain_nifti_files(tmp_path):
     arrays = {"imagesTr/a_0000.nii": image(), "labelsTr/a.nii": block()}
-    source = open_source(f"nnunet:{write(tmp_path, arrays, file_ending='.nii')}")
+    source = open_source(f"nnunet:{write(tmp_path, arrays, file_ending='.nii')}", keep_names=True)
     (case,) = source.cases()
     assert source.read(case).names == {1: "liver"}
 
@@ -154,7 +154,7 @@ def test_plain_nifti_files(tmp_path):
 
 def test_a_case_without_labels_or_without_image_stops_nobody(tmp_path):
     write(tmp_path, {**PAIR, "imagesTr/b_0000.nii.gz": image(), "labelsTr/c.nii.gz": block()})
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     whole, unlabelled, unseen = source.cases()
     assert source.read(whole).subject == "a"
     with pytest.raises(MissingLabelsError, match=r"labelsTr/b\.nii\.gz"):
@@ -165,14 +165,14 @@ def test_a_case_without_labels_or_without_image_stops_nobody(tmp_path):
 
 def test_a_missing_channel_is_named(tmp_path):
     write(tmp_path, PAIR, channel_names={"0": "PET", "1": "CT"})
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     (case,) = source.cases()
     with pytest.raises(CaseError, match=r"a_0001\.nii\.gz"):
         source.read(case)
 
 
 def test_a_value_that_nothing_names_is_refused(tmp_path):
-    source = open_source(f"nnunet:{write(tmp_path, {**PAIR, 'labelsTr/a.nii.gz': block(7)})}")
+    source = open_source(f"nnunet:{write(tmp_path, {**PAIR, 'labelsTr/a.nii.gz': block(7)})}", keep_names=True)
     (case,) = source.cases()
     with pytest.raises(UnknownLabelError, match="7"):
         source.read(case)
@@ -186,7 +186,7 @@ def test_voxels_to_be_ignored_are_nothing(tmp_path):
         {**PAIR, "labelsTr/a.nii.gz": labels, "imagesTr/b_0000.nii.gz": image(), "labelsTr/b.nii.gz": block(9)},
         labels={"background": 0, "liver": 1, "Ignore": 9},
     )
-    source = open_source(f"nnunet:{tmp_path}")
+    source = open_source(f"nnunet:{tmp_path}", keep_names=True)
     mixed, all_ignored = source.cases()
     volume = source.read(mixed)
     assert volume.names == {1: "liver"}
@@ -197,7 +197,7 @@ def test_voxels_to_be_ignored_are_nothing(tmp_path):
 
 def test_a_changed_description_cuts_the_slices_again(tmp_path):
     def fingerprint() -> str:
-        (case,) = open_source(f"nnunet:{tmp_path}").cases()
+        (case,) = open_source(f"nnunet:{tmp_path}", keep_names=True).cases()
         return input_fingerprint(case, Settings())
 
     write(tmp_path, PAIR)
@@ -211,10 +211,10 @@ def test_hidden_and_other_files_are_passed_over(tmp_path):
     write(tmp_path, PAIR)
     (tmp_path / "imagesTr" / "._a_0000.nii.gz").write_bytes(b"junk of another system")
     (tmp_path / "labelsTr" / "notes.txt").write_text("")
-    assert [case.subject for case in open_source(f"nnunet:{tmp_path}").cases()] == ["a"]
+    assert [case.subject for case in open_source(f"nnunet:{tmp_path}", keep_names=True).cases()] == ["a"]
 
 
 def test_a_folder_without_cases_is_told_where_to_put_them(tmp_path):
     write(tmp_path, {"imagesTs/a_0000.nii.gz": image()}, channel_names={"0": "PET", "1": "CT"})
     with pytest.raises(SourceError, match=r"imagesTr/CASE_0001\.nii\.gz"):
-        list(open_source(f"nnunet:{tmp_path}").cases())
+        list(open_source(f"nnunet:{tmp_path}", keep_names=True).cases())

@@ -82,11 +82,11 @@ def uploaded(here, storage):
 
 
 def sources_in(place: object) -> list:
-    return [open_source(f"nnunet:{place}/own"), open_source(f"totalsegmentator:{place}/ct")]
+    return [open_source(f"nnunet:{place}/own", keep_names=True), open_source(f"totalsegmentator:{place}/ct")]
 
 
 def put_aside(spec: str, subject: str, tmp_path: Path):
-    source = open_source(spec)
+    source = open_source(spec, keep_names=True)
     (case,) = (case for case in source.cases() if case.subject == subject)
     return store_case((source, case), SMALL, tmp_path / "store", None, False)
 
@@ -210,7 +210,7 @@ def test_a_download_that_breaks_is_begun_again(uploaded, server, tmp_path):
 
 def test_one_that_breaks_again_and_again_puts_the_case_aside(uploaded, server, tmp_path):
     server.cut["two_0000.nii.gz"] = 99
-    summary = build([open_source(f"nnunet:{uploaded}/own")], tmp_path / "out", SMALL)
+    summary = build([open_source(f"nnunet:{uploaded}/own", keep_names=True)], tmp_path / "out", SMALL)
     assert summary.volumes == 1
     told = {case.subject: case for case in summary.quarantined}["two"]
     assert (told.reason, told.file) == ("unreadable", "imagesTr/two_0000.nii.gz")
@@ -227,7 +227,7 @@ def test_an_object_that_nobody_may_read_puts_its_case_aside(uploaded, server, tm
 
 
 def test_storage_that_refuses_all_of_a_sudden_stops_the_build(uploaded, server, tmp_path):
-    source = open_source(f"nnunet:{uploaded}/own")
+    source = open_source(f"nnunet:{uploaded}/own", keep_names=True)
     cases = list(source.cases())
     server.refused.add("/scans")
     with pytest.raises(SourceError, match="denies access"):
@@ -256,7 +256,7 @@ def test_a_full_temporary_folder_is_not_blamed_on_the_case(uploaded, monkeypatch
 def test_a_place_that_cannot_be_used_is_told(uploaded, server, place, problem, told):
     server.refused.add("secret")
     with pytest.raises(SourceError, match=problem) as caught:
-        open_source(f"nnunet:{place}")
+        open_source(f"nnunet:{place}", keep_names=True)
     assert told in str(caught.value)
     assert "hush" not in str(caught.value)
 
@@ -264,7 +264,7 @@ def test_a_place_that_cannot_be_used_is_told(uploaded, server, place, problem, t
 def test_without_the_extra_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(SourceError, match=r"pip install 'mis-ground\[remote\]'"):
-        open_source("nnunet:s3://scans/own")
+        open_source("nnunet:s3://scans/own", keep_names=True)
 
 
 def test_a_file_url_is_a_path_of_this_machine(here):

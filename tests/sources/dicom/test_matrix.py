@@ -200,7 +200,7 @@ def test_an_oblique_scan_gives_the_questions_of_the_nifti_file(scans, tmp_path):
     (folder / "dataset.json").write_text(
         f'{{"channel_names": {{"0": "CT"}}, "labels": {{"background": 0, {labels}}}, "file_ending": ".nii.gz"}}'
     )
-    nnunet = open_source(f"nnunet:{folder}")
+    nnunet = open_source(f"nnunet:{folder}", keep_names=True)
     known = nnunet.read(next(iter(nnunet.cases())))
     images = dicom.series(scan.image, affine)
     source, case = written(tmp_path / "dicom", images, [dicom.segmentation(images, scan.labels, scan.segments)])

@@ -1,0 +1,141 @@
+"""``mis-ground inspect`` and ``mis-ground vocabulary``: what would be read, and what structures are called."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from dataset_builder.cli.build import listed
+from dataset_builder.cli.terminal import console, errors, progress_bars
+from dataset_builder.core.errors import SourceError
+from dataset_builder.core.factors import Modality
+
+if TYPE_CHECKING:
+    from dataset_builder.sources.base import Source
+    from dataset_builder.sources.inspection import Inspection
+
+VocabularyOption = Annotated[Path | None, typer.Option("--vocabulary", help="YAML file with structures of your own.")]
+
+
+def inspect_command(
+    place: Annotated[str, typer.Argument(metavar="DIR", help="A folder, or a source as --source takes it: NAME:DIR.")],
+    vocabulary: VocabularyOption = None,
+    ignore_labels: Annotated[str, typer.Option(help="Comma-separated names of labels to leave out.")] = "",
+    channel: Annotated[str | None, typer.Option(help="Number or name of the channel to read.")] = None,
+    modality: Annotated[Modality | None, typer.Option(help="Of the images, where nothing else says it.")] = None,
+    keep_names: Annotated[bool, typer.Option("--keep-names", help="Show the names of private scans.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show what a build would read: cases, geometry, labels and their structures, and what is wrong with which case.
+
+    Nothing is written. The exit status is 1 if no case can be used.
+    """
+    from dataset_builder.sources import KNOWN
+    from dataset_builder.sources.inspection import inspect_source
+    from dataset_builder.vocabulary import structures
+
+    names = {known.partition(":")[0].partition("[")[0] for known in KNOWN}
+    spec = place if place.partition(":")[0] in names else f"auto:{place}"
+    options = {"vocabulary": vocabulary, "keep_names": keep_names, "channel": channel, "modality": modality}
+    source, unknown = _opened(spec, listed(ignore_labels), options)
+    with progress_bars() as progress:
+        found = inspect_source(source, dict(structures(vocabulary)), unknown, progress)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
+    else:
+        _show(found, vocabulary)
+    if not found.usable:
+        sys.exit(1)
+
+
+def _opened(spec: str, ignore: tuple[str, ...], options: dict) -> "tuple[Source, tuple[str, ...]]":
+    """The source, and the labels that the vocabulary lacks: they are left out, so that the rest can be looked at."""
+    from dataset_builder.sources import open_source
+
+    unknown: tuple[str, ...] = ()
+    while True:
+        try:
+            source = open_source(spec, ignore_labels=(*ignore, *unknown), **options)
+            list(source.cases())
+            return source, unknown
+        except SourceError as error:
+            new = tuple(str(error.value).split(", ")) if error.problem.startswith("The vocabulary lacks") else ()
+            if not new or set(new) <= set(unknown):
+                raise
+            unknown += new
+
+
+def _show(found: "Inspection", vocabulary: Path | None) -> None:
+    from dataset_builder.sources.named_labels import suggestions
+    from dataset_builder.vocabulary import structures
+
+    labels = Table(title="Labels")
+    for column in ("label", "structure", "", "side"):
+        labels.add_column(column)
+    words = structures(vocabulary)
+    for label in found.labels:
+        near = ", ".join(suggestions(label.label, words)) if label.how == "unknown" else ""
+        labels.add_row(label.label, label.structure or (f"perhaps {near}" if near else ""), label.how, label.side)
+    console.print(labels)
+    cases = Table(title=f"Source {found.source}: {found.usable} of {len(found.cases)} cases can be used")
+    for column in ("case", "", "voxels", "mm", "stored", "oblique", "structures"):
+        cases.add_column(column)
+    for case in found.cases:
+        shape = " x ".join(map(str, case.shape))
+        steps = " x ".join(f"{step:g}" for step in case.spacing_mm)
+        what = case.problem or f"{len(case.structures)}"
+        oblique = f"{case.oblique_degrees:g}°" if case.shape else ""
+        cases.add_row(case.subject, case.modality, shape, steps, case.stored_axes, oblique, what)
+    console.print(cases)
+    for case in found.cases:
+        if case.problem:
+            said = f"{case.subject}: {case.problem} [{case.found}] {case.remedy}"
+            errors.print(said, soft_wrap=True, markup=False, highlight=False)
+    for left in found.left_out:
+        count = f"{left.count} x " if left.count > 1 else ""
+        errors.print(f"Not read: {count}{left.file} {left.reason} {left.remedy}", soft_wrap=True, markup=False)
+
+
+def vocabulary_command(
+    word: Annotated[str | None, typer.Argument(help="Part of a name; without it all structures are listed.")] = None,
+    vocabulary: VocabularyOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the structures that labels can be named after, or search them; an unknown word gets its near misses."""
+    from dataset_builder.sources.named_labels import suggestions
+    from dataset_builder.vocabulary import find, normalise, structures
+
+    words = structures(vocabulary)
+    chosen = list(words.values())
+    if word is not None:
+        wanted = normalise(word)
+        chosen = [
+            structure
+            for structure in words.values()
+            if any(
+                wanted in normalise(text)
+                for text in (structure.name, structure.clinical, structure.lay, *structure.aliases)
+            )
+        ]
+        exact = find(word, words)
+        if exact is not None:
+            chosen = [exact, *(structure for structure in chosen if structure is not exact)]
+        if not chosen:
+            chosen = [words[name] for name in suggestions(word, words, most=8)]
+            errors.print(f"No structure is called '{word}'." + (" Near it:" if chosen else ""), markup=False)
+    if as_json:
+        rows = [{key: value for key, value in dataclasses.asdict(one).items() if value} for one in chosen]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif chosen:
+        table = Table()
+        for column in ("name", "clinical", "lay", "side", "region", "also called"):
+            table.add_column(column)
+        for one in chosen:
+            table.add_row(one.name, one.clinical, one.lay, one.side or "", one.region, ", ".join(one.aliases))
+        console.print(table)
+    if word is not None and not chosen:
+        sys.exit(1)

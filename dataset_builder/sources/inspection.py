@@ -1,0 +1,154 @@
+"""What a source would bring, case by case, before anything is built: geometry, labels, and what is wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dataset_builder.core.errors import MISGroundError
+from dataset_builder.files.progress import Progress, silent
+from dataset_builder.imaging.volume import Volume
+from dataset_builder.sources.base import Case, LeftOut, Source, left_out_of
+from dataset_builder.sources.named_labels import Naming
+from dataset_builder.vocabulary import Structure, normalise
+
+
+@dataclass(frozen=True)
+class CaseNote:
+    """One case.
+
+    Args:
+        subject: as it will stand in the rows.
+        modality: ``ct`` or ``mri``.
+        shape, spacing_mm: of the volume in RAS+; empty if it cannot be used.
+        stored_axes: where the stored axes lead, such as ``LPS``.
+        oblique_degrees: of the axes against the patient's.
+        structures: canonical name -> voxels.
+        problem, found, remedy: why it cannot be used; empty if it can.
+    """
+
+    subject: str
+    modality: str
+    shape: tuple[int, ...] = ()
+    spacing_mm: tuple[float, ...] = ()
+    stored_axes: str = ""
+    oblique_degrees: float = 0.0
+    structures: dict[str, int] = field(default_factory=dict)
+    problem: str = ""
+    found: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class LabelNote:
+    """One label of a data set.
+
+    Args:
+        label: as the data set calls it.
+        structure: canonical name; empty for a label that is unknown or left out.
+        how: ``known``; ``guessed``, by the side that its name says; ``unknown``; ``ignored``.
+        side: of the structure; empty if it has none.
+    """
+
+    label: str
+    structure: str
+    how: str
+    side: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a source would bring."""
+
+    source: str
+    licence: str
+    cases: tuple[CaseNote, ...]
+    labels: tuple[LabelNote, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def usable(self) -> int:
+        """How many cases can be used."""
+        return sum(not case.problem for case in self.cases)
+
+
+def inspect_source(
+    source: Source, words: dict[str, Structure], unknown: tuple[str, ...] = (), progress: Progress = silent
+) -> Inspection:
+    """Read every case and say what came of it.
+
+    Args:
+        source: to look at.
+        words: the vocabulary.
+        unknown: names of labels that the vocabulary lacks, left out so that the rest can be looked at.
+        progress: called after every case.
+    """
+    cases = sorted(source.cases(), key=lambda case: case.subject)
+    notes = []
+    progress("cases", 0, len(cases))
+    for done, case in enumerate(cases, 1):
+        notes.append(_look(source, case))
+        progress("cases", done, len(cases))
+    labels = tuple(_labels(source, notes, words, unknown))
+    return Inspection(source.name, source.licence, tuple(notes), labels, tuple(left_out_of(source)))
+
+
+def _look(source: Source, case: Case) -> CaseNote:
+    try:
+        volume = source.read(case)
+    except MISGroundError as error:
+        found = "" if error.value is None else str(error.value)
+        return CaseNote(case.subject, case.modality, problem=error.problem, found=found, remedy=error.remedy)
+    return CaseNote(
+        case.subject,
+        case.modality,
+        shape=tuple(map(int, volume.image.shape)),
+        spacing_mm=tuple(round(step, 3) for step in volume.spacing),
+        stored_axes=volume.stored_axes,
+        oblique_degrees=round(volume.obliquity_deg, 2),
+        structures=_voxels(volume),
+    )
+
+
+def _voxels(volume: Volume) -> dict[str, int]:
+    counts = np.bincount(volume.labels.ravel(order="K"), minlength=max(volume.names, default=0) + 1)
+    return {name: int(counts[value]) for value, name in sorted(volume.names.items()) if counts[value]}
+
+
+def _labels(
+    source: Source, notes: list[CaseNote], words: dict[str, Structure], unknown: tuple[str, ...]
+) -> Iterator[LabelNote]:
+    seen: set[str] = set()
+    for naming, spellings in _namings(source):
+        for value, name in naming.names.items():
+            label = spellings.get(value, name)
+            if label not in seen:
+                seen.add(label)
+                yield _note(label, words.get(name))
+        for label in naming.ignored.values():
+            if label not in seen and label not in unknown:
+                seen.add(label)
+                yield LabelNote(label, "", "ignored", "")
+    if not seen:
+        for name in sorted({name for note in notes for name in note.structures}):
+            yield _note(name, words.get(name))
+    for label in unknown:
+        yield LabelNote(label, "", "unknown", "")
+
+
+def _namings(source: object) -> Iterator[tuple[Naming, dict[int, str]]]:
+    """What the labels of a source are called, and mean."""
+    inner = getattr(source, "source", source)
+    for one in getattr(inner, "files", {}).values():
+        yield one.naming, dict(one.naming.spellings)
+    description = getattr(inner, "description", None)
+    if description is not None:
+        yield Naming(description.names, dict.fromkeys(description.nothing, "ignore"), {}), {}
+
+
+def _note(label: str, structure: Structure | None) -> LabelNote:
+    if structure is None:
+        return LabelNote(label, "", "unknown", "")
+    spelled = {normalise(name) for name in (structure.name, *structure.aliases)}
+    how = "known" if normalise(label) in spelled else "guessed"
+    return LabelNote(label, structure.name, how, structure.side or "")

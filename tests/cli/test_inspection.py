@@ -1,0 +1,91 @@
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from dataset_builder.cli.main import app
+from dataset_builder.files.pseudonyms import VARIABLE
+from dataset_builder.sources import open_source
+from dataset_builder.sources.phantoms import torso, write_nifti, write_nnunet
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two cases whose files name patients, and one that is damaged."""
+    place = tmp_path_factory.mktemp("scans")
+    body = torso(1, spacing=14.0, coverage="abdomen")
+    write_nnunet(place, {"Meier_Anna": body, "Huber_Max": body, "Kurz": body})
+    (place / "labelsTr" / "Kurz.nii.gz").write_bytes(b"\x1f\x8b")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def pseudonyms(tmp_path, monkeypatch):
+    file = tmp_path / "own" / "pseudonyms.json"
+    monkeypatch.setenv(VARIABLE, str(file))
+    return file
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_inspect_shows_cases_labels_and_what_is_wrong(folder):
+    done = run("inspect", folder, "--json", "--keep-names")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert found["source"] == "nnunet"
+    notes = {case["subject"]: case for case in found["cases"]}
+    assert set(notes) == {"Meier_Anna", "Huber_Max", "Kurz"}
+    assert notes["Kurz"]["problem"]
+    assert notes["Huber_Max"]["structures"]["liver"] > 0
+    assert notes["Huber_Max"]["spacing_mm"] == [14.0, 14.0, 14.0]
+    assert {label["side"] for label in found["labels"] if label["structure"] == "kidney_left"} == {"left"}
+    shown = run("inspect", f"nnunet:{folder}")
+    assert "2 of 3 cases" in shown.output
+
+
+def test_private_scans_have_pseudonyms_that_only_a_local_file_resolves(folder, pseudonyms):
+    subjects = [case.subject for case in open_source(f"nnunet:{folder}").cases()]
+    assert len(set(subjects)) == 3
+    assert not any(name in subject for subject in subjects for name in ("Meier", "Huber", "Kurz"))
+    assert subjects == [case.subject for case in open_source(f"nnunet:{folder}").cases()]
+    known = json.loads(pseudonyms.read_text())["pseudonyms"]
+    assert {entry["subject"] for entry in known.values()} == {"Meier_Anna", "Huber_Max", "Kurz"}
+    if os.name == "posix":
+        assert stat.S_IMODE(pseudonyms.stat().st_mode) == 0o600
+
+
+def test_public_archives_keep_their_names(tmp_path):
+    assert [case.subject for case in open_source("phantom:1").cases()] == ["torso_ct_0000"]
+
+
+def test_unknown_labels_are_shown_with_what_they_may_be(tmp_path):
+    image, affine = np.zeros((8, 8, 8), np.int16), np.diag([2.0, 2, 2, 1])
+    write_nifti(tmp_path / "a_ct.nii.gz", image - 1000, affine)
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[2:4, 2:4, 2:4], labels[5:7, 2:4, 2:4] = 1, 2
+    write_nifti(tmp_path / "a_seg.nii.gz", labels, affine)
+    (tmp_path / "p.yaml").write_text(
+        "images: '{case}_ct.nii.gz'\nlabels: '{case}_seg.nii.gz'\nmodality: ct\nnames: {1: Kidney_L, 2: livr}\n"
+    )
+    found = json.loads(run("inspect", f"pairs:{tmp_path / 'p.yaml'}", "--json").stdout)
+    labels = {label["label"]: (label["structure"], label["how"], label["side"]) for label in found["labels"]}
+    assert labels == {"Kidney_L": ("kidney_left", "guessed", "left"), "livr": ("", "unknown", "")}
+
+
+@pytest.mark.parametrize(
+    ("word", "first"), [("kidney", "kidney_"), ("Lt. kidney", "kidney_left"), ("lung", "lung_"), ("splean", "spleen")]
+)
+def test_vocabulary_finds_structures(word, first):
+    done = run("vocabulary", word, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)[0]["name"].startswith(first)
+
+
+def test_vocabulary_lists_all_and_says_when_nothing_is_near():
+    assert len(json.loads(run("vocabulary", "--json").stdout)) > 100
+    assert run("vocabulary", "qqqq").exit_code == 1
