@@ -1,7 +1,7 @@
 """The demo's evaluation: two small models, each decoded in three ways, and a constant answer beside them.
 
-A real language model answers the questions without pictures, and the small vision-language model that comes with the
-package those with markers in pictures: of the data set, and of phantoms, on other ones of which it was trained. All
+A real language model answers the questions without images, and the small vision-language model that comes with the
+package those with markers in images: of the data set, and of phantoms, on other ones of which it was trained. All
 run in the harness as any evaluation does, and are small enough for two CPU cores.
 """
 
@@ -107,10 +107,10 @@ def run_demo_evaluation(
     If the language model is out of reach, that is said, and on its questions the constant answer stands alone.
 
     Args:
-        dataset: folder of a built data set, for the questions without pictures.
+        dataset: folder of a built data set, for the questions without images.
         results: where each run gets a folder with the harness's result and sample files.
         console: where to print.
-        pictures: data sets for the questions with pictures, by the name that the table has for them.
+        images: data sets for the questions with images, by the name that the table has for them.
     """
     folder = _model_folder(console)
     with console.status("Starting the harness ..."), _quiet():
@@ -150,7 +150,7 @@ def _constant(manager: Any, chosen: Mapping[str, list[int]], results: Path) -> l
 
 
 def _look(lm: "LM", name: str, dataset: Path, results: Path, console: Console) -> Section:
-    """The small vision-language model on the pictures of one data set."""
+    """The small vision-language model on the images of one data set."""
     with console.status("Starting the harness ..."), _quiet():
         manager, chosen = _questions(dataset, LEAVES_WITH_PICTURES, ITEMS_PER_LEAF_WITH_PICTURES)
         if not chosen:
@@ -340,7 +340,7 @@ def table(sections: Sequence[Section]) -> Table:
     caption = (
         "Per cent, with 95 % intervals by volume (†: fewer than 5). pair_acc: both of a pair right. invalid: no option "
         "in the reply. changed: another reply than plain decoding's. chance: guessing among the options. Real "
-        "scans and phantoms: where one marker in the picture is from another. So few questions about "
+        "scans and phantoms: where one marker in the image is from another. So few questions about "
         f"{len(volumes)} volumes show that all works, not which is better. The small VLM is an instrument that was "
         "trained on phantoms and knows nothing of medicine."
     )

@@ -30,7 +30,7 @@ class Leaf:
         name: of the task.
         where: column values that choose its rows.
         tags: factor values that it can also be reached by.
-        blind: whether its pictures are held back.
+        blind: whether its images are held back.
     """
 
     name: str

@@ -24,7 +24,7 @@ def content_tokens(tokenizer: Any, config: Any, vocabulary_size: int) -> Tensor:
 
     Args:
         tokenizer: a ``transformers`` tokenizer, or a processor that has one.
-        config: the model's config (or its dict), which names tokens that stand for pictures, video, audio; or None.
+        config: the model's config (or its dict), which names tokens that stand for images, video, audio; or None.
         vocabulary_size: rows of the embedding; those beyond the tokenizer are not content.
 
     Raises:

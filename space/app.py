@@ -24,7 +24,7 @@ MODEL = os.environ.get("MIS_GROUND_MODEL", "Qwen/Qwen3-VL-8B-Instruct")
 FACTORS = ("modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input", "view")
 ANY = "any"
 CLEAN_PROMPTS = ("none", "text_point", "text_box")
-"""Prompts that leave the picture as it is."""
+"""Prompts that leave the image as it is."""
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 """Of the boxes that this page draws; distinguishable for colour-blind readers."""
 AS_SHOWN, WITHOUT, BOXED = "as the model sees it", "without marker", "with boxes"
@@ -49,7 +49,7 @@ def choose(texts: pd.DataFrame, values: dict[str, str]) -> list[int]:
 
 
 def clean_sibling(texts: pd.DataFrame, number: int) -> int | None:
-    """A row with the same picture without its marker; ``None`` if the data set has none."""
+    """A row with the same image without its marker; ``None`` if the data set has none."""
     row = texts.loc[number]
     if row["prompt"] in CLEAN_PROMPTS and row["input"] != "blank":
         return number
@@ -64,7 +64,7 @@ def clean_sibling(texts: pd.DataFrame, number: int) -> int | None:
 
 
 def pictures(number: int, shown: str) -> list[Image.Image]:
-    """The pictures of a row: as they are, without the marker, or with the boxes of its structures drawn in."""
+    """The images of a row: as they are, without the marker, or with the boxes of its structures drawn in."""
     rows, texts = data()
     if "images" not in rows.column_names:
         return []
@@ -78,7 +78,7 @@ def pictures(number: int, shown: str) -> list[Image.Image]:
 
 
 def boxed(picture: Image.Image, row: pd.Series, place: int) -> Image.Image:
-    """A picture with the box of each structure that lies in it."""
+    """An image with the box of each structure that lies in it."""
     drawn = picture.convert("RGB")
     pen = ImageDraw.Draw(drawn)
     where = row.get("box_images", [0] * len(row["boxes"]))
@@ -113,7 +113,7 @@ def options_in(reply: str, options: list[str]) -> list[str]:
 
 
 def ask(number: int, model: str, token: str | None) -> str:
-    """What a model answers to a row's question, with its pictures."""
+    """What a model answers to a row's question, with its images."""
     rows, texts = data()
     row = texts.loc[number]
     content: list[dict[str, Any]] = []
@@ -191,7 +191,7 @@ def build() -> gr.Blocks:
             images = pictures(number, how)
             text = f"{min(max(int(wanted or 1), 1), len(chosen))} of {len(chosen):,} · `{row['id']}`"
             if not images:
-                text += " · the data set has no such picture of this slice"
+                text += " · the data set has no such image of this slice"
             choices = gr.Radio(choices=list(row["options"]), value=None)
             return text, images, row["question"], choices, "", details(row), ""
 
@@ -212,7 +212,7 @@ def build() -> gr.Blocks:
             return "" if number is None else ask(number, which, secret)
 
         def opened(request: gr.Request) -> int:
-            """A link can name a question: ?id=... Else begin with a whole picture, not with a control."""
+            """A link can name a question: ?id=... Else begin with a whole image, not with a control."""
             wanted = request.query_params.get("id", "")
             at = texts.index[texts["id"] == wanted]
             if not len(at):

@@ -9,7 +9,7 @@ Layout of the data set (``load_dataset`` and the Hub read it as it stands)::
     data/<modality>_<plane>/<terminology>_<prompt>.parquet      of more than 500 MB: ...-00000-of-00003.parquet
     data/stack/test.parquet                      relations across slices
     data/blank/test.parquet                      controls: the markers on an empty canvas
-    data/view/test.parquet                       controls: the picture mirrored or turned
+    data/view/test.parquet                       controls: the image mirrored or turned
     slices/test.parquet                          the slice store
     quarantine.jsonl                             the cases that could not be used, and why
 

@@ -1,6 +1,6 @@
 """The volumes' rows and slices put together: a Parquet file a cell, and one of all slices, or several of a large one.
 
-Each file is made by itself, in whatever process: the pictures of one row group are all that is in memory. A file has
+Each file is made by itself, in whatever process: the images of one row group are all that is in memory. A file has
 its name only when it is whole.
 """
 

@@ -23,7 +23,7 @@ class Part:
         cells: config and split of each batch, in their order.
         rows: of each batch.
         sizes: of each batch, in bytes.
-        distinct: of each batch, bytes of its pictures, those that many rows show counted once: about what a data file
+        distinct: of each batch, bytes of its images, those that many rows show counted once: about what a data file
             takes.
         names: canonical names of the structures that are asked about.
     """
@@ -42,7 +42,7 @@ def part_path(folder: Path, number: int) -> Path:
 
 
 class Batch(NamedTuple):
-    """Rows of one cell and volume: the file, which of its batches, its size and that of its distinct pictures."""
+    """Rows of one cell and volume: the file, which of its batches, its size and that of its distinct images."""
 
     path: Path
     number: int
@@ -64,7 +64,7 @@ class Parts:
         self.names: set[str] = set()
         """Canonical names of the structures that are asked about."""
         self.distinct: dict[Key, int] = {}
-        """Bytes of each cell's distinct pictures."""
+        """Bytes of each cell's distinct images."""
         self._waiting: dict[Key, array[int]] = {}
         self._entries = 0
 
@@ -90,7 +90,7 @@ class Parts:
                 left -= 1
 
     def distinct_of(self, cell: Key) -> "array[int]":
-        """Bytes of the distinct pictures of each batch of a cell."""
+        """Bytes of the distinct images of each batch of a cell."""
         self._write()
         path = self._path(cell)
         entries = array("Q")

@@ -1,7 +1,7 @@
 """Recipes: a data set without its images, for scans that may not be redistributed, and the data set rebuilt from one.
 
-A recipe has every row with all its columns but the pictures, whose sha256 stand in their place, and the settings of the
-build. A build is a function of volumes, settings and seed: whoever has the scans makes the same rows and pictures, and
+A recipe has every row with all its columns but the images, whose sha256 stand in their place, and the settings of the
+build. A build is a function of volumes, settings and seed: whoever has the scans makes the same rows and images, and
 every one of them is checked against the recipe.
 """
 
@@ -59,7 +59,7 @@ def write_recipe(folder: Path, out: Path) -> Path:
         splits = {}
         for key, note in one.splits.items():
             if is_slices(key):
-                continue  # pictures too
+                continue  # images too
             for file in note.files:
                 _without_pictures(folder / file, out / file)
             splits[key] = note_split(out, note.files)
@@ -82,7 +82,7 @@ def _features(path: Path) -> dict[str, Any]:
 
 
 def _without_pictures(path: Path, target: Path) -> None:
-    """Write a file's rows with the sha256 of each picture in its place."""
+    """Write a file's rows with the sha256 of each image in its place."""
     source = pq.ParquetFile(path)
     features = datasets.Features.from_arrow_schema(source.schema_arrow)
     columns = [HASHES if name == PICTURES else name for name in features]

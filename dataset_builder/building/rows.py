@@ -1,4 +1,4 @@
-"""Rows of the data set: questions with their pictures, for one stored volume at a time."""
+"""Rows of the data set: questions with their images, for one stored volume at a time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def volume_rows(
         volume: a finished volume of a slice store.
         settings: of the build.
         vocabulary: the user's own structures beside the package's, if any.
-        only: the config whose rows are wanted; the pictures of others are not drawn.
+        only: the config whose rows are wanted; the images of others are not drawn.
     """
     yield from rows_of(volume.load(), settings, structures(vocabulary), volume.identity, only)
 
@@ -55,7 +55,7 @@ def rows_of(
         words: the vocabulary.
         identity: what names the volume ("source/subject").
         only: the config whose rows are wanted.
-        encode: makes of a picture what stands in the column ``images`` under ``bytes``.
+        encode: makes of an image what stands in the column ``images`` under ``bytes``.
     """
     drawn = _Pictures(settings, encode)
     for question, shown in volume_questions(records, settings, words, identity):
@@ -100,7 +100,7 @@ def volume_questions(
 
 
 class _Pictures:
-    """The encoded pictures of one volume: each is drawn once, however many questions show it."""
+    """The encoded images of one volume: each is drawn once, however many questions show it."""
 
     def __init__(self, settings: Settings, encode: Callable[[npt.NDArray[np.uint8]], Any] = encode_png) -> None:
         self._settings, self._encode = settings, encode
@@ -130,7 +130,7 @@ class _Pictures:
         return self._known[key]
 
     def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
-        """The picture without markers, which a slice's questions share one after the other."""
+        """The image without markers, which a slice's questions share one after the other."""
         key = (id(record), convention, view, str(window))
         if key not in self._shown:
             size = self._settings.image_size

@@ -79,7 +79,7 @@ def _printable(text: str, case: Case) -> str:
 
 @contextmanager
 def _on_one_thread() -> Iterator[None]:
-    """OpenCV's threads gain nothing on pictures of this size, and on many cores they burn a half more time in all."""
+    """OpenCV's threads gain nothing on images of this size, and on many cores they burn a half more time in all."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

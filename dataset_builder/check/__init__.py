@@ -1,4 +1,4 @@
-"""Audit of a data set folder: is what it says true, is it fair, and does nothing but the picture tell the answer?
+"""Audit of a data set folder: is what it says true, is it fair, and does nothing but the image tell the answer?
 
 ``reading`` goes through the files, ``schema`` and ``rows`` check rows by themselves and against each other,
 ``pictures`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``balance``, ``priors`` and
@@ -32,7 +32,7 @@ class Audit:
         dataset: name of the folder.
         content: what its record says that it holds; empty without a record.
         rows, volumes, facts, cells: how many.
-        pictures: different pictures, by their size.
+        images: different images, by their size.
     """
 
     dataset: str

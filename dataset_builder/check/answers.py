@@ -63,7 +63,7 @@ def in_slice(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]
 
 
 def _in_picture(item: Item, here: Map, shown: Shown) -> str:
-    """Of a row in the frame of the picture: where the centre of A lies from that of B."""
+    """Of a row in the frame of the image: where the centre of A lies from that of B."""
     if len(item.structures) < 2 or item.answer not in _IMAGE:
         return "it names no side of the picture"
     (x0, y0), (x1, y1) = (here.structures[name].centre for name in item.structures[:2])

@@ -12,8 +12,8 @@ CHECKS: dict[str, str] = {
     "ids": "No two rows have the same id.",
     "text": "The question lists its options, says what is shown, and names no structure that a marker stands for.",
     "columns": "Prior answer, licence, version and margin are those that slice and question give.",
-    "pictures": "Every picture decodes, is square, as large as the others of its row, and carries no text.",
-    "boxes": "Boxes and points lie inside the picture and on their structure, by the label maps.",
+    "pictures": "Every image decodes, is square, as large as the others of its row, and carries no text.",
+    "boxes": "Boxes and points lie inside the image and on their structure, by the label maps.",
     "markers": "Drawn markers stand where boxes and points say, in the colour of their letter.",
     "orientation": "Pictures show their slice, turned as convention and view say.",
     "pixels": "Outside the markers an image is its slice, the same in all rows that show it.",
@@ -22,11 +22,11 @@ CHECKS: dict[str, str] = {
     "pairs": "Inverse pairs are complete and opposite: the same question the other way round.",
     "facts": "Rows of a fact differ in nothing but factors.",
     "blanks": "A blank canvas has a twin with the scan, equal in all else; it shows nothing but markers.",
-    "duplicates": "No two rows ask the same with the same pictures.",
+    "duplicates": "No two rows ask the same with the same images.",
     "registers": "Every register and convention that was asked for is in every cell.",
     "balance": "Answer words, positions of the right option, and structures are balanced in every cell.",
     "priors": "Where markers are drawn, nothing in the text or the options tells which of two options is right.",
-    "leakage": "File names, sizes of pictures, letters, colours and the order of rows betray no answer.",
+    "leakage": "File names, sizes of images, letters, colours and the order of rows betray no answer.",
 }
 """Every check by name, in the order of the report, and what must hold."""
 
@@ -48,7 +48,7 @@ class Check:
     """One check of an audit.
 
     Args:
-        looked_at: how many rows, pictures, pairs ... it looked at.
+        looked_at: how many rows, images, pairs ... it looked at.
         skipped: why it could not be made; empty if it was.
     """
 

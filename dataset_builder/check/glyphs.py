@@ -64,7 +64,7 @@ def read_glyphs(picture: npt.NDArray[np.uint8]) -> Mapping[str, Glyph]:
     """The letter in the tint of each marker's colour: colour's letter -> what is read there.
 
     Args:
-        picture: RGB [S, S, 3].
+        image: RGB [S, S, 3].
     """
     size = picture.shape[0]
     found = {}

@@ -1,4 +1,4 @@
-"""The rows of a data set folder as the audit keeps them: texts and factors in memory, pictures by their digest."""
+"""The rows of a data set folder as the audit keeps them: texts and factors in memory, images by their digest."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ SliceKey = tuple[str, str, str, int]
 
 @dataclass(frozen=True)
 class Item:
-    """One row without its pictures; fields are columns of the data set, and where the row stands.
+    """One row without its images; fields are columns of the data set, and where the row stands.
 
     Args:
         file: path in the folder.
-        pictures: digest of each picture; empty if the data set leaves pictures out.
+        images: digest of each image; empty if the data set leaves images out.
     """
 
     file: str
@@ -90,12 +90,12 @@ class Item:
         return self.question.rsplit("\n", 1)[0]
 
     def slice_keys(self) -> list[SliceKey]:
-        """The slice behind each picture."""
+        """The slice behind each image."""
         return [(self.source, self.subject, self.plane, index) for index in self.slice_index]
 
 
 def make_item(row: Mapping[str, Any], file: str, pictures: tuple[bytes, ...]) -> Item:
-    """A row as Python values, its pictures known by their digests."""
+    """A row as Python values, its images known by their digests."""
     made: dict[str, Any] = {name: row[name] for name in COLUMNS if name != "images"}
     for name in ("options", "structures", "box_images", "slice_index"):
         made[name] = tuple(made[name])

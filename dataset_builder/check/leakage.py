@@ -29,13 +29,13 @@ def check_leakage(items: Items, pictures: Pictures, findings: Findings) -> None:
 
 
 def check_path(path: str, item: Item, names: Names, findings: Findings) -> None:
-    """The path of a picture names no structure of its row and no option."""
+    """The path of an image names no structure of its row and no option."""
     findings.looked("leakage")
     said = plain(path)
     told = [name for name in item.structures if names.inside(name, said)]
     told += [option for option in item.options if plain(option) in said]
     if told:
-        findings.violation("leakage", "The path of a picture names a structure or an option.", str(item), path)
+        findings.violation("leakage", "The path of an image names a structure or an option.", str(item), path)
 
 
 def check_file_names(folder: Path, structures: Sequence[str], names: Names, findings: Findings) -> None:
@@ -106,11 +106,11 @@ def order(couples: Sequence[tuple[Item, Item]]) -> list[Claim]:
 
 
 def sizes(items: Items, couples: Sequence[tuple[Item, Item]], pictures: Pictures) -> list[Claim]:
-    """The size of a picture, in pixels or in bytes, goes with no answer."""
+    """The size of an image, in pixels or in bytes, goes with no answer."""
     claims: list[Claim] = []
 
     def seen(item: Item) -> tuple[int, int]:
-        """Pixels and bytes of all pictures of a row."""
+        """Pixels and bytes of all images of a row."""
         found = [pictures.seen[digest] for digest in item.pictures]
         return sum(one.width * one.height for one in found), sum(one.bytes for one in found)
 
@@ -126,12 +126,12 @@ def sizes(items: Items, couples: Sequence[tuple[Item, Item]], pictures: Pictures
                     larger.setdefault(words, []).append((float(a > b), first.fact_id))
     for words, members in sorted(larger.items()):
         values, facts = [value for value, _ in members], [fact for _, fact in members]
-        problem = "Of two inverse rows the picture is larger for one of the answers."
+        problem = "Of two inverse rows the image is larger for one of the answers."
         claims.append((words, problem, share(values, 0.5, facts)))
     return claims
 
 
 def picture_sizes(pictures: Pictures) -> dict[str, int]:
-    """How many pictures there are of each size."""
+    """How many images there are of each size."""
     count = Counter(f"{seen.width} x {seen.height}" for seen in pictures.seen.values() if seen.width)
     return dict(count.most_common())

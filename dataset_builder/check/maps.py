@@ -1,6 +1,6 @@
-"""Label maps of the slice store, and where they are in a picture, by the audit's own way of working it out.
+"""Label maps of the slice store, and where they are in an image, by the audit's own way of working it out.
 
-The store's pictures show the slice with columns = first in-plane index, rows = second. A picture of the data set is
+The store's images show the slice with columns = first in-plane index, rows = second. An image of the data set is
 that, in square pixels, padded to a square, turned by 180 degrees if radiological, and then as the view says. Here only
 the corners of voxels are moved, as numbers; nothing is shared with :mod:`dataset_builder.imaging.geometry`.
 """
@@ -135,7 +135,7 @@ class Map:
         return measured
 
     def shown(self, size: int, convention: str, view: str) -> "Shown":
-        """The slice in a picture of that side."""
+        """The slice in an image of that side."""
         return Shown(self, size, convention, view)
 
     def of(self, name: str) -> npt.NDArray[np.bool_]:
@@ -145,7 +145,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Shown:
-    """A slice in a square picture of side ``size``."""
+    """A slice in a square image of side ``size``."""
 
     map: Map
     size: int
@@ -164,21 +164,21 @@ class Shown:
         return (side - self.map.extent[0]) / 2, (side - self.map.extent[1]) / 2
 
     def to_picture(self, place: Rectangle) -> Rectangle:
-        """A rectangle in mm of the stored slice, in pixels of the picture."""
+        """A rectangle in mm of the stored slice, in pixels of the image."""
         (left, above), mm = self._padding, self.pixel_mm
         x0, y0, x1, y1 = place
         corners = [((x0 + left) / mm, (y0 + above) / mm), ((x1 + left) / mm, (y1 + above) / mm)]
         return _around([_turn(corner, self.size, self.convention, self.view) for corner in corners])
 
     def to_slice(self, place: Rectangle) -> Rectangle:
-        """A rectangle in pixels of the picture, in mm of the stored slice."""
+        """A rectangle in pixels of the image, in mm of the stored slice."""
         (left, above), mm = self._padding, self.pixel_mm
         x0, y0, x1, y1 = place
         back = [_turn_back(corner, self.size, self.convention, self.view) for corner in ((x0, y0), (x1, y1))]
         return _around([(x * mm - left, y * mm - above) for x, y in back])
 
     def box(self, name: str) -> Rectangle:
-        """Around a structure's voxels, in pixels of the picture."""
+        """Around a structure's voxels, in pixels of the image."""
         x0, y0, x1, y1 = self.map.structures[name].voxels
         u, v = self.map.spacing
         return self.to_picture((x0 * u, y0 * v, x1 * u, y1 * v))
@@ -270,7 +270,7 @@ def _differ(box: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _turn(place: tuple[float, float], size: int, convention: str, view: str) -> tuple[float, float]:
-    """Where a place of the stored slice's square picture comes to lie."""
+    """Where a place of the stored slice's square image comes to lie."""
     x, y = place
     if convention == "radiological":
         x, y = size - x, size - y
@@ -338,7 +338,7 @@ def _directions(affine: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
 def _decode(data: bytes) -> npt.NDArray:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
-        raise ValueError("a picture of the slice store cannot be decoded")
+        raise ValueError("an image of the slice store cannot be decoded")
     return np.asarray(picture)
 
 

@@ -24,7 +24,7 @@ from dataset_builder.core.factors import DRAWN_PROMPTS
 from dataset_builder.pictures.render import MARKER_COLOURS
 
 THUMBNAIL = 32
-"""Side of the thumbnails that tell how a picture is turned."""
+"""Side of the thumbnails that tell how an image is turned."""
 LINE_SHARE = 0.25
 """At least so much of a box's line must have its colour: letters and other lines may cover the rest."""
 Picture = npt.NDArray[np.uint8]
@@ -38,11 +38,11 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What is kept of a picture.
+    """What is kept of an image.
 
     Args:
         width, height: in pixels; 0 if it cannot be decoded.
-        bytes: size of the encoded picture.
+        bytes: size of the encoded image.
         thumbnail: uint8 [32, 32].
         pixels: digest of its pixels, however they are encoded (see :func:`pixels_digest`).
         printed: where its print is kept; -1 if it has none.
@@ -59,7 +59,7 @@ class Seen:
 
 
 class Pictures:
-    """All pictures of a data set by their digest; rows are given batch by batch, so that few are in memory at a time.
+    """All images of a data set by their digest; rows are given batch by batch, so that few are in memory at a time.
 
     Used as a context manager: it decodes in several threads.
     """
@@ -79,7 +79,7 @@ class Pictures:
         self._prints.close()
 
     def look(self, batch: Sequence[tuple[Item, dict[bytes, bytes]]]) -> None:
-        """Check the pictures of rows: (row, encoded pictures by digest)."""
+        """Check the images of rows: (row, encoded images by digest)."""
         wanted: dict[bytes, tuple[bytes, Item]] = {}
         for item, encoded in batch:
             open_keys = [key for key, _ in _marks(item) if key not in self._checked]
@@ -128,10 +128,10 @@ class Pictures:
         findings = self._findings
         sizes = {(seen.width, seen.height) for seen in (self.seen[digest] for digest in item.pictures) if seen.width}
         if len(item.pictures) != len(item.slice_index):
-            found = f"{len(item.pictures)} pictures, {len(item.slice_index)} slices"
-            findings.violation("pictures", "There is not one picture for each slice.", str(item), found)
+            found = f"{len(item.pictures)} images, {len(item.slice_index)} slices"
+            findings.violation("pictures", "There is not one image for each slice.", str(item), found)
         if len(sizes) > 1:
-            findings.violation("pictures", "The pictures of a row have different sizes.", str(item), sorted(sizes))
+            findings.violation("pictures", "The images of a row have different sizes.", str(item), sorted(sizes))
         findings.looked("boxes")
         for problem, detail in _outside(item, sizes):
             findings.violation("boxes", problem, str(item), detail)
@@ -145,7 +145,7 @@ class Pictures:
 
 
 def pixels_digest(picture: Picture) -> bytes:
-    """What a picture's pixels are known by: equal for a grey picture, and for the same one stored as RGB."""
+    """What a picture's pixels are known by: equal for a grey image, and for the same one stored as RGB."""
     shown = picture
     if (
         shown.ndim == 3
@@ -158,7 +158,7 @@ def pixels_digest(picture: Picture) -> bytes:
 
 
 def digest_of(data: bytes) -> bytes:
-    """What a picture is known by: the sha256 of its bytes."""
+    """What an image is known by: the sha256 of its bytes."""
     return hashlib.sha256(data).digest()
 
 
@@ -167,7 +167,7 @@ Mark = tuple[str, tuple[int, ...], tuple[int, ...]]
 
 
 def _marks(item: Item) -> Iterator[tuple[tuple[object, ...], list[Mark]]]:
-    """For each picture with drawn markers: what the check is known by (first the picture's digest), and the markers."""
+    """For each image with drawn markers: what the check is known by (first the picture's digest), and the markers."""
     if item.prompt not in DRAWN_PROMPTS:
         return
     for number, digest in enumerate(item.pictures):
@@ -181,22 +181,22 @@ def _marks(item: Item) -> Iterator[tuple[tuple[object, ...], list[Mark]]]:
 
 
 def _outside(item: Item, sizes: set[tuple[int, int]]) -> Iterator[tuple[str, object]]:
-    """Boxes and points that do not lie in the picture, or not in each other."""
+    """Boxes and points that do not lie in the image, or not in each other."""
     width, height = min(sizes, default=(1 << 30, 1 << 30))
     for box, point in zip(item.boxes, item.points, strict=True):
         x0, y0, x1, y1 = box
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-            yield "A box does not lie in the picture.", box
+            yield "A box does not lie in the image.", box
         elif not (x0 <= point[0] < x1 and y0 <= point[1] < y1):
             yield "A point does not lie in its box.", f"{point}, {box}"
 
 
 Decoded = tuple[Picture | None, Seen, Print | None, list[tuple[str, object]]]
-"""A picture as RGB, what is kept of it in memory and in a file, and what is wrong with it."""
+"""An image as RGB, what is kept of it in memory and in a file, and what is wrong with it."""
 
 
 def _decode(data: bytes, item: Item) -> Decoded:
-    """Decode a picture of a row; nothing is kept of one that cannot be decoded."""
+    """Decode an image of a row; nothing is kept of one that cannot be decoded."""
     problems: list[tuple[str, object]] = []
     picture: npt.NDArray | None = None
     if data.startswith(_PNG):
@@ -213,10 +213,10 @@ def _decode(data: bytes, item: Item) -> Decoded:
             picture = None
     if picture is None:
         nothing = Seen(0, 0, len(data), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
-        return None, nothing, None, [("A picture cannot be decoded.", f"{len(data)} bytes")]
+        return None, nothing, None, [("An image cannot be decoded.", f"{len(data)} bytes")]
     height, width = picture.shape[:2]
     if height != width:
-        problems.append(("A picture is not square.", f"{width} x {height}"))
+        problems.append(("An image is not square.", f"{width} x {height}"))
     shown = np.asarray(picture, dtype=np.uint8)
     low, high = extremes(*channels(shown))
     # The darkest channel: grey stays as it is, the colours of markers get dark.
@@ -270,7 +270,7 @@ def _marker_problems(picture: Picture, prompt: str, marks: Sequence[Mark]) -> It
 
 
 def _line_around(picture: Picture, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
-    """The pixels next to a box, outside of it but in the picture [N, 3]."""
+    """The pixels next to a box, outside of it but in the image [N, 3]."""
     x0, y0, x1, y1 = box
     height, width = picture.shape[:2]
     left, top, right, bottom = max(0, x0 - 1), max(0, y0 - 1), min(width, x1 + 1), min(height, y1 + 1)

@@ -1,4 +1,4 @@
-"""Rows against the slice store: where boxes and points lie, how pictures are turned, whether answers are true."""
+"""Rows against the slice store: where boxes and points lie, how images are turned, whether answers are true."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +23,9 @@ BY_MAPS = ("boxes", "orientation", "pixels", "labels", "answers")
 """Checks that need the slice store."""
 
 LIKENESS = 0.5
-"""Least correlation of a picture with its slice."""
+"""Least correlation of an image with its slice."""
 AMBIGUOUS = 0.02
-"""By less than this a wrong turn may be more like the picture than the right one: symmetric anatomy, large markers."""
+"""By less than this a wrong turn may be more like the image than the right one: symmetric anatomy, large markers."""
 _FLAT = 3.0
 """Slices whose grey values vary less than this tell nothing about turns."""
 
@@ -90,7 +90,7 @@ class _Checks:
         uses = self._waiting.pop(here.key, [])
         self._content.look(here, uses)
         for item, number in uses:
-            # Without its pictures a data set does not say how large they are; pixels are square, so this does.
+            # Without its images a data set does not say how large they are; pixels are square, so this does.
             size = self._size(item, number) or round(max(here.extent) / item.pixel_mm)
             key = (size, item.convention, item.view)
             if key not in shown:
@@ -126,16 +126,16 @@ class _Checks:
                 self._findings.violation("columns", problem, str(item), value)
 
     def _size(self, item: Item, number: int) -> int:
-        """Side of a picture in pixels; 0 if there is no picture."""
+        """Side of an image in pixels; 0 if there is no image."""
         seen = self._pictures.seen.get(item.pictures[number]) if number < len(item.pictures) else None
         return seen.width if seen else 0
 
     def _places(self, item: Item, number: int, shown: Shown) -> None:
-        """Boxes and points of one picture against the label map."""
+        """Boxes and points of one image against the label map."""
         findings = self._findings
         if abs(item.pixel_mm - shown.pixel_mm) > 1e-4 * shown.pixel_mm:
             found = f"{item.pixel_mm:g} mm, not {shown.pixel_mm:g}"
-            findings.violation("boxes", "The size of a pixel is not that of the picture.", str(item), found)
+            findings.violation("boxes", "The size of a pixel is not that of the image.", str(item), found)
         for name, box, point, image in zip(item.structures, item.boxes, item.points, item.box_images, strict=True):
             if image != number:
                 continue
@@ -149,7 +149,7 @@ class _Checks:
                 findings.violation("boxes", "A point does not lie on its structure.", str(item), f"{name}: {point}")
 
     def _turn(self, item: Item, number: int, here: Map, known: dict[str, npt.NDArray[np.float64] | None]) -> None:
-        """Compare a picture with its slice in all eight ways to turn it."""
+        """Compare an image with its slice in all eight ways to turn it."""
         if item.input == "blank" or not self._size(item, number):
             return
         digest = item.pictures[number]
@@ -168,10 +168,10 @@ class _Checks:
         right = float((picture * as_shown(slice_shown, item.convention, item.view)).sum())
         if right < max(likeness) - AMBIGUOUS:
             found = f"{item.convention}, {item.view}; correlation {right:.2f}, turned otherwise {max(likeness):.2f}"
-            self._findings.violation("orientation", "A picture is turned otherwise than stated.", str(item), found)
+            self._findings.violation("orientation", "An image is turned otherwise than stated.", str(item), found)
         elif right < LIKENESS:
             found = f"correlation {right:.2f}"
-            self._findings.violation("orientation", "A picture does not show its slice.", str(item), found)
+            self._findings.violation("orientation", "An image does not show its slice.", str(item), found)
 
 
 def _thumbnail(here: Map, window: str) -> npt.NDArray[np.float64] | None:

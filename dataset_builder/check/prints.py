@@ -103,7 +103,7 @@ def print_of(picture: npt.NDArray[np.uint8], overlay: bool) -> Print:
     """What is kept of an image.
 
     Args:
-        picture: RGB [S, S, 3].
+        image: RGB [S, S, 3].
         overlay: whether overlays are to be looked for.
     """
     size, side = picture.shape[0], blocks_of(picture.shape[0])

@@ -25,7 +25,7 @@ from dataset_builder.files.progress import Progress
 from dataset_builder.vocabulary import Structure, structures
 
 BATCH_ROWS = 32
-"""Rows read at a time: of stacks each holds several pictures."""
+"""Rows read at a time: of stacks each holds several images."""
 
 CARD = "README.md"
 
@@ -142,7 +142,7 @@ def _check_card(folder: Folder, names: Sequence[str], findings: Findings) -> Non
 
 
 def read_items(folder: Folder, pictures: Pictures, findings: Findings, progress: Progress) -> Items:
-    """All usable rows; columns, values and pictures are checked on the way."""
+    """All usable rows; columns, values and images are checked on the way."""
     names = Names(folder.vocabulary)
     total = sum(_rows_of(file) for file in folder.questions.values())
     done = 0
@@ -178,13 +178,13 @@ def _batches(name: str, file: Path, findings: Findings) -> Iterator[list[dict[st
         return
     columns = [column for column in (*COLUMNS, "image_sha256") if column in opened.schema_arrow.names]
     if "images" not in columns:
-        findings.skip("pictures", "The data set leaves pictures out.")
+        findings.skip("pictures", "The data set leaves images out.")
     for batch in opened.iter_batches(batch_size=BATCH_ROWS, columns=columns):
         yield batch.to_pylist()
 
 
 def _item(row: dict[str, Any], file: str, names: Names, findings: Findings) -> tuple[Item, dict[bytes, bytes]] | None:
-    """A row and its encoded pictures by digest, if its values can be relied on."""
+    """A row and its encoded images by digest, if its values can be relied on."""
     findings.looked("schema")
     if missing := gaps(row):
         findings.violation(
@@ -194,7 +194,7 @@ def _item(row: dict[str, Any], file: str, names: Names, findings: Findings) -> t
     images = row.get("images")
     encoded: dict[bytes, bytes] = {}
     if images is None and "image_sha256" not in row:
-        findings.violation("pictures", "A row has no pictures.", f"{file}, row {row['id']}")
+        findings.violation("pictures", "A row has no images.", f"{file}, row {row['id']}")
     if images is None:
         digests = tuple(hashlib.sha256(str(text).encode()).digest() for text in row.get("image_sha256") or ())
     else:

@@ -23,7 +23,7 @@ METHOD = f"""\
   fact); a pair whose rows deviate in opposite ways adds nothing. A share is a violation if its probability, corrected
   by Holm's method for all shares of the check, is below {ALPHA:g}, and it is off by more than {100 * MIN_EFFECT:g}
   points: small cells raise no alarm.
-- *Guessers* see no picture. `first` takes the first option, `longest` the longest, `constant` the option that was
+- *Guessers* see no image. `first` takes the first option, `longest` the longest, `constant` the option that was
   right most often when it was offered in other volumes, `text` a linear classifier over words and phrases of up to
   three words of the question and its options, trained on other volumes ({FOLDS} folds, {EPOCHS} passes).
 - Where a marker is drawn and there are two options, every guesser must be at chance: within two standard errors,

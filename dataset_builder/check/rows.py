@@ -45,7 +45,7 @@ def check_rows(
     size_of: Callable[[Item], int],
     findings: Findings,
 ) -> None:
-    """Make all checks of rows that need no picture.
+    """Make all checks of rows that need no image.
 
     Args:
         words: structures by canonical name.
@@ -184,9 +184,9 @@ def pair_problems(one: Item, other: Item) -> Iterator[tuple[str, object]]:
         yield "The structures of a pair are not those of inverse questions.", found
     same_pictures = one.pictures == other.pictures
     if one.pictures and one.prompt in DRAWN_PROMPTS and one.structures != other.structures and same_pictures:
-        yield "The rows of a pair show the same pictures, though their markers differ.", None
+        yield "The rows of a pair show the same images, though their markers differ.", None
     if one.pictures and one.prompt not in DRAWN_PROMPTS and not same_pictures:
-        yield "The rows of a pair show different pictures, though none has a marker.", None
+        yield "The rows of a pair show different images, though none has a marker.", None
 
 
 def _are_inverse(one: Item, other: Item) -> bool:
@@ -239,7 +239,7 @@ def facts(items: Items, findings: Findings) -> None:
 
 
 def blanks(items: Items, findings: Findings) -> None:
-    """Each blank canvas has exactly one twin of the input ``slice`` that differs in the picture alone."""
+    """Each blank canvas has exactly one twin of the input ``slice`` that differs in the image alone."""
     blank = [item for item in items.rows if item.input == "blank"]
     if not blank:
         findings.skip("blanks", "There are no blank canvases.")
@@ -256,10 +256,10 @@ def blanks(items: Items, findings: Findings) -> None:
             continue
         different = [name for name in _TWIN if getattr(item, name) != getattr(found[0], name)]
         if different:
-            problem = "A blank canvas differs from its twin in more than the picture."
+            problem = "A blank canvas differs from its twin in more than the image."
             findings.violation("blanks", problem, str(item), ", ".join(different))
         if item.pictures and item.pictures == found[0].pictures:
-            findings.violation("blanks", "A blank canvas shows the same picture as its twin.", str(item))
+            findings.violation("blanks", "A blank canvas shows the same image as its twin.", str(item))
 
 
 def _blank_key(item: Item) -> tuple[object, ...]:
@@ -267,7 +267,7 @@ def _blank_key(item: Item) -> tuple[object, ...]:
 
 
 def duplicates(items: Items, findings: Findings) -> None:
-    """No two rows with the same question and pictures."""
+    """No two rows with the same question and images."""
     seen: dict[bytes, Item] = {}
     for item in items.rows:
         findings.looked("duplicates")

@@ -43,7 +43,7 @@ _MAY_BE_NULL = ("stack_order",)
 def column_problems(schema: pa.Schema) -> Iterator[tuple[str, str]]:
     """What is wrong with the columns of a file: (problem, found).
 
-    A data set without pictures has their sha256 in the column ``image_sha256`` instead.
+    A data set without images has their sha256 in the column ``image_sha256`` instead.
     """
     for name, kind in COLUMNS.items():
         if name not in schema.names:
@@ -97,11 +97,11 @@ def value_problems(item: Item) -> Iterator[tuple[str, object]]:
         yield "The prior answer is not one of the options.", item.prior_answer
     places = {len(item.structures), len(item.boxes), len(item.points), len(item.box_images)}
     if places != {len(item.structures)} or not item.structures:
-        yield "There is not one box, point and picture number for each structure.", sorted(places)
+        yield "There is not one box, point and image number for each structure.", sorted(places)
     if any(len(box) != 4 for box in item.boxes) or any(len(point) != 2 for point in item.points):
         yield "A box has other than four numbers, or a point other than two.", (item.boxes, item.points)
     if any(not 0 <= image < len(item.slice_index) for image in item.box_images):
-        yield "A box is said to be in a picture that the row does not have.", item.box_images
+        yield "A box is said to be in an image that the row does not have.", item.box_images
     if (len(item.slice_index) > 1) != (item.input == "stack") or not item.slice_index:
         yield "Only a stack, and every stack, has several slices.", len(item.slice_index)
     if (item.stack_order is None) == (item.input == "stack"):

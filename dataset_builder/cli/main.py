@@ -72,7 +72,7 @@ def check_command(
 ) -> None:
     """Audit a data set: are its answers true and balanced, and can they be found only by looking at the image?
 
-    Boxes, points, pictures and answers are recomputed from the label maps, and blind baselines are
+    Boxes, points, images and answers are recomputed from the label maps, and blind baselines are
     scored in every cell. The exit status is 1 if anything is violated.
     """
     from dataset_builder.check import check_dataset

@@ -31,9 +31,9 @@ STACK_ORDERS: tuple[StackOrder, ...] = get_args(StackOrder)
 """How the images of a stack follow each other along the patient's axis, if the question says it."""
 
 DRAWN_PROMPTS: tuple[Prompt, ...] = ("label", "point", "box", "mask")
-"""Prompts whose marker is drawn into the picture."""
+"""Prompts whose marker is drawn into the image."""
 TEXT_PROMPTS: tuple[Prompt, ...] = ("text_point", "text_box")
-"""Prompts that give pixel coordinates in the question; the picture stays clean."""
+"""Prompts that give pixel coordinates in the question; the image stays clean."""
 
 
 Split = Literal["test", "train"]

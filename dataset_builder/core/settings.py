@@ -33,7 +33,7 @@ VISIBLE_MM2 = 100.0
 
 @dataclass(frozen=True)
 class ClarityLimits:
-    """The margins that a fact must keep, so that a careful reader of the picture gets it right. All in one place.
+    """The margins that a fact must keep, so that a careful reader of the image gets it right. All in one place.
 
     Args:
         min_area_mm2: a structure is visible from this area on.
@@ -87,7 +87,7 @@ class Settings:
         seed: every random choice is a function of this, the volume's identity and the settings.
         planes, prompts, terminologies, registers, conventions: which values of each factor to ask.
         inputs: ``slice``; ``stack``; ``blank``, the controls on an empty canvas.
-        views: ``plain`` always; others are controls that show the picture of a slice mirrored or turned.
+        views: ``plain`` always; others are controls that show the image of a slice mirrored or turned.
         slices_per_volume: slices cut from a volume in total, spread over the planes (2 as published).
         questions_per_volume: at most this many rows per volume about its slices; pairs are kept whole, controls not
             counted; ``None`` for all that can be asked.

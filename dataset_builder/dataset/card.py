@@ -54,7 +54,7 @@ def write_card(
     known: Mapping[str, FileNote] = NOTHING_KNOWN,
     left_out: Mapping[str, int] | None = None,
 ) -> Path:
-    """Write card, record, Croissant file and example pictures into a data set folder.
+    """Write card, record, Croissant file and example images into a data set folder.
 
     Args:
         folder: the data set, its data files already there.

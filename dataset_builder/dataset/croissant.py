@@ -67,15 +67,15 @@ _TYPES = {
 }
 
 _MEANING = {
-    "images": "the picture or pictures, as encoded PNG",
-    "image_sha256": "sha256 of each picture that the recipe leaves out",
+    "images": "the image or images, as encoded PNG",
+    "image_sha256": "sha256 of each image that the recipe leaves out",
     "question": "the question, with its options in words",
     "options": "what the answer is one of",
     "answer": "the right option",
     "answer_index": "its place among the options, from 0",
     "relation": "what A is to B in the patient, as a clinical term",
     "structures": "canonical names of the structures, A first",
-    "boxes": "[x0, y0, x1, y1] of each structure, pixels of the picture, half-open",
+    "boxes": "[x0, y0, x1, y1] of each structure, pixels of the image, half-open",
     "points": "[x, y] on each structure, pixels of the picture",
     "pair_id": "shared by a question and its inverse",
     "fact_id": "shared by questions about the same fact",

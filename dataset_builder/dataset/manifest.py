@@ -100,7 +100,7 @@ class BuildNote:
         splits: by config and split.
         examples: one a prompt.
         guessing_rates: one a terminology, over all rows of the build.
-        pictures: whether rows hold their pictures; a recipe holds their sha256 instead.
+        images: whether rows hold their images; a recipe holds their sha256 instead.
         audit: the outcome of ``mis-ground check``, as :func:`audit_of` makes it; empty if there was none.
         split: what the build is for, ``test`` or ``train``.
         left_out: how many files and series of its sources no case was made of, by what they are.
@@ -199,7 +199,7 @@ def is_slices(key: Key) -> bool:
 
 
 def audit_of(path: Path, content: str) -> dict[str, Any]:
-    """What a card says of an audit: which checks were violated, and what guessers that see no picture score.
+    """What a card says of an audit: which checks were violated, and what guessers that see no image score.
 
     Args:
         path: ``check.json``, or the folder with it, as ``mis-ground check`` writes it.

@@ -1,8 +1,8 @@
 """How the data set's Parquet files are written, and cut into files of a size that the Hub likes.
 
-Pictures are PNG, which no codec makes smaller; their column is stored as it is. That matters for a second push: the
-Hub's storage finds byte ranges that it has already, and a codec would change all bytes after the first new picture.
-Each picture stands once in a row group, however many rows show it: in the column's dictionary page.
+Images are PNG, which no codec makes smaller; their column is stored as it is. That matters for a second push: the
+Hub's storage finds byte ranges that it has already, and a codec would change all bytes after the first new image.
+Each image stands once in a row group, however many rows show it: in the column's dictionary page.
 """
 
 import re
@@ -93,7 +93,7 @@ NOTHING_KNOWN: Mapping[str, FileNote] = MappingProxyType({})
 
 def note_file(path: Path) -> FileNote:
     """Look at a file: all of it is read."""
-    # In small batches, whose pictures find memory that is in use already: fresh memory takes most of the time.
+    # In small batches, whose images find memory that is in use already: fresh memory takes most of the time.
     with pq.ParquetFile(path, memory_map=True) as file:
         memory = sum(batch.nbytes for batch in file.iter_batches(batch_size=16))
     return FileNote(pq.read_metadata(path).num_rows, path.stat().st_size, memory, sha256_of(path))

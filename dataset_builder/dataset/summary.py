@@ -1,4 +1,4 @@
-"""What a finished data set folder holds, read from its files: the note of the build, and pictures for the card."""
+"""What a finished data set folder holds, read from its files: the note of the build, and images for the card."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ from dataset_builder.dataset.parquet import NOTHING_KNOWN, FileNote, note_file
 from dataset_builder.files.atomic import sha256_of
 
 EXAMPLES = "examples"
-"""Folder of the card's pictures."""
+"""Folder of the card's images."""
 
 _COMMON = {
     "input": "slice",
@@ -49,7 +49,7 @@ def describe_build(
     known: Mapping[str, FileNote] = NOTHING_KNOWN,
     left_out: Mapping[str, int] | None = None,
 ) -> BuildNote:
-    """The note of a build whose data files are all there; writes the examples' pictures into the folder.
+    """The note of a build whose data files are all there; writes the examples' images into the folder.
 
     Args:
         folder: the data set.
@@ -131,7 +131,7 @@ def _sources(volumes: Iterable[Mapping[str, Any]]) -> Iterator[SourceNote]:
 def _guessing_rates(splits: Iterable[Sequence[Path]]) -> Iterator[GuessingRates]:
     """How often one would be right without looking; the best constant answer is chosen per split.
 
-    Controls (blank canvases, turned pictures) ask the same again, and are left out.
+    Controls (blank canvases, turned images) ask the same again, and are left out.
     """
     count: dict[str, Counter[str]] = defaultdict(Counter)
     chance: dict[str, float] = defaultdict(float)
@@ -162,7 +162,7 @@ def _guessing_rates(splits: Iterable[Sequence[Path]]) -> Iterator[GuessingRates]
 
 
 def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
-    """The question of each prompt that is most like the others of its kind, with its picture beside the card."""
+    """The question of each prompt that is most like the others of its kind, with its image beside the card."""
     best: dict[str, tuple[int, Path, int]] = {}
     for path in paths:
         for number, row in enumerate(_rows(path, ["prompt", *_COMMON])):

@@ -36,13 +36,13 @@ function describe(item, position) {
   const slice = `${item.plane} ${modality} slice in ${item.convention} convention`;
   const parts = [item.input === "blank" ? `an empty canvas in place of the ${slice}` : slice];
   if (TURNS[item.view]) parts.push(TURNS[item.view]);
-  if (item.images.length > 1) parts.push(`picture ${position + 1} of ${item.images.length}`);
+  if (item.images.length > 1) parts.push(`image ${position + 1} of ${item.images.length}`);
   if (MARKERS[item.prompt]) parts.push(MARKERS[item.prompt]);
   return parts.join("; ");
 }
 
-// Where the structures of a clean picture are; shown with the answer. Colours are [red, green, blue]; of several
-// pictures, each shows the structures whose boxes are in it.
+// Where the structures of a clean image are; shown with the answer. Colours are [red, green, blue]; of several
+// images, each shows the structures whose boxes are in it.
 function outline(item, size, colours, position = 0) {
   const shape = makeShape("svg", { viewBox: `0 0 ${size} ${size}`, "aria-hidden": "true" });
   item.structures.forEach((_, i) => {

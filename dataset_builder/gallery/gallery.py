@@ -186,7 +186,7 @@ def _read_rows(files: Mapping[Path, pq.ParquetFile], rows: Sequence[int]) -> Ite
 
 
 def _item(row: dict[str, Any], pictures: dict[bytes, int], encoded: list[str]) -> dict[str, Any]:
-    """A row for the page: each picture by its number in ``encoded``, where it stands once."""
+    """A row for the page: each image by its number in ``encoded``, where it stands once."""
     numbers = []
     for picture in row.pop("images"):
         data = picture["bytes"] or b""
@@ -205,7 +205,7 @@ def make_page(items: Sequence[dict[str, Any]], pictures: Sequence[str], title: s
 
     Args:
         items: rows whose ``images`` are numbers in ``pictures``.
-        pictures: pictures as data URLs.
+        images: images as data URLs.
         title: name of the data set.
         rows: how many questions the whole data set has.
     """

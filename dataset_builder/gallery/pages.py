@@ -38,7 +38,7 @@ def make_page(template: str, code: Mapping[str, str], parts: Mapping[str, str], 
         template: HTML with a ``{{policy}}`` in its head.
         code: what goes into script and style elements, from this package's files; the policy allows exactly these.
         parts: all else, as it shall stand in the page: escaped or embedded.
-        pictures: where pictures may come from, as in a content security policy.
+        images: where images may come from, as in a content security policy.
     """
     assert template.count(_CHARSET) == 1, "every page says its encoding, once"
     template = template.replace(_CHARSET, f"{_CHARSET}\n{GENERATOR}")
@@ -78,7 +78,7 @@ def embed(value: object) -> str:
 
 
 def data_url(picture: bytes) -> str:
-    """An encoded picture as an address that holds it."""
+    """An encoded image as an address that holds it."""
     media_type = next((name for start, name in _MEDIA_TYPES if picture.startswith(start)), "image/png")
     return f"data:{media_type};base64,{base64.b64encode(picture).decode()}"
 
@@ -93,7 +93,7 @@ def _fill(template: str, parts: Mapping[str, str], missing_is: str) -> str:
 
 
 def _policy(template: str, pictures: str) -> str:
-    """A content security policy that allows the template's own scripts and styles, and pictures."""
+    """A content security policy that allows the template's own scripts and styles, and images."""
 
     def source(tag: str) -> str:
         contents = re.findall(rf"<{tag}>(.*?)</{tag}>", template, flags=re.DOTALL)

@@ -40,7 +40,7 @@ class Local:
         record: the chosen splits, their files named as they will be on the Hub.
         files: path on the Hub -> file here, of all data.
         hashes: path on the Hub -> sha256.
-        pictures: path on the Hub -> file here, of the card's examples.
+        images: path on the Hub -> file here, of the card's examples.
         quarantine: lines of the cases that could not be used.
         card: of the folder, which its owner may have edited.
     """
@@ -347,7 +347,7 @@ def _texts(merged: Record, hashes: Mapping[str, str], local: Local, remote: Remo
 
 
 def _stale(before: Record, merged: Record, local: Local, remote: Remote) -> tuple[str, ...]:
-    """Files on the Hub that belonged to splits that are replaced, and pictures that no example shows any more."""
+    """Files on the Hub that belonged to splits that are replaced, and images that no example shows any more."""
     wanted = {file for note in merged.splits.values() for file in note.files}
     stale = {file for note in before.splits.values() for file in note.files} - wanted
     for key in local.record.splits:

@@ -6,11 +6,11 @@ Conventions:
   Superior. Voxel centres lie at whole indices.
 * **In-plane indices** ``(u, v)``: the two array axes of a slice, in the order in which they stand in the array:
   axial (R, A), coronal (R, S), sagittal (A, S).
-* **Pixels** ``(x, y)``: x grows to the right of the picture, y grows downward; pixel (i, j) covers
+* **Pixels** ``(x, y)``: x grows to the right of the image, y grows downward; pixel (i, j) covers
   ``[i, i + 1) x [j, j + 1)``, so that its centre is (i + 0.5, j + 0.5).
 * **Shown**: ``ras`` is the array as stored (columns = first in-plane index, rows = second, growing right and down);
   ``radiological`` is the same turned by 180 degrees, in every plane.
-* **View**: after that the square picture may be mirrored left to right, or turned clockwise by 90 or 180 degrees.
+* **View**: after that the square image may be mirrored left to right, or turned clockwise by 90 or 180 degrees.
 """
 
 from dataclasses import dataclass
@@ -43,11 +43,11 @@ _TURNED: dict[View, dict[str, str]] = {
     "rotated90": {"left": "bottom", "top": "left", "right": "top", "bottom": "right"},
     "rotated180": {"left": "right", "right": "left", "top": "bottom", "bottom": "top"},
 }
-"""For each edge of the picture the edge of the plain picture that has come to lie there."""
+"""For each edge of the image the edge of the plain image that has come to lie there."""
 
 
 def image_edges(plane: Plane, convention: Convention, view: View = "plain") -> dict[str, str]:
-    """Patient direction at each edge of the picture: keys ``left``, ``right``, ``top``, ``bottom``.
+    """Patient direction at each edge of the image: keys ``left``, ``right``, ``top``, ``bottom``.
 
     >>> image_edges("axial", "radiological")["left"]
     'right'
@@ -76,8 +76,8 @@ class DisplayTransform:
         shape: (U, V) voxels of the slice.
         spacing: (u, v) voxel size in mm.
         convention: ``radiological`` or ``ras``.
-        image_size: side S of the picture in pixels.
-        view: how the square picture is turned in the end.
+        image_size: side S of the image in pixels.
+        view: how the square image is turned in the end.
     """
 
     shape: tuple[int, int]
@@ -129,7 +129,7 @@ class DisplayTransform:
         return (np.stack(back[self.view], axis=-1) - offset) / scale
 
     def _turn(self, shown: npt.NDArray) -> npt.NDArray:
-        """A plain picture [S, S] in this view."""
+        """A plain image [S, S] in this view."""
         if self.view == "mirrored":
             shown = shown[:, ::-1]
         elif self.view != "plain":
@@ -145,20 +145,20 @@ class DisplayTransform:
         return np.where((index >= 0) & (index < self.shape[axis]), index, -1)
 
     def _without_padding(self, shown: npt.NDArray) -> npt.NDArray:
-        """A plain picture [S, S], in place, with zeros where no voxel is."""
+        """A plain image [S, S], in place, with zeros where no voxel is."""
         shown[self._nearest(1) < 0] = 0
         shown[:, self._nearest(0) < 0] = 0
         return shown
 
     def show_labels(self, labels: npt.NDArray) -> npt.NDArray:
-        """A label slice [U, V] as a picture [image_size, image_size] of the same type; padding is 0."""
+        """A label slice [U, V] as an image [image_size, image_size] of the same type; padding is 0."""
         # One axis after the other takes a tenth of the time of both at once; the padding's -1 becomes 0 and is emptied.
         columns, rows = self._nearest(0), self._nearest(1)
         shown = labels.T.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
         return self._turn(self._without_padding(shown))
 
     def show_image(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """A windowed slice uint8[U, V] as a picture uint8[image_size, image_size]; padding is black.
+        """A windowed slice uint8[U, V] as an image uint8[image_size, image_size]; padding is black.
 
         Linear between voxel centres; averaged over areas first where pixels are larger than voxels.
         """

@@ -1,10 +1,10 @@
-"""Where the letters A, B, C go in a picture, and what they look like.
+"""Where the letters A, B, C go in an image, and what they look like.
 
-Placing is a pure function of what is marked. A letter never leaves the picture, never covers the point of a marked
+Placing is a pure function of what is marked. A letter never leaves the image, never covers the point of a marked
 structure and never overlaps another letter; within that it stays near what it names and covers as little as it can of
 the marked structures, their lines and their leaders.
 
-Rectangles are ``[x0, y0, x1, y1]``, half-open, in pixels of the picture, as boxes are everywhere.
+Rectangles are ``[x0, y0, x1, y1]``, half-open, in pixels of the image, as boxes are everywhere.
 """
 
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ _COVER_OTHER = 20.0  # cover all of another marked structure
 _LIE_ON_OTHER = 4.0  # lie wholly on another marked structure, whose letter it then seems to be
 _COVER_LINES = 6.0  # cover drawn lines with all of its area
 _CROSS = 10.0  # a leader that runs through another letter, point or leader
-_ON_BORDER = 1.0  # touch the edge of the picture
+_ON_BORDER = 1.0  # touch the edge of the image
 
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """One marked structure in pixels of the picture.
+    """One marked structure in pixels of the image.
 
     Args:
         box: around the structure, half-open.
@@ -48,7 +48,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Strokes:
-    """Sizes in pixels of all that is drawn, for pictures of one size."""
+    """Sizes in pixels of all that is drawn, for images of one size."""
 
     line: int  # width of box lines, leaders and mask contours
     rim: int  # width of the dark rim around them
@@ -59,7 +59,7 @@ class Strokes:
 
     @classmethod
     def of(cls, image_size: int) -> "Strokes":
-        """Sizes for square pictures of that side; small pictures keep letters that can be read."""
+        """Sizes for square images of that side; small images keep letters that can be read."""
         unit = image_size / 512
         fill, _ = glyph(LETTERS[0], image_size)
         return cls(
@@ -116,7 +116,7 @@ def place_letters(
     Args:
         prompt: ``label``, ``point``, ``box`` or ``mask``.
         marks: the marked structures, A first; at most three.
-        image_size: side S of the picture.
+        image_size: side S of the image.
         lines: uint8 [S, S], not 0 where lines are drawn that letters had better not cover.
     """
     strokes = Strokes.of(image_size)
@@ -153,7 +153,7 @@ def place_letters(
             placed.append((x0, y0, x1, y1))
             break
         else:
-            raise ValueError(f"A picture of {image_size} pixels has no room for {len(marks)} letters")
+            raise ValueError(f"An image of {image_size} pixels has no room for {len(marks)} letters")
     return placed
 
 
@@ -219,7 +219,7 @@ def _around_box(box: Rectangle, strokes: Strokes) -> tuple[npt.NDArray[np.int64]
 def _anywhere(
     point: npt.NDArray[np.float64], strokes: Strokes, image_size: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """A grid over the picture, for when nothing near is free; the nearer the better."""
+    """A grid over the image, for when nothing near is free; the nearer the better."""
     width, height = strokes.letter
     x, y = np.meshgrid(
         np.arange(width / 2 + 1, image_size - width / 2, width / 2),

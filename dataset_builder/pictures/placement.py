@@ -1,4 +1,4 @@
-"""Where a structure is in a shown picture: its box and a point on it, in pixels."""
+"""Where a structure is in a shown image: its box and a point on it, in pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from dataset_builder.slices.selection import SliceRecord
 
 @dataclass(frozen=True)
 class Placement:
-    """One structure in one shown picture.
+    """One structure in one shown image.
 
     Args:
         box: (x0, y0, x1, y1), half-open: the tight box around the structure's pixels.
@@ -30,9 +30,9 @@ class Placement:
 def placements(
     record: SliceRecord, convention: Convention, image_size: int, view: View = "plain"
 ) -> Mapping[str, Placement]:
-    """Every structure of a slice, also too small to be asked about, in the picture that shows it.
+    """Every structure of a slice, also too small to be asked about, in the image that shows it.
 
-    The point is the same voxel in every convention and view. In a picture so small that a structure falls between the
+    The point is the same voxel in every convention and view. In an image so small that a structure falls between the
     pixels, its box is the one pixel that its point lies in.
     """
     transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)

@@ -5,7 +5,7 @@ The pixels that say where a structure is (box line, core of a dot, contour of a 
 ``MARKER_COLOURS``; letters and leaders have a lighter tint of it, so that a program can find a marker by its colour:
 
 * ``box``: the line runs just outside the half-open box, so that the box is what it encloses; where the box reaches the
-  edge of the picture the line is cut off.
+  edge of the image the line is cut off.
 * ``point``, ``label``: the centre pixel of the dot is the structure's point.
 * ``mask``: the contour is the border of the structure's own pixels; the fill inside it is light.
 """
@@ -104,7 +104,7 @@ def to_grey(values: npt.NDArray, window: Window) -> npt.NDArray[np.uint8]:
 def show(
     record: SliceRecord, convention: Convention, window: Window, image_size: int, view: View = "plain"
 ) -> npt.NDArray[np.uint8]:
-    """The picture of a slice without markers: uint8 [S, S], grey. See :func:`draw`."""
+    """The image of a slice without markers: uint8 [S, S], grey. See :func:`draw`."""
     transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)
     return transform.show_image(to_grey(record.image, window))
 
@@ -122,12 +122,12 @@ def draw(
     letters: Sequence[str] = LETTERS,
     grey: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """The picture of a slice, with the markers of a prompt.
+    """The image of a slice, with the markers of a prompt.
 
     Args:
         names: the structures to mark, A first; at most three. Not looked at if the prompt draws nothing.
-        image_size: side S of the picture.
-        view: how the picture is turned; markers are drawn after that, so that letters stay upright.
+        image_size: side S of the image.
+        view: how the image is turned; markers are drawn after that, so that letters stay upright.
         blank: leave the scan out and draw the markers on black.
         letters: of the structures, where not A, B, C.
         grey: what :func:`show` makes of the slice, if that is at hand; it stays as it is.
@@ -162,10 +162,10 @@ def draw(
 def draw_markers(
     picture: npt.NDArray[np.uint8], prompt: Prompt, marks: Sequence[Mark], letters: Sequence[str] = LETTERS
 ) -> npt.NDArray[np.uint8]:
-    """A picture with markers and their letters on it.
+    """An image with markers and their letters on it.
 
     Args:
-        picture: RGB uint8 [S, S, 3]; left as it is.
+        image: RGB uint8 [S, S, 3]; left as it is.
         prompt: one that draws: ``label``, ``point``, ``box`` or ``mask``.
         marks: what to mark; at most three.
         letters: the letter of each, of A, B and C.
@@ -233,7 +233,7 @@ def _draw_boxes(shown: npt.NDArray[np.uint8], marks: Lettered, strokes: Strokes,
 def _frame(
     target: npt.NDArray[np.uint8], box: Rectangle, inner: int, outer: int, value: int | tuple[int, int, int]
 ) -> None:
-    """Fill what lies at least ``inner`` and less than ``outer`` pixels outside a box; cut off at the picture."""
+    """Fill what lies at least ``inner`` and less than ``outer`` pixels outside a box; cut off at the image."""
     size = target.shape[0]
 
     def clip(x0: int, y0: int, x1: int, y1: int) -> tuple[slice, slice]:
@@ -302,7 +302,7 @@ def _draw_letter(shown: npt.NDArray[np.uint8], letter: str, rectangle: Rectangle
 
 
 def encode_png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """A picture as PNG without loss: [S, S] as 8-bit grey, [S, S, 3] as RGB; equal bytes for equal pixels."""
+    """An image as PNG without loss: [S, S] as 8-bit grey, [S, S, 3] as RGB; equal bytes for equal pixels."""
     shown = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     # Measured (tests/benchmarks/pictures.py): the smallest in less than 6 ms. Equal channels upset run-length matching.
     if picture.ndim == 2:
@@ -312,5 +312,5 @@ def encode_png(picture: npt.NDArray[np.uint8]) -> bytes:
         options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     done, data = cv2.imencode(".png", shown, options)
     if not done:
-        raise ValueError(f"OpenCV cannot encode a picture of shape {picture.shape}, type {picture.dtype}")
+        raise ValueError(f"OpenCV cannot encode an image of shape {picture.shape}, type {picture.dtype}")
     return data.tobytes()

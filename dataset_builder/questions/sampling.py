@@ -6,7 +6,7 @@ options in the same order, so that a constant answer gets one of the two and nev
 alone.
 
 From chosen units, controls are derived that differ in one thing: the same markers on an empty canvas (``blank``), and
-the same picture mirrored or turned (``view``).
+the same image mirrored or turned (``view``).
 """
 
 import random
@@ -31,7 +31,7 @@ from dataset_builder.imaging.geometry import AXIS_DIRECTIONS
 from dataset_builder.questions.facts import Fact
 
 CARDINAL_AXES = tuple(f"{high}_{low}" for low, high in AXIS_DIRECTIONS)
-"""The patient axes that a picture can show: right_left, anterior_posterior, superior_inferior."""
+"""The patient axes that an image can show: right_left, anterior_posterior, superior_inferior."""
 
 STACK_PROMPTS: tuple[Prompt, ...] = ("none", *DRAWN_PROMPTS)
 """Prompts of stacks; coordinates in the text would need a list of images for every structure."""
@@ -58,7 +58,7 @@ class Unit:
 
 
 def frames_of(fact: Fact) -> tuple[Frame, ...]:
-    """Frames in which a fact can be asked: the picture has a word only for the patient's own three axes."""
+    """Frames in which a fact can be asked: the image has a word only for the patient's own three axes."""
     return ("patient", "image") if fact.axis in CARDINAL_AXES else ("patient",)
 
 
@@ -118,7 +118,7 @@ def _stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterat
 def stack_orders_of(fact: Fact, plane: Plane) -> tuple[StackOrder, ...]:
     """Orders in which a fact can be asked: unstated only where anatomy tells head from feet or front from back.
 
-    What a sagittal stack runs along, from left to right or back, no picture tells for certain. Questions that only
+    What a sagittal stack runs along, from left to right or back, no image tells for certain. Questions that only
     count images do not turn on the order.
     """
     turns_on_order = fact.kind in ("direction", "order")
@@ -207,7 +207,7 @@ def _take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Uni
 
 
 def controls(unit: Unit, settings: Settings, identity: str) -> Iterator[Unit]:
-    """What is derived from a chosen unit of a slice: its blank twin, and its picture turned in one drawn way."""
+    """What is derived from a chosen unit of a slice: its blank twin, and its image turned in one drawn way."""
     if "blank" in settings.inputs and unit.prompt in DRAWN_PROMPTS:
         yield replace(unit, input="blank")
     turned = [view for view in settings.views if view != "plain"]

@@ -44,10 +44,10 @@ Point = tuple[int, int]
 class Question:
     """A row of the data set without its images; the fields are columns of ``dataset_builder.dataset.format``.
 
-    ``boxes`` are ``(x0, y0, x1, y1)`` half-open and ``points`` ``(x, y)``, in pixels of the picture, in the order of
-    ``structures``; ``box_images`` says in which of the row's pictures each lies. ``window`` is how grey values were
-    mapped. ``prior_answer`` is what anatomy says without the picture: of a right-left question in the frame of a
-    mirrored picture, say, the answer that the picture as radiologists show it would have; empty where anatomy has no
+    ``boxes`` are ``(x0, y0, x1, y1)`` half-open and ``points`` ``(x, y)``, in pixels of the image, in the order of
+    ``structures``; ``box_images`` says in which of the row's images each lies. ``window`` is how grey values were
+    mapped. ``prior_answer`` is what anatomy says without the image: of a right-left question in the frame of a
+    mirrored image, say, the answer that the image as radiologists show it would have; empty where anatomy has no
     answer.
     """
 
@@ -204,7 +204,7 @@ def _answer(unit: Unit, plane: Plane, names: Sequence[str], relation: str, struc
 
 
 def _prior(unit: Unit, plane: Plane, relation: str, answer: str) -> str:
-    """What anatomy says without the picture; no option where it says nothing."""
+    """What anatomy says without the image; no option where it says nothing."""
     if unit.fact.terminology == "anatomical":
         return ""
     if unit.frame == "image":

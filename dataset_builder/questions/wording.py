@@ -93,7 +93,7 @@ def _shown(modality: Modality, plane: Plane, convention: Convention, register: R
 
 
 def view_sentence(view: View, register: Register) -> str:
-    """What was done to the picture after that; empty for the plain view."""
+    """What was done to the image after that; empty for the plain view."""
     return "" if view == "plain" else wording()["view"][view][register]
 
 
@@ -166,7 +166,7 @@ def relation_term(relation: str, register: Register) -> str:
 
 
 def image_term(relation: str, plane: Plane, convention: Convention, view: View = "plain") -> str:
-    """The word for a relation along a patient axis as it appears in the picture: left, right, above or below."""
+    """The word for a relation along a patient axis as it appears in the image: left, right, above or below."""
     edges = image_edges(plane, convention, view)
     (edge,) = [edge for edge, direction in edges.items() if direction == relation]
     return wording()["image_terms"][edge]

@@ -1,6 +1,6 @@
 """Slices: which ones of a volume to show, cutting them out, and the table that keeps them.
 
-The table (Parquet; the config ``slices`` of the data set) has a row a slice. Its pictures are the slice as stored
+The table (Parquet; the config ``slices`` of the data set) has a row a slice. Its images are the slice as stored
 (convention ``ras``): columns = first in-plane index, rows = second, so that pixel (x, y) is voxel (u, v).
 
 ========================  =============================================================================================
@@ -342,7 +342,7 @@ def save_slices(records: Sequence[SliceRecord], path: Path) -> int:
         put_bytes(path, whole)
         return len(whole)
     with replacing(path) as file:
-        # Pictures are compressed already; the rest is small.
+        # Images are compressed already; the rest is small.
         pq.write_table(table, file, compression="zstd")
         return file.tell()
 

@@ -11,12 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 
 class Picture(Image.Image):
-    """A picture of the data set in RGB, decoded when it is used and forgotten some pictures later.
+    """An image of the data set in RGB, decoded when it is used and forgotten some images later.
 
-    The harness holds the pictures of all requests at once: decoded, those of the whole benchmark would fill 26 GB.
+    The harness holds the images of all requests at once: decoded, those of the whole benchmark would fill 26 GB.
 
     Args:
-        read: gives the encoded picture.
+        read: gives the encoded image.
     """
 
     _decoded: ClassVar[deque["Picture"]] = deque()
@@ -49,7 +49,7 @@ class Picture(Image.Image):
         self._is_decoded = False
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
-        """As any picture; but to an open file, as PNG with no settings (so the harness hashes pictures), as stored."""
+        """As any image; but to an open file, as PNG with no settings (so the harness hashes images), as stored."""
         if format == "PNG" and not params and hasattr(fp, "write"):
             fp.write(self._read())
         else:

@@ -121,11 +121,11 @@ class Rows:
         return [self._order[rank] for rank in sorted(rank for ranks in found for rank in ranks)]
 
     def text(self, row: int) -> Document:
-        """A row without its pictures."""
+        """A row without its images."""
         return dict(self._texts[row])
 
     def pictures(self, row: int) -> "list[Picture]":
-        """The pictures of a row, not yet decoded."""
+        """The images of a row, not yet decoded."""
         return [Picture(partial(self._encoded, row, number)) for number in range(len(self._images(row)))]
 
     def facts(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ ALL_PAIRS_UP_TO = 4
 
 
 def comparisons(sheets: Sequence[Sheet]) -> list[Json]:
-    """Every two runs that were both shown the pictures, or both not; the second minus the first."""
+    """Every two runs that were both shown the images, or both not; the second minus the first."""
     return [compare(one, other) for one, other in _couples(sheets) if one.run.answers.keys() & other.run.answers.keys()]
 
 

@@ -86,7 +86,7 @@ def _runs(report: Json) -> list[Json]:
 
 
 def _boards(reports: Iterable[list[Json]]) -> list[list[Json]]:
-    """The runs by the questions that they answered, with pictures before blind ones, most questions first."""
+    """The runs by the questions that they answered, with images before blind ones, most questions first."""
     boards: dict[tuple[str, str], list[Json]] = {}
     seen = set()
     for run in (run for report in reports for run in report):

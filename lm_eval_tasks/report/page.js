@@ -95,7 +95,7 @@ function makeRow(position) {
   const i = shown[position];
   const picture = pictureOf(i, 0)
     ? make("img", { src: pictureOf(i, 0), alt: picturesDescribed(i, 0), decoding: "async" })
-    : make("span", { className: "blank" }, "no picture");
+    : make("span", { className: "blank" }, "no image");
   const given = make("span", { className: "given" }, verdict(state.run, i));
   if (outcome(state.run, i) !== "right") given.append(` said: ${said(state.run, i) ?? decode(data.runs[state.run].status, i)} · right: ${cell("answer", i)}`);
   else given.append(` ${cell("answer", i)}`);
@@ -188,7 +188,7 @@ function showPictures(i) {
     const clean = !MARKERS[cell("prompt", i)] && cell("boxes", i) && cell("points", i);
     if (!clean) return;
     image.decode().then(() => {
-      // Boxes and points are in pixels of the stored picture; what is shown may be a smaller one.
+      // Boxes and points are in pixels of the stored image; what is shown may be a smaller one.
       const names = ["structures", "boxes", "points", "box_images"];
       const item = Object.fromEntries(names.map((name) => [name, cell(name, i)]));
       image.after(outline(item, data.widths[data.pictures[i][position]], data.colours, position));
@@ -251,7 +251,7 @@ function showVariants(i) {
 function openItem(i) {
   state.item = i;
   byId("detail-title").textContent = `${cell("terminology", i)} · ${data.ids[i]}`;
-  const left = make("div", {}, data.pictures[i].length ? showPictures(i) : make("p", { className: "empty" }, "no picture"),
+  const left = make("div", {}, data.pictures[i].length ? showPictures(i) : make("p", { className: "empty" }, "no image"),
     make("p", {}, make("a", { href: `#${toHash(i)}`, id: "link" }, "Link to this question")));
   const right = make("div", {}, make("p", { className: "question" }, question(i)), showOptions(i), showReplies(i), showVariants(i), showColumns(i));
   byId("detail-body").replaceChildren(left, right);

@@ -30,7 +30,7 @@ def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
     Args:
         report: what ``report.json`` holds.
         reading: the questions and answers.
-        pictures: where the page finds its pictures.
+        images: where the page finds its images.
     """
     runs = [run["name"] for run in report["runs"]]
     data = report["data"]

@@ -1,6 +1,6 @@
-"""The pictures of a report: found in the data set, and kept in the page or, where they are many, beside it.
+"""The images of a report: found in the data set, and kept in the page or, where they are many, beside it.
 
-Sample files hold no pictures but their SHA-256; a picture of the data set that has another one is not what the model
+Sample files hold no images but their SHA-256; an image of the data set that has another one is not what the model
 was shown, and is left out.
 """
 
@@ -21,17 +21,17 @@ FOLDER = "pictures"
 EMBEDDED_BYTES = 12_000_000
 """Pictures that together take more than this lie beside the page, made small."""
 THUMBNAIL = 384
-"""Longer side of a picture beside the page, in pixels."""
+"""Longer side of an image beside the page, in pixels."""
 
 
 @dataclass
 class Pictures:
-    """Where the page finds its pictures.
+    """Where the page finds its images.
 
     Args:
-        addresses: of the pictures: data URLs, or paths from the page.
-        widths: of the pictures as the data set holds them, in pixels: boxes and points are given in these.
-        of: numbers in ``addresses`` of each question's pictures, by question id; a question whose pictures were not
+        addresses: of the images: data URLs, or paths from the page.
+        widths: of the images as the data set holds them, in pixels: boxes and points are given in these.
+        of: numbers in ``addresses`` of each question's images, by question id; a question whose images were not
             found is missing.
         warnings: what a reader should know.
     """
@@ -53,10 +53,10 @@ class Pictures:
 
 
 def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress | None = None) -> Pictures:
-    """Find the pictures of all questions.
+    """Find the images of all questions.
 
     Args:
-        reading: the runs' questions, with the hashes of their pictures.
+        reading: the runs' questions, with the hashes of their images.
         dataset: the data set folder; None: where the runs found it, or where the tasks would look for it.
         out: the report's folder.
         progress: called as ``progress(stage, done, total)``.
@@ -111,7 +111,7 @@ def _place(reading: Reading, dataset: Path | None) -> Path | None:
 def _read(
     files: list[Path], wanted: Mapping[str, object], progress: Progress | None
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """Ids and encoded pictures of the wanted questions."""
+    """Ids and encoded images of the wanted questions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -132,7 +132,7 @@ def _read(
 
 
 class _Keeper:
-    """Keeps each picture once: in memory while they are few, in files from when they are many."""
+    """Keeps each image once: in memory while they are few, in files from when they are many."""
 
     def __init__(self, pictures: Pictures, out: Path) -> None:
         self._pictures = pictures
@@ -142,7 +142,7 @@ class _Keeper:
         self._bytes = 0
 
     def keep(self, name: str, picture: bytes) -> int:
-        """Number of the picture in the list of addresses."""
+        """Number of the image in the list of addresses."""
         if name not in self._numbers:
             self._numbers[name] = len(self._numbers)
             with Image.open(BytesIO(picture)) as header:
@@ -159,7 +159,7 @@ class _Keeper:
         return self._numbers[name]
 
     def finish(self) -> None:
-        """Put the pictures that are few into the list as they are."""
+        """Put the images that are few into the list as they are."""
         if self._waiting is not None:
             self._pictures.addresses += map(data_url, self._waiting.values())
 

@@ -63,7 +63,7 @@ class Mark:
     Args:
         interval: as in ``report.json``.
         chance: a short line where a guess would be.
-        blind: a hollow point where the run without pictures is.
+        blind: a hollow point where the run without images is.
         note: text behind the number.
     """
 

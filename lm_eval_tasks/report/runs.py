@@ -1,8 +1,8 @@
 """Reading what the harness wrote: one result file and, beside it, a sample file for each task.
 
-A run is all answers of one model under one set of settings, with pictures or without. Several evaluations of the same
+A run is all answers of one model under one set of settings, with images or without. Several evaluations of the same
 model with the same settings (some tasks now, others later) are one run; where two of them answered the same question,
-the later one counts. The sample files hold all columns of a question but its pictures, of which they hold hashes.
+the later one counts. The sample files hold all columns of a question but its images, of which they hold hashes.
 """
 
 import json
@@ -59,7 +59,7 @@ class Run:
 
     Args:
         name: unique among the runs that are read together.
-        mode: whether the model was shown the pictures.
+        mode: whether the model was shown the images.
         model: the model's own name, without settings.
         settings: all that decides its answers, as the harness tells it.
         versions: of the software, the tasks and the data.
@@ -174,7 +174,7 @@ def _identity(results: Mapping[str, Any]) -> str:
 
 
 def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> list[Run]:
-    """The runs of all evaluations with the same model and settings: with pictures, without, and decoded plainly."""
+    """The runs of all evaluations with the same model and settings: with images, without, and decoded plainly."""
     parts.sort(key=lambda part: part[0].get("date") or 0)
     answers: dict[tuple[Mode, bool], dict[str, Answer]] = {}
     versions: dict[str, Any] = {}
@@ -308,7 +308,7 @@ def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any
 
 
 def _hash_of(picture: object) -> str:
-    """SHA-256 of a picture as the data set holds it; the harness writes it bare, or as the picture's own name."""
+    """SHA-256 of an image as the data set holds it; the harness writes it bare, or as the picture's own name."""
     found = re.search(r"[0-9a-f]{64}", str(picture))
     return found[0] if found else ""
 
@@ -346,7 +346,7 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
     if question["pictures"]:
         if known["pictures"] and known["pictures"] != question["pictures"]:
             raise MISGroundError(
-                f"The runs answered different data sets: the picture of question {question['id']} differs.",
+                f"The runs answered different data sets: the image of question {question['id']} differs.",
                 file=path,
                 remedy="Make a separate report of each, or evaluate again on one data set.",
             )

@@ -21,7 +21,7 @@ def scores(sheet: Sheet, blind: Sheet | None = None) -> list[Json]:
 
     Args:
         sheet: the run.
-        blind: a run of the same questions without pictures, to say how much was had without looking.
+        blind: a run of the same questions without images, to say how much was had without looking.
     """
     return [score(sheet, group, blind) for group in sheet.groups()]
 
@@ -108,7 +108,7 @@ def _blind(sheet: Sheet, rows: NDArray[np.int64], blind: Sheet) -> Json | None:
 
 
 def blind_reference(sheet: Sheet, sheets: Sequence[Sheet]) -> Sheet | None:
-    """The run without pictures that a run with pictures is held against.
+    """The run without images that a run with images is held against.
 
     Of the same model, if there is one; else of those that answered most of the same questions the most accurate.
     """

@@ -3,7 +3,7 @@
 ``mis-ground eval --resume DIR`` puts this between the harness and any model that generates text. An answer is found
 again by all that decides it: the prompt, the pictures' hashes, the generation settings, the version of the tasks, and
 the model with its revision, its arguments (those of semantic sampling among them) and, where it is a folder, its files.
-(The harness's models leave the pictures out when they cache, and so never find an answer to a picture.)
+(The harness's models leave the images out when they cache, and so never find an answer to an image.)
 
 Requests are answered in chunks, each made of the same requests whether or not some were answered in an earlier run, and
 the answers of a chunk are kept in one transaction. So a run that was killed at any moment resumes with the very batches
@@ -190,7 +190,7 @@ def request_keys(requests: Sequence[Request], run: str, versions: Callable[[str]
 
 
 def picture_hash(picture: Any) -> str:
-    """SHA-256 of a picture; a picture of the data set gives its bytes as they are stored."""
+    """SHA-256 of an image; an image of the data set gives its bytes as they are stored."""
     from io import BytesIO
 
     stream = BytesIO()

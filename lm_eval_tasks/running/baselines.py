@@ -14,7 +14,7 @@ class ConstantAnswer(LM):
     The two items of a pair list the same options in the same order, so that it gets one of them right and never both.
     """
 
-    MULTIMODAL = True  # takes pictures, and ignores them
+    MULTIMODAL = True  # takes images, and ignores them
 
     def __init__(self, **_: Any) -> None:  # the harness passes batch size and device to every model
         super().__init__()

@@ -1,8 +1,8 @@
-"""Before a long run: how long it will be, and whether the pictures reach the model.
+"""Before a long run: how long it will be, and whether the images reach the model.
 
-A picture that is silently dropped is the best-known trap of evaluations with pictures: the run goes through, and the
-scores are those of a model that was shown nothing. So the places for pictures in the prompts are counted, and some
-questions are asked twice, with their picture and with a blank one: a model that answers all of them the same does
+An image that is silently dropped is the best-known trap of evaluations with images: the run goes through, and the
+scores are those of a model that was shown nothing. So the places for images in the prompts are counted, and some
+questions are asked twice, with their image and with a blank one: a model that answers all of them the same does
 not look.
 """
 
@@ -27,7 +27,7 @@ LONG_RUN = 200
 
 DEFAULT_PLACEHOLDER = "<image>"
 TOKEN_NAMES = ("image_token", "boi_token", "image_start_token", "start_image_token", "vision_start_token")
-"""Attributes of models, processors and tokenizers that hold the text that stands for a picture."""
+"""Attributes of models, processors and tokenizers that hold the text that stands for an image."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Plan:
 
     @classmethod
     def of(cls, requests: Sequence[Request]) -> "Plan":
-        """Count the questions, their pictures and their tasks."""
+        """Count the questions, their images and their tasks."""
         return cls(
             len(requests), sum(len(pictures_of(request)) for request in requests), len({r.task_name for r in requests})
         )
@@ -48,12 +48,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Probe:
-    """What asking with and without pictures showed.
+    """What asking with and without images showed.
 
     Args:
         asked: questions asked twice.
         same: those answered the same both times.
-        different_answers: how many different answers were given to the questions with their pictures.
+        different_answers: how many different answers were given to the questions with their images.
         seconds: that a question took.
         reached: whether the first logits differ, where the model can tell.
         empty: those that were answered with nothing, both times.
@@ -68,12 +68,12 @@ class Probe:
 
 
 def pictures_of(request: Request) -> list[Any]:
-    """The pictures of a request; none for a text-only one."""
+    """The images of a request; none for a text-only one."""
     return list(request.args[2].get("visual") or []) if len(request.args) > 2 else []
 
 
 def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
-    """Whether each prompt has a place for each of its pictures, and the model takes so many.
+    """Whether each prompt has a place for each of its images, and the model takes so many.
 
     Args:
         requests: of the harness, their prompts in the model's chat template if it is used.
@@ -87,7 +87,7 @@ def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
     taken = getattr(model, "max_images", None)
     if taken is not None and most > taken:
         problems.append(
-            f"The model takes {taken} picture(s) a question and some questions have {most}: the others would be "
+            f"The model takes {taken} image(s) per question and some questions have {most}: the others would be "
             f"dropped. Give it more: --model_args max_images={most}."
         )
     if hasattr(model, "_concurrent"):
@@ -104,7 +104,7 @@ def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
         request, expected = wrong[0]
         counts = ", ".join(f"{token!r} {request.args[0].count(token)} times" for token in tokens)
         problems.append(
-            f"{len(wrong)} of {len(requests)} prompts do not have a place for each of their pictures: a question of "
+            f"{len(wrong)} of {len(requests)} prompts do not have a place for each of their images: a question of "
             f"{request.task_name} has {expected}, and in its prompt there is {counts}. Is --apply_chat_template "
             "missing, or does the model need another image_token_id or image_string in --model_args?"
         )
@@ -112,7 +112,7 @@ def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
 
 
 def placeholders(model: Any) -> list[str]:
-    """The texts that may stand for a picture in a prompt: the model's own first."""
+    """The texts that may stand for an image in a prompt: the model's own first."""
     holders = (model, getattr(model, "processor", None), getattr(model, "tokenizer", None))
     found = [getattr(model, "image_token", None), DEFAULT_PLACEHOLDER]
     found += [getattr(holder, name, None) for holder in holders for name in TOKEN_NAMES]
@@ -120,7 +120,7 @@ def placeholders(model: Any) -> list[str]:
 
 
 def probe(requests: Sequence[Request], model: Any, ask: Ask, count: int = PROBES) -> Probe | None:
-    """Ask some questions with their pictures and with blank ones; None if no question has a picture.
+    """Ask some questions with their images and with blank ones; None if no question has an image.
 
     Args:
         requests: of the harness.
@@ -230,7 +230,7 @@ def logits_differ(model: Any, one: Request, other: Request) -> bool | None:
 
 
 def _decided(request: Request, blank: bool) -> Request:
-    """A copy of a request that is answered without drawing, and with blank pictures if asked for."""
+    """A copy of a request that is answered without drawing, and with blank images if asked for."""
     from PIL import Image
 
     prompt, generation, more = request.args

@@ -136,7 +136,7 @@ class Watch:
         shown: bool,
         remembered: tuple[resume.AnswerStore, str] | None,
     ) -> None:
-        """Say what is going to be asked and whether the pictures reach the model."""
+        """Say what is going to be asked and whether the images reach the model."""
         plan = preflight.Plan.of(requests)
         if shown:
             known = f", {plan.questions - left:,} answered before" if left < plan.questions else ""
@@ -178,7 +178,7 @@ class Watch:
         if shown:
             self.console.print(
                 f"{found.asked - found.same} of {found.asked} trial questions are answered differently without their "
-                f"picture. The run will take about {duration(left * found.seconds)}.",
+                f"image. The run will take about {duration(left * found.seconds)}.",
                 highlight=False,
             )
         problems = preflight.probe_problems(found)

@@ -1,8 +1,8 @@
 """The small vision-language model that comes with the package: an instrument, not a model of anything medical.
 
 A LLaVA of transformers' own classes with some two million parameters, trained on phantoms by the scripts in
-``tests/instruments/small_vlm``. It shows that the benchmark's pictures can be read and that its scores move when, and
-only when, they should. ``checkpoint/README.md`` says how it was made and what it scores.
+``training/``. It shows that the benchmark's images can be read and that its scores move when, and only when, they
+should. ``checkpoint/README.md`` says how it was made and what it scores.
 """
 
 import hashlib

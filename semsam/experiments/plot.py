@@ -30,7 +30,7 @@ class Point:
 
 
 def line_plot(lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str, level: tuple[str, float]) -> str:
-    """The picture: lines with intervals over a base-2 logarithmic x axis, and a dashed level to compare them with.
+    """The image: lines with intervals over a base-2 logarithmic x axis, and a dashed level to compare them with.
 
     Args:
         lines: by name; each point's x is positive.

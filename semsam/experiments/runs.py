@@ -26,7 +26,7 @@ class Item:
         number: of the document in the task.
         score: its metric, 1 for right.
         reply: what the model wrote.
-        document: the document's columns, but for pictures.
+        document: the document's columns, but for images.
     """
 
     task: str

@@ -73,6 +73,6 @@ def test_a_size_that_goes_with_the_answer_is_found():
 
     draw = random.Random(4)
     assert problems(*with_pictures(lambda row: draw.randrange(1000, 2000), lambda row: 64)) == set()
-    larger = {"Of two inverse rows the picture is larger for one of the answers."}
+    larger = {"Of two inverse rows the image is larger for one of the answers."}
     assert problems(*with_pictures(lambda row: 1000 + (row.answer == "left"), lambda row: 64)) == larger
     assert problems(*with_pictures(lambda row: 1000, lambda row: 64 + (row.answer == "left"))) == larger

@@ -259,7 +259,7 @@ def test_pictures_decode_and_say_what_they_are(opened):
     alternatives = opened.evaluate("[...document.querySelectorAll('article img')].map((image) => image.alt)")
     assert len(alternatives) == 11
     assert "axial CT slice in radiological convention; a box marks each structure asked about" in alternatives
-    assert any("picture 3 of 3" in text for text in alternatives)
+    assert any("image 3 of 3" in text for text in alternatives)
 
 
 def test_pictures_far_below_wait(browser, dataset, tmp_path):

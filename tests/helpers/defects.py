@@ -144,7 +144,7 @@ def half_a_pair_lost(ground):
     return [rows[0]["id"], "directional_text_box"]
 
 
-@defect(orientation="A picture is turned otherwise than stated.")
+@defect(orientation="An image is turned otherwise than stated.")
 def a_picture_without_markers_mirrored(ground):
     rows = ground.take(lambda row: row["prompt"] == "none" and len(row["images"]) == 1 and row["pair_id"])
     for row in rows:
@@ -152,7 +152,7 @@ def a_picture_without_markers_mirrored(ground):
     return ids(rows)
 
 
-@defect(markers="colour", orientation="A picture is turned otherwise than stated.")
+@defect(markers="colour", orientation="An image is turned otherwise than stated.")
 def a_picture_with_markers_mirrored(ground):
     rows = ground.take(drawn)
     rows[0]["images"] = [encode(decode(rows[0])[:, ::-1])]
@@ -178,7 +178,7 @@ def a_box_moved(ground):
     return ids(rows)
 
 
-@defect(boxes="A box does not lie in the picture.")
+@defect(boxes="A box does not lie in the image.")
 def a_box_outside_of_the_picture(ground):
     rows = ground.take(lambda row: plain(row, "none", terminology="relational"))
     rows[0]["boxes"][0][2] = 129
@@ -220,7 +220,7 @@ def two_rows_with_one_id(ground):
     return [row["id"]]
 
 
-@defect(leakage="The path of a picture names a structure or an option.")
+@defect(leakage="The path of an image names a structure or an option.")
 def a_name_in_the_path_of_a_picture(ground):
     rows = ground.take(lambda row: plain(row, "none", terminology="relational"))
     rows[0]["images"][0]["path"] = f"scans/{rows[0]['structures'][1]}_17.png"
@@ -234,7 +234,7 @@ def a_name_in_the_name_of_a_file(ground):
     return [f"{name}-1.png"]
 
 
-@defect(pictures="A picture cannot be decoded.")
+@defect(pictures="An image cannot be decoded.")
 def a_picture_cut_off(ground):
     rows = ground.take(drawn)
     data = rows[0]["images"][0]["bytes"]
@@ -299,7 +299,7 @@ def a_scan_on_a_blank_canvas(ground):
     return ids(rows)
 
 
-@defect(blanks="A blank canvas differs from its twin in more than the picture.")
+@defect(blanks="A blank canvas differs from its twin in more than the image.")
 def a_blank_canvas_with_another_window(ground):
     rows = ground.take(lambda row: row["input"] == "blank" and row["prompt"] == "label" and row["pair_id"])
     for row in rows:
@@ -345,7 +345,7 @@ def a_slice_that_the_store_does_not_have(ground):
     return [*ids(rows), *(row["fact_id"] for row in rows)]
 
 
-@defect(answers="An answer is not true.", orientation="A picture does not show its slice.")
+@defect(answers="An answer is not true.", orientation="An image does not show its slice.")
 def a_stack_in_the_other_order(ground):
     rows = ground.take(lambda row: row["input"] == "stack" and row["stack_order"] == "ascending")
     for row in rows:

@@ -1,4 +1,4 @@
-"""The voxel grid that a body is painted on, and the picture that a scanner would make of it.
+"""The voxel grid that a body is painted on, and the image that a scanner would make of it.
 
 Body coordinates (RAS+ mm, see ``shapes``) reach each voxel through the individual's size and a smooth random
 displacement, so that no two bodies are alike while what lies beside, inside or left of what stays true.
@@ -232,7 +232,7 @@ class Canvas:
         """The grey image, int16[I, J, K]: Hounsfield units for CT, signal from 0 up for MR.
 
         Args:
-            contrast: what kind of picture.
+            contrast: what kind of image.
             random: source of the noise.
             agent: dose of CT contrast agent, 0 to 1.
         """

@@ -371,7 +371,7 @@ def test_a_stack_shows_all_its_pictures(opened, page):
     opened.wait_for("[...document.querySelectorAll('#detail-body img')].every((image) => image.naturalWidth)")
     alternatives = opened.evaluate("[...document.querySelectorAll('#detail-body img')].map((image) => image.alt)")
     assert len(alternatives) == 3
-    assert "picture 3 of 3" in alternatives[2]
+    assert "image 3 of 3" in alternatives[2]
     # Each structure is outlined in the picture that it is in.
     opened.wait_for("document.querySelectorAll('#detail-body svg').length === 3")
     letters = opened.evaluate("[...document.querySelectorAll('#detail-body svg')].map((svg) => svg.textContent)")

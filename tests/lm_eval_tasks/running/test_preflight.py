@@ -60,7 +60,7 @@ def test_pictures_that_would_be_cut_off_are_told():
         max_images = 1
 
     (problem,) = preflight.placeholder_problems([Request("<image>" * 8, 8), Request("<image>")], Model())
-    assert "takes 1 picture(s)" in problem
+    assert "takes 1 image(s)" in problem
     assert "max_images=8" in problem
 
 
@@ -94,7 +94,7 @@ def test_a_model_that_looks_is_not_doubted():
 def test_a_model_that_does_not_look_is_doubted():
     found = preflight.probe([Request("<image>") for _ in range(30)], object(), lambda some: ["left"] * len(some))
     (problem,) = preflight.probe_problems(found)
-    assert "All of 12 questions were answered the same" in problem
+    assert "All 12 questions were answered the same" in problem
     assert "Either the image does not reach the model" in problem
     assert "the same to every one" in problem
 

@@ -46,8 +46,8 @@ def test_a_short_run_is_not_probed_and_is_summed_up(evaluated):
 def test_a_long_run_of_a_model_that_does_not_look_warns(evaluated, monkeypatch, tmp_path):
     monkeypatch.setattr(preflight, "LONG_RUN", 30)
     printed = evaluated("--resume", str(tmp_path)).err
-    assert "0 of 12 trial questions are answered differently without their picture" in printed
-    assert "Warning: All of 12 questions were answered the same" in printed
+    assert "0 of 12 trial questions are answered differently without their image" in printed
+    assert "Warning: All 12 questions were answered the same" in printed
     # Remembered: when the run goes on, the same is not tried again, but said again.
     store = resume.AnswerStore(tmp_path)
     store._base.execute("DELETE FROM answers")
