@@ -152,8 +152,10 @@ def _oai_knee(argument: str | None, options: Options) -> Source:
 
 def _nnunet(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.nnunet import open_nnunet
+    from dataset_builder.vocabulary import structures
 
-    return open_nnunet(_folder("nnunet", argument), options.vocabulary)
+    folder = _folder("nnunet", argument)
+    return open_nnunet(folder, structures(options.vocabulary), options.ignored, options.channel)
 
 
 def _dicom(argument: str | None, options: Options) -> Source:

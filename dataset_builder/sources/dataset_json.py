@@ -5,24 +5,25 @@ channel_names  or ``modality`` in older files. One channel is read: the first wh
 labels         whole number by name, or name by number as in the Medical Segmentation Decathlon. Names are looked up in
                the vocabulary. What is called background or ignore is nothing. Or the name of a known label map, such as
                ``"skm_tea"``.
-file_ending    .nii.gz (default) or .nii
+file_ending    .nii.gz (default), or any other that is read; capitals do not matter
+dataset        optional, as in version 2: images and label file by case
 licence, reference, url   optional; ``license`` and ``citation`` will do
 sides          optional, side by case, for scans of one limb: ``{"CASE": "left"}``
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from dataset_builder.core.errors import SourceError
 from dataset_builder.core.factors import Modality, Side
+from dataset_builder.imaging.scan_files import ENDINGS
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 
-ENDINGS = (".nii.gz", ".nii")
 NOTHING = frozenset({"background", "ignore", "ignored", "unlabeled", "unlabelled", "void"})
 """Labels of these names, normalised, are no structures."""
 
@@ -45,6 +46,7 @@ class Description:
         names: label value -> canonical structure name.
         nothing: label values that count as 0.
         sides: side by case, of limbs.
+        listed: images and label file by case, as paths in the folder, where the table ``dataset`` lists them.
         licence: ``unknown`` if the file does not say.
         citation, url: empty if the file does not say.
     """
@@ -56,17 +58,22 @@ class Description:
     names: Mapping[int, str]
     nothing: tuple[int, ...]
     sides: Mapping[str, Side]
+    listed: Mapping[str, tuple[tuple[str, ...], str]]
     licence: str
     citation: str
     url: str
 
 
-def read_description(file: Path, words: Mapping[str, Structure]) -> Description:
+def read_description(
+    file: Path, words: Mapping[str, Structure], ignore: Collection[str] = (), channel: str | None = None
+) -> Description:
     """Read ``dataset.json``.
 
     Args:
         file: its path.
         words: structures by canonical name.
+        ignore: names of labels to leave out, normalised.
+        channel: number or name of the channel to read; by default the first whose name says CT or MR.
 
     Raises:
         SourceError: names what is wrong and how to write it; for unknown labels, the vocabulary rows to add.
@@ -86,16 +93,17 @@ def read_description(file: Path, words: Mapping[str, Structure]) -> Description:
         ) from error
     if not isinstance(table, dict):
         raise SourceError("dataset.json is not a JSON object.", file=file, value=type(table).__name__)
-    channel, modality, channels = _channel(table, file)
-    names, nothing = _labels(table, file, words)
+    number, modality, channels = _channel(table, file, channel)
+    names, nothing = _labels(table, file, words, ignore)
     return Description(
         modality=modality,
-        channel=channel,
+        channel=number,
         channels=channels,
         ending=_ending(table, file),
         names=names,
         nothing=nothing,
         sides=_sides(table, file),
+        listed=_listed(table, file),
         licence=_text(table, "licence", "license") or "unknown",
         citation=_text(table, "citation", "reference"),
         url=_text(table, "url"),
@@ -125,7 +133,7 @@ def modality_of(channel: str) -> Modality | None:
     return None
 
 
-def _channel(table: Mapping[str, Any], file: Path) -> tuple[int, Modality, int]:
+def _channel(table: Mapping[str, Any], file: Path, chosen: str | None) -> tuple[int, Modality, int]:
     """Number and modality of the channel to read, and how many there are."""
     key = "channel_names" if "channel_names" in table else "modality"
     channels = table.get(key)
@@ -140,7 +148,17 @@ def _channel(table: Mapping[str, Any], file: Path) -> tuple[int, Modality, int]:
                 value=json.dumps({number: name}),
                 remedy=remedy,
             )
-    for number, name in sorted(channels.items(), key=lambda item: int(item[0])):
+    wanted = channels
+    if chosen is not None:
+        wanted = {n: name for n, name in channels.items() if chosen in (n, name) or chosen.lower() == name.lower()}
+        if not wanted:
+            raise SourceError(
+                "dataset.json has no such channel.",
+                file=file,
+                value=chosen,
+                remedy=f"Give --channel one of {', '.join(f'{n} ({name})' for n, name in channels.items())}.",
+            )
+    for number, name in sorted(wanted.items(), key=lambda item: int(item[0])):
         modality = modality_of(name)
         if modality:
             return int(number), modality, len(channels)
@@ -151,9 +169,9 @@ def _channel(table: Mapping[str, Any], file: Path) -> tuple[int, Modality, int]:
 
 def _ending(table: Mapping[str, Any], file: Path) -> str:
     ending = table.get("file_ending", ENDINGS[0])
-    if ending not in ENDINGS:
+    if str(ending).lower() not in ENDINGS:
         raise SourceError(
-            "Only NIfTI files can be read.",
+            "Files of this format cannot be read.",
             file=file,
             value=f"file_ending {ending}",
             remedy=f"Convert the files; file_ending is one of {', '.join(ENDINGS)}.",
@@ -175,6 +193,28 @@ def _sides(table: Mapping[str, Any], file: Path) -> dict[str, Side]:
     return sides
 
 
+def _listed(table: Mapping[str, Any], file: Path) -> dict[str, tuple[tuple[str, ...], str]]:
+    """The table ``dataset`` of nnU-Net's version 2, whose files need not follow any naming."""
+    listed = table.get("dataset")
+    if not isinstance(listed, dict):
+        return {}
+    found = {}
+    for case, row in listed.items():
+        images, label = (row.get("images"), row.get("label")) if isinstance(row, dict) else (None, None)
+        if not isinstance(label, str) or not isinstance(images, list) or not images:
+            raise SourceError(
+                "A case of the table 'dataset' in dataset.json lacks its images or its label file.",
+                file=file,
+                value=json.dumps({case: row})[:200],
+                remedy='Write "dataset": {"CASE": {"images": ["imagesTr/CASE_0000.nii.gz"], "label": "labelsTr/..."}}.',
+            )
+        for path in (*images, label):
+            if not isinstance(path, str) or ".." in Path(path).parts:
+                raise SourceError("A path in dataset.json leads out of its folder.", file=file, value=path)
+        found[str(case)] = (tuple(map(str, images)), label)
+    return found
+
+
 def _text(table: Mapping[str, Any], *keys: str) -> str:
     """The first of these keys that has a text; ends of lines become spaces."""
     texts = (" ".join(table[key].split()) for key in keys if isinstance(table.get(key), str))
@@ -182,7 +222,7 @@ def _text(table: Mapping[str, Any], *keys: str) -> str:
 
 
 def _labels(
-    table: Mapping[str, Any], file: Path, words: Mapping[str, Structure]
+    table: Mapping[str, Any], file: Path, words: Mapping[str, Structure], ignore: Collection[str]
 ) -> tuple[dict[int, str], tuple[int, ...]]:
     """Canonical name by label value, and the values that are nothing."""
     names: dict[int, str] = {}
@@ -199,7 +239,7 @@ def _labels(
                 remedy="Give each structure a value of its own.",
             )
         seen[value] = name
-        if normalise(name) in NOTHING:
+        if normalise(name) in NOTHING or normalise(name) in ignore:
             nothing += [value] if value else []
             continue
         if value == 0:
@@ -255,17 +295,13 @@ def _label_values(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, i
         return
     if not isinstance(labels, dict):
         raise SourceError("dataset.json does not say what the labels are.", file=file, value=labels, remedy=remedy)
+    yield from _of_regions(labels, file, remedy)
     older = bool(labels) and all(key.isdecimal() and isinstance(value, str) for key, value in labels.items())
     for key, value in labels.items():
         if older:
             yield value, int(key)
         elif isinstance(value, list):
-            raise SourceError(
-                "A label in dataset.json is a region made of several values; a voxel must be of one structure.",
-                file=file,
-                value=json.dumps({key: value}),
-                remedy="List each value once, with the name of its own structure, not as regions.",
-            )
+            continue  # a region of several values: see below
         elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SourceError(
                 "A label in dataset.json has no whole number as its value.",
@@ -275,3 +311,36 @@ def _label_values(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, i
             )
         else:
             yield key, value
+
+
+def _of_regions(labels: Mapping[str, Any], file: Path, remedy: str) -> Iterator[tuple[str, int]]:
+    """Names of values that only regions of several values have: each value has that of the smallest one it is in.
+
+    In ``{"whole tumour": [1, 2, 3], "tumour core": [2, 3]}`` 1 is whole tumour, and 2 and 3 are tumour core: a voxel's
+    own value decides. Regions of values that have names of their own are left alone.
+    """
+    regions = {name: values for name, values in labels.items() if isinstance(values, list)}
+    named = {value for value in labels.values() if isinstance(value, int)}
+    smallest: dict[int, str] = {}
+    for name, values in sorted(regions.items(), key=lambda item: (-len(item[1]), item[0])):
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise SourceError(
+                    "A region in dataset.json is no list of whole numbers.",
+                    file=file,
+                    value=json.dumps({name: values}),
+                    remedy=remedy,
+                )
+            smallest[value] = name
+    taken: dict[str, int] = {}
+    for value, name in sorted(smallest.items()):
+        if value and value not in named:
+            if name in taken:
+                raise SourceError(
+                    "A region in dataset.json stands for several values that have no names of their own.",
+                    file=file,
+                    value=json.dumps({name: regions[name]}),
+                    remedy="Give each of its values a name of its own beside the region.",
+                )
+            taken[name] = value
+            yield name, value

@@ -80,47 +80,56 @@ class LabelledFiles:
     def read(self, case: Case) -> Volume:
         """One case."""
         one = next(files for files in self.files.values() if (files.image, files.labels) == case.paths[:2])
-        if not one.labels.is_file():
-            raise MissingLabelsError(
-                "There is no label file for the image.", file=one.labels, remedy="Add it, or remove the image."
-            )
-        image = read_scan(one.image, one.channel)
-        labels, overlap = _labels(one, image)
-        known = {**one.naming.names, **dict.fromkeys(one.naming.ignored, "")}
-        unknown = [int(value) for value in values_of(labels) if value and int(value) not in known]
-        if unknown:
-            raise UnknownLabelError(
-                "The label map contains values that its list of labels does not name.",
-                file=one.labels,
-                value=", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else ""),
-                remedy="Add them to the list of labels, or set these voxels to 0.",
-            )
-        if not labels.any():
-            raise EmptyLabelsError(
-                "No structure is labelled in the volume.",
-                file=one.labels,
-                remedy="Check the labels; no question can be asked about an unlabelled scan.",
-            )
-        merged, names = merge_labels(labels, dict(one.naming.names))
-        if not merged.any():
-            raise EmptyLabelsError(
-                "No structure is labelled in the volume, only labels that are left out.",
-                file=one.labels,
-                value=", ".join(one.naming.ignored.values()),
-                remedy="Check the labels and --ignore-labels.",
-            )
-        volume = volume_from_arrays(
-            image.values,
-            merged,
-            names,
-            image.affine,
-            source=case.source,
-            subject=case.subject,
-            modality=case.modality,
-            licence=case.licence,
-            side=case.side,
+        return read_files(one, case)
+
+
+def read_files(one: Files, case: Case) -> Volume:
+    """Read image and labels of a case, whatever their formats.
+
+    Raises:
+        CaseError: a subclass for each reason why they cannot be used.
+    """
+    if not one.labels.is_file():
+        raise MissingLabelsError(
+            "There is no label file for the image.", file=one.labels, remedy="Add it, or remove the image."
         )
-        return replace(volume, overlap_voxels=overlap)
+    image = read_scan(one.image, one.channel)
+    labels, overlap = _labels(one, image)
+    known = {**one.naming.names, **dict.fromkeys(one.naming.ignored, "")}
+    unknown = [int(value) for value in values_of(labels) if value and int(value) not in known]
+    if unknown:
+        raise UnknownLabelError(
+            "The label map contains values that its list of labels does not name.",
+            file=one.labels,
+            value=", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else ""),
+            remedy="Add them to the list of labels, or set these voxels to 0.",
+        )
+    if not labels.any():
+        raise EmptyLabelsError(
+            "No structure is labelled in the volume.",
+            file=one.labels,
+            remedy="Check the labels; no question can be asked about an unlabelled scan.",
+        )
+    merged, names = merge_labels(labels, dict(one.naming.names))
+    if not merged.any():
+        raise EmptyLabelsError(
+            "No structure is labelled in the volume, only labels that are left out.",
+            file=one.labels,
+            value=", ".join(one.naming.ignored.values()),
+            remedy="Check the labels and --ignore-labels.",
+        )
+    volume = volume_from_arrays(
+        image.values,
+        merged,
+        names,
+        image.affine,
+        source=case.source,
+        subject=case.subject,
+        modality=case.modality,
+        licence=case.licence,
+        side=case.side,
+    )
+    return replace(volume, overlap_voxels=overlap)
 
 
 def _labels(one: Files, image: Scan) -> tuple[npt.NDArray, int]:

@@ -5,23 +5,32 @@
     dataset.json               channel_names, labels, file_ending; see dataset_json.py
     imagesTr/CASE_0000.nii.gz  the first channel of a case, _0001 the second
     labelsTr/CASE.nii.gz       whole numbers, as dataset.json lists them; 0 is background
-    imagesTs/, labelsTs/       the same; of the test images only those that have labels
+    imagesTs/, labelsTs/       the same, as are imagesVa/ and labelsVa/; of these images only those that have labels
 
-Images named ``CASE.nii.gz``, as in the Medical Segmentation Decathlon, are found where there is one channel only.
+Images named ``CASE.nii.gz``, as in the Medical Segmentation Decathlon, are found where there is one channel, or where
+they hold all channels as a fourth dimension. Files may have any format that is read, capitals in endings do not matter.
+The folder may be ``nnUNet_raw`` itself if it holds one data set.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from dataset_builder.core.errors import EmptyLabelsError, SourceError
+from dataset_builder.imaging.scan_files import NIFTI, count_channels, ending_of, stem_of
 from dataset_builder.imaging.volume import Volume, read_volume
-from dataset_builder.sources.base import Case
+from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.dataset_json import Description, read_description
-from dataset_builder.vocabulary import structures
+from dataset_builder.sources.labelled_files import Files, read_files
+from dataset_builder.sources.named_labels import Naming
+from dataset_builder.sources.recognise import hint
+from dataset_builder.vocabulary import Structure
+
+PARTS = (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs"), ("imagesVa", "labelsVa"), ("imagesVal", "labelsVal"))
+"""Folders of images and labels; only the training images are expected to have labels."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class NNUNet:
     folder: Path
     description: Description
     name: str = "nnunet"
+    _left: list[LeftOut] = field(default_factory=list, compare=False)
 
     @property
     def licence(self) -> str:
@@ -53,13 +63,10 @@ class NNUNet:
         return self.description.url
 
     def cases(self) -> Iterator[Case]:
-        """Every training case that has an image or labels, then every test case that has labels, each by name."""
+        """Every training case that has an image or labels, then every other case that has labels, each by name."""
         known = self.description
-        found = [
-            (images, labels, case)
-            for images, labels in (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs"))
-            for case in sorted(self._subjects(images, labels))
-        ]
+        self._left.clear()
+        found = [*self._listed(), *(one for part in PARTS for one in self._of_part(*part))]
         if not found:
             raise SourceError(
                 "This folder contains no cases.",
@@ -67,31 +74,84 @@ class NNUNet:
                 remedy=f"Put images into imagesTr/CASE_{known.channel:04d}{known.ending} and labels into "
                 f"labelsTr/CASE{known.ending}.",
             )
-        for images, labels, case in found:
-            image = self.folder / images / f"{case}_{known.channel:04d}{known.ending}"
-            plain = image.with_name(f"{case}{known.ending}")
-            if known.channels == 1 and plain.exists() and not image.exists():
-                image = plain
+        for case, image, labels in found:
             # dataset.json is part of every case: what it says of the labels is cut into the slices.
-            paths = (image, self.folder / labels / f"{case}{known.ending}", self.folder / "dataset.json")
+            paths = (image, labels, self.folder / "dataset.json")
             yield Case(self.name, case, known.modality, known.licence, paths, known.sides.get(case))
 
-    def _subjects(self, images: str, labels: str) -> set[str]:
-        labelled = {path.name.removesuffix(self.description.ending) for path in self._files(labels)}
-        if images == "imagesTs":
-            return labelled
-        stems = {path.name.removesuffix(self.description.ending) for path in self._files(images)}
-        return labelled | {re.sub(r"_\d{4}$", "", stem) for stem in stems - labelled}
+    def left_out(self) -> Iterator[LeftOut]:
+        """Files in the folders of images and labels that are part of no case."""
+        return iter(self._left)
 
-    def _files(self, folder: str) -> Iterator[Path]:
-        return (
-            path for path in (self.folder / folder).glob(f"*{self.description.ending}") if not path.name.startswith(".")
-        )
+    def _listed(self) -> Iterator[tuple[str, Path, Path]]:
+        """The cases of the table ``dataset``."""
+        for case, (images, label) in sorted(self.description.listed.items()):
+            number = self.description.channel if len(images) > self.description.channel else 0
+            yield case, self.folder / images[number], self.folder / label
+
+    def _of_part(self, images: str, labels: str) -> Iterator[tuple[str, Path, Path]]:
+        """Case, image and label file of each case of one part."""
+        known = self.description
+        taken = {path for case in known.listed.values() for path in (*case[0], case[1])}
+        label_files = self._scans(labels, taken)
+        channels: dict[str, dict[int | None, Path]] = {}
+        for stem, path in self._scans(images, taken).items():
+            case, number = self._case_of(stem, label_files)
+            channels.setdefault(case, {})[number] = path
+        for case in sorted(channels.keys() | label_files.keys() if images == PARTS[0][0] else label_files.keys()):
+            of_case = channels.get(case, {})
+            default = self.folder / images / f"{case}_{known.channel:04d}{known.ending}"
+            image = of_case.get(known.channel, of_case.get(None, default))
+            yield case, image, label_files.get(case, self.folder / labels / f"{case}{known.ending}")
+        for case in sorted(channels.keys() - label_files.keys() if images != PARTS[0][0] else ()):
+            for path in channels[case].values():
+                self._left.append(LeftOut(f"{images}/{path.name}", f"It has no labels in {labels}."))
+
+    def _case_of(self, stem: str, labelled: Mapping[str, Path]) -> tuple[str, int | None]:
+        """The case that an image belongs to, and the number of its channel, if its name has one."""
+        found = re.fullmatch(r"(.+)_(\d{4})", stem)
+        if stem in labelled or found is None:
+            return stem, None
+        if found[1] in labelled or int(found[2]) < self.description.channels:
+            return found[1], int(found[2])
+        return stem, None  # amos_0507: the number of a case, not of a channel
+
+    def _scans(self, folder: str, taken: set[str]) -> dict[str, Path]:
+        """The scans of a folder by their names without ending."""
+        found: dict[str, Path] = {}
+        place = self.folder / folder
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            if path.name.startswith(".") or not path.is_file() or f"{folder}/{path.name}" in taken:
+                continue
+            if not ending_of(path.name):
+                if path.suffix.lower() != ".raw":  # the voxels of a header beside them
+                    self._left.append(LeftOut(f"{folder}/{path.name}", "It is of no format that is read."))
+                continue
+            stem = stem_of(path.name)
+            if stem in found:
+                first = found[stem].name
+                self._left.append(
+                    LeftOut(
+                        f"{folder}/{path.name}",
+                        "Another file has the same name but for its ending, and is read.",
+                        f"Keep one of {first} and {path.name}.",
+                    )
+                )
+                continue
+            found[stem] = path
+        return found
 
     def read(self, case: Case) -> Volume:
         """One case; voxels that are labelled to be ignored count as nothing."""
         image, labels, _ = case.paths
         ignored = dict.fromkeys(self.description.nothing, "")
+        several = image.is_file() and count_channels(image) > 1
+        formats = {ending_of(path.name).lower() for path in (image, labels)}
+        if several or not formats <= {*NIFTI, ".mgz", ".mgh"}:
+            naming = Naming(self.description.names, dict.fromkeys(self.description.nothing, "ignore"), {})
+            channel = self.description.channel if several else None
+            files = Files(case.subject, image, labels, case.modality, naming, channel=channel, side=case.side)
+            return read_files(files, case)
         volume = read_volume(
             image,
             labels,
@@ -114,15 +174,31 @@ class NNUNet:
         return replace(volume, labels=kept, names=dict(self.description.names))
 
 
-def open_nnunet(folder: Path, vocabulary: Path | None = None) -> NNUNet:
+def open_nnunet(
+    folder: Path, words: Mapping[str, Structure], ignore: frozenset[str] = frozenset(), channel: str | None = None
+) -> NNUNet:
     """The source of that folder.
 
     Args:
-        folder: holds ``dataset.json``.
-        vocabulary: a user's own structures, if any.
+        folder: holds ``dataset.json``, or one folder that does.
+        words: the vocabulary.
+        ignore: names of labels to leave out, normalised.
+        channel: number or name of the channel to read.
 
     Raises:
         SourceError: names what is wrong in ``dataset.json`` and how to write it; for unknown labels, the rows to add.
-        BuildError: if the vocabulary file is wrong.
     """
-    return NNUNet(folder, read_description(folder / "dataset.json", structures(vocabulary)))
+    if not (folder / "dataset.json").is_file():
+        inner = sorted(path.parent for path in folder.glob("*/dataset.json"))
+        if len(inner) > 1:
+            raise SourceError(
+                "This folder holds several data sets.",
+                file=folder,
+                value=", ".join(path.name for path in inner[:5]),
+                remedy=f"Give one of them: nnunet:{inner[0]}; --source can be given several times.",
+            )
+        if inner:
+            folder = inner[0]
+        elif other := hint(folder, "nnunet"):
+            raise SourceError("There is no dataset.json in this folder.", file=folder, remedy=other.strip())
+    return NNUNet(folder, read_description(folder / "dataset.json", words, ignore, channel))
