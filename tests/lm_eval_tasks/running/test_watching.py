@@ -54,11 +54,11 @@ def test_a_long_run_of_a_model_that_does_not_look_warns(evaluated, monkeypatch, 
     store.close()
     printed = evaluated("--resume", str(tmp_path)).err
     assert "trial questions" not in printed
-    assert "Warning: All of 12" in printed
+    assert "Warning: All 12" in printed
 
 
 def test_strict_stops_it(evaluated):
-    with pytest.raises(MISGroundError, match=r"All of 12 questions.*without --strict|All of 12 questions.*leave out"):
+    with pytest.raises(MISGroundError, match=r"All 12 questions.*without --strict|All 12 questions.*leave out"):
         evaluated("--strict")
 
 
