@@ -9,7 +9,7 @@ PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check lint format build docs release environment test-environment browser test-vllm test-space clean
+.PHONY: demo test check lint format build docs release environment test-environment browser test-families test-vllm test-space clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -79,6 +79,10 @@ browser:
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing chromium for the page tests ..." \
 	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 	  || echo "No chromium here and no way to install it: the page tests will say so."
+
+## test-families: tiny random models of the families that people use, through the whole path (about a minute)
+test-families: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python -m pytest tests/families/every_family.py
 
 ## test-vllm: the tests that need vLLM, on its CPU build (first makes an environment for it: about 5 minutes, 5 GB)
 test-vllm: $(VLLM_VENV)/.ready

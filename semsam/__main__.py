@@ -34,13 +34,12 @@ def neighbours(
     from rich.console import Console
 
     from semsam import antonyms
-    from semsam.content import content_tokens
     from semsam.embedding import load
     from semsam.neighbours import nearest
 
     settings = Settings(k=k, guard=guard)  # type: ignore[arg-type]
     source = load(model)
-    content = content_tokens(source.tokenizer, source.config, len(source.embedding))
+    embedding, content = source.fitted()
     apart = antonyms.pairs(source.tokenizer) if settings.guard == "antonyms" else None
     console = Console()
     for word in words:
@@ -52,7 +51,7 @@ def neighbours(
                 text = _text(source.tokenizer, token)
                 console.print(f"{text} ({token}) is a control token: it has no neighbours.", highlight=False)
                 continue
-            ids, weights = nearest(source.embedding, content, torch.tensor([token]), settings.k, apart=apart)
+            ids, weights = nearest(embedding, content, torch.tensor([token]), settings.k, apart=apart)
             console.print(_table(source.tokenizer, ids[0], weights[0]))
 
 

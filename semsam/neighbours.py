@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from semsam.content import content_tokens
 from semsam.errors import EmbeddingError, SettingsError, TablesError
 from semsam.selection import block_width, top_k
 from semsam.settings import Guard, Settings
@@ -21,6 +20,8 @@ from semsam.tables import NeighbourTables
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+from semsam.content import content_tokens
 
 __all__ = ["NeighbourTables", "build", "content_tokens", "for_model", "nearest"]
 
@@ -275,16 +276,16 @@ def for_model(
 
     settings = settings or Settings()
     source = load(model_or_folder, tokenizer)
-    content = content_tokens(source.tokenizer, source.config, len(source.embedding))
+    embedding, content = source.fitted()
     apart = antonyms.pairs(source.tokenizer) if settings.guard == "antonyms" else None
 
     def made(fingerprint: str = "") -> NeighbourTables:
-        tables = build(source.embedding, content, settings.k, apart=apart, guard=settings.guard, progress=progress)
+        tables = build(embedding, content, settings.k, apart=apart, guard=settings.guard, progress=progress)
         return dataclasses.replace(tables.to("cpu"), fingerprint=fingerprint)
 
     if not cache:
         return made()
-    fingerprint = store.fingerprint(source.embedding, content, apart, settings.guard)
+    fingerprint = store.fingerprint(embedding, content, apart, settings.guard)
     found = store.find(fingerprint, settings)
     if found is not None:
         return found

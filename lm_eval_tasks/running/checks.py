@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -263,7 +264,9 @@ def check_pretrained(kind: str, arguments: Model) -> None:
             "There is no such model folder.", file=text, remedy=near(text, beside) or "Name the model's folder."
         )
     else:
-        _check_on_hub(text, arguments.get("revision"))
+        config = _check_on_hub(text, arguments.get("revision"))
+        if config is not None:
+            _check_folder(config.parent, kind, arguments)
 
 
 def _is_local(folder: Path) -> bool:
@@ -295,13 +298,18 @@ def _check_folder(folder: Path, kind: str, arguments: Model) -> None:
     check_packages(str(described.get("model_type", "")), kind)
 
 
-def _check_on_hub(name: str, revision: object) -> None:
-    """Offline: is it in the cache? Online: does the Hub know it? What takes longer than two seconds passes."""
+def _check_on_hub(name: str, revision: object) -> Path | None:
+    """Offline: is it in the cache? Online: does the Hub know it? What takes longer than two seconds passes.
+
+    Returns:
+        Its config.json, if that is in the cache.
+    """
     from huggingface_hub import constants, try_to_load_from_cache
 
     version = str(revision) if revision else None
-    if isinstance(try_to_load_from_cache(name, "config.json", revision=version), str):
-        return
+    cached = try_to_load_from_cache(name, "config.json", revision=version)
+    if isinstance(cached, str):
+        return Path(cached)
     if constants.HF_HUB_OFFLINE:
         raise MISGroundError(
             "The model is not in the cache of the Hub, and HF_HUB_OFFLINE=1 forbids to fetch it.",
@@ -322,7 +330,8 @@ def _check_on_hub(name: str, revision: object) -> None:
             remedy="Is the name right? For a private model, set HF_TOKEN.",
         ) from error
     except (HfHubHTTPError, OSError, ValueError):
-        return
+        pass
+    return None
 
 
 def needs_token(name: object) -> MISGroundError:
@@ -334,13 +343,18 @@ def needs_token(name: object) -> MISGroundError:
     )
 
 
-PACKAGES: dict[str, tuple[str, ...]] = {}
-"""Packages that a model type's processor imports, beside what every install has."""
+@cache
+def packages() -> dict[str, list[str]]:
+    """Packages that a processor imports beside what every install has, by the model's type."""
+    import yaml
+
+    text = Path(__file__).with_name("model_packages.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
 
 
 def check_packages(model_type: str, kind: str) -> None:
     """Name the packages that a model's processor needs and that are missing."""
-    missing = [name for name in PACKAGES.get(model_type, ()) if find_spec(name) is None]
+    missing = [name for name in packages().get(model_type, ()) if find_spec(name) is None]
     if missing and kind in ("hf-multimodal", "mis-semsam"):
         raise MISGroundError(
             f"Models of type {model_type} need packages that are not installed.",

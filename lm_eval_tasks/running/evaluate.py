@@ -65,7 +65,7 @@ def only_our_tasks(only: bool) -> Iterator[None]:
 
     manager = lm_eval.tasks.TaskManager
     if only:
-        lm_eval.tasks.TaskManager = partial(manager, include_defaults=False)  # type: ignore[misc]
+        lm_eval.tasks.TaskManager = partial(manager, include_defaults=False)
     try:
         yield
     finally:

@@ -123,7 +123,7 @@ def _missing_package(error: BaseException, context: Context) -> MISGroundError |
 
 
 EXTRAS = {
-    "vlm": ("torchvision", "num2words", "einops", "timm", "sentencepiece", "protobuf", "google"),
+    "vlm": ("torchvision", "num2words"),
     "api": ("tenacity", "aiohttp", "requests", "tqdm"),
     "demo": ("accelerate", "gguf"),
     "fast": ("numba",),

@@ -7,7 +7,7 @@ from transformers import LogitsProcessorList
 
 # In a `try`, so that the message is this one and not a wrong guess at the package's name.
 try:
-    from semsam.embedding import of_model
+    from semsam.embedding import state_of
     from semsam.logits_processor import SemanticSamplingLogitsProcessor
     from semsam.settings import Settings
 except ImportError as error:
@@ -43,8 +43,7 @@ def generate(model: Any, logits_processor: Any = None, **arguments: Any) -> Any:
 def _processor(model: Any, tokenizer: Any, settings: Settings) -> SemanticSamplingLogitsProcessor:
     """The model's processor, made at the first call and again when its embedding has changed."""
     made = _processors.setdefault(model, {})
-    weight = of_model(model)
-    key = (settings, None if tokenizer is None else id(tokenizer), weight.data_ptr(), weight._version, weight.shape)
+    key = (settings, None if tokenizer is None else id(tokenizer), state_of(model))
     if key not in made:
         made.clear()
         made[key] = SemanticSamplingLogitsProcessor.for_model(model, tokenizer, settings)
