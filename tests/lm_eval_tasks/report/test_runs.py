@@ -235,7 +235,10 @@ def test_runs_of_different_data_sets_are_refused(tmp_path, name):
         (lambda each: [picture_hash("other")]) if name == "picture" else (lambda each: [picture_hash(each["id"])])
     )
     write_run(tmp_path / "b", changed, right, pictures=pictures)
-    with pytest.raises(MISGroundError, match=rf"different data sets: (the )?{name} of question {ROWS[0]['id']}"):
+    with pytest.raises(
+        MISGroundError,
+        match=rf"different data sets: (the )?{name.replace('picture', 'image')} of question {ROWS[0]['id']}",
+    ):
         read_runs([str(tmp_path / "a"), str(tmp_path / "b")])
 
 
