@@ -36,7 +36,7 @@ from dataset_builder.core.errors import BuildError, CaseError, naming
 from dataset_builder.core.factors import TEST, Split
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.card import write_card
-from dataset_builder.dataset.manifest import QUARANTINE_NAME, SLICES, Key
+from dataset_builder.dataset.manifest import QUARANTINE_NAME, SLICES, Key, read_record
 from dataset_builder.dataset.parquet import FileNote
 from dataset_builder.files.disk_list import Spool
 from dataset_builder.files.object_storage import is_remote
@@ -58,6 +58,7 @@ class BuildSummary:
     data_bytes: int
     kept: Path | None = None  # the old data set, if files of the user's came into it while this one was built
     left_out: Mapping[str, int] = field(default_factory=dict)  # files and series that no case is made of, by kind
+    warnings: tuple[str, ...] = ()  # what is odd about single volumes
 
     @property
     def total_rows(self) -> int:
@@ -266,9 +267,11 @@ class _Build:
         )
         size = sum(file.stat().st_size for file in self.target.rglob("*.parquet"))
         write_list(self.target, {path: note.sha256 for path, note in made.items()})
+        warnings = read_record(self.target).builds[0].warnings
         kept = put_in_place(self.target, self.out)
         self.quarantined.path = self.out / QUARANTINE_NAME
-        return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, kept, self.left_out)
+        told = (kept, self.left_out, warnings)
+        return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, *told)
 
     def _fresh(self, name: str) -> Path:
         """An empty folder in the work folder."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dataset_builder.core.factors import DRAWN_PROMPTS, Convention, Prompt, View, cell_of
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.format import VERSION
+from dataset_builder.imaging.geometry import obliquity_deg
 from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.render import Window, draw, encode_png, show
 from dataset_builder.questions.facts import find_facts, find_stack_facts
@@ -175,6 +176,7 @@ def _row(
         "subject": first.subject,
         "slice_index": [record.index for record in records],
         "pixel_mm": extent / settings.image_size,
+        "oblique_degrees": round(obliquity_deg(first.affine), 2),
         "window": str(question.window),
         "margin_mm": question.margin_mm,
         "licence": first.licence,

@@ -60,6 +60,7 @@ class Item:
     subject: str
     slice_index: tuple[int, ...]
     pixel_mm: float
+    oblique_degrees: float
     window: str
     margin_mm: float
     licence: str

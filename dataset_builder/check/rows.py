@@ -27,12 +27,34 @@ SHARED = frozenset({"adjacent", "apart", "same side", "opposite sides"})
 _SAME_IN_PAIR = (
     *FACTORS,
     *("modality", "plane", "terminology", "options", "template", "fact_id", "source", "subject"),
-    *("slice_index", "pixel_mm", "window", "margin_mm"),
+    *("slice_index", "pixel_mm", "oblique_degrees", "window", "margin_mm"),
 )
-_SAME_IN_FACT = ("modality", "plane", "terminology", "source", "subject", "pixel_mm", "window", "margin_mm", "licence")
+_SAME_IN_FACT = (
+    "modality",
+    "plane",
+    "terminology",
+    "source",
+    "subject",
+    "pixel_mm",
+    "oblique_degrees",
+    "window",
+    "margin_mm",
+    "licence",
+)
 _TWIN = (
     *("question", "options", "answer", "prior_answer", "modality", "plane", "terminology", "template", "boxes"),
-    *("points", "box_images", "source", "subject", "slice_index", "pixel_mm", "window", "margin_mm", "licence"),
+    *(
+        "points",
+        "box_images",
+        "source",
+        "subject",
+        "slice_index",
+        "pixel_mm",
+        "oblique_degrees",
+        "window",
+        "margin_mm",
+        "licence",
+    ),
 )
 _CONVENTION_WORDS = {"radiological": r"\bradiolog", "ras": r"\bRAS\b"}
 

@@ -22,6 +22,7 @@ from dataset_builder.core.factors import (
     cell_of,
 )
 from dataset_builder.dataset.format import COLUMNS
+from dataset_builder.imaging.geometry import MAX_OBLIQUITY_DEG
 
 LEGAL = {
     "modality": MODALITIES,
@@ -110,6 +111,8 @@ def value_problems(item: Item) -> Iterator[tuple[str, object]]:
         yield "A blank canvas without a drawn marker shows nothing.", item.prompt
     if not (isfinite(item.pixel_mm) and item.pixel_mm > 0):
         yield "The size of a pixel is not a positive number.", item.pixel_mm
+    if not 0 <= item.oblique_degrees <= MAX_OBLIQUITY_DEG + 0.01:
+        yield "The angle of the slices is not one that is asked about.", item.oblique_degrees
     if not (isfinite(item.margin_mm) and item.margin_mm >= 0):
         yield "The margin is not a number of 0 or more.", item.margin_mm
 

@@ -160,6 +160,19 @@ def build_command(
             "--verify-content", help="Detect changed input files by content, not only by size and modification time."
         ),
     ] = False,
+    trust_affine: Annotated[
+        bool, typer.Option("--trust-affine", help="Vouch for affines and sizes that look made up by software.")
+    ] = False,
+    trust_values: Annotated[
+        bool,
+        typer.Option("--trust-values", help="Vouch for values that do not look like Hounsfield units, or like MR."),
+    ] = False,
+    trust_labels: Annotated[
+        bool, typer.Option("--trust-labels", help="Vouch for labels that seem flipped or shifted against their image.")
+    ] = False,
+    trust_orientation: Annotated[
+        bool, typer.Option("--trust-orientation", help="Vouch for bodies that lie unusually, such as situs inversus.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")] = False,
 ) -> None:
     """Build the benchmark from labelled volumes: Parquet files and a card that load_dataset reads.
@@ -191,6 +204,8 @@ def build_command(
     }
     sources_of_options = {name: context.get_parameter_source(name) for name in options}
     given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
+    vouched = {"affine": trust_affine, "values": trust_values, "labels": trust_labels, "orientation": trust_orientation}
+    options["trust"] = tuple(name for name, said in vouched.items() if said)
     settings = Settings(**with_preset(preset, options, given))
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
     of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
@@ -246,6 +261,10 @@ def print_summary(summary: "BuildSummary") -> None:
         console.print("In the folders, but part of no case:", soft_wrap=True)
         for reason, count in sorted(summary.left_out.items()):
             console.print(escape(f"  {count:,} x {reason}"), soft_wrap=True)
+    for warning in summary.warnings[:10]:
+        errors.print(f"[yellow]Odd:[/] {escape(warning)}", soft_wrap=True)
+    if len(summary.warnings) > 10:
+        errors.print(f"{len(summary.warnings)} such remarks in {summary.out / 'build.json'}", soft_wrap=True)
     for case in summary.quarantined[:10]:
         errors.print(
             "[yellow]Quarantined:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),

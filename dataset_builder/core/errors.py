@@ -175,6 +175,36 @@ class SwappedSidesError(CaseError):
     reason = "swapped_sides"
 
 
+class SizeError(CaseError):
+    """Voxels or body are of a size that cannot be: the header's unit of length is wrong."""
+
+    reason = "size"
+
+
+class MadeUpAffineError(CaseError):
+    """The affine is the one that software writes when it knows none."""
+
+    reason = "made_up_affine"
+
+
+class IntensityError(CaseError):
+    """The values cannot be what they are said to be: CT that is not in Hounsfield units, CT called MR, a void."""
+
+    reason = "intensities"
+
+
+class LabelFitError(CaseError):
+    """The labels fit the image better when they are flipped or shifted."""
+
+    reason = "labels_off_image"
+
+
+class OrientationError(CaseError):
+    """Structures lie the wrong way round along an axis of the body."""
+
+    reason = "orientation"
+
+
 class TooLargeError(CaseError):
     """Reading the volume takes more memory than there is."""
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass, field, fields
+from typing import Literal, get_args
 
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import (
@@ -48,6 +49,8 @@ class ClarityLimits:
         min_marker_between_deg: the same for points and centres of boxes.
         max_box_overlap: a structure is not offered as an answer if its box covers the marked one's by more (shared area
             / joint area).
+        min_contrast: a structure is visible if grey changes by so much across its border, in levels of 255 and without
+            what noise adds (:mod:`dataset_builder.pictures.contrast`); 6 are 9 HU in the soft tissue window.
         max_facts: most facts of three structures of one kind in a slice; which, the seed decides.
     """
 
@@ -61,6 +64,7 @@ class ClarityLimits:
     min_between_deg: float = 135.0
     min_marker_between_deg: float = 120.0
     max_box_overlap: float = 0.5
+    min_contrast: float = 6.0
     max_facts: int = 200
 
     def __post_init__(self) -> None:
@@ -77,6 +81,11 @@ class ClarityLimits:
                 raise BuildError(
                     f"The clarity limit '{limit.name}' must lie between {low:g} and {high:g}.", value=value
                 )
+
+
+Trust = Literal["affine", "values", "labels", "orientation"]
+TRUST: tuple[Trust, ...] = get_args(Trust)
+"""What a user can vouch for, where a check of the scans would refuse them."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class Settings:
             :mod:`dataset_builder.questions.quotas`; ``None`` to ask every volume alike.
         image_size: side of the square pictures, in pixels.
         clarity: the margins that a question must keep.
+        trust: what is not checked of the scans, since the user vouches for it.
     """
 
     seed: int = 0
@@ -116,6 +126,7 @@ class Settings:
     ct_share: float | None = None
     image_size: int = 512
     clarity: ClarityLimits = field(default_factory=ClarityLimits)
+    trust: tuple[Trust, ...] = ()
 
     def __post_init__(self) -> None:
         for name, legal in (
@@ -134,6 +145,8 @@ class Settings:
                     f"The setting '{name}' takes one or more of: {', '.join(legal)}, each once.",
                     value=", ".join(map(str, bad or chosen)) or "nothing",
                 )
+        if any(value not in TRUST for value in self.trust) or len(set(self.trust)) != len(self.trust):
+            raise BuildError(f"The setting 'trust' takes any of: {', '.join(TRUST)}, each once.", value=self.trust)
         for name, low, high in (
             ("slices_per_volume", 1, 10_000),
             ("stacks_per_volume", 0, 100),
@@ -165,4 +178,5 @@ class Settings:
     def slice_fingerprint(self) -> str:
         """As :meth:`fingerprint`, of the settings that decide which slices are cut."""
         stacks = (self.stacks_per_volume, self.stack_size) if "stack" in self.inputs else None
-        return digest("slices", self.seed, self.planes, self.slices_per_volume, stacks, self.clarity.min_area_mm2)
+        made = (self.seed, self.planes, self.slices_per_volume, stacks, self.clarity.min_area_mm2)
+        return digest("slices", *made, *self.trust)  # what was vouched for once is looked at again without that

@@ -37,6 +37,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "subject": pa.string(),
     "slice_index": pa.list_(pa.int32()),
     "pixel_mm": pa.float32(),
+    "oblique_degrees": pa.float32(),
     "window": pa.string(),
     "margin_mm": pa.float32(),
     "licence": pa.string(),

@@ -104,6 +104,7 @@ class BuildNote:
         audit: the outcome of ``mis-ground check``, as :func:`audit_of` makes it; empty if there was none.
         split: what the build is for, ``test`` or ``train``.
         left_out: how many files and series of its sources no case was made of, by what they are.
+        warnings: what is odd about volumes, "source/subject: what"; of very many the first.
     """
 
     package: str
@@ -122,6 +123,7 @@ class BuildNote:
     audit: dict[str, Any] = field(default_factory=dict)
     split: str = TEST
     left_out: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def features_of(self, key: Key) -> dict[str, Any]:
         """The features of a split."""
@@ -286,6 +288,7 @@ def record_from_text(text: str) -> Record:
             | {
                 "sources": tuple(SourceNote(**source) for source in build["sources"]),
                 "structures": tuple(build["structures"]),
+                "warnings": tuple(build.get("warnings", ())),
                 "splits": dict(_splits(build["splits"])),
                 "examples": tuple(Example(**e | {"options": tuple(e["options"])}) for e in build["examples"]),
                 "guessing_rates": tuple(GuessingRates(**rates) for rates in build["guessing_rates"]),

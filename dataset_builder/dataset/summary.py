@@ -33,6 +33,9 @@ _COMMON = {
 
 _ROWS_AT_A_TIME = 4096
 
+MOST_WARNINGS = 200
+"""So many are kept in the note of a build."""
+
 _ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view"]
 
 
@@ -70,12 +73,13 @@ def describe_build(
     for key, files in splits.items():
         if key[0] == "slices":
             features["slices"] = _features(folder / files[0])
+    warnings: list[str] = []
     return BuildNote(
         package=package_version(),
         version=VERSION,
         settings=dataclasses.asdict(settings),
         vocabulary=vocabulary,
-        sources=tuple(_sources(volumes)),
+        sources=tuple(_sources(_listening(volumes, warnings))),
         structures=tuple(structures),
         slices=slices,
         quarantined=quarantined,
@@ -85,7 +89,19 @@ def describe_build(
         guessing_rates=tuple(_guessing_rates(asked)),
         split=split,
         left_out=dict(left_out or {}),
+        warnings=tuple(warnings),  # filled while the sources were counted
     )
+
+
+def _listening(volumes: Iterable[Mapping[str, Any]], warnings: list[str]) -> Iterator[Mapping[str, Any]]:
+    """The volumes' notes as they come; what is odd about them is added to a list, up to a number."""
+    for volume in volumes:
+        for warning in volume.get("warnings") or ():
+            if len(warnings) < MOST_WARNINGS:
+                warnings.append(f"{volume.get('source')}/{volume.get('subject')}: {warning}")
+            elif len(warnings) == MOST_WARNINGS:
+                warnings.append("There are more, of other volumes.")
+        yield volume
 
 
 def note_split(folder: Path, files: Sequence[str], known: Mapping[str, FileNote] = NOTHING_KNOWN) -> SplitNote:

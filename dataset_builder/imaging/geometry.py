@@ -63,6 +63,31 @@ def image_edges(plane: Plane, convention: Convention, view: View = "plain") -> d
     return {edge: plain[was] for edge, was in _TURNED[view].items()}
 
 
+MAX_OBLIQUITY_DEG = 30.0
+"""Above this tilt the planes have no name."""
+OBLIQUE_DEG = 0.1
+"""From this angle on the array's axes and the world's are told apart; below it they are a fraction of a mm apart."""
+
+
+def obliquity_deg(affine: npt.NDArray[np.float64]) -> float:
+    """Largest angle in degrees between an axis of an RAS+ array and the patient axis that it stands for.
+
+    Args:
+        affine: [4, 4], index in the RAS+ array -> world mm.
+    """
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.degrees(np.arccos(np.minimum(np.abs(np.diag(directions)).min(), 1.0))))
+
+
+def world_directions(affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Unit vectors of an array's axes in the world, as columns [3, 3].
+
+    They are rounded to 0.0001, which moves nothing in a body by more than some hundredths of a mm: the same scan from
+    NIfTI and from DICOM, whose numbers differ in the last digits, gives the same questions.
+    """
+    return (affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)).round(4)
+
+
 def take_slice(volume: npt.NDArray, plane: Plane, index: int) -> npt.NDArray:
     """One slice of a RAS+ array [I, J, K] as a view [u, v]."""
     return np.moveaxis(volume, PLANE_AXIS[plane], 0)[index]

@@ -6,6 +6,7 @@ very ones of a mask that was found empty is not inflated again.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ from dataset_builder.imaging.nifti import Nifti, corner_distance, open_nifti
 
 MAX_LABEL_SHIFT_MM = 1.0
 """Labels lie where the image does if no corner is farther off than this, nor than half a voxel."""
+MAX_OFF_GRID_VOXELS = 0.01
+"""So near the voxels of labels in another storage order must lie to the image's."""
+MAX_ROUNDING = 1e-3
+"""Labels may be off whole numbers by this, or by half of a scale up to the next one."""
+MAX_SCALE = 0.1
 MAX_LABEL = 65535
 
 _MAX_EMPTY_BYTES = 1 << 20
@@ -25,24 +31,88 @@ _MAX_EMPTY = 4
 """So many different empty masks are remembered of a subject."""
 
 
-def check_same_grid(image: Nifti, labels: Nifti) -> None:
-    """Refuse labels whose voxels are not the image's."""
+@dataclass(frozen=True)
+class StorageOrder:
+    """How labels of the image's grid are stored, seen from the image.
+
+    Args:
+        axes: for each axis of the image the axis of the labels that runs along it.
+        flipped: for each axis of the image whether that axis of the labels runs the other way.
+    """
+
+    axes: tuple[int, int, int] = (0, 1, 2)
+    flipped: tuple[bool, bool, bool] = (False, False, False)
+
+    @property
+    def same(self) -> bool:
+        """Whether the labels are stored as the image is."""
+        return self == StorageOrder()
+
+    def apply(self, labels: npt.NDArray) -> npt.NDArray:
+        """Labels in the image's order: a view, no voxel is resampled."""
+        return labels.transpose(self.axes)[tuple(slice(None, None, -1 if f else 1) for f in self.flipped)]
+
+
+def order_on_grid(image: Nifti, labels: Nifti) -> StorageOrder:
+    """How labels whose voxels are the image's are stored.
+
+    Raises:
+        ShapeMismatchError, AffineMismatchError: if they are of another grid; with the command that resamples them.
+    """
+    if image.shape == labels.shape:
+        shift = corner_distance(image.affine, labels.affine, image.shape)
+        limit = min(MAX_LABEL_SHIFT_MM, float(np.linalg.norm(image.affine[:3, :3], axis=0).min()) / 2)
+        if shift <= limit:
+            return StorageOrder()
+    order = _other_order(image, labels)
+    if order is not None:
+        return order
     if image.shape != labels.shape:
         raise ShapeMismatchError(
             "Image and labels have different shapes.",
             file=labels.path,
             value=f"image {image.shape}, labels {labels.shape}",
-            remedy="Resample the labels to the image's grid (nearest neighbour).",
+            remedy=_how_to_resample(image.path, labels.path),
         )
-    shift = corner_distance(image.affine, labels.affine, image.shape)
-    limit = min(MAX_LABEL_SHIFT_MM, float(np.linalg.norm(image.affine[:3, :3], axis=0).min()) / 2)
-    if not shift <= limit:
-        raise AffineMismatchError(
-            "Image and labels do not lie in the same place.",
-            file=labels.path,
-            value=f"{shift:.2f} mm apart at a corner; {limit:.2f} allowed",
-            remedy="Give the labels the affine of the image that they were drawn on.",
-        )
+    raise AffineMismatchError(
+        "Image and labels do not lie in the same place.",
+        file=labels.path,
+        value=f"{shift:.2f} mm apart at a corner; {limit:.2f} allowed",
+        remedy=_how_to_resample(image.path, labels.path),
+    )
+
+
+def _other_order(image: Nifti, labels: Nifti) -> StorageOrder | None:
+    """The order in which labels of the very grid are stored; ``None`` if it is another grid."""
+    try:
+        to_image = np.linalg.solve(image.affine, labels.affine)
+    except np.linalg.LinAlgError:
+        return None
+    turned = np.rint(to_image[:3, :3])
+    if not (np.abs(turned).sum(axis=0) == 1).all() or not (np.abs(turned).sum(axis=1) == 1).all():
+        return None
+    axes = tuple(int(axis) for axis in np.abs(turned).argmax(axis=1))
+    if tuple(labels.shape[axis] for axis in axes) != image.shape:
+        return None
+    flipped = tuple(bool(turned[row, axis] < 0) for row, axis in enumerate(axes))
+    exact = np.eye(4)
+    exact[:3, :3] = turned
+    exact[:3, 3] = [size - 1 if flip else 0 for size, flip in zip(image.shape, flipped, strict=True)]
+    if not corner_distance(exact, to_image.astype(np.float64), labels.shape) <= MAX_OFF_GRID_VOXELS:
+        return None
+    return StorageOrder((axes[0], axes[1], axes[2]), (flipped[0], flipped[1], flipped[2]))
+
+
+def _how_to_resample(image: Path, labels: Path) -> str:
+    """A line that lays labels on an image's grid by their own affines; what comes of it is checked again."""
+    one, other = ("/".join(path.parts[-2:]) for path in (image, labels))
+    suffix = "".join(labels.suffixes[-2:]) if labels.name.endswith(".gz") else labels.suffix
+    target = f"{other.removesuffix(suffix)}_resampled{suffix}"
+    return (
+        "Resample the labels to the image's grid by nearest neighbour, in the folder above, and put the new file in "
+        "the old one's place: python -c \"import nibabel; from nibabel.processing import resample_from_to; "
+        f"nibabel.save(resample_from_to(nibabel.load('{other}'), nibabel.load('{one}'), order=0), '{target}')\""
+    )
 
 
 def lay_masks(grid: Nifti, masks: Sequence[Path]) -> tuple[npt.NDArray, int]:
@@ -66,12 +136,14 @@ def lay_masks(grid: Nifti, masks: Sequence[Path]) -> tuple[npt.NDArray, int]:
         if packed is not None and packed in empty:
             continue
         mask = open_nifti(path)
-        check_same_grid(grid, mask)
+        order = order_on_grid(grid, mask)
         lay, occupied = (_lay_bytes, np.max) if mask.plain_bytes else (_lay, np.any)
         found = False
-        for start, slab in mask.slabs():
+        for start, slab in mask.slabs() if order.same else [(0, order.apply(mask.read()))]:
             if occupied(slab):
                 found = True
+                if lay is _lay:
+                    slab = rounded(slab, mask)[0]
                 overlap += lay(slab, labels[..., start : start + slab.shape[2]], value, path)
         if not found and packed is not None and len(empty) < _MAX_EMPTY:
             empty.add(packed)
@@ -110,22 +182,41 @@ def _not_a_mask(value: object, path: Path) -> VoxelValueError:
     )
 
 
-def read_label_map(file: Nifti) -> tuple[npt.NDArray, npt.NDArray[np.intp]]:
+def read_label_map(file: Nifti) -> tuple[npt.NDArray, npt.NDArray[np.intp], float]:
     """A label map in the smallest type that holds it, and the values that it has, ascending.
 
     Returns:
-        Labels uint8 or uint16 [I, J, K], and the values.
+        Labels uint8 or uint16 [I, J, K], the values, and by how much they were rounded at most.
 
     Raises:
         CaseError: if the file cannot be read, or holds anything but whole numbers from 0 to 65535.
     """
     labels = np.empty(file.shape, np.uint8, order="F")
+    most = 0.0
     for start, slab in file.slabs():
-        small = label_values(slab, file.path)
+        whole, off = rounded(slab, file)
+        most = max(most, off)
+        small = label_values(whole, file.path)
         if small.dtype.itemsize > labels.dtype.itemsize:
             labels = labels.astype(small.dtype)
         labels[..., start : start + slab.shape[2]] = small
-    return labels, values_of(labels)
+    return labels, values_of(labels), most
+
+
+def rounded(values: npt.NDArray, file: Nifti | None = None) -> tuple[npt.NDArray, float]:
+    """Labels that lost some digits by a scale in their header, as whole numbers, and by how much they were off at most.
+
+    A program that stores labels as scaled integers makes 2.9997 of 3. What is farther off than the scale explains is
+    left as it is.
+    """
+    if values.dtype.kind in "iub":
+        return values, 0.0
+    whole = np.rint(values)
+    off = float(np.abs(values - whole).max(initial=0))
+    limit = MAX_ROUNDING
+    if file is not None and file.voxels.stored.kind in "iu" and abs(file.voxels.slope) <= MAX_SCALE:
+        limit = max(limit, abs(file.voxels.slope) * 0.505)
+    return (whole, off) if off <= limit else (values, 0.0)
 
 
 def label_values(values: npt.NDArray, file: Path | None) -> npt.NDArray:
@@ -135,7 +226,8 @@ def label_values(values: npt.NDArray, file: Path | None) -> npt.NDArray:
             "The label map contains values that are not whole numbers.",
             file=file,
             value=str(values.dtype),
-            remedy="Labels were interpolated: resample them with nearest neighbour.",
+            remedy="Labels were interpolated: resample the original ones with nearest neighbour; rounding these would "
+            "make structures that are not there.",
         )
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if low < 0 or high > MAX_LABEL:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dataset_builder.core.errors import SwappedSidesError
 from dataset_builder.files.memoize import remembered
+from dataset_builder.imaging.geometry import world_directions
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.vocabulary import Structure, structures
 
@@ -112,7 +113,28 @@ def midline(volume: Volume, vocabulary: Mapping[str, Structure] | None = None) -
     if volume.side is not None:
         return None
     words = structures() if vocabulary is None else vocabulary
-    found = _across(volume, words)
+    middle = _middle(_across(volume, words), words)
+    return None if middle is None else middle * float(volume.spacing[0])
+
+
+def world_midline(volume: Volume, vocabulary: Mapping[str, Structure] | None = None) -> float | None:
+    """The same along the world's axis: mm toward the right, counted from the array's first voxel."""
+    if volume.side is not None:
+        return None
+    words = structures() if vocabulary is None else vocabulary
+    profiles = label_profiles(volume)
+    across = world_directions(volume.affine)[0] * volume.spacing
+    found = {}
+    for value, name in volume.names.items():
+        voxels = float(profiles[0][value].sum()) if 0 < value < len(profiles[0]) else 0.0
+        if voxels and name in words:
+            centroid = [float(profile[value] @ np.arange(profile.shape[1])) / voxels for profile in profiles]
+            found[name] = float(across @ centroid), voxels
+    return _middle(found, words)
+
+
+def _middle(found: Mapping[str, tuple[float, float]], words: Mapping[str, Structure]) -> float | None:
+    """The midline from where structures lie and how large they are."""
     marks = [found[name] for name in found if words[name].midline_reference]
     if not marks:
         for name, (centroid, voxels) in found.items():
@@ -120,9 +142,7 @@ def midline(volume: Volume, vocabulary: Mapping[str, Structure] | None = None) -
             if twin in found and name < str(twin):
                 other, of_other = found[str(twin)]
                 marks.append(((centroid + other) / 2, min(voxels, of_other)))
-    if not marks:
-        return None
-    return _weighted_median([at for at, _ in marks], [weight for _, weight in marks]) * float(volume.spacing[0])
+    return _weighted_median([at for at, _ in marks], [weight for _, weight in marks]) if marks else None
 
 
 def _weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
@@ -160,19 +180,20 @@ def check_sides(volume: Volume, vocabulary: Mapping[str, Structure] | None = Non
             structure = words[name]
             if structure.check_side and structure.side is not None:
                 wrong[name] = (middle - at) if structure.side == "right" else (at - middle)
-        what, remedy = "Structures named by a side lie on the other one", "the affine's sign along the first axis"
+        what = "Structures named by a side lie on the other one"
     else:
         outward = 1 if volume.side == "right" else -1
         for name, at in found.items():
             inner = name.replace("lateral", "medial")
             if inner != name and inner in found:
                 wrong[name] = outward * (found[inner] - at)
-        what, remedy = f"Structures named lateral lie medial, for a {volume.side} limb", "the side given for the limb"
+        what = f"Structures named lateral lie medial, for a {volume.side} limb"
     wrong = {name: off for name, off in wrong.items() if off > MAX_ASTRAY_MM}
     if wrong:
         shown = sorted(wrong.items(), key=lambda item: -item[1])
         raise SwappedSidesError(
             f"{what}.",
             value=", ".join(f"{name} by {off:.0f} mm" for name, off in shown[:5]) + (" ..." if len(shown) > 5 else ""),
-            remedy=f"Check the labels' names and {remedy}; if the labels are right, leave the case out.",
+            remedy="The scan is mirrored, or its labels or its side are wrong. Convert the scan and its labels again "
+            "from their originals, or leave the case out; exchanging names or signs by hand would hide it.",
         )

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -26,15 +26,20 @@ from nibabel.spatialimages import HeaderDataError
 
 from dataset_builder.core.errors import (
     AffineError,
-    DimensionError,
     TransformConflictError,
     UnreadableError,
     VoxelValueError,
 )
 from dataset_builder.imaging.gzip_reader import Inflater
-
-Affine: TypeAlias = npt.NDArray[np.float64]
-"""[4, 4], voxel index -> world in RAS+ mm."""
+from dataset_builder.imaging.nifti_checks import (
+    COPY_AGAIN,
+    Affine,
+    check_packing,
+    check_size,
+    checked_shape,
+    to_mm,
+    unit_mm,
+)
 
 MAX_CONFLICT_MM = 1.0
 """sform and qform are in conflict if they put a corner of the volume farther apart than this."""
@@ -45,7 +50,6 @@ _COMPRESSION = {".gz": 1100, ".mgz": 1100, ".bz2": 100_000, ".zst": 100_000}
 """The most that a byte of a compressed file can stand for; deflate's limit is 1032."""
 
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
-_COPY_AGAIN = "Copy the file again from its source, or leave the case out."
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class Nifti:
                         "The file contains voxels that are not finite numbers.",
                         file=self.path,
                         value=f"in slices {start} to {start + thick - 1}",
-                        remedy="Replace them by the value of air.",
+                        remedy="Replace them by the value of air: -1000 in CT, 0 in MR and in labels.",
                     )
                 yield start, values
             # The checksum of a compressed file is looked at where it ends.
@@ -191,6 +195,7 @@ def open_nifti(path: Path) -> Nifti:
     """
     if not path.is_file():
         raise UnreadableError("This file does not exist.", file=path, remedy="Check the folder's layout.")
+    check_packing(path)
     if not path.name.lower().endswith(".nii.gz"):
         return _parsed(path)
     with _told_by_name(path):
@@ -239,7 +244,7 @@ def _parsed(path: Path) -> Nifti:
             value=type(image).__name__,
             remedy="Convert it to NIfTI from a format that defines where the patient's left is.",
         )
-    shape = _checked_shape(image.shape, path)
+    shape = checked_shape(image.shape, path)
     proxy: Any = image.dataobj
     voxels = Voxels(int(proxy.offset), np.dtype(proxy.dtype), float(proxy.slope), float(proxy.inter))
     _check_voxels(voxels, path)
@@ -249,6 +254,12 @@ def _parsed(path: Path) -> Nifti:
     affine.flags.writeable = False
     opened = Nifti(path, shape, affine, voxels, Path(str(image.file_map["image"].filename)))
     _check_size(opened)
+    affine.flags.writeable = True
+    if isinstance(image, nibabel.Nifti1Pair):
+        to_mm(affine, shape, image.header, path)
+    else:
+        check_size(affine, shape, path)
+    affine.flags.writeable = False
     return opened
 
 
@@ -273,20 +284,8 @@ def _unreadable(path: Path, error: Exception) -> UnreadableError:
         "The file cannot be read.",
         file=path,
         value=f"{type(error).__name__}: {error}".replace(str(path), path.name),
-        remedy=_COPY_AGAIN,
+        remedy=COPY_AGAIN,
     )
-
-
-def _checked_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
-    """The first three dimensions; further ones may only be 1."""
-    if len(shape) < 3 or any(size != 1 for size in shape[3:]) or any(size < 1 for size in shape):
-        raise DimensionError(
-            "The file is not a single three-dimensional volume.",
-            file=path,
-            value=" x ".join(map(str, shape)) or "no dimensions",
-            remedy="Give one volume per file.",
-        )
-    return int(shape[0]), int(shape[1]), int(shape[2])
 
 
 def _check_voxels(voxels: Voxels, path: Path) -> None:
@@ -302,6 +301,7 @@ def _check_voxels(voxels: Voxels, path: Path) -> None:
             "The scaling of the values is not finite.",
             file=path,
             value=f"slope {voxels.slope}, intercept {voxels.intercept}",
+            remedy="Convert the scan again from its DICOM files.",
         )
 
 
@@ -314,7 +314,7 @@ def _check_size(opened: Nifti) -> None:
             "The header declares more voxels than the file holds.",
             file=opened.path,
             value=f"{promised:,} bytes declared, {size:,} bytes in the file",
-            remedy=_COPY_AGAIN,
+            remedy=COPY_AGAIN,
         )
 
 
@@ -324,7 +324,10 @@ def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine
         sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
     except (HeaderDataError, ValueError) as error:
         raise AffineError(
-            "The qform is not a rotation.", file=path, value=str(error), remedy="Correct it, or set its code to 0."
+            "The qform is not a rotation.",
+            file=path,
+            value=str(error),
+            remedy="Convert the scan again from its DICOM files.",
         ) from error
     for form in (sform, qform):
         if form is not None and not np.isfinite(form).all():
@@ -338,12 +341,12 @@ def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine
             remedy="Convert the scan again from its DICOM files; never guess.",
         )
     if sform is not None and qform is not None:
-        apart = corner_distance(sform, qform, shape)
+        apart = corner_distance(sform, qform, shape) * unit_mm(header)
         if not apart <= MAX_CONFLICT_MM:
             raise TransformConflictError(
                 "sform and qform are both set and disagree.",
                 file=path,
                 value=f"{apart:.2f} mm apart at a corner; {MAX_CONFLICT_MM:g} allowed",
-                remedy="Find out which is right, and set the code of the other one to 0.",
+                remedy="Convert the scan again from its DICOM files: nothing in the file says which is right.",
             )
     return np.array(sform if sform is not None else qform, np.float64)

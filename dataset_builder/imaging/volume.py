@@ -9,7 +9,7 @@ Labels come as one map of whole numbers (:func:`read_volume`), as a mask a struc
 image from memory (:func:`volume_from_arrays`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -28,12 +28,19 @@ from dataset_builder.core.errors import (
     UnknownLabelError,
 )
 from dataset_builder.core.factors import Modality, Side
-from dataset_builder.imaging.label_volume import check_same_grid, label_values, lay_masks, read_label_map, values_of
+from dataset_builder.imaging.geometry import MAX_OBLIQUITY_DEG
+from dataset_builder.imaging.label_volume import (
+    StorageOrder,
+    label_values,
+    lay_masks,
+    order_on_grid,
+    read_label_map,
+    rounded,
+    values_of,
+)
 from dataset_builder.imaging.memory_limit import check_fits
-from dataset_builder.imaging.nifti import Affine, open_nifti
+from dataset_builder.imaging.nifti import Affine, check_size, open_nifti
 
-MAX_OBLIQUITY_DEG = 30.0
-"""Above this tilt the planes have no name."""
 MAX_SHEAR_DEG = 2.0
 """Axes are perpendicular up to this; rounding in headers makes some tenths of a degree, a tilted gantry makes tens."""
 
@@ -72,6 +79,7 @@ class Volume:
         obliquity_deg: largest angle between an array axis and the patient axis that it stands for.
         stored_axes: where the stored axes led, such as ``LPS``.
         overlap_voxels: voxels that more than one mask claimed; the last mask has them.
+        remarks: what was mended in reading, such as the storage order of the labels.
     """
 
     source: str
@@ -87,6 +95,7 @@ class Volume:
     obliquity_deg: float
     stored_axes: str
     overlap_voxels: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 def read_volume(image: Path, labels: Path, names: Mapping[int, str], **identity: Unpack[Identity]) -> Volume:
@@ -108,11 +117,12 @@ def read_volume(image: Path, labels: Path, names: Mapping[int, str], **identity:
     grid = open_nifti(image)
     affine = _checked(grid.affine, image)
     label_grid = open_nifti(labels)
-    check_same_grid(grid, label_grid)
+    order = order_on_grid(grid, label_grid)
     check_fits(grid, min(2, label_grid.voxels.stored.itemsize))
-    values, found = read_label_map(label_grid)
+    values, found, off = read_label_map(label_grid)
     _check_known(found, names, labels)
-    return _volume(grid.read(), values, names, affine, identity, image)
+    remarks = tuple(_remarks(order, off))
+    return _volume(grid.read(), order.apply(values), names, affine, identity, image, remarks=remarks)
 
 
 def read_masks(image: Path, masks: Mapping[str, Path], **identity: Unpack[Identity]) -> Volume:
@@ -160,11 +170,25 @@ def volume_from_arrays(
     """
     if labels.shape != image.shape:
         raise ShapeMismatchError(
-            "Image and labels have different shapes.", value=f"image {image.shape}, labels {labels.shape}"
+            "Image and labels have different shapes.",
+            value=f"image {image.shape}, labels {labels.shape}",
+            remedy="Give labels of the image's grid.",
         )
-    values = label_values(labels, None)
+    whole, off = rounded(labels)
+    values = label_values(whole, None)
     _check_known(values_of(values), names, None)
-    return _volume(image, values, names, _checked(np.asarray(affine, np.float64), None), identity, None)
+    checked = _checked(np.asarray(affine, np.float64), None)
+    check_size(checked, image.shape, None)
+    remarks = tuple(_remarks(StorageOrder(), off))
+    return _volume(image, values, names, checked, identity, None, remarks=remarks)
+
+
+def _remarks(order: StorageOrder, off: float) -> Iterator[str]:
+    """What was mended in reading labels."""
+    if not order.same:
+        yield "The labels are stored in another order than the image, on the same grid; they were brought to its order."
+    if off:
+        yield f"The labels were rounded to whole numbers; they were off by up to {off:.2g}."
 
 
 def _volume(
@@ -175,6 +199,7 @@ def _volume(
     identity: Identity,
     file: Path | None,
     overlap: int = 0,
+    remarks: tuple[str, ...] = (),
 ) -> Volume:
     if not labels.any():
         raise EmptyLabelsError(
@@ -200,6 +225,7 @@ def _volume(
         obliquity_deg=_obliquity_deg(affine),
         stored_axes="".join(nibabel.aff2axcodes(affine)),
         overlap_voxels=overlap,
+        remarks=remarks,
     )
 
 
@@ -224,7 +250,7 @@ def _checked(affine: Affine, file: Path | None) -> Affine:
             "The axes are not perpendicular.",
             file=file,
             value=f"off by {shear:.1f} degrees",
-            remedy="Resample the scan to a rectangular grid (a tilted gantry makes such scans).",
+            remedy=f"A tilted gantry makes such scans. {_RESAMPLE}",
         )
     tilt = _obliquity_deg(affine)
     if tilt > MAX_OBLIQUITY_DEG:
@@ -232,12 +258,17 @@ def _checked(affine: Affine, file: Path | None) -> Affine:
             f"The slices are tilted by more than {MAX_OBLIQUITY_DEG:g} degrees.",
             file=file,
             value=f"{tilt:.1f} degrees",
-            remedy="Resample image and labels to the patient's axes.",
+            remedy=_RESAMPLE,
         )
     return affine
 
 
 _CONVERT = "Convert the scan again from its DICOM files."
+_RESAMPLE = (
+    "Resample image and labels to the patient's axes with nibabel.processing.resample_to_output(nibabel.load(FILE), "
+    "voxel_sizes=SIZES, order=ORDER, cval=OUTSIDE): ORDER 1 and OUTSIDE -1024 (CT) or 0 (MR) for the image, 0 and 0 "
+    "for labels."
+)
 
 
 def _obliquity_deg(affine: Affine) -> float:

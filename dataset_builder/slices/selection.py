@@ -25,6 +25,9 @@ stack                     name of the stack that the slice is one of, else empty
 through_mm                of each structure in the volume: 25th percentile, mean and 75th percentile of its voxels'
                           positions along the plane's axis, index * spacing
 midline_mm                position of the body's midline along the R axis, from the array's left end; null if unknown
+through_world_mm          as through_mm, along the world's axis that the plane's axis stands for, counted from the
+                          array's first voxel; of tilted scans only
+midline_world_mm          the midline along the world's axis, counted the same way; null if unknown
 intensity_range           0.5th and 99.5th percentile of the volume's values
 ========================  =============================================================================================
 """
@@ -48,9 +51,16 @@ from dataset_builder.dataset.arrow_schema import PICTURE, described
 from dataset_builder.files.atomic import replacing
 from dataset_builder.files.memoize import remembered
 from dataset_builder.files.object_storage import get_many, is_remote, put_bytes
-from dataset_builder.imaging.geometry import IN_PLANE_AXES, PLANE_AXIS, Spacing2D, take_slice
-from dataset_builder.imaging.laterality import label_profiles, midline
-from dataset_builder.imaging.measurements import QUARTILES, percentile
+from dataset_builder.imaging.geometry import (
+    IN_PLANE_AXES,
+    OBLIQUE_DEG,
+    PLANE_AXIS,
+    Spacing2D,
+    obliquity_deg,
+    take_slice,
+)
+from dataset_builder.imaging.laterality import label_profiles, midline, world_midline
+from dataset_builder.imaging.through import through, through_world
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.vocabulary import Structure
 
@@ -85,6 +95,8 @@ SLICE_SCHEMA = described(
         "stack": pa.string(),
         "through_mm": pa.list_(pa.struct({"value": pa.int32(), "positions": pa.list_(pa.float64())})),
         "midline_mm": pa.float64(),
+        "through_world_mm": pa.list_(pa.struct({"value": pa.int32(), "positions": pa.list_(pa.float64())})),
+        "midline_world_mm": pa.float64(),
         "intensity_range": pa.list_(pa.float64()),
     }
 )
@@ -110,6 +122,9 @@ class SliceRecord:
         through_mm: label value -> (25th percentile, mean, 75th percentile) of the structure's voxels in the volume
             along the plane's axis, index * spacing.
         stack: name of the stack that the slice is one of; empty for a slice that is asked about by itself.
+        through_world_mm: as ``through_mm``, along the world's axis, counted from the array's first voxel; empty if not
+            tilted.
+        midline_world_mm: the midline along the world's axis, counted the same way; ``None`` if unknown or a limb.
     """
 
     source: str
@@ -130,6 +145,13 @@ class SliceRecord:
     intensity_range: tuple[float, float]
     through_mm: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
     stack: str = ""
+    through_world_mm: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    midline_world_mm: float | None = None
+
+    @property
+    def oblique(self) -> bool:
+        """Whether the array's axes and the world's have to be told apart."""
+        return obliquity_deg(self.affine) >= OBLIQUE_DEG
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -225,24 +247,11 @@ def cut(
         volume_shape=(volume.labels.shape[0], volume.labels.shape[1], volume.labels.shape[2]),
         midline_mm=midline(volume, vocabulary),
         intensity_range=_intensity_range(volume),
-        through_mm=_through(volume, plane),
+        through_mm=through(volume, plane),
         stack=stack,
+        through_world_mm=through_world(volume, plane),
+        midline_world_mm=world_midline(volume, vocabulary),
     )
-
-
-@remembered
-def _through(volume: Volume, plane: Plane) -> dict[int, tuple[float, float, float]]:
-    """Where each labelled structure lies along a plane's axis: quartile, mean, quartile in mm."""
-    axis = PLANE_AXIS[plane]
-    profile, step = label_profiles(volume)[axis], volume.spacing[axis]
-    found = np.array(
-        [value for value in sorted(volume.names) if 0 < value < len(profile) and profile[value].any()], int
-    )
-    if not len(found):
-        return {}
-    low, high = (percentile(profile[found], share) * step for share in QUARTILES)
-    mean = profile[found] @ np.arange(profile.shape[1]) / profile[found].sum(axis=1) * step
-    return {int(v): (float(a), float(b), float(c)) for v, a, b, c in zip(found, low, mean, high, strict=True)}
 
 
 def _to_pixels(values: npt.NDArray) -> tuple[npt.NDArray[np.uint16], float, float]:
@@ -299,6 +308,10 @@ def _row(record: SliceRecord) -> dict[str, Any]:
             {"value": value, "positions": list(positions)} for value, positions in sorted(record.through_mm.items())
         ],
         "midline_mm": record.midline_mm,
+        "through_world_mm": [
+            {"value": value, "positions": list(at)} for value, at in sorted(record.through_world_mm.items())
+        ],
+        "midline_world_mm": record.midline_world_mm,
         "intensity_range": list(record.intensity_range),
     }
 
@@ -326,6 +339,8 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
         intensity_range=(low, high),
         through_mm={entry["value"]: tuple(entry["positions"]) for entry in row["through_mm"]},
         stack=row["stack"],
+        through_world_mm={entry["value"]: tuple(entry["positions"]) for entry in row["through_world_mm"]},
+        midline_world_mm=row["midline_world_mm"],
     )
 
 

@@ -39,7 +39,7 @@ from dataset_builder.files.object_storage import (
     storage_of,
     telling,
 )
-from dataset_builder.imaging.laterality import check_sides
+from dataset_builder.imaging.acceptance import accept
 from dataset_builder.slices.selection import SliceRecord, choose_slices, cut, load_slices, read_slices, save_slices
 from dataset_builder.slices.stacks import choose_stacks, cut_stack
 from dataset_builder.sources.base import Case, Source
@@ -52,7 +52,7 @@ _NOTED = frozenset({"source", "subject", "fingerprint"})
 _KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
 """Columns of every table of slices."""
 
-FORMAT = 2
+FORMAT = 3
 """Moves whenever slices of the same volume can come out different."""
 
 
@@ -159,7 +159,7 @@ def store_volume(
         return StoredVolume(case.source, case.subject, path, there)
     volume = source.read(case)
     words = structures(vocabulary)
-    check_sides(volume, words)
+    warnings = accept(volume, words, settings.trust)
     chosen = choose_slices(volume, settings.planes, settings.slices_per_volume, settings.seed)
     if is_remote(path):
         remove(note_path)
@@ -184,6 +184,7 @@ def store_volume(
         "obliquity_deg": round(volume.obliquity_deg, 3),
         "stored_axes": volume.stored_axes,
         "overlap_voxels": volume.overlap_voxels,
+        "warnings": warnings,
     }
     _write_note(note_path, note)
     return StoredVolume(case.source, case.subject, path, size)

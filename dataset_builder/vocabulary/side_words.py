@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -40,6 +41,28 @@ def read_side(name: str) -> tuple[str, Side | None]:
         return "_".join(words), None
     rest = {at: kept for at, _, kept in said}
     return "_".join(filter(None, (rest.get(at, word) for at, word in enumerate(words)))), said[0][1]
+
+
+def sides_of_names(table: Mapping[str, Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Side and twin of a user's rows that give no side but have a name or alias that says one.
+
+    Without its side a structure would not be seen on the wrong one. ``side: null`` says that the name means none.
+    """
+    said: dict[str, tuple[str, Side]] = {}
+    for name, row in table.items():
+        if "side" in row or "side" in known.get(name, {}):
+            continue
+        spellings = [name, *(alias for alias in row.get("aliases") or () if isinstance(alias, str))]
+        found = {side: base for base, side in map(read_side, spellings) if side}
+        if len(found) == 1:
+            ((side, base),) = found.items()
+            said[name] = base, side
+    twins = {(base, side): name for name, (base, side) in said.items()}
+    sides: dict[str, Any] = {}
+    for name, (base, side) in said.items():
+        twin = twins.get((base, "left" if side == "right" else "right"))
+        sides[name] = {"side": side} | ({"pair": twin} if twin and twins[base, side] == name else {})
+    return sides
 
 
 def _words(name: str) -> list[str]:

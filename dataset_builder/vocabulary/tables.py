@@ -18,7 +18,7 @@ import yaml
 
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import REGISTERS, Side
-from dataset_builder.vocabulary.side_words import read_side
+from dataset_builder.vocabulary.side_words import read_side, sides_of_names
 
 Region = Literal[
     "head",
@@ -205,19 +205,20 @@ def _load(extra: Path | None, _modified: int) -> Mapping[str, Structure]:
             if name in rows:
                 raise BuildError(f"The structure '{name}' is in {origin[name]} already.", file=file)
             rows[name], origin[name] = row, file
+    read_from_names: dict[str, Any] = {}
     if extra is not None:
         try:
             text = extra.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BuildError("The vocabulary file cannot be read as text.", file=extra, value=str(error)) from error
-        for name, row in _parse(text, str(extra)).items():
+        table = _parse(text, str(extra))
+        read_from_names = sides_of_names(table, rows)
+        for name, row in table.items():
             known_row = dict(rows.get(name, {}))
-            if "side" not in row and "side" not in known_row:
-                _check_side_is_said(name, row, str(extra))
             if row.keys() & set(_TEXT):
                 known_row.pop("same_word", None)  # it was said of other wordings
-            rows[name], origin[name] = {**known_row, **row}, str(extra)
-    known = {name: _structure(name, row, origin[name]) for name, row in rows.items()}
+            rows[name], origin[name] = {**known_row, **read_from_names.get(name, {}), **row}, str(extra)
+    known = {name: _structure(name, row, origin[name], name in read_from_names) for name, row in rows.items()}
     # The package's own rows fit together: where they do not, the user's file is the cause.
     blame = "structures_*.yaml" if extra is None else str(extra)
     for structure in known.values():
@@ -258,8 +259,12 @@ def _parse(text: str, file: str) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
-    """A row as a structure, each field checked by itself."""
+def _structure(name: str, row: Mapping[str, Any], file: str, side_of_name: bool = False) -> Structure:
+    """A row as a structure, each field checked by itself.
+
+    Args:
+        side_of_name: the side was read from the name; the wordings need not say it.
+    """
 
     def wrong(field: str, problem: str, remedy: str = "") -> BuildError:
         return BuildError(
@@ -288,7 +293,7 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
             raise wrong(field, "is not a plain phrase", "Use letters, digits, apostrophes, hyphens and single spaces.")
         if re.match(r"(the|an?) ", text, re.IGNORECASE):
             raise wrong(field, "begins with an article", "Leave it out: questions bring their own.")
-        if side and side not in _words(text).split():
+        if side and not side_of_name and side not in _words(text).split():
             raise wrong(field, f"does not say '{side}', the structure's side", "Put the side into the wording.")
     aliases = row.get("aliases") or []
     if not isinstance(aliases, list) or not all(isinstance(alias, str) and alias.strip() for alias in aliases):
@@ -319,20 +324,6 @@ def _structure(name: str, row: Mapping[str, Any], file: str) -> Structure:
         aliases=tuple(aliases),
         part_of=row.get("part_of"),
     )
-
-
-def _check_side_is_said(name: str, row: Mapping[str, Any], file: str) -> None:
-    """Refuse a user's row without a side whose name or alias says one: nobody would see it on the wrong side."""
-    spellings = [name, *(alias for alias in row.get("aliases") or () if isinstance(alias, str))]
-    said = {side: spelling for spelling in spellings if (side := read_side(spelling)[1])}
-    if len(said) == 1:
-        ((side, spelling),) = said.items()
-        raise BuildError(
-            f"Structure '{name}', field 'side': is missing, and the name says '{side}'.",
-            file=file,
-            value=spelling,
-            remedy=f"Add 'side: {side}' and put '{side}' into clinical and lay; or 'side: null' if it means none.",
-        )
 
 
 def _check_references(structure: Structure, known: Mapping[str, Structure], file: str) -> None:

@@ -39,6 +39,7 @@ def item_of(question, records):
             "subject": first.subject,
             "slice_index": tuple(record.index for record in records),
             "pixel_mm": 1.0,
+            "oblique_degrees": 0.0,
             "window": str(question.window),
             "licence": "",
             "version": "",

@@ -54,6 +54,7 @@ def row(number, **changes):
         "subject": f"subject{number // 8}",
         "slice_index": [7],
         "pixel_mm": 1.5,
+        "oblique_degrees": 0.0,
         "window": "soft tissue W400 L40",
         "margin_mm": 12.0,
         "licence": "CC-BY-4.0",

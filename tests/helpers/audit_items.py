@@ -43,6 +43,7 @@ def item(**changes: Any) -> Item:
         subject="one",
         slice_index=(7,),
         pixel_mm=1.0,
+        oblique_degrees=0.0,
         window="soft tissue W400 L40",
         margin_mm=20.0,
         licence="cc0-1.0",

@@ -90,6 +90,7 @@ def row(pair: str, member: int, **changes: Any) -> Row:
         "subject": "s0",
         "slice_index": [3],
         "pixel_mm": 1.0,
+        "oblique_degrees": 0.0,
         "window": "soft tissue W400 L40",
         "margin_mm": 20.0,
         "licence": "CC0-1.0",

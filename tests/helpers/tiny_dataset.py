@@ -24,7 +24,7 @@ FEATURES = datasets.Features(
     | dict.fromkeys(["relation", "source", "subject", "window", "licence", "version"], TEXTS)
     | dict.fromkeys(["options", "structures"], TEXT_LISTS)
     | dict.fromkeys(["boxes", "points"], NUMBERS)
-    | dict.fromkeys(["pixel_mm", "margin_mm"], datasets.Value("float32"))
+    | dict.fromkeys(["pixel_mm", "oblique_degrees", "margin_mm"], datasets.Value("float32"))
     | {"answer_index": NUMBER, "slice_index": datasets.List(NUMBER), "box_images": datasets.List(NUMBER)}
     | {"images": datasets.List(datasets.Image())}
 )
@@ -86,6 +86,7 @@ def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
         "subject": "0",
         "slice_index": [number],
         "pixel_mm": 1.0,
+        "oblique_degrees": 0.0,
         "window": "soft tissue W400 L40",
         "margin_mm": 20.0,
         "licence": "none",

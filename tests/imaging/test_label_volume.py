@@ -137,7 +137,8 @@ def test_label_maps_come_in_the_smallest_type(tmp_path_factory, kind, top, slab_
     path = save(tmp_path_factory.mktemp("l") / "l.nii.gz", values)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nifti, "SLAB_BYTES", slab_bytes)
-        found, present = read_label_map(open_nifti(path))
+        found, present, off = read_label_map(open_nifti(path))
     np.testing.assert_array_equal(found, nib.load(path).get_fdata())
     assert found.dtype == (np.uint8 if top < 256 else np.uint16)
     assert present.tolist() == sorted(set(values.astype(int).flat))
+    assert off == 0

@@ -154,7 +154,7 @@ def test_labels_on_their_sides_are_accepted():
 
 def test_swapped_names_are_refused():
     swapped = {**BODY, "kidney_left": BODY["kidney_right"], "kidney_right": BODY["kidney_left"]}
-    with pytest.raises(SwappedSidesError, match=r"kidney_right by 33 mm, kidney_left by 31 mm.*Remedy: .*first axis"):
+    with pytest.raises(SwappedSidesError, match=r"kidney_right by 33 mm, kidney_left by 31 mm.*Remedy: .*mirrored"):
         check_sides(drawn(**swapped))
 
 

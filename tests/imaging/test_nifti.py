@@ -93,9 +93,9 @@ def test_a_float64_file_never_stands_in_memory_as_such(tmp_path, monkeypatch):
 
 def test_further_dimensions_may_only_be_one(tmp_path):
     assert open_nifti(save(tmp_path / "a.nii", np.ones((3, 4, 5, 1), np.int16))).read().shape == (3, 4, 5)
-    for shape in ((3, 4, 5, 2), (3, 4)):
+    for shape, told in (((3, 4, 5, 2), "2 volumes of 3 x 4 x 5"), ((3, 4), "3 x 4")):
         path = save(tmp_path / "b.nii", np.ones(shape, np.int16))
-        with pytest.raises(errors.DimensionError, match=" x ".join(map(str, shape))):
+        with pytest.raises(errors.DimensionError, match=told):
             open_nifti(path)
 
 
@@ -140,9 +140,9 @@ def test_damaged_files(tmp_path):
     noise = np.random.default_rng(0).integers(0, 1000, (20, 20, 20)).astype(np.int16)
     unreadable(tmp_path / "absent.nii.gz", "file does not exist")
     (tmp_path / "text.nii.gz").write_text("this is no scan")
-    unreadable(tmp_path / "text.nii.gz", "cannot be read")
+    unreadable(tmp_path / "text.nii.gz", "not gzip")
     (tmp_path / "empty.nii").write_bytes(b"")
-    unreadable(tmp_path / "empty.nii", "cannot be read")
+    unreadable(tmp_path / "empty.nii", "is empty")
 
     whole = save(tmp_path / "whole.nii", noise).read_bytes()
     (tmp_path / "short.nii").write_bytes(whole[:-1])

@@ -211,7 +211,7 @@ def test_other_shapes_and_places(pair, tmp_path):
     refuse(errors.AffineMismatchError, r"1\.20 mm", pair[0], save(tmp_path / "moved.nii", pair[3], moved))
     moved[2, 3] = 0.01  # rounding, as in the public data
     assert read_volume(pair[0], save(tmp_path / "near.nii", pair[3], moved), NAMES, **IDENTITY).affine[2, 3] == 0
-    mirrored = affine_of("LAS", (2, 2, 2), (10, 0, 0))
+    mirrored = affine_of("LAS", (2, 2, 2), (11, 0, 0))  # half a voxel off the image's grid
     refuse(errors.AffineMismatchError, "mm apart", pair[0], save(tmp_path / "mirrored.nii", pair[3], mirrored))
 
 

@@ -31,7 +31,8 @@ def stack_of(spans, plane="axial", count=8, areas=None):
             labels[index, corner : corner + side, corner : corner + side] = value
     labels = np.moveaxis(labels, 0, AXIS[plane])
     identity = {"source": "test", "subject": "one", "modality": "ct", "licence": ""}
-    volume = volume_from_arrays(np.zeros(labels.shape, np.int16), labels, NAMES, np.diag([2.0, 2, 2, 1]), **identity)
+    image = np.where(labels == 0, -160, labels.astype(np.int16) * 67 % 290 - 60).astype(np.int16)
+    volume = volume_from_arrays(image, labels, NAMES, np.diag([2.0, 2, 2, 1]), **identity)
     return cut_stack(volume, plane, range(0, STEP * count, STEP))
 
 

@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dataset_builder.core.errors import BuildError, SwappedSidesError
+from dataset_builder.core.errors import SwappedSidesError
 from dataset_builder.imaging.laterality import check_sides
 from dataset_builder.imaging.volume import volume_from_arrays
 from dataset_builder.sources.unknown import vocabulary_rows
@@ -101,10 +101,12 @@ def test_a_mirrored_scan_is_refused_in_every_spelling(pair, mirrored, tmp_path):
         check_sides(volume, words)
 
 
-def test_a_users_row_must_give_the_side_that_its_name_says(tmp_path):
+def test_a_users_row_has_the_side_that_its_name_says(tmp_path):
     own = tmp_path / "own.yaml"
-    own.write_text("plica_l: {clinical: plica l, lay: plica l, region: knee}\n")
-    with pytest.raises(BuildError, match="side: left"):
-        structures(own)
+    row = "{clinical: plica, lay: plica, region: knee}"
+    own.write_text(f"plica_l: {row}\nplica_r: {row.replace('plica', 'other plica')}\n")
+    words = structures(own)
+    assert (words["plica_l"].side, words["plica_l"].pair) == ("left", "plica_r")
+    assert (words["plica_r"].side, words["plica_r"].pair) == ("right", "plica_l")
     own.write_text("plica_l: {clinical: plica l, lay: plica l, region: knee, side: null}\n")
     assert structures(own)["plica_l"].side is None

@@ -28,8 +28,7 @@ def directional_facts(scene: Scene) -> Iterator[Fact]:
     if R_AXIS in in_plane:
         across = scene.along(in_plane.index(R_AXIS))
         not_midline = [i for i in no_arms if not scene.visible[i].midline]
-        for sign, from_middle, group in sides(scene, across, not_midline):
-            outward = across.turned(sign, from_middle)
+        for _, outward, group in sides(scene, across, not_midline):
             yield from _along(scene, "medial_lateral", outward, group, "lateral", "medial")
     if S_AXIS in in_plane:
         upward = scene.along(in_plane.index(S_AXIS))
@@ -42,27 +41,30 @@ def directional_facts(scene: Scene) -> Iterator[Fact]:
             yield from _along(scene, "proximal_distal", upward, of_limb[limb], "proximal", "distal")
 
 
-def sides(scene: Scene, across: Positions, group: Sequence[int]) -> Iterator[tuple[int, float, list[int]]]:
-    """The structures of each side of the body that lie clearly on it: (sign, origin, structures).
+def sides(scene: Scene, across: Positions, group: Sequence[int]) -> Iterator[tuple[int, Positions, list[int]]]:
+    """The structures of each side of the body that lie clearly on it: (sign, positions outward, structures).
 
-    ``sign * (position - origin)`` grows outward, away from the midline. A volume of one limb is one side: lateral of a
-    right knee is toward the patient's right. Nothing comes if neither midline nor side is known.
+    The sign is 1 on the right. Positions outward grow away from the midline. A volume of one limb is one side: lateral
+    of a right knee is toward the patient's right. Nothing comes if neither midline nor side is known.
     """
     if scene.record.side is not None:
-        yield (1 if scene.record.side == "right" else -1), 0.0, list(group)
+        sign = 1 if scene.record.side == "right" else -1
+        yield sign, across.turned(sign), list(group)
         return
     middle = scene.record.midline_mm
     if middle is None:
         return
     share = shares_above(scene.profile_u, scene.record.spacing[0], middle)
-    for sign, on_side in ((1, share), (-1, 1 - share)):
-        outward = across.turned(sign, middle)
-        clear = (
-            (on_side >= scene.clarity.min_side_share - 1e-9)
-            & (outward.point >= scene.clarity.min_marker_gap_mm)
-            & (outward.box >= scene.clarity.min_marker_gap_mm)
-        )
-        yield sign, middle, [i for i in group if clear[i]]
+    shares = [share, 1 - share]
+    world_middle = scene.record.midline_world_mm or 0.0
+    if scene.record.oblique:
+        in_world = np.array([(at > world_middle).mean() for at in scene.world_pixels(R_AXIS)])
+        shares = [np.minimum(share, in_world), np.minimum(1 - share, 1 - in_world)]
+    for sign, on_side in zip((1, -1), shares, strict=True):
+        outward = across.turned(sign, middle, world_middle)
+        clear = on_side >= scene.clarity.min_side_share - 1e-9
+        clear &= outward.beyond_origin(scene.clarity.min_marker_gap_mm)
+        yield sign, outward, [i for i in group if clear[i]]
 
 
 def _along(scene: Scene, axis: str, positions: Positions, asked: Sequence[int], high: str, low: str) -> Iterator[Fact]:

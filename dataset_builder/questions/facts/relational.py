@@ -39,7 +39,7 @@ def same_side(scene: Scene) -> Iterator[Fact]:
     if R_AXIS not in in_plane or scene.record.side is not None or middle is None:
         return
     across = scene.along(in_plane.index(R_AXIS))
-    off = np.abs(across.centroid - middle)
+    off = across.turned(1, middle, scene.record.midline_world_mm or 0.0).from_origin()
     on_side = np.zeros(len(scene.visible))
     not_midline = [i for i, structure in enumerate(scene.visible) if not structure.midline]
     for sign, _, group in sides(scene, across, not_midline):

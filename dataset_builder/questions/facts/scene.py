@@ -12,7 +12,9 @@ import numpy.typing as npt
 from dataset_builder.core.factors import Terminology
 from dataset_builder.core.hashing import coin, digest
 from dataset_builder.core.settings import ClarityLimits
-from dataset_builder.imaging.measurements import Floats, mask_distances
+from dataset_builder.imaging.geometry import IN_PLANE_AXES, PLANE_AXIS, world_directions
+from dataset_builder.imaging.measurements import QUARTILES, Floats, mask_distances
+from dataset_builder.pictures.contrast import contrasts
 from dataset_builder.questions.facts.fact import Fact, Kind
 from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
@@ -29,32 +31,65 @@ ROUNDING_MM = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """Where structures lie along one direction, in mm: by pixels (centroid, middle half), point and box; all [n]."""
+    """Where structures lie along one direction, in mm: by pixels (centroid, middle half), point and box; all [n].
+
+    Args:
+        world: the same along the world's axis, of a tilted scan; ``None`` if that is the array's.
+    """
 
     centroid: Floats
     low: Floats
     high: Floats
     point: Floats
     box: Floats
+    world: "Positions | None" = None
 
-    def turned(self, sign: int, origin: float = 0.0) -> "Positions":
+    def turned(self, sign: int, origin: float = 0.0, world_origin: float = 0.0) -> "Positions":
         """Counted from an origin, the other way round if ``sign`` is -1."""
         low, high = (self.low, self.high) if sign > 0 else (self.high, self.low)
-        return Positions(*(sign * (part - origin) for part in (self.centroid, low, high, self.point, self.box)))
+        centroid, low, high, point, box = (
+            sign * (part - origin) for part in (self.centroid, low, high, self.point, self.box)
+        )
+        world = None if self.world is None else self.world.turned(sign, world_origin)
+        return Positions(centroid, low, high, point, box, world)
 
     def gaps(self) -> Floats:
-        """[n, n]: how much farther the centroid of i lies than that of j."""
-        return _differences(self.centroid)
+        """[n, n]: how much farther the centroid of i lies than that of j; along both axes at least."""
+        gaps = _differences(self.centroid)
+        return gaps if self.world is None else np.minimum(gaps, self.world.gaps())
+
+    def beyond_origin(self, gap: float) -> npt.NDArray[np.bool_]:
+        """[n]: whether point and box lie beyond the origin by a gap."""
+        beyond = (self.point >= gap) & (self.box >= gap)
+        return beyond if self.world is None else beyond & self.world.beyond_origin(gap)
+
+    def from_origin(self) -> Floats:
+        """[n]: how far centroids lie from the origin; along both axes at least."""
+        off = np.abs(self.centroid)
+        return off if self.world is None else np.minimum(off, self.world.from_origin())
 
     def beyond(self, clarity: ClarityLimits) -> Truth:
         """Whether i lies clearly farther than j, whichever marker shows it."""
         marker_gap = clarity.min_marker_gap_mm - ROUNDING_MM
-        return (
-            (self.gaps() >= clarity.min_gap_mm - ROUNDING_MM)
+        beyond = (
+            (_differences(self.centroid) >= clarity.min_gap_mm - ROUNDING_MM)
             & (self.low[:, None] > self.high[None, :] + ROUNDING_MM)
             & (_differences(self.point) >= marker_gap)
             & (_differences(self.box) >= marker_gap)
         )
+        return beyond if self.world is None else beyond & self.world.beyond(clarity)
+
+
+def slice_to_world(record: SliceRecord, world_axis: int) -> tuple[Floats, float]:
+    """How positions in a slice become positions along the world's axis, counted from the volume's first voxel.
+
+    Returns:
+        What mm (u, v) are multiplied by, and what is added.
+    """
+    along = world_directions(record.affine)[world_axis]
+    first, second = IN_PLANE_AXES[record.plane]
+    through = along[PLANE_AXIS[record.plane]] * record.index * record.thickness_mm
+    return np.array([along[first], along[second]]), float(through)
 
 
 def _differences(values: Floats) -> Floats:
@@ -64,6 +99,8 @@ def _differences(values: Floats) -> Floats:
 @dataclass(frozen=True, eq=False)
 class Scene:
     """The visible structures of a slice that the vocabulary knows, sorted by name; n structures.
+
+    Visible is what is large enough and stands out from its surroundings.
 
     Args:
         visible: the structures; row i of every array is ``visible[i]``.
@@ -113,6 +150,8 @@ class Scene:
             for row, value in enumerate(values)
             if record.names[value] in words and measured.area[row] >= clarity.min_area_mm2 - ROUNDING_MM
         ]
+        seen = contrasts(record, [values[row] for row in rows], words)
+        rows = [row for row, contrast in zip(rows, seen, strict=True) if contrast >= clarity.min_contrast]
         rows.sort(key=lambda row: record.names[values[row]])
         return cls(
             record=record,
@@ -152,7 +191,29 @@ class Scene:
     def along(self, axis: int) -> Positions:
         """Positions along in-plane axis 0 (u) or 1 (v), growing as the index does."""
         parts = (self.centroid, self.quartile_low, self.quartile_high, self.point, self.box)
-        return Positions(*(part[:, axis] for part in parts))
+        centroid, low, high, point, box = (part[:, axis] for part in parts)
+        return Positions(centroid, low, high, point, box, self._along_world(axis) if self.record.oblique else None)
+
+    def _along_world(self, axis: int) -> Positions:
+        """Positions along the world's axis that an in-plane axis stands for."""
+        world_axis = IN_PLANE_AXES[self.record.plane][axis]
+        across, origin = slice_to_world(self.record, world_axis)
+        low, high = (
+            np.array([np.percentile(at, 100 * share) for at in self.world_pixels(world_axis)]) for share in QUARTILES
+        )
+        centroid, point, box = (part @ across + origin for part in (self.centroid, self.point, self.box))
+        return Positions(centroid, low, high, point, box)
+
+    def world_pixels(self, world_axis: int) -> list[Floats]:
+        """Of each visible structure where each of its pixels lies along a world's axis."""
+        across, origin = slice_to_world(self.record, world_axis)
+        return [pixels @ across + origin for pixels in self._pixels]
+
+    @cached_property
+    def _pixels(self) -> list[Floats]:
+        """Of each visible structure where its pixels lie, in mm [pixels, 2]."""
+        step = np.asarray(self.record.spacing)
+        return [np.argwhere(self.record.labels == value) * step for value in self.values]
 
     @cached_property
     def _identity(self) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,10 @@ import numpy.typing as npt
 from dataset_builder.core.hashing import coin, digest
 from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS
-from dataset_builder.imaging.measurements import Floats
+from dataset_builder.imaging.measurements import QUARTILES, Floats
+from dataset_builder.pictures.contrast import contrasts
 from dataset_builder.questions.facts.fact import Fact, Kind
-from dataset_builder.questions.facts.scene import ROUNDING_MM, Truth
+from dataset_builder.questions.facts.scene import ROUNDING_MM, Truth, slice_to_world
 from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure, structures
@@ -31,6 +32,8 @@ class StackScene:
         records: the slices, ascending along the plane's axis.
         names: canonical names.
         area: [n, images] mm2; 0 where not a pixel is in the image.
+        faint: [n, images] whether it is there and does not stand out from its surroundings.
+        values: their label values.
         low, mean, high: [n] mm, 25th percentile, mean and 75th percentile of the whole volume's voxels along the axis.
     """
 
@@ -38,7 +41,9 @@ class StackScene:
     clarity: ClarityLimits
     seed: int
     visible: tuple[Structure, ...]
+    values: tuple[int, ...]
     area: Floats
+    faint: Truth
     low: Floats
     mean: Floats
     high: Floats
@@ -53,17 +58,23 @@ class StackScene:
     ) -> "StackScene":
         """Measure a stack."""
         words = structures() if vocabulary is None else vocabulary
+        names, through = records[0].names, records[0].through_mm
         areas: dict[int, Floats] = {}
+        faint: set[tuple[int, int]] = set()
         for image, record in enumerate(records):
             values, measured = measured_structures(record)
+            large = [v for v, area in zip(values, measured.area, strict=True) if _is_large(area, clarity)]
+            large = [value for value in large if names[value] in words]
+            seen = contrasts(record, large, words)
+            faint |= {(value, image) for value, c in zip(large, seen, strict=True) if c < clarity.min_contrast}
             for value, area in zip(values, measured.area, strict=True):
                 areas.setdefault(value, np.zeros(len(records)))[image] = area
-        names, through = records[0].names, records[0].through_mm
         asked = sorted(
             (
                 value
                 for value, area in areas.items()
-                if names[value] in words and area.max() >= clarity.min_area_mm2 - ROUNDING_MM
+                # The image where a structure is largest is where it is marked.
+                if names[value] in words and _is_large(area.max(), clarity) and (value, int(area.argmax())) not in faint
             ),
             key=lambda value: names[value],
         )
@@ -73,7 +84,11 @@ class StackScene:
             clarity=clarity,
             seed=seed,
             visible=tuple(words[names[value]] for value in asked),
+            values=tuple(asked),
             area=np.array([areas[value] for value in asked]).reshape(len(asked), len(records)),
+            faint=np.array([[(v, i) in faint for i in range(len(records))] for v in asked], bool).reshape(
+                len(asked), len(records)
+            ),
             low=positions[:, 0],
             mean=positions[:, 1],
             high=positions[:, 2],
@@ -97,7 +112,7 @@ class StackScene:
     @cached_property
     def clear(self) -> Truth:
         """[n, images]: whether a structure is in an image visibly or not at all, so that nobody can be in doubt."""
-        return (self.area == 0) | (self.area >= self.clarity.min_area_mm2 - ROUNDING_MM)
+        return (self.area == 0) | ((self.area >= self.clarity.min_area_mm2 - ROUNDING_MM) & ~self.faint)
 
     @cached_property
     def beyond(self) -> Truth:
@@ -107,18 +122,49 @@ class StackScene:
         seen or j after i is last seen; else a single slice or a glance at one end would say something else.
         """
         clarity = self.clarity
-        gap = self.mean[:, None] - self.mean[None, :]
         seen_low, seen_mean, seen_high = self._seen
         first = (self.area > 0).argmax(axis=1)
         last = self.area.shape[1] - 1 - (self.area[:, ::-1] > 0).argmax(axis=1)
-        return (
-            (gap >= clarity.min_gap_mm - ROUNDING_MM)
-            & (self.low[:, None] > self.high[None, :] + ROUNDING_MM)
-            & (seen_mean[:, None] - seen_mean[None, :] >= clarity.min_gap_mm - ROUNDING_MM)
-            & (seen_low[:, None] > seen_high[None, :] + ROUNDING_MM)
-            & (first[:, None] >= first[None, :])
-            & (last[:, None] >= last[None, :])
-        )
+        beyond = (first[:, None] >= first[None, :]) & (last[:, None] >= last[None, :])
+        places = [(self.low, self.mean, self.high), (seen_low, seen_mean, seen_high)]
+        if self._world is not None:
+            places += [self._world, self._seen_in_world]
+        for low, mean, high in places:
+            beyond &= mean[:, None] - mean[None, :] >= clarity.min_gap_mm - ROUNDING_MM
+            beyond &= low[:, None] > high[None, :] + ROUNDING_MM
+        return beyond
+
+    @cached_property
+    def gap(self) -> Floats:
+        """[n, n] how much farther i lies than j in the volume, along the array's and the world's axis at least."""
+        gap = self.mean[:, None] - self.mean[None, :]
+        if self._world is None:
+            return gap
+        return np.minimum(gap, self._world[1][:, None] - self._world[1][None, :])
+
+    @cached_property
+    def _world(self) -> tuple[Floats, Floats, Floats] | None:
+        """25th percentile, mean and 75th percentile in the volume along the world's axis; ``None`` if not tilted."""
+        if not self.records[0].oblique:
+            return None
+        through = self.records[0].through_world_mm
+        low, mean, high = np.array([through[value] for value in self.values]).reshape(len(self.values), 3).T
+        return low, mean, high
+
+    @cached_property
+    def _seen_in_world(self) -> tuple[Floats, Floats, Floats]:
+        """The same of the pixels that the images show."""
+        found = []
+        for value in self.values:
+            parts = []
+            for record in self.records:
+                across, origin = slice_to_world(record, self.axis)
+                parts.append(np.argwhere(record.labels == value) * np.asarray(record.spacing) @ across + origin)
+            at = np.concatenate(parts)
+            low, high = (np.percentile(at, 100 * share) for share in QUARTILES)
+            found.append((low, at.mean(), high))
+        low, mean, high = np.array(found).reshape(len(found), 3).T
+        return low, mean, high
 
     @cached_property
     def _seen(self) -> tuple[Floats, Floats, Floats]:
@@ -139,6 +185,10 @@ class StackScene:
     def first_item_is_second(self, *about: object) -> bool:
         """The draw of which item of a pair comes first."""
         return coin(*self._identity, *about)
+
+
+def _is_large(area: float, clarity: ClarityLimits) -> bool:
+    return bool(area >= clarity.min_area_mm2 - ROUNDING_MM)
 
 
 def find_stack_facts(
@@ -172,7 +222,7 @@ def directions(scene: StackScene) -> Iterator[Fact]:
             *items[0],
             *items[1],
             (),
-            float(scene.mean[i] - scene.mean[j]),
+            float(scene.gap[i, j]),
         )
 
 
@@ -194,7 +244,7 @@ def in_order(scene: StackScene) -> Iterator[Fact]:
         relations = (high, low)
         if scene.first_item_is_second("order", *names):
             relations = (low, high)
-        margin = float(np.diff(scene.mean[list(ordered)]).min())
+        margin = min(float(scene.gap[high, low]) for low, high in pairwise(ordered))
         in_turn = tuple(scene.names[i] for i in ordered)
         yield Fact("relational", "order", None, asked_names, relations[0], asked_names, relations[1], in_turn, margin)
 
