@@ -33,12 +33,12 @@ from dataset_builder.core.errors import (
 from dataset_builder.imaging.gzip_reader import Inflater
 from dataset_builder.imaging.nifti_checks import (
     COPY_AGAIN,
+    MM_OF_UNIT,
     Affine,
     check_packing,
     check_size,
     checked_shape,
-    to_mm,
-    unit_mm,
+    unit_of,
 )
 
 MAX_CONFLICT_MM = 1.0
@@ -254,12 +254,7 @@ def _parsed(path: Path) -> Nifti:
     affine.flags.writeable = False
     opened = Nifti(path, shape, affine, voxels, Path(str(image.file_map["image"].filename)))
     _check_size(opened)
-    affine.flags.writeable = True
-    if isinstance(image, nibabel.Nifti1Pair):
-        to_mm(affine, shape, image.header, path)
-    else:
-        check_size(affine, shape, path)
-    affine.flags.writeable = False
+    check_size(affine, shape, path, unit_of(image.header) if isinstance(image, nibabel.Nifti1Pair) else "mm")
     return opened
 
 
@@ -319,7 +314,7 @@ def _check_size(opened: Nifti) -> None:
 
 
 def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine:
-    """The affine of a NIfTI header; unlike nibabel's, never one that is made up where none is given."""
+    """The affine of a NIfTI header, to mm whatever its unit; never one that is made up where none is given."""
     try:
         sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
     except (HeaderDataError, ValueError) as error:
@@ -341,7 +336,7 @@ def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine
             remedy="Convert the scan again from its DICOM files; never guess.",
         )
     if sform is not None and qform is not None:
-        apart = corner_distance(sform, qform, shape) * unit_mm(header)
+        apart = corner_distance(sform, qform, shape) * MM_OF_UNIT[unit_of(header)]
         if not apart <= MAX_CONFLICT_MM:
             raise TransformConflictError(
                 "sform and qform are both set and disagree.",
@@ -349,4 +344,6 @@ def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine
                 value=f"{apart:.2f} mm apart at a corner; {MAX_CONFLICT_MM:g} allowed",
                 remedy="Convert the scan again from its DICOM files: nothing in the file says which is right.",
             )
-    return np.array(sform if sform is not None else qform, np.float64)
+    affine = np.array(sform if sform is not None else qform, np.float64)
+    affine[:3] *= MM_OF_UNIT[unit_of(header)]
+    return affine

@@ -78,26 +78,15 @@ def checked_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
-_MM_OF_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+MM_OF_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
 
-def _unit(header: Any) -> str:
+def unit_of(header: Any) -> str:
+    """The unit of length that a header gives; what it leaves open is taken for mm, as everybody does."""
     try:
         return str(header.get_xyzt_units()[0])
     except KeyError:  # a code that stands for nothing
         return "unknown"
-
-
-def unit_mm(header: Any) -> float:
-    """How many mm the header's unit of length is; what it leaves open is taken for mm, as everybody does."""
-    return _MM_OF_UNIT[_unit(header)]
-
-
-def to_mm(affine: Affine, shape: tuple[int, int, int], header: Any, path: Path) -> None:
-    """Bring an affine to mm, in place, from the unit that its header gives; a size that cannot be is refused."""
-    unit = _unit(header)
-    affine[:3] *= _MM_OF_UNIT[unit]
-    check_size(affine, shape, path, unit)
 
 
 def check_size(affine: Affine, shape: tuple[int, int, int], file: Path | None, unit: str = "mm") -> None:
@@ -126,7 +115,7 @@ def check_size(affine: Affine, shape: tuple[int, int, int], file: Path | None, u
         return
     shown = " x ".join(f"{step:.6g}" for step in steps)
     extent = " x ".join(f"{step * size:.6g}" for step, size in zip(steps, shape, strict=True))
-    others = [other for other, scale in _MM_OF_UNIT.items() if other != "unknown" and fits(scale / _MM_OF_UNIT[unit])]
+    others = [other for other, scale in MM_OF_UNIT.items() if other != "unknown" and fits(scale / MM_OF_UNIT[unit])]
     codes = {"meter": 1, "mm": 2, "micron": 3}
     if len(others) == 1:
         remedy = (
