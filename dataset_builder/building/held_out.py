@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from dataset_builder.core.errors import BuildError, HeldOutError
 from dataset_builder.core.factors import TEST, Split
 from dataset_builder.dataset.manifest import Record, read_record
+from dataset_builder.sources.base import patient_of
 from dataset_builder.sources.phantom import Phantoms, split_of_phantom
 
 PHANTOM = Phantoms.name
@@ -69,7 +70,8 @@ def write_taken(held_out: Sequence[Path], path: Path) -> None:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute(_MAKE)
         for folder in held_out:
-            connection.executemany(_ADD, ((*identity, folder.name) for identity, _ in groupby(subjects_of(folder))))
+            patients = ((source, patient_of(source, subject)) for source, subject in subjects_of(folder))
+            connection.executemany(_ADD, ((*identity, folder.name) for identity, _ in groupby(patients)))
         connection.commit()
     except sqlite3.OperationalError as error:
         number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
@@ -81,7 +83,8 @@ def write_taken(held_out: Sequence[Path], path: Path) -> None:
 def _folder_of(taken: Path, source: str, subject: str) -> str | None:
     """The data set that a subject is in, if it is in one."""
     status = taken.stat()
-    found = _opened(taken, status.st_ino, status.st_mtime_ns).execute(_FIND, (source, subject)).fetchone()
+    identity = source, patient_of(source, subject)
+    found = _opened(taken, status.st_ino, status.st_mtime_ns).execute(_FIND, identity).fetchone()
     return None if found is None else str(found[0])
 
 

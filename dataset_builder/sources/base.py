@@ -133,3 +133,18 @@ def folder_of(source: object) -> Path | None:
         source = source.source
     folder = getattr(source, "folder", None)
     return folder if isinstance(folder, Path) else None
+
+
+_SERIES_OF_PATIENTS = frozenset({"dicom"})
+"""Sources whose subjects are a patient's name or pseudonym, a hyphen, and what tells the patient's scans apart."""
+
+
+def patient_of(source: str, subject: str) -> str:
+    """Whose scan it is: no patient may be in two splits, with whichever scan.
+
+    >>> patient_of("dicom", "5f0c9a31e2b4-77ad01c9")
+    '5f0c9a31e2b4'
+    >>> patient_of("nnunet", "case-1")
+    'case-1'
+    """
+    return subject.rpartition("-")[0] or subject if source in _SERIES_OF_PATIENTS else subject

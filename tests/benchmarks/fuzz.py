@@ -9,6 +9,7 @@ import argparse
 import gzip
 import io
 import logging
+import os
 import random
 import struct
 import sys
@@ -21,12 +22,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
 
 import nibabel
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from dataset_builder.core.errors import CaseError, FetchError, MISGroundError, SourceError
 from dataset_builder.imaging.volume import read_masks, read_volume
+from dataset_builder.sources import open_source
 from dataset_builder.sources.download.archives import unpack
 from dataset_builder.sources.packed import _listed, _opened, packed_subjects, taken_out
 
@@ -103,6 +109,77 @@ def sound_zip() -> bytes:
     return made.getvalue()
 
 
+SECRETS = ("Musterfrau", "HOSP-4711", "19640812", "2.25.")
+
+
+def sound_dicom() -> tuple[list[bytes], bytes, bytes, bytes]:
+    """The slices of a CT, the same as one image, and the same labels as a segmentation and as contours."""
+    from tests.helpers import dicom_files as dicom
+
+    affine = np.diag([-2.0, -2, 3, 1])
+    values = np.arange(10 * 8 * 4, dtype=np.int16).reshape(10, 8, 4)
+    labels = np.zeros(values.shape, np.uint8)
+    labels[2:8, 2:6] = 1
+    labels[4:6, 3:5] = 2
+    images = dicom.series(values, affine, study="2.25.1", frame_of_reference="2.25.2")
+    for number, one in enumerate(images):
+        one.SeriesInstanceUID, one.SOPInstanceUID = "2.25.3", f"2.25.{number + 10}"
+    segments = [dicom.segment(number, name) for number, name in NAMES.items()]
+
+    def packed(one: Any) -> bytes:
+        made = io.BytesIO()
+        one.save_as(made, enforce_file_format=True)
+        return made.getvalue()
+
+    whole = dicom.multiframe(images)
+    return (
+        [packed(one) for one in images],
+        packed(whole),
+        packed(dicom.segmentation(images, labels, segments)),
+        packed(dicom.structure_set(images, labels, affine, NAMES)),
+    )
+
+
+def mutate_dicom(data: bytes, draw: random.Random) -> bytes:
+    """A DICOM file changed anywhere, or in what follows the tag of an attribute that decides something."""
+    if draw.random() < 0.5:
+        return mutate(data, draw)
+    changed = bytearray(data)
+    for _ in range(draw.choice((1, 1, 2))):
+        tag = draw.choice(DECIDING)
+        places = [at for at in range(len(changed)) if changed.startswith(tag, at)]
+        if places:
+            at = draw.choice(places) + 4
+            end = min(len(changed), at + 8 + draw.choice((0, 4, 16, 64)))
+            changed[at:end] = mutate(bytes(changed[at:end]), draw)
+    return bytes(changed)
+
+
+DECIDING = tuple(
+    struct.pack("<HH", group, element)
+    for group, element in (
+        (0x0002, 0x0010),  # Transfer Syntax UID
+        (0x0008, 0x0016),  # SOP Class UID
+        (0x0020, 0x0032),  # Image Position (Patient)
+        (0x0020, 0x0037),  # Image Orientation (Patient)
+        (0x0028, 0x0008),  # Number of Frames
+        (0x0028, 0x0010),  # Rows
+        (0x0028, 0x0011),  # Columns
+        (0x0028, 0x0030),  # Pixel Spacing
+        (0x0028, 0x0100),  # Bits Allocated
+        (0x0028, 0x0101),  # Bits Stored
+        (0x0028, 0x0103),  # Pixel Representation
+        (0x0028, 0x1052),  # Rescale Intercept
+        (0x0028, 0x1053),  # Rescale Slope
+        (0x3006, 0x0050),  # Contour Data
+        (0x5200, 0x9230),  # Per-Frame Functional Groups Sequence
+        (0x0062, 0x0002),  # Segment Sequence
+        (0x0062, 0x000B),  # Referenced Segment Number
+        (0x7FE0, 0x0010),  # Pixel Data
+    )
+)
+
+
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
@@ -144,10 +221,32 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
             _opened.cache_clear()
             _listed.cache_clear()
 
+    def study(beside: list[bytes], name: str) -> Read:
+        """A changed file among sound ones, as a folder of DICOM; whatever is said must not say who the patient is."""
+        place = folder / "studies" / name
+        place.mkdir(parents=True)
+        for number, sound in enumerate(beside):
+            (place / str(number)).write_bytes(sound)
+
+        def read(path: Path, data: bytes) -> None:
+            (place / "changed").write_bytes(data)
+            source = open_source(f"dicom:{place}")
+            try:
+                for case in source.cases():
+                    source.read(case)
+            except MISGroundError as error:
+                told = f"{error} {error.__cause__}"
+                if any(secret in told for secret in SECRETS):
+                    raise AssertionError(f"the error says who the patient is: {told}") from None
+                raise
+
+        return read
+
     def unpacked(path: Path, data: bytes) -> None:
         (folder / "b.zip").write_bytes(data)
         unpack(folder / "b.zip", folder / "unpacked")
 
+    slices, multiframe, seg, contours = sound_dicom()
     plain, gzipped = sound_nifti(labels), gzip.compress(sound_nifti(labels))
     mgz = gzip.compress(sound_nifti(labels, nibabel.MGHImage))
     return {
@@ -158,10 +257,16 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
         "mask .nii.gz": (good_mask.read_bytes(), mutate_packed, as_mask),
         "archive, read": (sound_zip(), mutate, archive),
         "archive, unpacked": (sound_zip(), mutate, unpacked),
+        "DICOM slice": (slices[2], mutate_dicom, study([*slices[:2], slices[3], seg], "slice")),
+        "DICOM multi-frame": (multiframe, mutate_dicom, study([contours], "multiframe")),
+        "DICOM SEG": (seg, mutate_dicom, study(slices, "seg")),
+        "DICOM RTSTRUCT": (contours, mutate_dicom, study(slices, "rtstruct")),
     }
 
 
-def fuzz(count: int, seed: int, told: Callable[[str], None] = lambda _: None) -> tuple[dict[str, Counter], list[str]]:
+def fuzz(
+    count: int, seed: int, told: Callable[[str], None] = lambda _: None, only: str = ""
+) -> tuple[dict[str, Counter], list[str]]:
     """Read changed files.
 
     Returns:
@@ -169,9 +274,11 @@ def fuzz(count: int, seed: int, told: Callable[[str], None] = lambda _: None) ->
     """
     outcomes: dict[str, Counter] = {}
     harm: list[str] = []
-    with TemporaryDirectory() as temporary:
+    with TemporaryDirectory() as temporary, TemporaryDirectory() as private:
         folder = Path(temporary)
-        made = targets(folder)
+        made = {name: target for name, target in targets(folder).items() if only in name}
+        own = patch.dict(os.environ, MIS_GROUND_PSEUDONYMS=f"{private}/pseudonyms.json")  # not in the user's
+        own.start()
         tracemalloc.start(1)
         for number in range(count):
             name = list(made)[number % len(made)]
@@ -199,6 +306,7 @@ def fuzz(count: int, seed: int, told: Callable[[str], None] = lambda _: None) ->
             if number % 5000 == 4999:
                 told("\n".join([f"{number + 1:,} inputs, {len(harm)} did harm", *harm[-20:]]))
         tracemalloc.stop()
+        own.stop()
         outside = {path.name for path in folder.iterdir()} - _KNOWN
         if outside:
             harm.append(f"written outside of its folder: {sorted(outside)}")
@@ -206,7 +314,17 @@ def fuzz(count: int, seed: int, told: Callable[[str], None] = lambda _: None) ->
 
 
 _KNOWN = {
-    *("image.nii.gz", "mask.nii.gz", "fuzzed.nii", "fuzzed.nii.gz", "fuzzed.mgz", "archives", "b.zip", "unpacked")
+    *(
+        "image.nii.gz",
+        "mask.nii.gz",
+        "fuzzed.nii",
+        "fuzzed.nii.gz",
+        "fuzzed.mgz",
+        "archives",
+        "b.zip",
+        "unpacked",
+        "studies",
+    )
 }
 
 
@@ -215,11 +333,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="only what has this in its name, such as DICOM")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)  # nibabel tells of every header that it mends
     warnings.simplefilter("ignore")
     with suppress(KeyboardInterrupt):
-        outcomes, harm = fuzz(given.count, given.seed, lambda text: print(text, file=sys.stderr, flush=True))
+        outcomes, harm = fuzz(
+            given.count, given.seed, lambda text: print(text, file=sys.stderr, flush=True), given.only
+        )
         print("| what | inputs | outcomes |\n| --- | ---: | --- |")
         for name, counts in outcomes.items():
             told = ", ".join(f"{outcome} {count:,}" for outcome, count in counts.most_common())

@@ -4,10 +4,14 @@ Builds a subject like the public TotalSegmentator's (a CT of 280 x 220 x 300 and
 a temporary folder and reads it in several ways, each in a process of its own, in turns. Every way is single-threaded,
 so that CPU time compares them even on a busy machine. Needs Linux, and imagecodecs for the floor:
 ``pip install imagecodecs``.
+
+A DICOM series of 500 slices of 512 x 512 with a segmentation of ten structures is read as well, against pydicom's bare
+decoding of the same files; listing the folder counts.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,13 +24,18 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip_lib
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 SHAPE = (280, 220, 300)
 LARGE = (512, 512, 1000)
+SERIES = (512, 512, 500)
 MASKS, NOT_EMPTY = 117, 62
 AFFINE = np.diag([1.5, 1.5, 1.5, 1.0])
 
 MAX_FLOOR, MIN_PEERS, MAX_MB, MAX_LARGE_MB = 1.3, 40, 300, 1500
 """The bars: of the floor's time at most, of the peers' time at least, memory of a worker and of a large CT."""
+MAX_DICOM, MAX_DICOM_MB = 1.3, 1000
+"""The bars of a DICOM series: of pydicom's time at most, memory."""
 
 
 # ------------------------------------------------------------------------------------------------------- made-up scans
@@ -82,6 +91,27 @@ def make_large(folder: Path) -> None:
         low = random.integers(0, 400, 3)
         labels[low[0] : low[0] + 90, low[1] : low[1] + 90, 2 * low[2] : 2 * low[2] + 90] = value
     save(folder / "labels.nii.gz", labels)
+
+
+def make_series(folder: Path) -> None:
+    """A CT of 500 slices in files of their own, and a segmentation of ten structures."""
+    from tests.helpers import dicom_files as dicom
+
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 40, (*SERIES[:2], 10)).astype(np.int16)
+    affine = np.diag([-0.8, -0.8, 1.0, 1.0])
+    images = dicom.series(np.tile(noise, (1, 1, SERIES[2] // 10)), affine, signed=False, intercept=-1024)
+    dicom.save(images, folder / "images")
+    for one in images:
+        del one.PixelData
+        one.PixelData = bytes(2 * SERIES[0] * SERIES[1])
+    labels = np.zeros(SERIES, np.uint8)
+    names = ("liver", "spleen", "pancreas", "stomach", "aorta", "heart", "colon", "trachea", "sacrum", "sternum")
+    for value in range(1, len(names) + 1):
+        low = random.integers(0, 350, 3)
+        labels[low[0] : low[0] + 120, low[1] : low[1] + 120, low[2] : low[2] + 120] = value
+    segments = [dicom.segment(number, name) for number, name in enumerate(names, 1)]
+    dicom.save([dicom.segmentation(images, labels, segments)], folder / "labels")
 
 
 # ---------------------------------------------------------------------------------------------------------------- ways
@@ -149,12 +179,33 @@ def large(folder: Path) -> None:
     read_volume(*paths, names, source="benchmark", subject="large", modality="ct", licence="")
 
 
+def dicom_floor(folder: Path) -> None:
+    """pydicom's own pixels of every image, kept."""
+    import pydicom
+
+    kept = [pydicom.dcmread(path).pixel_array for path in sorted((folder / "images").iterdir())]
+    assert len(kept) == SERIES[2]
+
+
+def dicom(folder: Path) -> None:
+    """A volume as the build has it: folder listed, slices in order, rescaled, labels laid, everything checked."""
+    from dataset_builder.sources import open_source
+
+    os.environ["MIS_GROUND_PSEUDONYMS"] = str(folder.parent / "pseudonyms.json")  # a process of its own
+    source = open_source(f"dicom:{folder}")
+    (case,) = source.cases()
+    volume = source.read(case)
+    assert volume.image.shape == SERIES
+
+
 WAYS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "floor": ("floor: inflate all files into a reused buffer (imagecodecs)", floor),
     "ours": ("`read_masks`: image and label map, all checked", ours),
     "counted": ("`read_masks` and `label_profiles`", ours_counted),
     "raw": ("nibabel's raw arrays and `np.any` (boxes only)", raw_boxes),
     "peers": ("`get_fdata` and `np.where`, as peers do", peers),
+    "dicom_floor": ("DICOM, 512 x 512 x 500: pydicom's `dcmread` and `pixel_array`", dicom_floor),
+    "dicom": ("DICOM, 512 x 512 x 500 and SEG: `--source dicom`, listed and read", dicom),
     "large": ("512 x 512 x 1000 CT: `read_volume`", large),
 }
 
@@ -201,12 +252,17 @@ def main() -> int:
                     found.setdefault(way, []).append(
                         measure(way, folder, 3 if way in ("floor", "ours", "counted") else 1)
                     )
+        make_series(folder / "series")
+        for _ in range(given.rounds):
+            for way in ("dicom_floor", "dicom"):
+                found.setdefault(way, []).append(measure(way, folder / "series", 2))
         make_large(folder / "large")
         found["large"] = [measure("large", folder / "large", 1)]
     least = {way: min(run["cpu"] for run in runs) for way, runs in found.items()}
     print("| way | CPU s | wall s | against the floor | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
     for way, runs in found.items():
-        against = "" if way == "large" else f"{least[way] / least['floor']:.2f}"
+        floor_of = {"large": "", "dicom": "dicom_floor", "dicom_floor": "dicom_floor"}.get(way, "floor")
+        against = f"{least[way] / least[floor_of]:.2f}" if floor_of else ""
         wall, peak = min(run["wall"] for run in runs), max(run["peak"] for run in runs)
         print(f"| {WAYS[way][0]} | {least[way]:.2f} | {wall:.2f} | {against} | {peak:.0f} |")
     bars = {
@@ -214,6 +270,8 @@ def main() -> int:
         f"at least {MIN_PEERS} x faster than peers": least["peers"] >= MIN_PEERS * least["counted"],
         f"at most {MAX_MB} MB": max(run["peak"] for run in found["counted"]) <= MAX_MB,
         f"the large CT in at most {MAX_LARGE_MB} MB": found["large"][0]["peak"] <= MAX_LARGE_MB,
+        f"DICOM at most {MAX_DICOM} x pydicom's bare decoding": least["dicom"] <= MAX_DICOM * least["dicom_floor"],
+        f"DICOM in at most {MAX_DICOM_MB} MB": max(run["peak"] for run in found["dicom"]) <= MAX_DICOM_MB,
     }
     print("\nBars: " + "; ".join(f"{bar}: {'met' if met else 'MISSED'}" for bar, met in bars.items()))
     return 0 if all(bars.values()) else 1

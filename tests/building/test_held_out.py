@@ -160,3 +160,18 @@ def test_the_command_line_names_the_split(tmp_path, monkeypatch):
     wrong = CliRunner().invoke(app, ["build", "--split", "dev", "--source", "phantom:1"])
     assert wrong.exit_code == 2
     assert "'test', 'train'" in wrong.output
+
+
+def test_a_patient_is_in_one_split_only_with_whichever_series(tmp_path, monkeypatch):
+    """Of DICOM, subjects are series: another series of a patient who is held out is refused as well."""
+    from dataset_builder.building import held_out
+
+    taken = [("dicom", "aaaa-01"), ("dicom", "aaaa-02"), ("nnunet", "bbbb-01")]
+    monkeypatch.setattr(held_out, "subjects_of", lambda folder: iter(taken))
+    held_out.write_taken([tmp_path], tmp_path / "taken")
+    refuse = held_out.SplitGuard("train", tmp_path / "taken")
+    for source, subject in (("dicom", "aaaa-03"), ("dicom", "aaaa-01"), ("nnunet", "bbbb-01")):
+        with pytest.raises(HeldOutError):
+            refuse(source, subject)
+    refuse("dicom", "cccc-01")
+    refuse("nnunet", "bbbb-02")

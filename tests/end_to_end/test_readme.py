@@ -59,12 +59,22 @@ def stand_ins(tmp_path_factory) -> dict[str, str]:
     """What stands for the reader's own models and scans."""
     from dataset_builder.sources.phantoms import torso
     from dataset_builder.sources.phantoms.files import write_nnunet
+    from tests.helpers.dicom_files import write_study
 
     folder = tmp_path_factory.mktemp("stand-ins")
     scans = folder / "scans"
-    write_nnunet(scans, {"case_1": torso(1, "ct", spacing=(6.0, 6.0, 6.0))})
+    body = torso(1, "ct", spacing=(6.0, 6.0, 6.0))
+    write_nnunet(scans, {"case_1": body})
+    write_study(folder / "pacs", body.image, body.labels, body.names, body.affine)
     text, vision = save_tiny_llama(folder / "text-model"), save_tiny_qwen3_vl(folder / "vision-model")
-    return {"nnunet:DIR": f"nnunet:{scans}", "VLM": str(vision), "LM": str(text), "MODEL": str(text), "USER": "me"}
+    return {
+        "nnunet:DIR": f"nnunet:{scans}",
+        "dicom:DIR": f"dicom:{folder / 'pacs'}",
+        "VLM": str(vision),
+        "LM": str(text),
+        "MODEL": str(text),
+        "USER": "me",
+    }
 
 
 @pytest.fixture(scope="module")

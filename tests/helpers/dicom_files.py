@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import highdicom as hd
 import numpy as np
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -289,6 +289,12 @@ def outlines(mask: np.ndarray, keyhole: bool = False) -> list[np.ndarray]:
     return joined
 
 
-def reread(path: Path) -> Dataset:
-    """A file as pydicom reads it."""
-    return dcmread(path)
+def write_study(
+    folder: Path, image: np.ndarray, labels: np.ndarray, names: Mapping[int, str], affine: np.ndarray
+) -> None:
+    """A CT and its segmentation as a folder of files."""
+    images = series(np.rint(image).astype(np.int16), affine)
+    present = [value for value in names if (labels == value).any()]
+    segments = [segment(number, names[value]) for number, value in enumerate(present, 1)]
+    save(images, folder / "1")
+    save([segmentation(images, labels, segments, values=present)], folder / "2")

@@ -4,7 +4,10 @@ Files are told by what they hold, never by their names. A file without the pream
 too, if it begins as a DICOM data set does.
 """
 
-from collections.abc import Iterable
+import io
+import os
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +67,10 @@ PIXELS = (
 
 LISTED = (*IDENTITY, *GEOMETRY, *TELLING_APART, *REFERENCES, *LATERALITY)
 """What listing the cases of a folder needs."""
-READ = (*IDENTIFYING, *IDENTITY, *GEOMETRY, *LATERALITY, *PIXELS)
+READ = ("SOPInstanceUID", "FrameOfReferenceUID", *GEOMETRY, *PIXELS)
 """What reading an image needs."""
+READ_FIRST = (*IDENTIFYING, *READ)
+"""What reading the first image of a series needs: it says who the patient is."""
 
 _PREAMBLE = 128
 _BEGINNINGS = (b"\x02\x00", b"\x08\x00")
@@ -99,7 +104,31 @@ def is_dicom(path: Path) -> bool:
     return start[_PREAMBLE:] == b"DICM" or (plain and (start[4:6].isalpha() or start[6:8] == b"\x00\x00"))
 
 
-def open_dicom(path: Path, keywords: Iterable[str] | None = None, pixels: bool = True) -> Any:
+@cache
+def _tags(keywords: tuple[str, ...]) -> list[Any]:
+    from pydicom.tag import Tag
+
+    return [Tag(keyword) for keyword in keywords]
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no more is asked for than it has: memory is set aside for whatever a header promises."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.open("rb", buffering=0))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As every file's."""
+        if size is not None and size > _MUCH:
+            size = min(size, max(0, self._size - self.tell()))
+        return super().read(size)
+
+
+_MUCH = 1 << 16
+
+
+def open_dicom(path: Path, keywords: Sequence[str] | None = None, pixels: bool = True) -> Any:
     """The data set of a file.
 
     Args:
@@ -115,12 +144,12 @@ def open_dicom(path: Path, keywords: Iterable[str] | None = None, pixels: bool =
     from pydicom import config
 
     config.settings.reading_validation_mode = config.IGNORE
-    with path.open("rb") as file:
+    with _Bounded(path) as file:
         return pydicom.dcmread(
             file,
             force=True,
             stop_before_pixels=not pixels,
-            specific_tags=None if keywords is None else list(keywords),
+            specific_tags=None if keywords is None else _tags(tuple(keywords)),
         )
 
 

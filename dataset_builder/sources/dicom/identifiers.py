@@ -58,7 +58,7 @@ IDENTIFYING = (
 """Attributes whose values are never shown."""
 
 _NAMES = re.compile(r"Name|Physician")
-_UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
+_UID = re.compile(r"\b(?:\d+(?:\.\d+){4,}|2\.25\.\d+)\b")
 _DATE = re.compile(r"\b(?:19|20)\d{2}[-./]?(?:0[1-9]|1[0-2])[-./]?(?:0[1-9]|[12]\d|3[01])\b")
 REMOVED = "[removed]"
 

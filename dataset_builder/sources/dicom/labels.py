@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataset_builder.core.errors import LabelConflictError, UnknownLabelError
+from dataset_builder.core.errors import LabelConflictError, UnknownLabelError, UnreadableError
 from dataset_builder.core.factors import Side
+from dataset_builder.sources.named_labels import NOTHING, near_misses
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, normalise
 from dataset_builder.vocabulary.snomed import ANATOMY, BOTH, SIDES, Coded, snomed_codes
 
+LONGEST = 256
+"""Characters of a label's name; the standard allows 64."""
 NOT_ANATOMY = frozenset(
     [
         "EXTERNAL",
@@ -36,10 +39,6 @@ NOT_ANATOMY = frozenset(
     ]
 )
 """Regions that say of themselves that they are no organ (RT ROI Interpreted Type): they are left out."""
-
-
-_NOTHING = frozenset({"background", "unlabeled", "unlabelled"})
-"""Names of segments that are none; a label map numbers its background 0."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,13 @@ def _named(
 ) -> list[Region]:
     found, unknown = [], []
     for number, label, (code, sides) in described:
-        if number == 0 or normalise(label) in ignored | _NOTHING:
+        if not label.isprintable() or len(label) > LONGEST:
+            raise UnreadableError(
+                "The name of a label is no text.",
+                value=f"label {number}, {len(label)} characters",
+                remedy="Export the segmentation again from the program that it was drawn in.",
+            )
+        if number == 0 or normalise(label) in ignored | NOTHING:
             found.append(Region(number, label, None))
             continue
         by_name = find(label, words)
@@ -165,8 +170,8 @@ def _named(
         raise UnknownLabelError(
             "The vocabulary lacks labels of the segmentation.",
             value=", ".join(unknown),
-            remedy=f"Rename those that are known under another name, or leave them out with --ignore-labels. "
-            f"{how_to_add(unknown, words)}",
+            remedy=f"{near_misses(unknown, words)}Leave labels out with --ignore-labels, or rename those that are "
+            f"known under another name. {how_to_add(unknown, words)}",
         )
     return found
 

@@ -250,6 +250,8 @@ def _add_labels(header: Any, kind: LabelKind, path: Path, folder: Path, found: L
         found.left_out["second copies of a file"] += 1
         return
     frames, series, images = (_references_of_seg if kind == "seg" else _references_of_rtstruct)(header)
+    if kind == "rtstruct" and not (series | images) - {""}:  # only the contours themselves may say more
+        images = _images_of_contours(open_dicom(path, ("ROIContourSequence",), pixels=False))
     place = str(path.parent.relative_to(folder))
     found.labels.append(
         LabelFile(
@@ -303,3 +305,12 @@ def _references_of_rtstruct(header: Any) -> References:
     for roi in header.get("StructureSetROISequence") or ():
         frames.add(str(roi.get("ReferencedFrameOfReferenceUID") or ""))
     return frames, series, images
+
+
+def _images_of_contours(header: Any) -> set[str]:
+    return {
+        str(image.get("ReferencedSOPInstanceUID") or "")
+        for roi in header.get("ROIContourSequence") or ()
+        for contour in roi.get("ContourSequence") or ()
+        for image in contour.get("ContourImageSequence") or ()
+    }

@@ -13,6 +13,8 @@ from dataset_builder.sources.dicom.planes import CONVERT_AGAIN, Plane
 
 AIR = -1024
 """Hounsfield units of what lies outside the scanned field."""
+MAX_EXPANSION = 20_000
+"""The most that a compressed byte can stand for: an empty slice of a megabyte takes some fifty bytes."""
 _TISSUE = (-900, 3000)
 """A padding value that means Hounsfield units in this range is one that real voxels have, too: it is left alone."""
 
@@ -42,6 +44,23 @@ def check_pixels(image: Any) -> None:
     if "PixelData" not in image:
         raise UnreadableError("A file of the series holds no pixels.", remedy=CONVERT_AGAIN)
     check_decoder(image)
+    check_length(image)
+
+
+def check_length(image: Any) -> None:
+    """Refuse an image that promises more pixels than its bytes can hold, before memory is asked for.
+
+    Raises:
+        UnreadableError: names what is promised and what is there.
+    """
+    bits = int(image.Rows) * int(image.Columns) * int(image.get("NumberOfFrames") or 1) * int(image.BitsAllocated)
+    there = len(image.PixelData)
+    if bits > 8 * there * (MAX_EXPANSION if _encapsulated(image) else 1):
+        raise UnreadableError(
+            "The pixels of a file end too early.",
+            value=f"{bits // 8:,} bytes promised, {there:,} there",
+            remedy="Copy the file again from where it came.",
+        )
 
 
 def check_decoder(image: Any) -> None:
@@ -82,10 +101,23 @@ def frames_of(image: Any, numbers: Sequence[int]) -> Iterator[npt.NDArray]:
     if int(image.get("BitsAllocated") or 0) == 1 and not _encapsulated(image):
         yield from _unpacked(image, numbers)
         return
-    if len(numbers) == 1:
+    if len(numbers) == 1 and (plain := _plain(image)) is not None:
+        yield plain
+    elif len(numbers) == 1:
         yield pixel_array(image, index=numbers[0], raw=True)
     else:
         yield from iter_pixels(image, indices=list(numbers), raw=True)
+
+
+def _plain(image: Any) -> npt.NDArray | None:
+    """The pixels of a single-frame image whose bytes are the numbers themselves, without pydicom's checks."""
+    syntax = image.file_meta.get("TransferSyntaxUID") if hasattr(image, "file_meta") else None
+    if syntax not in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1") or int(image.get("NumberOfFrames") or 1) != 1:
+        return None
+    size = image.Rows * image.Columns
+    if image.BitsAllocated != 16 or image.BitsStored != 16 or len(image.PixelData) != 2 * size:
+        return None
+    return np.frombuffer(image.PixelData, "<i2" if image.PixelRepresentation else "<u2").reshape(image.Rows, -1)
 
 
 def _encapsulated(image: Any) -> bool:

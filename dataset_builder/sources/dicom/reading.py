@@ -18,7 +18,7 @@ from dataset_builder.imaging.memory_limit import check_fits
 from dataset_builder.imaging.volume import Volume, volume_from_arrays
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.dicom.contours import Points, contours_of, lay_contours
-from dataset_builder.sources.dicom.files import READ, open_dicom, sop_class
+from dataset_builder.sources.dicom.files import READ, READ_FIRST, open_dicom, sop_class
 from dataset_builder.sources.dicom.grid import Grid
 from dataset_builder.sources.dicom.identifiers import identifiers_in
 from dataset_builder.sources.dicom.labels import Region, regions_of_rtstruct, regions_of_seg
@@ -115,12 +115,14 @@ def _read_images(
     frame_of_reference = ""
     for number, path in enumerate(case.paths[:images]):
         identifiers.place = f", image {number + 1} of {images}"
-        image = open_dicom(path, READ)
-        if number == 0 or images <= 4:
+        image = open_dicom(path, READ if number else READ_FIRST)
+        if number == 0:
             identifiers.of(image)
             frame_of_reference = frame_of_reference or str(image.get("FrameOfReferenceUID") or "")
         here = {
-            where[number, plane.frame]: plane for plane in planes_of(image, number) if (number, plane.frame) in where
+            where[number, plane.frame]: plane
+            for plane in planes_of(image, number, tags=False)
+            if (number, plane.frame) in where
         }
         if not where:
             continue  # not known yet where a slice lies: the image that does not say it is still to come

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dataset_builder.core.errors import AffineMismatchError, SlicePositionError, UnknownLabelError, UnreadableError
 from dataset_builder.sources.dicom.grid import Grid, Placement
-from dataset_builder.sources.dicom.pixels import check_decoder, frames_of
+from dataset_builder.sources.dicom.pixels import check_decoder, check_length, frames_of
 from dataset_builder.sources.dicom.planes import planes_of
 
 DRAW_AGAIN = "Export the segmentation again from the program that it was drawn in."
@@ -34,6 +34,7 @@ def lay_segments(seg: Any, values: Mapping[int, int], grid: Grid, labels: npt.ND
     planes = list(planes_of(seg, tags=False))
     if "PixelData" not in seg or not planes:
         return 0
+    check_length(seg)
     of_frames = None if kind == "LABELMAP" else _segments_of_frames(seg)
     wanted = [
         number
