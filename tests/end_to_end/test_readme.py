@@ -30,6 +30,7 @@ NOT_RUN = {
     "pip install .": "is what made this test's environment: the wheel is installed into it",
     "make demo": "takes minutes; tests/lm_eval_tasks/test_demo.py runs its command, `mis-ground demo`, at a small size",
     "make test": "is what runs this test",
+    "mis-ground report results/ --judge": "asks a large model; tests/lm_eval_tasks/report/test_judge.py asks stand-ins",
     "vllm serve ": "needs GPUs; tests/vllm_engine/ (make test-vllm) runs the processor in vLLM on a CPU",
     "lm_eval --model vllm": "needs GPUs; tests/vllm_engine/test_lm_eval.py (make test-vllm) runs it on a CPU",
 }
