@@ -77,7 +77,7 @@ def bare_option(text: str, asked: Asked) -> str | None:
             return told
     if asked.kind == "relation" and len(phrase.split()) <= 8 and not re.search(r"[.;\n].*\w", text.strip()):
         marked = mark_references(text, asked)
-        given_votes = list(votes(re.sub(r"[.!?]+$", "", marked.strip()), 0, asked))
+        given_votes = list(votes(re.sub(r"[.!]+$", "", marked.strip()), 0, asked))
         if len(given_votes) == 1 and not given_votes[0].negated and not re.search(r"\b(?:it|R0)\b.*\bis\b", marked):
             return given_votes[0].option
     return None

@@ -26,7 +26,7 @@ _NOT = (
 )
 CONTRAST = (
     r"(?:rather than|instead of|as opposed to|unlike|opposed to|nor|not|without(?: "
-    r"being)?|in contrast to|contrary to)"
+    r"being)?|in contrast to|contrary to|excluding|ruling out|eliminating|except)"
 )
 _ASIDES = re.compile(
     r"\b(?:more or less|i think|i believe|i guess|i'd (?:say|guess)|i would (?:say|guess)|as well|after all|in fact|"
@@ -51,7 +51,7 @@ _BE = re.compile(
     r"located|situated|positioned|placed|found|seen|resides?|stands?|remains?|projects?"
     r"|corresponds?|extends?|occupies|occupy|runs?|goes|comes|rests?|would|should|"
     r"must|will|does|do|relates?|shown|displayed|visible|considered|means?|has been|"
-    r"turns out|ends up|winds up|falls|comes to lie|happens to)\b"
+    r"turns out|can|ends up|winds up|falls|comes to lie|happens to)\b"
 )
 _OF = re.compile(
     r"\b(?:of|than|from|relative to|compared (?:with|to)|with respect to|in relation "
@@ -61,7 +61,7 @@ _OF = re.compile(
 FRONTED = re.compile(
     r"\b(?:relative to|compared (?:with|to)|with respect to|in relation to|in comparison "
     r"(?:with|to)|versus|starting from|as seen from|seen from|viewed from|with reference "
-    r"to|with regard to|from|with)"
+    r"to|with regard to|from)"
     r" (?:the )?(?:position of )?(?:the )?R(\d)(?! ?'s)"
 )
 _NOUN_FOLLOWERS = re.compile(
@@ -79,7 +79,8 @@ _NOUN_FOLLOWERS = re.compile(
 
 def with_poles(clause: str, axis: Axis) -> str:
     """A clause with P0 and P1 for the words of the options, where they say a relation."""
-    text = _DISCOURSE.sub(" w ", clause)
+    text = re.sub(r"\bthe only (?:option|one|choice) left\b", "it", clause)
+    text = _DISCOURSE.sub(" w ", text)
     text = re.sub(r"\b(?:of|between) the two\b", " ", text)
     words0, words1 = (pole.words for pole in axis.poles)
     # Longest first over both: "outside" before "side", "enclosed by" before "enclosed".
@@ -102,7 +103,7 @@ def to_line(text: str) -> str:
     text = re.sub(_NOT, " NOT ", text)
     text = re.sub(r"\band\b", " AND ", text)
     text = re.sub(r"\b(?:patient's|patients'|body's|person's|image's|viewer's)(?!\w)", " ", text)
-    text = re.sub(r"\b(?:has|have|having)\b", " HAS ", text)
+    text = re.sub(r"\b(?:has|have|having)\b|\bwith (?=R\d)", " HAS ", text)
     text = re.sub(r"'s\b", " POSS ", text)
     text = re.sub(r"\b(?:it|its|this structure|the structure|the former|the first structure)\b(?! POSS)", " IT ", text)
     text = re.sub(r"\b(?:the latter|the second structure|the other one)\b", " R1 ", text)
@@ -141,7 +142,7 @@ _INVERTED = re.compile(r"^(?:OF )?(?:w )*P(?P<p>\d)(?: OF)?(?: R(?P<o>\d))?(?: w
 _INVERTED_OWN = re.compile(r"^(?:OF )?R(?P<o>\d) POSS P(?P<p>\d) BE (?:w )*R(?P<s>\d)$")
 _OWNER = re.compile(r"R(?P<s>\d) (?:BE |NOT |OF |w )*R(?P<o>\d) POSS (?:w )?P(?P<p>\d)")
 _OWNER_IT = re.compile(r"^(?:BE )?(?:OF )?R(?P<o>\d) POSS P(?P<p>\d)$")
-_HAS = re.compile(r"R(?P<o>\d) HAS (?:w )*R(?P<s>\d) (?:w |OF )*(?:IT )?(?:POSS )?P(?P<p>\d)")
+_HAS = re.compile(r"R(?P<o>\d) (?:BE )?HAS (?:w )*R(?P<s>\d) (?:w |OF )*(?:IT )?(?:POSS )?P(?P<p>\d)")
 _REGULAR = re.compile(rf"(?P<subject>R\d|IT)(?P<between>(?: (?!R\d|IT\b|P\d)\w+)*?) {_WITH_OBJECTS}")
 _FRAGMENT = re.compile(rf"^(?:BE |OF |NOT )*(?:IT POSS )?{_WITH_OBJECTS}(?: OF)?(?: w)?$")
 _UNKNOWN_OBJECT = re.compile(r"^ (?:OF|NOT) (?:OF )?w\b")
@@ -211,8 +212,8 @@ def meaning(said: Said, axis: Axis, it: int) -> str | None:
         return here if subject == 0 else other
     if subject < 0:
         if 0 in objects:  # "it is left of A" is said of B
-            return other if subject == PRONOUN and 1 not in objects else None
-        return here if it == 0 else other if objects == (0,) else None
+            return other if (subject == PRONOUN or it == 1) and 1 not in objects else None
+        return here if it == 0 else None
     if subject in objects or 2 in (subject, *objects):
         return None
     return here if subject == 0 else other

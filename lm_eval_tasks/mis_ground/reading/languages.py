@@ -53,7 +53,7 @@ def _words(language: str) -> tuple[dict[str, str], re.Pattern[str]]:
 def _single_words(language: str) -> frozenset[str]:
     words = table("languages")[language]["words"]
     return frozenset(
-        part for word in words for part in str(word).lower().split() if " " not in str(word) or len(part) > 3
+        part for word in words for part in str(word).lower().split() if " " not in str(word) or len(part) > 2
     )
 
 

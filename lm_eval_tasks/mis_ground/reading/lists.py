@@ -126,7 +126,7 @@ def image_votes(sentence: str, asked: Asked) -> tuple[list[str], list[str]]:
     weak: list[str] = []
     key = re.compile(_KEYS.get(asked.superlative, r"(?!)"))
     for clause in re.split(
-        r"[,;:()]| but | whereas | while | so | and (?=\w+ (?:in|largest|first|last)\b|"
+        r"[,;()]| but | whereas | while | so | and (?=\w+ (?:in|largest|first|last)\b|"
         r"(?:is |then )?(?:largest|biggest|last|first|disappears?|smallest))",
         sentence,
     ):
@@ -190,6 +190,7 @@ _ENDS = {
     "left": r"left-?most|furthest left|most left",
 }
 _SAME_END = {
+    **{name: name for name in _ENDS},
     "the feet end": "inferior",
     "the head end": "superior",
     "the front of the body": "anterior",
@@ -232,6 +233,7 @@ def order_votes(text: str, asked: Asked) -> list[str]:
     marked = _mark_names(text, names, by_letter)
     if by_letter:
         marked = re.sub(r"(?<!\w)([ABC])([ABC])([ABC])(?!\w)", r" \1 \2 \3 ", marked) if "\x00" in marked else marked
+    marked = re.sub(r"\((?:(?!\x00)[^()])*\)", " ", marked)  # what a structure is taken for
     count = len(names)
     found = []
     for match in re.finditer(rf"\x00(\d)\x01(?:{_JOIN}\x00(\d)\x01){{{count - 1}}}(?!{_JOIN}\x00)", marked):
@@ -239,9 +241,14 @@ def order_votes(text: str, asked: Asked) -> list[str]:
         if sorted(numbers) != list(range(count)):
             continue
         row = tuple(names[number] for number in numbers)
-        if _reversed(marked[: match.start()].rsplit("\n", 1)[-1].rsplit(".", 1)[-1], asked) or _reversed(
-            re.split(r"[.\n]", marked[match.end() :])[0], asked
-        ):
+        around = (
+            marked[: match.start()].rsplit("\n", 1)[-1].rsplit(".", 1)[-1],
+            re.split(r"[.\n]", marked[match.end() :])[0],
+        )
+        turned = [_reversed(each, asked) for each in around]
+        if None in turned:
+            continue  # between ends that are not asked about
+        if any(turned):
             row = row[::-1]
         found.append(rows.get(row, ""))
     return found or _by_ends(marked, names, rows, asked)
@@ -275,13 +282,21 @@ def _end(words: str) -> str:
     return _SAME_END.get(words, words.removeprefix("the ").removesuffix(" end"))
 
 
-def _reversed(said: str, asked: Asked) -> bool:
-    """Whether a text names the ends the other way round than the question."""
-    found = re.findall(r"from (?:the )?([\w' ]+?) to (?:the )?([\w']+(?: end)?)", said)
-    if not found or not asked.ends[0]:
+def _reversed(said: str, asked: Asked) -> bool | None:
+    """Whether a text names the ends the other way round than the question; None if it names other ends."""
+    words = "|".join(sorted(map(re.escape, _SAME_END), key=len, reverse=True))
+    found = re.findall(rf"\b({words})(?:-?most)?(?: end)? to (?:the )?({words})\b", said)
+    if re.search(r"\b(?:cranio-?caudal|top-down|descending)", said):
+        found.append(("superior", "inferior"))
+    if re.search(r"\b(?:caudo-?cranial|bottom-up|ascending)", said):
+        found.append(("inferior", "superior"))
+    if not found:
+        return None if re.search(r"\bfrom (?:\S+ ){1,4}to\b", said) else False
+    if not asked.ends[0]:
         return False
-    first, last = (_end(each) for each in found[-1])
-    return (first, last) == (_end(asked.ends[1]), _end(asked.ends[0]))
+    ends = tuple(_end(each) for each in found[-1])
+    wanted = (_end(asked.ends[0]), _end(asked.ends[1]))
+    return False if ends == wanted else True if ends == wanted[::-1] else None
 
 
 def _by_ends(marked: str, names: Sequence[str], rows: dict[tuple[str, ...], str], asked: Asked) -> list[str]:

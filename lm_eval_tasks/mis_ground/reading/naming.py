@@ -41,11 +41,11 @@ _OFF = re.compile(
 )
 _DENIED = re.compile(
     r"\b(?:not|isn't|aren't|no|nomark|never|cannot|can't|excluded|ruled out|rule "
-    r"out|incorrect|wrong|absent|unlikely|neither|nor|doesn't|don't|without|rather "
+    r"out|incorrect|wrong|absent|(?:less |un)likely|neither|nor|doesn't|don't|without|rather "
     r"than|instead of|as opposed to|unlike|nothing to do with)\b"
 )
 _PART_OF = re.compile(
-    r"\b(?:tail|head|body|neck|part|portion|section|segment|dome|tissue|cross-section|outline|contour)"
+    r"\b(?:tail|head|body|neck|part|portion|section|segment|dome|tissue|cross-section|outline|contour|pole|hilum|capsule|cortex)"
     r" of (?=(?:the )?$)"
 )
 _MAYBE = re.compile(r"\b(?:could|might|may|possibly|perhaps|either|if|whether|would|should be checked|expected)\b")

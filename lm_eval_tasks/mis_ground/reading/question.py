@@ -32,6 +32,7 @@ class Axis:
     poles: tuple[Pole, Pole]
     complementary: bool = False
     sided: bool = False
+    positional: str = ""
     nouns: bool = False
 
 
@@ -129,6 +130,7 @@ def axis_of(options: tuple[str, ...]) -> Axis | None:
                 (made[0], made[1]),
                 complementary=row.get("complementary", False),
                 sided=row.get("sided", False),
+                positional="|".join(row.get("positional", [])),
                 nouns=row.get("nouns", False),
             )
     return None

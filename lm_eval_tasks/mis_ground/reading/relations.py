@@ -38,7 +38,8 @@ _IMAGE = re.compile(
 _PATIENT = re.compile(r"\b(?:patient|patients|patient's|patients'|anatomical(?:ly)?|body's|subject's|person's)\b")
 
 HYPOTHETICAL = re.compile(
-    r"\b(?:could|might|may|possibly|perhaps|can be|would need|would have to|should be checked|either)\b"
+    r"\b(?:could|might|may|possibly|perhaps|can be(?! (?:seen|found|located))|"
+    r"would need|would have to|should be checked|either)\b"
 )
 _CONDITION = re.compile(
     r"\b(?:if|unless|assuming|suppose|whether|in case|provided that|once you)\b(?! "
@@ -51,8 +52,9 @@ _GUESS = re.compile(
 )
 
 
+_ASKS = re.compile(r"\W*(?:is|are|was|does|do|did|could|would|can|should|might|may|what|which|where|how|why|or|and)\b")
 _EVEN = re.compile(
-    r"\b(?:equal(?:ly)?|same (?:distance|level|size|height|area|depth)|about the same|"
+    r"\b(?:(?<!or )less|equal(?:ly)?|same (?:distance|level|size|height|area|depth)|about the same|"
     r"(?<!twice )(?<!times )(?<!half )(?<!much )as (?:large|big|near|close|far) as)\b"
 )
 
@@ -68,7 +70,10 @@ def votes(sentence: str, number: int, asked: Asked, previous_subject: int = 0) -
     """
     axis = asked.axis
     assert axis is not None
-    if sentence.endswith("?") and not re.fullmatch(r"[\w' ]{1,24}\?", sentence):
+    sentence = re.sub(r",? (?:isn't it|is it not|right|correct|no|doesn't it|is it)\?$", ".", sentence.strip())
+    if sentence.endswith("?") and (len(sentence) > 24 or _ASKS.match(sentence)):
+        return
+    if re.search(r"\beither\b(?! (?:side|half)).*\bor\b|\bneither\b.*\bnor\b", sentence):
         return
     if _CONDITION.search(sentence) and re.search(r"\b(?:otherwise|else|if)\b(?!.*\b(?:guess|pick)\b)", sentence):
         return
@@ -108,13 +113,12 @@ def votes(sentence: str, number: int, asked: Asked, previous_subject: int = 0) -
         vote, subject = _vote(
             clause, leads, own_frame or frame, bool(own_frame), it, spoken, carried_object, asked, number
         )
-        masked = re.search(r"(?:edge|border|margin|convention)", clause)
         if references or re.search(r"\bit\b|\bthey\b|\bboth\b", clause):
             spoken = True
-        elif masked or own_frame == "image":
-            spoken = spoken or False
         if subject >= 0:
             it = subject
+        elif not vote and len(set(references)) == 1 and re.match(r"\s*R\d", clause):
+            it = int(references[0])
         if own_frame:
             frame = own_frame
         yield from vote
@@ -141,6 +145,8 @@ def _vote(
     axis = asked.axis
     assert axis is not None
     found: list[Vote] = []
+    if axis.positional and frame == "image":
+        clause = re.sub(rf"(?<![\w-])(?:{axis.positional})(?!\w)", "x", clause)
     text = with_poles(clause, axis)
     # What is set against the answer: "left, not right", "rather than right".
     denied = re.compile(

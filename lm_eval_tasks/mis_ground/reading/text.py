@@ -8,7 +8,9 @@ YES, NO = " YESMARK ", " NOMARK "
 _TICKS = str.maketrans(dict.fromkeys("✓✔✅☑🗹", YES) | dict.fromkeys("✗✘❌☒🚫❎✖", NO))
 _ARROWS = re.compile(r"\s*(?:-+>|=+>|[→⇒⟶⟹➔➜➡⮕▶►]|\\(?:long)?(?:right|Right)arrow\b|\\to\b|\\implies\b)\s*")
 _DIRECTED = re.compile("[⬅⬆⬇↗↘↙↖👈👉👆👇]")
-_ABBREVIATIONS = re.compile(r"\b(i\.\s?e|e\.\s?g|vs|approx|resp|no|nr|lt|rt|fig|cf|dr|st|etc)\.(?=\s|,)", re.I)
+_ABBREVIATIONS = re.compile(
+    r"\b(i\.\s?e|e\.\s?g|vs|approx|resp|lt|rt|fig|cf|dr|st|etc|(?:no|nr)(?=\.\s?\d))\.(?=\s|,|\d)", re.I
+)
 
 
 def plain(text: str) -> str:

@@ -104,7 +104,7 @@ def corrected(text: str, asked: Asked) -> str:
     if any(word in targets for word in words):
         return text
     for word in words:
-        if len(word) < 4 or word in _WORDS_OF_THEIR_OWN:
+        if len(word) < 3 or word in _WORDS_OF_THEIR_OWN:
             continue
         near = [target for target in targets if _is_slip(word, target)]
         if len(near) == 1:

@@ -138,7 +138,8 @@ def _related(parts: Sequence[str], asked: Asked, cut: bool, aloud: bool, tail: s
     positive = firm or [vote for vote in positive if vote.full]
     if cut:
         ends = [vote for vote in positive if "conclusion" in vote.leads]
-        lead = [vote for vote in positive if vote.sentence == 0 and not aloud and not _ABOUT_FRAMES.search(tail)]
+        sure = not _ABOUT_FRAMES.search(tail)
+        lead = [vote for vote in positive if vote.sentence == 0 and not aloud and (sure or not vote.full)]
         positive = ends or lead
     chosen = _settled(positive)
     if chosen is None and axis.name == "midline" and not positive:
@@ -173,12 +174,14 @@ def _settled(positive: Sequence[Vote]) -> str | None:
     if len({vote.option for vote in positive}) == 1:
         return positive[0].option
     last = positive[-1]
+    opening = positive[0]
+    bare_opening = opening.sentence == 0 and not opening.full and not opening.leads
+    if bare_opening and opening.option != last.option:
+        return None
     explicit = [vote for vote in positive if vote.explicit]
     if last.explicit and len({vote.option for vote in explicit}) == 1:
         return last.option
-    opening = positive[0]
-    bare_opening = opening.sentence == 0 and not opening.full and not opening.leads
-    if "conclusion" in last.leads and not bare_opening:
+    if "conclusion" in last.leads:
         return last.option
     without = [vote for vote in positive if not vote.leads & {"reason", "relative"}]
     if without and len({vote.option for vote in without}) == 1 and len(without) < len(positive):

@@ -131,8 +131,8 @@ def swap(text):
     return re.sub("(?i)right|left", lambda found: SWAPPED.get(found[0], found[0]), text)
 
 
-# "right" has senses that "left" has not ("right next to B"), and languages have words of their own.
-ONLY_RIGHT = (
+# "right next to B", "the only one left": senses that the other word has not. Languages have words of their own.
+OTHER_SENSES = (
     "right above",
     "that's right",
     "all right",
@@ -141,13 +141,15 @@ ONLY_RIGHT = (
     "right, so",
     "right away",
     "bright",
+    "option left",
+    "left out",
 )
 SIDES = [row for row in TABLE["replies"] if row[0] in ("side", "side_lay", "side_names", "image_side")] + [
     ["side", case["style"], case["reply"], case["read_as"]]
     for case in REPORTED
     if set(case["options"]) == {"right", "left"}
 ]
-SIDES = [row for row in SIDES if not any(word in row[2].casefold() for word in ONLY_RIGHT) and "typo" not in row[1]]
+SIDES = [row for row in SIDES if not any(word in row[2].casefold() for word in OTHER_SENSES) and "typo" not in row[1]]
 SIDES = [row for row in SIDES if not row[1].startswith(("German", "French", "Spanish", "Chinese", "Japanese"))]
 
 
