@@ -6,12 +6,16 @@ May import ``core``, ``files``, ``vocabulary`` and ``imaging``.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataset_builder.core.errors import SourceError
 from dataset_builder.core.factors import TEST, Modality, Split
 from dataset_builder.files.object_storage import is_remote, is_url, remote_folder, remote_path, telling
 from dataset_builder.sources.base import Source
 from dataset_builder.sources.remote import RemoteSource
+
+if TYPE_CHECKING:
+    from dataset_builder.sources.totalsegmentator import MaskFolders
 
 KNOWN = (
     "sample",
@@ -102,7 +106,9 @@ def _private(source: Source, name: str, keep_names: bool) -> Source:
     """A source under pseudonyms, unless its scans are public or the user keeps the names; DICOM has its own."""
     from dataset_builder.sources.private import Private
 
-    return source if keep_names or name in _PUBLIC or name == "dicom" else Private(source)
+    inner = source.source if isinstance(source, RemoteSource) else source
+    public = getattr(inner, "public", name in _PUBLIC)
+    return source if keep_names or public or name == "dicom" else Private(source)
 
 
 def _sample(argument: str | None, options: Options) -> Source:
@@ -135,13 +141,26 @@ def _phantom(argument: str | None, options: Options) -> Source:
 def _totalsegmentator(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.totalsegmentator import open_ct
 
-    return open_ct(_folder("totalsegmentator", argument), options.vocabulary)
+    folder = _folder("totalsegmentator", argument)
+    return _masks_or_output(open_ct(folder, options.vocabulary), options)
 
 
 def _totalsegmentator_mri(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.totalsegmentator_mri import open_mri
 
-    return open_mri(_folder("totalsegmentator_mri", argument), options.vocabulary)
+    folder = _folder("totalsegmentator_mri", argument)
+    return _masks_or_output(open_mri(folder, options.vocabulary), options)
+
+
+def _masks_or_output(masks: "MaskFolders", options: Options) -> Source:
+    """The public layout if the folder has it, else what the program wrote beside images."""
+    from dataset_builder.sources.totalsegmentator_output import ProgramOutput
+    from dataset_builder.vocabulary import structures
+
+    if is_remote(masks.folder) or masks.has_layout:
+        return masks
+    words = structures(options.vocabulary)
+    return ProgramOutput(masks.folder, words, options.ignored, options.modality, masks.name)
 
 
 def _oai_knee(argument: str | None, options: Options) -> Source:
@@ -232,7 +251,7 @@ _ADAPTERS: dict[str, Callable[[str | None, Options], Source]] = {
     "bids": _bids,
     "pairs": _pairs,
 }
-_PUBLIC = frozenset({"sample", "phantom", "totalsegmentator", "totalsegmentator_mri", "oai_knee"})
-"""Sources of public archives, whose subjects keep the archive's own names."""
+_PUBLIC = frozenset({"sample", "phantom", "oai_knee"})
+"""Sources of public scans, whose subjects keep their own names; others tell whether they are (``public``)."""
 _LOCAL = frozenset({"dicom", "slicer", "freesurfer", "bids", "pairs"})
 """Sources whose files are not read from object storage: headers and tables are looked into while cases are listed."""

@@ -1,11 +1,23 @@
 """Private scans under pseudonyms: what is published of them holds no name of a patient, a case or a file."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
+from dataset_builder.core.errors import SourceError
 from dataset_builder.files.pseudonyms import open_pseudonyms
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, SourceOf
+
+
+@dataclass(frozen=True)
+class PrivateCase(Case):
+    """A case whose subject is a pseudonym.
+
+    Args:
+        original: the case under its own name.
+    """
+
+    original: Case | None = None
 
 
 @dataclass(frozen=True)
@@ -13,16 +25,25 @@ class Private(SourceOf):
     """A source whose subjects are pseudonyms; which is whose stays in a local file of the user's."""
 
     def cases(self) -> Iterator[Case]:
-        """As the source's, in the order of the pseudonyms."""
+        """As the source's, in the order of the pseudonyms.
+
+        Raises:
+            SourceError: if two cases have the same name, besides what the source raises.
+        """
         pseudonyms = open_pseudonyms()
-        renamed = []
+        renamed: dict[str, PrivateCase] = {}
         for case in self.source.cases():
             subject = pseudonyms.of(case.source, case.subject)
+            if subject in renamed:
+                raise SourceError("Two cases have the same source and subject.", value=f"{case.source}/{case.subject}")
             pseudonyms.note(subject, {"source": case.source, "subject": case.subject})
-            renamed.append(replace(case, subject=subject))
+            known = {field.name: getattr(case, field.name) for field in fields(Case)}
+            renamed[subject] = PrivateCase(**known | {"subject": subject}, original=case)
         pseudonyms.save()
-        yield from sorted(renamed, key=lambda case: case.subject)
+        yield from (renamed[subject] for subject in sorted(renamed))
 
     def read(self, case: Case) -> Volume:
         """As the source's."""
-        return self.source.read(case)
+        assert isinstance(case, PrivateCase)
+        assert case.original is not None
+        return replace(self.source.read(case.original), subject=case.subject)

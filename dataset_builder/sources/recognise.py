@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from dataset_builder.core.errors import SourceError
-from dataset_builder.imaging.scan_files import ending_of
+from dataset_builder.imaging.scan_files import NIFTI, ending_of
 
 LOOKED_AT = 20_000
 """So many files are looked at, at most."""
@@ -78,6 +78,8 @@ def look_at(folder: Path) -> Found:
         mri = any(name == "mri.nii.gz" for name in names)
         kind = "totalsegmentator_mri" if mri else "totalsegmentator"
         return Found(kind, "This folder holds masks in TotalSegmentator's layout")
+    if any(_has_label_table(path) for path in files[:_PROBED]):
+        return Found("totalsegmentator", "This folder holds what TotalSegmentator writes (--ml)")
     dicom = _dicom(files)
     if dicom:
         return Found("dicom", f"This folder holds DICOM ({dicom})")
@@ -95,6 +97,12 @@ def _files(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
+
+
+def _has_label_table(path: Path) -> bool:
+    from dataset_builder.sources.totalsegmentator_output import label_table
+
+    return ending_of(path.name).lower() in NIFTI and bool(label_table(path))
 
 
 def _dicom(files: list[Path]) -> str:

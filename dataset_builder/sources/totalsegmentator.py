@@ -14,7 +14,7 @@ whole that it is part of (``part_of`` in the vocabulary), and the last one has t
 """
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
@@ -27,9 +27,11 @@ from dataset_builder.sources.base import Case
 from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.sources.packed import packed_subjects, taken_out
 from dataset_builder.sources.unknown import how_to_add
-from dataset_builder.vocabulary import Structure, find, structures
+from dataset_builder.vocabulary import Structure, find, normalise, structures
 
 SEGMENTATIONS = "segmentations"
+PUBLIC_COLUMNS = frozenset({"image_id", "age", "gender", "institute"})
+"""Columns that the public lists of subjects have, among others."""
 ENDINGS = (".nii.gz", ".nii")
 
 
@@ -52,6 +54,30 @@ class MaskFolders:
     citation: str
     url: str
 
+    @property
+    def public(self) -> bool:
+        """Whether the folder holds the public archive, by the columns of its ``meta.csv`` or by name and size of zips.
+
+        The same layout with other scans in it is somebody's own, and has no licence that is known.
+        """
+        if next(self._folders(), None) is None:
+            return all(_is_published(path) for path in self.folder.glob("[!.]*.zip"))
+        table = self.folder / "meta.csv"
+        if not table.is_file():
+            return False
+        with table.open(encoding="utf-8-sig", errors="replace") as file:
+            return set(file.readline().strip().lower().split(";")) >= PUBLIC_COLUMNS
+
+    @property
+    def has_layout(self) -> bool:
+        """Whether the folder is laid out as the public archive is."""
+        if next(self._folders(), None) is not None or (self.folder / "meta.csv").is_file():
+            return True
+        return next(self.folder.glob("[!.]*.zip"), None) is not None
+
+    def _licence(self) -> str:
+        return self.licence if self.public else "unknown"
+
     def cases(self) -> Iterator[Case]:
         """The subjects of ``meta.csv`` and those that have a folder, by name.
 
@@ -66,13 +92,15 @@ class MaskFolders:
                     remedy=f"Give the folder that contains s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or "
                     "the zip file with them.",
                 )
+            licence = self._licence()
             for subject, archive in packed.items():
-                yield Case(self.name, subject, self.modality, self.licence, (archive,))
+                yield Case(self.name, subject, self.modality, licence, (archive,))
             return
+        licence = self._licence()
         listed = listed_subjects(self.folder / "meta.csv")
         for subject, _ in groupby(in_order(chain(self._folders(), listed), key=str)):
             paths = (self.folder / subject / self.image, self.folder / subject / SEGMENTATIONS)
-            yield Case(self.name, subject, self.modality, self.licence, paths)
+            yield Case(self.name, subject, self.modality, licence, paths)
 
     def _folders(self) -> Iterator[str]:
         """The subjects that have a folder, in no order, most of them twice."""
@@ -147,7 +175,7 @@ def listed_subjects(table: Path) -> list[str]:
     return [subject for subject in subjects if subject]
 
 
-def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]:
+def named_masks(folder: Path, words: Mapping[str, Structure], ignore: Collection[str] = ()) -> dict[str, Path]:
     """The masks of a folder by canonical structure name, in the order in which they are laid on top of each other.
 
     Other files than NIfTI ones are passed over, and hidden ones.
@@ -166,6 +194,8 @@ def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]
     unknown: dict[str, Path] = {}
     for path in files:
         name = path.name.removesuffix(".gz").removesuffix(".nii")
+        if normalise(name) in ignore:
+            continue
         structure = find(name, words)
         if structure is None:
             unknown[name] = path
@@ -186,3 +216,11 @@ def named_masks(folder: Path, words: Mapping[str, Structure]) -> dict[str, Path]
             remedy=f"Move such masks out of the folder, or describe them. {how_to_add(unknown, words)}",
         )
     return {name: masks[name] for name in in_laying_order(masks, words)}
+
+
+def _is_published(archive: Path) -> bool:
+    """Whether a zip file has the name and the size of a published one."""
+    from dataset_builder.sources.download.archives import archives  # which knows the sources
+
+    published = {file.name: file.bytes for one in archives().values() for file in one.files if file.bytes}
+    return published.get(archive.name) == archive.stat().st_size

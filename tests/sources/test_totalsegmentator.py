@@ -31,7 +31,7 @@ def write_subject(folder: Path, masks: dict[str, np.ndarray], image: str = "ct.n
 
 
 def only_case(folder: Path, vocabulary: Path | None = None, name: str = "totalsegmentator"):
-    source = open_source(f"{name}:{folder}", vocabulary)
+    source = open_source(f"{name}:{folder}", vocabulary, keep_names=True)
     (case,) = source.cases()
     return source, case
 
@@ -47,7 +47,7 @@ def written(tmp_path_factory):
 
 def test_subjects_come_sorted_with_all_that_is_known_of_them(written):
     folder, _ = written
-    source = open_source(f"totalsegmentator:{folder}")
+    source = open_source(f"totalsegmentator:{folder}", keep_names=True)
     assert [case.subject for case in source.cases()] == ["s0000", "s0001"]
     for case in source.cases():
         assert case == Case(
@@ -63,7 +63,7 @@ def test_subjects_come_sorted_with_all_that_is_known_of_them(written):
 @pytest.mark.parametrize("subject", ["s0000", "s0001"])
 def test_every_mask_is_found_under_its_name(written, subject):
     folder, bodies = written
-    source = open_source(f"totalsegmentator:{folder}")
+    source = open_source(f"totalsegmentator:{folder}", keep_names=True)
     case = next(case for case in source.cases() if case.subject == subject)
     volume, body = source.read(case), bodies[subject]
     assert sorted(volume.names.values()) == sorted(body.names.values())
@@ -131,7 +131,7 @@ def test_a_subject_without_segmentations_is_refused_and_the_others_are_read(tmp_
     write_subject(tmp_path / "s0001", {"liver": block(slice(0, 2))})
     write_subject(tmp_path / "s0002", {})
     (tmp_path / "s0002" / "segmentations").mkdir()
-    source = open_source(f"totalsegmentator:{tmp_path}")
+    source = open_source(f"totalsegmentator:{tmp_path}", keep_names=True)
     none, whole, empty = source.cases()
     assert source.read(whole).subject == "s0001"
     with pytest.raises(MissingLabelsError, match="no folder of masks") as caught:
@@ -184,7 +184,7 @@ def test_other_files_beside_the_masks_are_passed_over(tmp_path):
 def test_a_subject_of_the_list_without_a_folder_is_a_case_that_says_so(tmp_path):
     write_subject(tmp_path / "s0001", {"liver": block(slice(0, 2))})
     (tmp_path / "meta.csv").write_text("image_id;age;split\ns0000;50;train\ns0001;60;test\n\n")
-    source = open_source(f"totalsegmentator:{tmp_path}")
+    source = open_source(f"totalsegmentator:{tmp_path}", keep_names=True)
     gone, there = source.cases()
     assert (gone.subject, there.subject) == ("s0000", "s0001")
     with pytest.raises(MissingLabelsError, match="s0000"):
@@ -196,7 +196,7 @@ def test_the_list_may_be_absent_or_begin_with_a_mark(tmp_path, text):
     write_subject(tmp_path / "s0000", {"liver": block(slice(0, 2))})
     if text is not None:
         (tmp_path / "meta.csv").write_text(text, encoding="utf-8")
-    assert [case.subject for case in open_source(f"totalsegmentator:{tmp_path}").cases()] == ["s0000"]
+    assert [case.subject for case in open_source(f"totalsegmentator:{tmp_path}", keep_names=True).cases()] == ["s0000"]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_list_that_is_not_as_published_is_refused(tmp_path, content, message):
     write_subject(tmp_path / "s0000", {"liver": block(slice(0, 2))})
     (tmp_path / "meta.csv").write_bytes(content)
     with pytest.raises(SourceError, match=message) as caught:
-        list(open_source(f"totalsegmentator:{tmp_path}").cases())
+        list(open_source(f"totalsegmentator:{tmp_path}", keep_names=True).cases())
     assert "meta.csv" in str(caught.value)
     assert caught.value.remedy
 
@@ -223,7 +223,7 @@ def test_a_folder_without_subjects_is_refused(tmp_path, name):
     (tmp_path / "deeper").mkdir()
     write_subject(tmp_path / "deeper" / "s0000", {"liver": block(slice(0, 2))}, "other.nii.gz")
     with pytest.raises(SourceError, match="contains no subjects") as caught:
-        list(open_source(f"{name}:{tmp_path}").cases())
+        list(open_source(f"{name}:{tmp_path}", keep_names=True).cases())
     assert str(tmp_path) in str(caught.value)
 
 

@@ -20,7 +20,7 @@ def written(tmp_path_factory):
 
 def test_masks_are_found_under_their_names(written):
     folder, body = written
-    source = open_source(f"totalsegmentator_mri:{folder}")
+    source = open_source(f"totalsegmentator_mri:{folder}", keep_names=True)
     case = next(iter(source.cases()))
     assert (case.source, case.subject, case.modality) == ("totalsegmentator_mri", "s0001", "mri")
     assert case.paths[0] == folder / "s0001" / "mri.nii.gz"
@@ -34,19 +34,21 @@ def test_masks_are_found_under_their_names(written):
 
 
 def test_a_subject_with_empty_masks_only_is_refused(written):
-    source = open_source(f"totalsegmentator_mri:{written[0]}")
+    source = open_source(f"totalsegmentator_mri:{written[0]}", keep_names=True)
     _, empty = source.cases()
     with pytest.raises(EmptyLabelsError):
         source.read(empty)
 
 
 def test_the_ct_source_does_not_take_mr(written):
-    source = open_source(f"totalsegmentator:{written[0]}")
+    source = open_source(f"totalsegmentator:{written[0]}", keep_names=True)
     assert all(not case.paths[0].exists() for case in source.cases())
 
 
 def test_it_names_its_own_data(written):
-    ct, mr = (open_source(f"{name}:{written[0]}") for name in ("totalsegmentator", "totalsegmentator_mri"))
+    ct, mr = (
+        open_source(f"{name}:{written[0]}", keep_names=True) for name in ("totalsegmentator", "totalsegmentator_mri")
+    )
     assert (mr.licence, mr.modality) == ("CC-BY-4.0", "mri")
     assert "MRI" in mr.citation
     assert ct.url != mr.url

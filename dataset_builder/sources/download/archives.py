@@ -222,7 +222,7 @@ def check_folder(spec: str, expected: int | None = None, vocabulary: Path | None
     Raises:
         SourceError: if the folder has another layout.
     """
-    source = open_source(spec, vocabulary)
+    source = open_source(spec, vocabulary, keep_names=True)
     cases = list(source.cases())
     missing = tuple(lack for case in cases for lack in _lacks(case.subject, case.paths))
     if expected is None:

@@ -40,8 +40,8 @@ def write_totalsegmentator(folder: Path, subjects: Mapping[str, Phantom]) -> Non
             write_nifti(folder / name / "segmentations" / f"{structure}.nii.gz", mask, phantom.affine)
     with (folder / "meta.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, delimiter=";")
-        table.writerow(["image_id", "split"])
-        table.writerows([name, "train"] for name in subjects)
+        table.writerow(["image_id", "age", "gender", "institute", "study_type", "split"])
+        table.writerows([name, "", "", "", "phantom", "train"] for name in subjects)
 
 
 def write_nnunet(folder: Path, subjects: Mapping[str, Phantom]) -> None:

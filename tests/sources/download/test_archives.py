@@ -62,7 +62,7 @@ def test_licences_and_citations_are_those_of_the_sources(tmp_path):
     (tmp_path / "knee").mkdir()
     folders = {"totalsegmentator": "ct", "totalsegmentator_mri": "mri", "oai_knee": "knee"}
     for archive in archives().values():
-        source = open_source(f"{archive.source}:{tmp_path / folders[archive.source]}")
+        source = open_source(f"{archive.source}:{tmp_path / folders[archive.source]}", keep_names=True)
         assert (archive.licence, archive.citation) == (source.licence, source.citation)
 
 
@@ -125,7 +125,10 @@ def test_the_command_fetches_and_says_what_to_do_next(public, tmp_path):
     assert "CC-BY-4.0" in said
     assert "Wasserthal et al." in said
     assert f"mis-ground build --source totalsegmentator:{tmp_path}" in said.replace("\n", "")
-    assert [case.subject for case in open_source(f"totalsegmentator:{tmp_path}").cases()] == ["s0000", "s0001"]
+    assert [case.subject for case in open_source(f"totalsegmentator:{tmp_path}", keep_names=True).cases()] == [
+        "s0000",
+        "s0001",
+    ]
     asked = len(server.asked)
     run("fetch", "totalsegmentator", "--small", "--out", tmp_path)
     assert len(server.asked) == asked

@@ -1,0 +1,83 @@
+"""What TotalSegmentator writes, on the real sample: --ml with names in the file, and masks beside any image."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from dataset_builder.core.errors import SourceError
+from dataset_builder.sources import open_source
+from dataset_builder.sources.phantoms import torso, write_totalsegmentator
+from dataset_builder.sources.sample import Sample
+from dataset_builder.sources.totalsegmentator_output import label_table
+
+
+@pytest.fixture(scope="module")
+def reference(sample_folder):
+    """The sample's CT as its own source reads it."""
+    source = Sample()
+    case = next(case for case in source.cases() if case.modality == "ct")
+    return source.read(case)
+
+
+def masks(volume):
+    return {name: volume.labels == value for value, name in volume.names.items() if (volume.labels == value).any()}
+
+
+def test_a_multi_label_file_beside_its_image(tmp_path, sample_folder, reference):
+    (tmp_path / "a").mkdir()
+    shutil.copy(sample_folder / "example_ct_sm.nii.gz", tmp_path / "a" / "scan.nii.gz")
+    shutil.copy(sample_folder / "example_seg.nii.gz", tmp_path / "a" / "seg.nii.gz")
+    assert label_table(tmp_path / "a" / "seg.nii.gz")[1] == "spleen"
+    assert label_table(tmp_path / "a" / "scan.nii.gz") == {}
+    for spec in (f"totalsegmentator:{tmp_path}", f"auto:{tmp_path}", f"totalsegmentator:{tmp_path / 'a'}"):
+        source = open_source(spec, keep_names=True)
+        (case,) = source.cases()
+        assert (case.modality, case.licence) == ("ct", "unknown")
+        assert case.subject in ("a", "scan")
+        volume = source.read(case)
+        np.testing.assert_array_equal(volume.image, reference.image)
+        found, expected = masks(volume), masks(reference)
+        assert found.keys() == expected.keys()
+        assert all((found[name] == expected[name]).all() for name in found)
+
+
+def test_several_cases_in_one_folder(tmp_path, sample_folder):
+    for name in ("p1", "p2"):
+        shutil.copy(sample_folder / "example_ct_sm.nii.gz", tmp_path / f"{name}.nii.gz")
+        shutil.copy(sample_folder / "example_seg.nii.gz", tmp_path / f"{name}_seg.nii.gz")
+    shutil.copy(sample_folder / "example_ct_sm.nii.gz", tmp_path / "lone.nii.gz")
+    source = open_source(f"totalsegmentator:{tmp_path}", keep_names=True)
+    assert [case.subject for case in source.cases()] == ["p1", "p2"]
+    assert [one.file for one in source.left_out()] == ["lone.nii.gz"]
+
+
+def test_masks_beside_any_image(tmp_path):
+    body = torso(1, spacing=12.0, coverage="abdomen")
+    write_totalsegmentator(tmp_path / "there", {"s0001": body})
+    (tmp_path / "mine").mkdir()
+    shutil.move(tmp_path / "there" / "s0001" / "ct.nii.gz", tmp_path / "mine" / "CT_thorax.nii.gz")
+    shutil.move(tmp_path / "there" / "s0001" / "segmentations", tmp_path / "mine" / "out")
+    source = open_source(f"totalsegmentator:{tmp_path / 'mine'}", keep_names=True)
+    (case,) = source.cases()
+    assert (case.subject, case.licence) == ("CT_thorax", "unknown")
+    assert "liver" in source.read(case).names.values()
+
+
+def test_a_private_folder_in_the_public_layout_has_no_public_licence(tmp_path):
+    body = torso(1, spacing=14.0, coverage="abdomen")
+    write_totalsegmentator(tmp_path, {"s0001": body})
+    (public,) = open_source(f"totalsegmentator:{tmp_path}").cases()
+    assert (public.subject, public.licence) == ("s0001", "CC-BY-4.0")
+    (tmp_path / "meta.csv").write_text("image_id;split\ns0001;train\n")
+    (private,) = open_source(f"totalsegmentator:{tmp_path}").cases()
+    assert private.licence == "unknown"
+    assert private.subject != "s0001"
+    (tmp_path / "meta.csv").unlink()
+    (private,) = open_source(f"totalsegmentator:{tmp_path}").cases()
+    assert private.licence == "unknown"
+
+
+def test_a_folder_with_nothing_of_it_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="no scan with a segmentation"):
+        list(open_source(f"totalsegmentator:{tmp_path}").cases())
