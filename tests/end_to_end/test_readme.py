@@ -32,6 +32,10 @@ NOT_RUN = {
     "make test": "is what runs this test",
     "mis-ground report results/ --judge": "asks a large model; tests/lm_eval_tasks/report/test_judge.py asks stand-ins",
     "vllm serve ": "needs GPUs; tests/vllm_engine/ (make test-vllm) runs the processor in vLLM on a CPU",
+    **dict.fromkeys(
+        [f"mis-ground eval mis-ground --model {kind}-chat-completions" for kind in ("local", "openai", "azure-openai")],
+        "needs a server; tests/lm_eval_tasks/running/test_models_page.py runs it against one on loopback",
+    ),
     "lm_eval --model vllm": "needs GPUs; tests/vllm_engine/test_lm_eval.py (make test-vllm) runs it on a CPU",
 }
 """Beginnings of the commands that the pages show and this test does not run, and why."""
