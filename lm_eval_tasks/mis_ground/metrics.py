@@ -6,6 +6,7 @@ from typing import Any
 
 from lm_eval_tasks.mis_ground.prompts import lettered
 from lm_eval_tasks.mis_ground.reading import STATUSES, Reading, read
+from lm_eval_tasks.mis_ground.replies import as_text
 
 Document = dict[str, Any]
 
@@ -23,6 +24,7 @@ def read_reply(doc: Document, reply: str, finish_reason: str | None = None) -> R
     """
     question = lettered(doc["question"], doc["options"]) if doc.get("letters") else doc["question"]
     ended = finish_reason or getattr(reply, "finish_reason", None)
+    reply = reply if isinstance(reply, str) else as_text(reply)  # some servers answer in parts
     return read(reply, doc["options"], question, finish_reason=ended)
 
 

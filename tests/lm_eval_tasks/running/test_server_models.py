@@ -158,3 +158,20 @@ def test_a_sheet_for_a_server_that_takes_one_image(ground):
         assert server.requests == []
         assert evaluated(server, ground, "vllm", "--stack", "sheet", tasks=(STACK,), arguments=",max_images=1") == 0
         assert {len(each["images"]) for each in server.questions} == {1}
+
+
+@pytest.mark.parametrize(
+    "reply", [None, [{"type": "text", "text": "right"}], [{"type": "thinking", "thinking": "left"}]]
+)
+def test_replies_in_parts_are_scored_and_kept_by_themselves_too(reply, tmp_path):
+    """As the harness's own models hand them over, without this package's tasks around."""
+    from lm_eval_tasks.mis_ground.utils import process_results
+    from lm_eval_tasks.running.answer_store import AnswerStore, Stored
+
+    doc = {"question": "Where?\nOptions: right; left", "options": ["right", "left"], "answer": "right", "paired": False}
+    right = bool(reply) and reply[0]["type"] == "text"
+    assert process_results(doc, [reply])["acc"] == right
+    store = AnswerStore(tmp_path)
+    store.add("run", {"key": Stored(reply, {})})
+    assert store.find(["key"])["key"].answer == ("right" if right else "")
+    store.close()
