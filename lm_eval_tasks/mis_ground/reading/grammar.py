@@ -12,7 +12,7 @@ from .question import Axis
 
 _DISCOURSE = re.compile(
     r"\b(?:(?:you're|you are|that's|that is|i'm|all|is that) right\b|^right(?=,? "
-    r"(?:so|let|okay|ok|well|now|then|i|the))|right,? so\b"
+    r"(?:so|let|okay|ok|well|now|then|i|the)\b)|right,? so\b"
     r"|right(?= (?:next|above|below|behind|in front|at|away|here|there|now|before|"
     r"after|over|under|beside|on top|in the middle|near|by|angles?|where|on the (?:midline|"
     r"border)|up|down)\b)"
@@ -81,7 +81,7 @@ def with_poles(clause: str, axis: Axis) -> str:
     """A clause with P0 and P1 for the words of the options, where they say a relation."""
     text = re.sub(r"\bthe only (?:option|one|choice) left\b", "it", clause)
     text = _DISCOURSE.sub(" w ", text)
-    text = re.sub(r"\b(?:of|between) the two\b", " ", text)
+    text = re.sub(r"\bof the two\b" if axis.kind == "between" else r"\b(?:of|between) the two\b", " ", text)
     words0, words1 = (pole.words for pole in axis.poles)
     # Longest first over both: "outside" before "side", "enclosed by" before "enclosed".
     either = re.compile(rf"(?<![\w-])(?:(?P<p0>{words0})|(?P<p1>{words1}))(?!\w|-(?!hand|sided|most|ward))")

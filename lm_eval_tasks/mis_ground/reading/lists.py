@@ -157,6 +157,8 @@ def image_votes(sentence: str, asked: Asked) -> tuple[list[str], list[str]]:
             continue
         if _NEGATED.search(clause):
             continue
+        if re.search(r"\b(?:second|third|next)[ -](?:largest|biggest)\b", clause):
+            continue
         hit = key.search(clause)
         options = [by_number.get(number, "") for number in numbers]
         if hit and not re.search(r"\b(?:larger|bigger)\b.*\bthan\b", clause):

@@ -25,6 +25,7 @@ _IS = re.compile(
     r"(?:\b(?:is|are|be|marks?|marked|labels?|labell?ed|shows?|showing|as|represents?|"
     r"called|identif(?:y|ies|ied) (?:it )?as|named?|depicts?|indicates?|highlights?|"
     r"outlines?|contains?|covers?|encloses?|ie|likely|probably|clearly|definitely|"
+    r"drawn around|placed (?:on|over|around)|points? (?:to|at)|pointing (?:to|at)|cent(?:er|re)d on|"
     r"most likely|corresponds? (?:to|with)|consistent with|see|being|namely|include[sd]?)|"
     r"^)(?: the| a| an| most likely| likely| probably| clearly| definitely| indeed|"
     r" in fact| also| only| this| patient's)*\s*$"
@@ -34,11 +35,10 @@ _IS_IT = re.compile(
     r"marked structure|marked|structure a|answer|visible|seen|shown|present|correct|"
     r"labell?ed|highlighted|depicted|displayed|in this slice|in view|yesmark)\b"
 )
-_OFF = re.compile(
-    r"\b(?:not|isn't|aren't|no|nomark|never|cannot|can't|excluded|exclude|ruled out|"
-    r"rule out|incorrect|wrong|absent|unlikely|outside|neither|nor|doesn't|don't|"
-    r"n't|without|would be|would|lies|lie|located|too|elsewhere)\b"
+_SEEN = re.compile(
+    r"^\s*(?:is|are|can be)(?: \w+)? (?:visible|seen|shown|present|depicted|displayed|in view|in this slice)\b"
 )
+_ELSEWHERE = re.compile(r"\b(?:outside|would be|would|lies|lie|located|too|elsewhere|behind|beside|sits|runs)\b")
 _DENIED = re.compile(
     r"\b(?:not|isn't|aren't|no|nomark|never|cannot|can't|excluded|ruled out|rule "
     r"out|incorrect|wrong|absent|(?:less |un)likely|neither|nor|doesn't|don't|without|rather "
@@ -51,6 +51,8 @@ _PART_OF = re.compile(
 _MAYBE = re.compile(r"\b(?:could|might|may|possibly|perhaps|either|if|whether|would|should be checked|expected)\b")
 
 
+_ASKS = re.compile(r"\W*(?:is|are|could|can|would|might|may|what|which)\b")
+_ASKED_WHAT_IS_SEEN = re.compile(r"visible|does this (?:slice|image) show|can be seen")
 _AND = r"\s*(?:,|/|&|\band\b|\bor\b|\bnor\b|as well as|\balso\b|\bthe\b|\ba\b|\bboth\b|\s)+\s*"
 
 
@@ -72,8 +74,10 @@ def name_votes(sentence: str, number: int, asked: Asked) -> list[NameVote]:
         number: of the sentence.
         asked: the question.
     """
-    if sentence.endswith("?") and len(sentence) > 40:
+    if sentence.endswith("?") and (len(sentence) > 40 or _ASKS.match(sentence)):
         return []
+    asks_what_is_seen = bool(_ASKED_WHAT_IS_SEEN.search(asked.text))
+    sentence = re.sub(r"\bi(?:'d| would) (?:say|guess|go with)\b", "it is", sentence)
     found: list[NameVote] = []
     silent = bool(
         re.search(
@@ -113,16 +117,25 @@ def name_votes(sentence: str, number: int, asked: Asked) -> list[NameVote]:
                 after,
             ):
                 continue
-            if _DENIED.search(before) or (
-                _OFF.search(after) and not re.match(r"\s*(?:,|\.|$)", after) and not _IS.search(before.strip())
-            ):
-                found.append(NameVote(option, "not", leads, number))
-            elif (_BESIDE.search(before) and not _IS.search(before)) or _MAYBE.search(clause):
-                continue
-            elif listed:
-                found.append(NameVote(option, "listed", leads, number))
-            elif _IS.search(before) or _IS_IT.search(after) or leads & {"correction", "conclusion"}:
-                found.append(NameVote(option, "strong", leads, number))
-            else:
-                found.append(NameVote(option, "weak", leads, number))
+            strength = "listed" if listed else ""
+            strength = _strength(before, after, clause, leads, strength, asks_what_is_seen)
+            if strength:
+                found.append(NameVote(option, strength, leads, number))
     return found
+
+
+def _strength(before: str, after: str, clause: str, leads: frozenset[str], listed: str, asks_what_is_seen: bool) -> str:
+    """How a clause names an option, by what stands before and behind it; "" if that says nothing."""
+    ends = bool(re.match(r"\s*(?:,|\.|$)", after))
+    is_it = bool(_IS.search(before.strip()))
+    if _DENIED.search(before) or (_DENIED.search(after) and not ends and not is_it):
+        return "not"
+    if (_ELSEWHERE.search(after) and not ends and not is_it) or _MAYBE.search(clause):
+        return ""
+    if _BESIDE.search(before) and not _IS.search(before):
+        return ""
+    if listed:
+        return listed
+    if _SEEN.search(after) and not asks_what_is_seen:
+        return "weak"
+    return "strong" if is_it or _IS_IT.search(after) or leads & {"correction", "conclusion"} else "weak"

@@ -39,7 +39,7 @@ _PATIENT = re.compile(r"\b(?:patient|patients|patient's|patients'|anatomical(?:l
 
 HYPOTHETICAL = re.compile(
     r"\b(?:could|might|may|possibly|perhaps|can be(?! (?:seen|found|located))|"
-    r"would need|would have to|should be checked|either)\b"
+    r"would need|would have to|should be checked|either(?! (?:side|half)))\b"
 )
 _CONDITION = re.compile(
     r"\b(?:if|unless|assuming|suppose|whether|in case|provided that|once you)\b(?! "
@@ -258,6 +258,8 @@ def sides_named(text: str) -> str | None:
     >>> sides_named("R0 is on the left side and R1 on the right side")
     'opposite'
     """
+    if re.search(r"\bone (?:\w+ ){0,8}?(?:left\b.*\bother\b.*\bright|right\b.*\bother\b.*\bleft)\b", text):
+        return "opposite"
     both = re.search(r"\b(?:both|R0 and R1) (?:\w+ ){0,8}?(left|right)\b", text)
     if both and not re.search(r"left.*right|right.*left", both.string[both.start() :]):
         return "same"

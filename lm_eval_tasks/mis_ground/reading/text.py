@@ -113,6 +113,8 @@ def clauses(sentence: str) -> Iterator[tuple[frozenset[str], str]]:
             if before:
                 yield frozenset(leading), before
                 leading = set()
+            if kind in ("contrast", "correction", "conclusion"):
+                leading.discard("concession")
             leading.add(kind)
             rest, start = rest[found.end() :].strip(), 0
         if not rest and not leading:

@@ -43,6 +43,7 @@ _ABOUT_FRAMES = re.compile(
 
 def weighed(text: str, asked: Asked, cut: bool, aloud: bool) -> Found:
     """The one option that is left when all sentences are weighed."""
+    text = re.sub(r"(?i)\bthe question asks[^:.\n]*:\s*(?=\S)", "", text)
     parts = [
         part for part in sentences(text) if not _TASK.match(part) or re.search(r"\b(?:so|therefore|answer)\b", part)
     ]
