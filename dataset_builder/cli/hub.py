@@ -165,8 +165,11 @@ def add_commands(
             str | None, typer.Option(metavar="NAME", help="Push all questions as the split 'test' of a config NAME.")
         ] = None,
         private: Annotated[
-            bool | None, typer.Option("--private/--public", help="Visibility of a repository that this push creates.")
-        ] = None,
+            bool,
+            typer.Option(
+                "--private/--public", help="Who can read a repository that this push creates: you alone, or everyone."
+            ),
+        ] = True,
         create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose the change in a pull request.")] = False,
         replace: Annotated[bool, typer.Option("--replace", help="Replace splits whose content differs.")] = False,
         recipe: Annotated[
@@ -239,6 +242,9 @@ def print_push(done: "Pushed", console: Console) -> None:
     for path in plan.deleted:
         console.print(f"will be deleted: {escape(path)}")
     size = f"{len(plan.data) + len(plan.texts)} file(s), {plan.send_bytes / 1e6:.1f} MB at most"
+    who = "you and those you give access" if done.private else "everyone"
+    change = "" if not (done.created and done.private) else " (--public for everyone)"
+    console.print(f"Who can read {done.place}: {who}{change}.", soft_wrap=True, highlight=False)
     if done.commit is None:
         where = "a new repository" if done.created else "the repository"
         console.print(f"Dry run: {size} would go to {where} {done.place}, tag {done.tag}. Nothing was sent.")

@@ -71,6 +71,7 @@ class Remote:
     record: Record | None = None
     card: str | None = None
     quarantine: tuple[str, ...] = ()
+    private: bool = True
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class Pushed:
         url: of the commit or the pull request.
         tag: that names it; ``None`` if there is none.
         created: whether the repository is new.
+        private: whether only its owner and those they let in can read it.
     """
 
     place: str
@@ -67,6 +68,7 @@ class Pushed:
     url: str
     tag: str | None
     created: bool
+    private: bool = True
 
 
 def push(
@@ -75,7 +77,7 @@ def push(
     *,
     only: Sequence[str] = (),
     config: str | None = None,
-    private: bool | None = None,
+    private: bool = True,
     create_pr: bool = False,
     replace_splits: bool = False,
     dry_run: bool = False,
@@ -93,7 +95,7 @@ def push(
         place: the repository, ``user/name``; made if it is not there.
         only: configs and splits to push, such as ``ct_axial`` or ``*/*_mask``; all if empty.
         config: put all questions into the split ``test`` of a config of this name.
-        private: whether a repository that is made is private; ``None`` for the user's default.
+        private: whether a repository that is made is private. One that is there stays as visible as it is.
         create_pr: propose the change instead of making it.
         replace_splits: whether splits that have other content on the Hub may be replaced.
         dry_run: only say what would be done.
@@ -128,7 +130,9 @@ def push(
             )
         plan = make_plan(local, remote, place, replace_splits)
         if dry_run:
-            return Pushed(place, plan, None, "", tag or plan.tag, remote.head is None)
+            return Pushed(
+                place, plan, None, "", tag or plan.tag, remote.head is None, remote.private if remote.head else private
+            )
         return _execute(api, place, plan, remote, private, create_pr, tag or plan.tag, message, progress)
 
 
@@ -194,9 +198,10 @@ class _quiet:  # noqa: N801 - used as a context manager
 def read_remote(api: HfApi, place: str) -> Remote:
     """What is on the Hub."""
     try:
-        head = patiently(lambda: api.repo_info(place, repo_type=DATASET)).sha
+        info = patiently(lambda: api.repo_info(place, repo_type=DATASET))
     except RepositoryNotFoundError:
         return Remote()
+    head = info.sha
     files = patiently(lambda: _files(api, place, head))
     with tempfile.TemporaryDirectory() as folder:
 
@@ -217,7 +222,7 @@ def read_remote(api: HfApi, place: str) -> Remote:
             value=str(error),
             remedy="It may be of another version of MIS-Ground: update, or push to another repository.",
         ) from error
-    return Remote(head, files, known, card, tuple((quarantine or "").splitlines()))
+    return Remote(head, files, known, card, tuple((quarantine or "").splitlines()), bool(info.private))
 
 
 def _files(api: HfApi, place: str, revision: str | None) -> dict[str, RemoteFile]:
@@ -237,7 +242,7 @@ def _execute(
     place: str,
     plan: Plan,
     remote: Remote,
-    private: bool | None,
+    private: bool,
     create_pr: bool,
     tag: str,
     message: str | None,
@@ -257,7 +262,8 @@ def _execute(
             commit, url = _commit(api, place, plan, head, create_pr, message or _message(plan), progress)
     if not create_pr:
         _make_tag(api, place, tag, commit)
-    return Pushed(place, plan, commit, url, None if create_pr else tag, remote.head is None)
+    seen = remote.private if remote.head else private
+    return Pushed(place, plan, commit, url, None if create_pr else tag, remote.head is None, seen)
 
 
 def _commit(

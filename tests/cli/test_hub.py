@@ -93,3 +93,14 @@ def test_a_refusal_is_told_in_a_sentence(hub, grounds, monkeypatch, capsys):
     assert f"Error: Your token does not let you write to {PLACE}." in said
     assert "Traceback" not in said
     assert TOKEN not in said
+
+
+def test_a_new_repository_is_private_unless_everyone_may_read_it(hub, grounds):
+    done, said = run("push", PLACE, grounds["first"], "--dry-run")
+    assert done.exit_code == 0
+    assert f"Who can read {PLACE}: you and those you give access (--public for everyone)." in said
+    run("push", PLACE, grounds["first"])
+    assert hub.repos[PLACE].private
+    _, said = run("push", "me/open", grounds["first"], "--public")
+    assert not hub.repos["me/open"].private
+    assert "Who can read me/open: everyone." in said
