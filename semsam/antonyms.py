@@ -77,7 +77,7 @@ def _tokens(tokenizer: Any) -> defaultdict[str, list[int]]:
     tokens: defaultdict[str, list[int]] = defaultdict(list)
     for token, id in tokenizer.get_vocab().items():
         match = _SURFACE.fullmatch(token)
-        # lEfT is no surface form of a term.
+        # lEfT is not a surface form of a term.
         if match and match[1] in (match[1].lower(), match[1].upper(), match[1].capitalize()):
             tokens[match[1].lower()].append(id)
     return tokens

@@ -87,7 +87,7 @@ def path(tables: NeighbourTables) -> Path:
 
 
 def keep(tables: NeighbourTables) -> None:
-    """Put the tables into the cache; where that is not possible, say so and go on."""
+    """Put the tables into the cache; where that is not possible, warn and continue."""
     try:
         save(tables, path(tables))
     except OSError as error:

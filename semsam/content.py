@@ -15,7 +15,7 @@ _ADDED_MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]", re.ASCII)
 # In the vocabulary itself only what can be nothing else.
 _MARKER = re.compile(r"<\|[^<>\s]+\|>|[<\[]\|?(?:unused|reserved|extra_id|placeholder)[^<>\[\]\s]*[>\]]", re.IGNORECASE)
 # image_token_id, eos_token_id (a number or a list), image_token_index, boi_token_index ...; not those of which configs
-# have defaults that are no control tokens of the model at hand: of these the tokenizer knows.
+# have defaults that are not control tokens of the model at hand: of these the tokenizer knows.
 _TOKEN_ID_KEY = re.compile(r"(?!bos|unk|sep|cls|mask|decoder_start|forced)(\w+_)?token_(id|ids|index|idx)")
 
 

@@ -169,7 +169,7 @@ def _looked_up(layer: Any, weight: Tensor, kind: str) -> Tensor:
                 found = layer(some.unsqueeze(0)).squeeze(0)
             except Exception as error:
                 raise EmbeddingError(
-                    "The model's token embedding is no plain table, and cannot be looked up.",
+                    "The model's token embedding is not a plain table and cannot be read.",
                     value=f"{kind}: {type(layer).__name__}",
                     remedy="merge the adapter into the model first (merge_and_unload).",
                 ) from error
@@ -203,7 +203,7 @@ def read(folder: str | Path) -> Tensor:
         folder: a folder, or the name of a model on the Hub, of which only the file with the embedding is fetched.
 
     Raises:
-        EmbeddingError: if there are no such files, they are damaged, or hold no or several token embeddings.
+        EmbeddingError: if the files are missing or damaged, or contain no or several token embeddings.
     """
     files = _files(folder)
     return _read(files, _config(files))
@@ -320,7 +320,7 @@ class _Files:
         """
         folder = Path(self.place)
         if folder.is_absolute() and not folder.is_dir():
-            raise FileNotFoundError("there is no such folder")
+            raise FileNotFoundError("this folder does not exist")
         if folder.is_dir():
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{name} is missing")

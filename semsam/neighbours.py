@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 GIB = 1 << 30
 DEFAULT_MEMORY = 2 * GIB - GIB // 4
 _MOST_TABLES = 32 * GIB
-# So many rows at once keep the product busy; more, where the columns' vectors must be computed again for each.
+# This many rows at once keep the product busy; more, where the columns' vectors must be computed again for each.
 _ROWS, _ROWS_OF_LARGE = 512, 2048
 _FLOAT32 = 4
 _PART = 1024
@@ -38,7 +38,7 @@ _PART = 1024
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a build is cut up: so many rows at once, against so many columns; vectors in such parts."""
+    """How a build is divided: rows at once, against columns at once; vectors in parts."""
 
     rows: int
     columns: int
@@ -81,7 +81,7 @@ def build(
     V = len(embedding)
     if V * k * 2 * _FLOAT32 > _MOST_TABLES:
         raise SettingsError(
-            f"Tables of {V} tokens with so many neighbours would take {V * k * 2 * _FLOAT32 / GIB:.0f} GiB.",
+            f"Tables of {V} tokens with that many neighbours would take {V * k * 2 * _FLOAT32 / GIB:.0f} GiB.",
             value=f"k={k}",
             remedy="use a smaller k; the rule is meant for a handful of near neighbours.",
         )

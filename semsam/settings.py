@@ -68,7 +68,7 @@ class Settings:
 
 
 def _number(value: object) -> float:
-    """The value as a number; NaN, which no range holds, if it is none."""
+    """The value as a number; NaN, which no range contains, if it is not one."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 

@@ -83,7 +83,7 @@ def build(
 ) -> BuildSummary:
     """Build a data set folder from sources, or from a slice store alone.
 
-    Work goes on in a hidden folder beside ``out`` that takes its place at the end; an interrupted build resumes
+    The work is done in a hidden folder beside ``out`` that takes its place at the end; an interrupted build resumes
     there. An older data set in ``out`` stays until that moment.
 
     Args:

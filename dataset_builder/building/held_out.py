@@ -104,7 +104,7 @@ def check_held_out(split: Split, held_out: Sequence[Path], sources: Iterable[str
 
     Raises:
         BuildError: if a training split is to be made of scans and nothing says what is held out.
-        DatasetNotFoundError: if a folder is no data set.
+        DatasetNotFoundError: if a folder is not a data set.
     """
     scans = sorted(set(sources) - {PHANTOM})
     if split != TEST and scans and not held_out:
@@ -121,7 +121,7 @@ def subjects_of(folder: Path) -> Iterator[tuple[str, str]]:
     """(source, subject) of everything that a data set asks about or keeps slices of; the same ones again and again.
 
     Raises:
-        DatasetNotFoundError: if the folder is no data set.
+        DatasetNotFoundError: if the folder is not a data set.
     """
     for note in read_record(folder).splits.values():
         for file in note.files:

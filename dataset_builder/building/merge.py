@@ -65,7 +65,7 @@ class DataFile:
         key: config and split.
         path: in the folder.
         start, stop: the first and the last (exclusive) of the cell's batches that are in it, or of the volumes.
-        size: about so many bytes.
+        size: about how many bytes.
     """
 
     key: Key

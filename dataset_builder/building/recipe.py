@@ -147,7 +147,7 @@ def rebuild(
 
     Raises:
         DatasetNotFoundError: if the place holds no record.
-        BuildError: if it is no recipe, scans are missing, or what comes out is not what the recipe says.
+        BuildError: if it is not a recipe, scans are missing, or what comes out is not what the recipe says.
         HubError: if the Hub cannot be read.
     """
     if out.exists():

@@ -1,4 +1,4 @@
-"""Columns that follow from others, worked out anew: prior answer, licence, version, margin, distance of images.
+"""Columns that follow from others, recomputed: prior answer, licence, version, margin, distance of images.
 
 Margins are worked out from centres, areas and borders. Where the builder's measure is finer than that (the depth of a
 point, the distance of two outlines), the simple measure is a bound that it cannot pass.
@@ -88,7 +88,7 @@ def stack_problems(
 def margin_problem(item: Item, here: Map) -> str:
     """How the margin of a row about a slice differs from what its structures have; empty if it does not."""
     if any(name not in here.structures for name in item.structures):
-        return ""  # told elsewhere
+        return ""  # reported elsewhere
     found = [here.structures[name] for name in item.structures]
     centres = np.array([structure.centre for structure in found])
     sides = np.sqrt([structure.area_mm2 for structure in found])

@@ -19,9 +19,9 @@ from dataset_builder.core.factors import DRAWN_PROMPTS
 LETTERS = "ABC"
 
 MAX_DIFFERENCE = 6.0
-"""By so many grey values at most a block differs from its slice. Measured on phantoms and real scans: 1.4."""
+"""The most grey values by which a block may differ from its slice. Measured on phantoms and real scans: 1.4."""
 MEAN_DIFFERENCE = 1.0
-"""And by so many in the mean. Measured: 0.3; of a slice 1.5 mm away it is 2 and more."""
+"""The most in the mean. Measured: 0.3; for a slice 1.5 mm away, 2 and more."""
 LIKENESS = 0.75
 """From here on a letter is read as one. Measured: 0.87 and more."""
 LINE = 2 / 512
@@ -34,7 +34,7 @@ Uses = Sequence[tuple[Item, int]]
 
 
 class Content:
-    """All checks of what images show; told of one slice at a time."""
+    """All checks of what images show; fed one slice at a time."""
 
     def __init__(self, pictures: Pictures, findings: Findings) -> None:
         self._pictures, self._findings = pictures, findings

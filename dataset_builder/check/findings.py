@@ -97,7 +97,7 @@ class Findings:
             violation.examples.append(f"{where}{told}".strip())
 
     def note(self, check: str, text: str) -> None:
-        """Note something to know that is no violation; once."""
+        """Note, once, something worth knowing that is not a violation."""
         if text not in self.checks[check].notes:
             self.checks[check].notes.append(text)
 
@@ -107,5 +107,5 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no violation."""
+        """Whether nothing is violated."""
         return not any(check.violations for check in self.checks.values())

@@ -21,7 +21,7 @@ GRID_MM = 3.0
 ASIDE_MM = 9.0
 """So far aside a border should fit less well."""
 MIN_BORDER = 400
-"""Fewer pixels of border say nothing."""
+"""With fewer pixels of border nothing is concluded."""
 INSIDE = 0.6
 """At least this share of a shifted border must lie in the slice."""
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from dataset_builder.pictures.render import MARKER_COLOURS
 
 BLOCKS = 128
-"""An image is averaged over so many blocks a side, or kept as it is if it is smaller."""
+"""How many blocks per side an image is averaged over, or kept as it is if it is smaller."""
 TILE = 16
 """Side of the tiles that are hashed, in pixels."""
 FILL = 0.25

@@ -39,7 +39,7 @@ from dataset_builder.core.factors import DRAWN_PROMPTS
 LEVEL = 0.05
 """Two standard errors: probability of a false alarm over all cells together, after Holm's correction."""
 MAX_GAIN = 0.15
-"""Where four names or numbers are offered, guessers may be better than chance by so much: no draw makes names equal."""
+"""Where four names or numbers are offered, guessers may exceed chance by this much: no draw makes names equal."""
 TRACE_LEVEL, MIN_TRACE = 0.001, 0.1
 """Traces tell something if they are better than chance by this much, with this probability of a false alarm."""
 FOLDS = 5
@@ -186,7 +186,7 @@ def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findin
     above = [float(norm.sf((result.deviation - MAX_GAIN) / result.error)) for _, _, result in bounded]
     for (cell, name, result), p in zip(bounded, holm(above), strict=True):
         if p < LEVEL:
-            problem = "Of four names or images, the right one can be had without looking."
+            problem = "Of four names or images, the right one can be guessed without looking."
             findings.violation("priors", problem, cell, _told(name, result))
 
 

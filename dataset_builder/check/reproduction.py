@@ -103,7 +103,7 @@ def check_reproduction(
         num_proc: worker processes.
     """
     if record is None:
-        findings.skip(CHECK, "There is no build.json: nothing says how the rows were made.")
+        findings.skip(CHECK, "There is no build.json: so it is unknown how the rows were made.")
         return
     processes = Processes(num_proc)
     try:
@@ -117,7 +117,7 @@ def check_reproduction(
             except (MISGroundError, pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
                 told = error.problem if isinstance(error, MISGroundError) else error
                 findings.looked(CHECK)
-                findings.violation(CHECK, "The rows cannot be made again.", "build.json", told)
+                findings.violation(CHECK, "The rows cannot be rebuilt.", "build.json", told)
     finally:
         processes.close()
 
@@ -127,10 +127,10 @@ def _cannot(build: BuildNote) -> str:
     if build.package != package_version() or build.version != VERSION:
         return (
             f"Made by MIS-Ground {build.package} (data {build.version}), this is {package_version()} (data {VERSION}): "
-            "rows are not made again, only their meaning is checked."
+            "rows are not rebuilt, only their meaning is checked."
         )
     if not any(is_slices(key) for key in build.splits):
-        return "The data set has no config of slices to make its rows again from: only their meaning is checked."
+        return "The data set has no slices to rebuild its rows from: only their meaning is checked."
     return ""
 
 

@@ -123,17 +123,19 @@ def build_command(
     image_size: Annotated[int, typer.Option(help="Image width and height in pixels.")] = 512,
     vocabulary: Annotated[Path | None, typer.Option(help="YAML file with additional structures.")] = None,
     ignore_labels: Annotated[
-        str, typer.Option(help="Comma-separated names of labels to leave out; their voxels count as nothing.")
+        str, typer.Option(help="Comma-separated names of labels to ignore; their voxels count as background.")
     ] = "",
     channel: Annotated[
-        str | None, typer.Option(help="Number or name of the channel to read, of images that have several.")
+        str | None, typer.Option(help="Number or name of the channel to read, for images with several.")
     ] = None,
     modality: Annotated[
-        Modality | None, typer.Option(help="Of the images, where neither headers nor names say it.")
+        Modality | None, typer.Option(help="Modality of the images, if neither headers nor names give it.")
     ] = None,
     keep_names: Annotated[
         bool,
-        typer.Option("--keep-names", help="Private scans keep their names (of patients!) instead of pseudonyms."),
+        typer.Option(
+            "--keep-names", help="Keep the original names (of patients!) of private scans instead of pseudonyms."
+        ),
     ] = False,
     split: Annotated[
         Split,
@@ -161,17 +163,17 @@ def build_command(
         ),
     ] = False,
     trust_affine: Annotated[
-        bool, typer.Option("--trust-affine", help="Vouch for affines and sizes that look made up by software.")
+        bool, typer.Option("--trust-affine", help="Accept affines and sizes that look made up by software.")
     ] = False,
     trust_values: Annotated[
         bool,
-        typer.Option("--trust-values", help="Vouch for values that do not look like Hounsfield units, or like MR."),
+        typer.Option("--trust-values", help="Accept values that do not look like Hounsfield units, or like MR."),
     ] = False,
     trust_labels: Annotated[
-        bool, typer.Option("--trust-labels", help="Vouch for labels that seem flipped or shifted against their image.")
+        bool, typer.Option("--trust-labels", help="Accept labels that seem flipped or shifted relative to their image.")
     ] = False,
     trust_orientation: Annotated[
-        bool, typer.Option("--trust-orientation", help="Vouch for bodies that lie unusually, such as situs inversus.")
+        bool, typer.Option("--trust-orientation", help="Accept unusual anatomy, such as situs inversus.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")] = False,
 ) -> None:
@@ -258,13 +260,13 @@ def print_summary(summary: "BuildSummary") -> None:
         soft_wrap=True,
     )
     if summary.left_out:
-        console.print("In the folders, but part of no case:", soft_wrap=True)
+        console.print("In the folders, but not part of any case:", soft_wrap=True)
         for reason, count in sorted(summary.left_out.items()):
             console.print(escape(f"  {count:,} x {reason}"), soft_wrap=True)
     for warning in summary.warnings[:10]:
         errors.print(f"[yellow]Odd:[/] {escape(warning)}", soft_wrap=True)
     if len(summary.warnings) > 10:
-        errors.print(f"{len(summary.warnings)} such remarks in {summary.out / 'build.json'}", soft_wrap=True)
+        errors.print(f"{len(summary.warnings)} such notes in {summary.out / 'build.json'}", soft_wrap=True)
     for case in summary.quarantined[:10]:
         errors.print(
             "[yellow]Quarantined:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),

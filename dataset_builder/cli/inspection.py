@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dataset_builder.sources.base import Source
     from dataset_builder.sources.inspection import Inspection
 
-VocabularyOption = Annotated[Path | None, typer.Option("--vocabulary", help="YAML file with structures of your own.")]
+VocabularyOption = Annotated[Path | None, typer.Option("--vocabulary", help="YAML file with additional structures.")]
 
 
 def inspect_command(
@@ -26,7 +26,7 @@ def inspect_command(
     vocabulary: VocabularyOption = None,
     ignore_labels: Annotated[str, typer.Option(help="Comma-separated names of labels to leave out.")] = "",
     channel: Annotated[str | None, typer.Option(help="Number or name of the channel to read.")] = None,
-    modality: Annotated[Modality | None, typer.Option(help="Of the images, where nothing else says it.")] = None,
+    modality: Annotated[Modality | None, typer.Option(help="Modality of the images, if nothing else gives it.")] = None,
     keep_names: Annotated[bool, typer.Option("--keep-names", help="Show the names of private scans.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -63,7 +63,7 @@ def _opened(spec: str, ignore: tuple[str, ...], options: dict) -> "tuple[Source,
             list(source.cases())
             return source, unknown
         except SourceError as error:
-            new = tuple(str(error.value).split(", ")) if error.problem.startswith("The vocabulary lacks") else ()
+            new = tuple(str(error.value).split(", ")) if error.problem.startswith("The vocabulary has no ") else ()
             if not new or set(new) <= set(unknown):
                 raise
             unknown += new
@@ -101,7 +101,7 @@ def _show(found: "Inspection", vocabulary: Path | None) -> None:
 
 
 def vocabulary_command(
-    word: Annotated[str | None, typer.Argument(help="Part of a name; without it all structures are listed.")] = None,
+    word: Annotated[str | None, typer.Argument(help="Part of a name; without it, all structures are listed.")] = None,
     vocabulary: VocabularyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:

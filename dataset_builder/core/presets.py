@@ -12,7 +12,7 @@ PUBLISHED_CT_SHARE = 0.84
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Questions across slices and on blank canvases come on top: the paper does not say how many of its questions are
-    # across slices. Turned images are no part of it.
+    # across slices. Rotated images are not part of it.
     "paper": {
         "slices_per_volume": PUBLISHED_SLICES // PUBLISHED_VOLUMES,
         "questions_per_volume": PUBLISHED_QUESTIONS // PUBLISHED_VOLUMES,
@@ -31,7 +31,7 @@ def with_preset(name: str | None, options: Mapping[str, Any], given: Collection[
         given: names of those that were given.
 
     Raises:
-        BuildError: if there is no such preset.
+        BuildError: if the preset does not exist.
     """
     if name is None:
         return dict(options)

@@ -42,7 +42,7 @@ class ClarityLimits:
             of a centroid from the midline.
         min_marker_gap_mm: by this much at least, points and centres of boxes must say the same as the masks do.
         min_ratio: of areas, and of distances.
-        min_contact_mm: structures are adjacent if their pixels share at least so much of their borders.
+        min_contact_mm: structures are adjacent if their pixels share at least this much of their borders.
         apart_mm: structures are apart from this distance between their nearest pixels on.
         min_side_share: a structure lies on one side of the midline with at least this share of its area.
         min_between_deg: A is between B and C if it sees them at least this angle apart.

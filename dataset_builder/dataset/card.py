@@ -203,10 +203,10 @@ def _read_card(text: str, place: str) -> DatasetCard:
         where = getattr(error, "problem_mark", None)
         line = f"line {where.line + 2}: " if where is not None else ""
         raise HubError(
-            f"The metadata at the head of the card of {place} is no valid YAML; nothing was sent.",
+            f"The metadata at the head of the card of {place} is not valid YAML; nothing was sent.",
             file=CARD_NAME,
             value=line + str(getattr(error, "problem", None) or error).splitlines()[0],
-            remedy="Mend the lines between the two '---' of the card.",
+            remedy="Correct the lines between the two '---' of the card.",
         ) from error
     return card
 

@@ -198,7 +198,7 @@ def _limits(record: Record) -> str:
     left_out = sum((Counter(build.left_out) for build in record.builds), Counter())
     if left_out:
         kinds = "; ".join(f"{count:,} x {reason.rstrip('.')}" for reason, count in sorted(left_out.items()))
-        text.append(f"- In the folders of the sources, but part of no case: {kinds}.")
+        text.append(f"- In the folders of the sources, but not part of any case: {kinds}.")
     lines = []
     for number, build in enumerate(record.builds, 1):
         for found in build.guessing_rates:

@@ -124,7 +124,7 @@ def cuts(sizes: Iterable[int], total: int) -> Iterator[tuple[int, int, int]]:
     """
     count = 1 if total <= MAX_SHARD_BYTES else -(-total // SHARD_BYTES)
     start = number = here = before = 0
-    aim = 1  # of so many parts of `count`
+    aim = 1  # how many parts of `count`
     for number, size in enumerate(sizes, 1):
         here += size
         before += size

@@ -34,7 +34,7 @@ _COMMON = {
 _ROWS_AT_A_TIME = 4096
 
 MOST_WARNINGS = 200
-"""So many are kept in the note of a build."""
+"""How many are kept in the note of a build."""
 
 _ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view"]
 

@@ -34,7 +34,7 @@ ATTEMPTS = 3
 WAIT_SECONDS = 1.0
 """Before the second attempt; twice that before the third."""
 TOGETHER = 256
-"""So many small files are asked for at once."""
+"""How many small files are requested at once."""
 _HERE = ("file", "local")
 _AGAIN = "Give the same command again to resume."
 
@@ -53,7 +53,7 @@ def remote_path(url: str) -> Path:
     """A folder or file in object storage, to be used as a :class:`pathlib.Path` is; nothing is asked of the storage.
 
     Raises:
-        SourceError: if a package is missing, there is no such protocol, or the URL holds a password.
+        SourceError: if a package is missing, the protocol is unknown, or the URL contains a password.
     """
     protocol, remedy = url.partition("://")[0].lower(), "pip install 'mis-ground[remote]'"
     if urlsplit(url).password is not None:
@@ -72,7 +72,7 @@ def remote_path(url: str) -> Path:
         raise SourceError("A URL needs the package universal_pathlib.", value=url, remedy=remedy) from error
     try:
         fsspec.get_filesystem_class(protocol)
-        # The class of remote paths has all of pathlib.Path that is used here, but is none of its subclasses.
+        # The class of remote paths has all of pathlib.Path that is used here, but is not a subclass of it.
         return cast(Path, UPath(url.rstrip("/")))
     except ImportError as error:
         if protocol in _PACKAGES:
@@ -108,7 +108,7 @@ def place_of_store(text: str) -> Path:
     """Where slices are to be kept: a folder of this machine, or one in a bucket that is there.
 
     Raises:
-        SourceError: as :func:`remote_path`, and if there is no such bucket, or the storage does not answer.
+        SourceError: as :func:`remote_path`, and if the bucket does not exist, or the storage does not answer.
     """
     place = remote_path(text) if is_url(text) else Path(text)
     if is_remote(place):
@@ -255,7 +255,7 @@ def again(ask: Callable[[], T]) -> T:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Backends raise their own errors, which are no OSErrors."""
+    """Backends raise their own errors, which are not OSErrors."""
     lasting = (FileNotFoundError, PermissionError, MemoryError)
     return isinstance(error, Exception) and not isinstance(error, lasting) and not is_full(error)
 

@@ -245,7 +245,7 @@ def check_may_replace(path: Path, mark: bytes, what: str = "page") -> None:
         if mark in file.read(4096):
             return
     raise BuildError(
-        f"There is a file of this name that is no {what} of MIS-Ground; it is left unchanged.",
+        f"There is a file of this name that is not a {what} of MIS-Ground; it is left unchanged.",
         file=path,
         remedy="Choose another --out, or move the file away.",
     )

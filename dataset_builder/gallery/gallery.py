@@ -71,7 +71,7 @@ def write_gallery(
 
     Raises:
         DatasetNotFoundError: if the folder holds no data set.
-        BuildError: if a file cannot be read, or the page not be written: a file that is no page of ours stays.
+        BuildError: if a file cannot be read, or the page not be written: a file that is not a page of ours stays.
     """
     files = sorted((dataset / "data").rglob("*.parquet"))
     if not files:

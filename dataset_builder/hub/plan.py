@@ -210,7 +210,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
     except UnicodeDecodeError as error:
-        raise BuildError("The card is no UTF-8 text.", file=path, value=error, remedy="Save it as UTF-8.") from error
+        raise BuildError("The card is not UTF-8 text.", file=path, value=error, remedy="Save it as UTF-8.") from error
 
 
 def _lines(path: Path) -> tuple[str, ...]:

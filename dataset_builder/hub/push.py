@@ -45,7 +45,7 @@ from dataset_builder.hub.plan import (
 
 DATASET = "dataset"
 BATCH_FILES, BATCH_BYTES = 16, 1_000_000_000
-"""So much is uploaded between two calls of the progress."""
+"""How much is uploaded between two calls of the progress."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def push(
         api: client of the Hub.
 
     Raises:
-        DatasetNotFoundError: if the folder is no data set.
+        DatasetNotFoundError: if the folder is not a data set.
         BuildError: if ``only`` or ``config`` names nothing that can be, or the audit is of other data.
         HubError: if a licence forbids it, or the Hub does; then the repository is as it was.
     """

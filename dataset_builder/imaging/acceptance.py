@@ -1,7 +1,7 @@
 """Whether a scan is believed: every volume of every source passes here before a slice of it is stored.
 
 The header, the values, the labels and the anatomy must not contradict each other. What cannot be is refused by name;
-what is odd is told. What a user vouches for is not looked at (``Settings.trust``).
+what is odd is noted. What a user vouches for is not checked (``Settings.trust``).
 """
 
 from collections.abc import Collection, Mapping
@@ -28,7 +28,7 @@ def accept(volume: Volume, vocabulary: Mapping[str, Structure], trust: Collectio
         trust: what the user vouches for.
 
     Returns:
-        What is odd, but can be, and what was mended in reading.
+        What is odd but possible, and what was corrected in reading.
 
     Raises:
         CaseError: a subclass for each reason; it names what was found and the remedy.

@@ -66,7 +66,7 @@ def image_edges(plane: Plane, convention: Convention, view: View = "plain") -> d
 MAX_OBLIQUITY_DEG = 30.0
 """Above this tilt the planes have no name."""
 OBLIQUE_DEG = 0.1
-"""From this angle on the array's axes and the world's are told apart; below it they are a fraction of a mm apart."""
+"""From this angle on the array's axes and the world's are distinguished; below it they are a fraction of a mm apart."""
 
 
 def obliquity_deg(affine: npt.NDArray[np.float64]) -> float:

@@ -2,7 +2,7 @@
 
 CT is in Hounsfield units: air is near -1000, fat near -100, soft tissue between 0 and 100, bone above. Files lose that:
 the intercept is dropped (all values 1024 too high), values are scaled to 0..1, to 8 bit, to zero mean; a window is cut
-out; MR is called CT. Only what cannot be otherwise is refused; what is odd is told. MR has no scale, so that little can
+out; MR is called CT. Only what is certainly wrong is refused; what is odd is noted. MR has no scale, so that little can
 be said of it. All limits are in ``vocabulary/acceptance.yaml``.
 """
 
@@ -19,16 +19,16 @@ from dataset_builder.core.factors import Modality
 from dataset_builder.vocabulary.limits import acceptance, of_tissue
 
 SAMPLES = 200_000
-"""So many voxels are looked at, from a regular subset."""
+"""How many voxels are looked at, from a regular subset."""
 
 _REMEDY = (
-    "Convert the scan again from its DICOM files, with their rescale slope and intercept; if it is no CT, say so in "
+    "Convert the scan again from its DICOM files, with their rescale slope and intercept; if it is not a CT, say so in "
     "the source's description. If the values are right as they are, say so with --trust-values."
 )
 
 
 def subsample(image: npt.NDArray, labels: npt.NDArray, count: int = SAMPLES) -> tuple[npt.NDArray, npt.NDArray]:
-    """About so many voxels of a volume, regularly spaced: values and labels, flat."""
+    """About this many voxels of a volume, regularly spaced: values and labels, flat."""
     step = max(1, int((image.size / count) ** (1 / 3)))
     steps = [step if size > 2 * step else 1 for size in image.shape]
     where = tuple(slice(each // 2, None, each) for each in steps)
@@ -186,7 +186,7 @@ def _check_range(known: Values) -> None:
 
 
 def _check_zero(known: Values) -> list[str]:
-    """Air and fat lie below 0: where nothing does, the intercept is lost, or it is no CT."""
+    """Air and fat lie below 0: where nothing does, the intercept is lost, or it is not a CT."""
     rest = known.rest
     if float((rest < known.limits["negative"]).mean()) >= known.limits["negative_share"]:
         return []
@@ -201,7 +201,7 @@ def _check_zero(known: Values) -> list[str]:
     labelled = float((known.labels[known.values != known.commonest] > 0).mean())
     cut_out = background and known.lowest == 0 and high < 200 and low < 90 and labelled > 0.8 and near
     if cropped or cut_out:
-        return ["No value lies below 0: there is neither air nor fat, by which Hounsfield units could be told."]
+        return ["No value lies below 0: there is neither air nor fat to recognise Hounsfield units by."]
     if known.highest <= 255:
         how = "they look like 8-bit grey values"
     elif known.peak is not None and (900 <= (solid or 0) <= 1400 or _share(rest, 900, 1300) > 0.15):
@@ -295,11 +295,11 @@ def _oddities(known: Values) -> Iterator[str]:
     if lung is not None and lung > known.limits["lung_above"]:
         yield f"The lungs have a median value of {lung:.0f} HU, which only lungs without air have."
     if known.share_at(-1) >= known.limits["cut_share"] and 100 < known.highest < 700 and known.distinct >= 40:
-        yield f"The values are cut off at {known.highest:.0f} HU: bone is not told from contrast agent."
+        yield f"The values are cut off at {known.highest:.0f} HU: bone cannot be distinguished from contrast agent."
 
 
 def _check_no_ct(known: Values) -> None:
-    """CT under the name of MR is told where air, soft tissue and labels all have their Hounsfield units."""
+    """CT under the name of MR is recognised where air, soft tissue and labels all have their Hounsfield units."""
     solid = known.median("solid")
     lung = known.median("lung")
     air = known.share(-1100, -900)

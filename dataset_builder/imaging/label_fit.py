@@ -1,6 +1,6 @@
 """Whether labels lie on their image: their borders should lie on its edges.
 
-A label map that was flipped or shifted against its image has its borders at random places, and comes to lie on edges
+A label map that was flipped or shifted against its image has its borders at random places, and lies on edges
 when it is flipped or shifted back. So the labels as they are compete with all their flips, and with shifts of some
 centimetres. Of each the mean edge strength under the borders is taken, and its sharpness: by how much it falls when
 the labels are moved by 9 mm. Only where another place is better by both, beyond chance, the labels are refused:
@@ -74,7 +74,7 @@ def _refused(how: str, placed: "Placed", gain: float) -> LabelFitError:
     return LabelFitError(
         f"The labels do not lie on the image: they fit better {how}.",
         value=f"mean edge strength under their borders {placed.strength():.3f}, {gain:.3f} less than so",
-        remedy="Save the labels anew from the tool that drew them, with their own affine, never with a copied one; if "
+        remedy="Save the labels again from the tool that drew them, with their own affine, never with a copied one; if "
         "they are right as they are, say so with --trust-labels.",
     )
 

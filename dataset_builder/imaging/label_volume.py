@@ -28,7 +28,7 @@ MAX_LABEL = 65535
 _MAX_EMPTY_BYTES = 1 << 20
 """A compressed mask larger than this is not looked up among the empty ones."""
 _MAX_EMPTY = 4
-"""So many different empty masks are remembered of a subject."""
+"""How many different empty masks are remembered per subject."""
 
 
 @dataclass(frozen=True)

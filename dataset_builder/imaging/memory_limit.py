@@ -41,7 +41,7 @@ VARIABLE = "MIS_GROUND_MEMORY"
 WORKING_BYTES = 64 << 20
 """Beside the voxels themselves: what has been inflated, profiles, slices."""
 WORKING_SLICES = 32
-"""So many bytes for each voxel of a slice, since slabs are at least a slice thick and are converted."""
+"""Bytes for each voxel of a slice, since slabs are at least a slice thick and are converted."""
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DASK_SHARE = 0.9  # a nanny ends a worker that comes near its limit

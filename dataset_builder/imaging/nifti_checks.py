@@ -104,7 +104,7 @@ def check_size(affine: Affine, shape: tuple[int, int, int], file: Path | None, u
     limits = acceptance()["size"]
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(steps).all() or not (steps > 0).all():
-        return  # told apart in words of their own
+        return  # distinguished in words of their own
 
     def fits(scale: float) -> bool:
         low, high = limits["voxel_mm"]

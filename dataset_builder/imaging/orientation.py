@@ -4,7 +4,7 @@ A header whose axes are reversed is as good as any other to a program, and often
 it away. But the spine lies behind the heart, the liver to the right of the spleen, a lumbar vertebra below a thoracic
 one: the table ``vocabulary/anatomy_order.yaml`` lists what is sure, and how sure. Each pair that is there votes for or
 against an axis; an axis is refused if what speaks against it is decisive and hardly anything speaks for it. A structure
-alone, or a pair that nothing is known of, says nothing.
+alone, or a pair that nothing is known of, is no evidence.
 
 Positions are in world coordinates, so that tilted scans are measured as the body lies.
 """

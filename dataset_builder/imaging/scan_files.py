@@ -82,7 +82,10 @@ def read_scan(path: Path, channel: int | None = None) -> Scan:
         grid = open_nifti(path)
         return Scan(grid.read(), grid.affine, path, {})
     raise UnreadableError(
-        "The file is of no format that is read.", file=path, value=path.name, remedy=f"Known are {', '.join(ENDINGS)}."
+        "The file has a format that cannot be read.",
+        file=path,
+        value=path.name,
+        remedy=f"Known are {', '.join(ENDINGS)}.",
     )
 
 

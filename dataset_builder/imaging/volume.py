@@ -79,7 +79,7 @@ class Volume:
         obliquity_deg: largest angle between an array axis and the patient axis that it stands for.
         stored_axes: where the stored axes led, such as ``LPS``.
         overlap_voxels: voxels that more than one mask claimed; the last mask has them.
-        remarks: what was mended in reading, such as the storage order of the labels.
+        remarks: what was corrected in reading, such as the storage order of the labels.
     """
 
     source: str
@@ -111,9 +111,7 @@ def read_volume(image: Path, labels: Path, names: Mapping[int, str], **identity:
         CaseError: a subclass for each reason why the files cannot be used; it names file, value and remedy.
     """
     if not labels.is_file():
-        raise MissingLabelsError(
-            "There is no label file for the image.", file=labels, remedy="Add it, or remove the image."
-        )
+        raise MissingLabelsError("The image has no label file.", file=labels, remedy="Add it, or remove the image.")
     grid = open_nifti(image)
     affine = _checked(grid.affine, image)
     label_grid = open_nifti(labels)
@@ -140,7 +138,7 @@ def read_masks(image: Path, masks: Mapping[str, Path], **identity: Unpack[Identi
         CaseError: a subclass for each reason why the files cannot be used; it names file, value and remedy.
     """
     if not masks:
-        raise MissingLabelsError("There is no mask for the image.", file=image, remedy="Add its masks, or remove it.")
+        raise MissingLabelsError("The image has no mask.", file=image, remedy="Add its masks, or remove it.")
     grid = open_nifti(image)
     affine = _checked(grid.affine, image)
     names = dict(enumerate(masks, start=1))
@@ -184,7 +182,7 @@ def volume_from_arrays(
 
 
 def _remarks(order: StorageOrder, off: float) -> Iterator[str]:
-    """What was mended in reading labels."""
+    """What was corrected in reading labels."""
     if not order.same:
         yield "The labels are stored in another order than the image, on the same grid; they were brought to its order."
     if off:

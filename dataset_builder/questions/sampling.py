@@ -191,7 +191,7 @@ def _series(
 
 
 def _take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Unit]:
-    """A unit of each stream, round after round, until there are so many rows; all if ``None``."""
+    """A unit of each stream, round after round, until there are that many rows; all if ``None``."""
     chosen: list[Unit] = []
     left = list(streams)
     room = float("inf") if rows is None else rows

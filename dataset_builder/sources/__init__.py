@@ -79,7 +79,7 @@ def open_source(
         vocabulary, split, keep_names, ignore_labels, channel, modality: see :class:`Options`.
 
     Raises:
-        SourceError: if there is no such source, or its folder is missing, needless, not there or not laid out as it
+        SourceError: if the source does not exist, or its folder is missing, not needed, or not laid out as it
             should be.
         BuildError: if the vocabulary file is wrong.
     """

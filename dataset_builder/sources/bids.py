@@ -60,7 +60,7 @@ def open_bids(folder: Path, words: Mapping[str, Structure], ignore: Collection[s
     images = [name for name in names if name.suffix in _MR or name.suffix in ("CT", "ct")]
     if not labels:
         raise SourceError(
-            "There is no segmentation in this BIDS data set.",
+            "This BIDS data set contains no segmentation.",
             file=folder,
             remedy="Give the folder that contains sub-*/ and derivatives/**/*_dseg.nii.gz.",
         )
@@ -123,7 +123,7 @@ def _best(labels: _Name, images: list[_Name]) -> _Name | None:
 
 
 def _several(images: list[_Name]) -> str:
-    return f"It cannot be told which image it is of: {', '.join(image.path.name for image in images[:4])}."
+    return f"It is unclear which image it belongs to: {', '.join(image.path.name for image in images[:4])}."
 
 
 def _table_of(labels: _Name, folder: Path) -> Path:

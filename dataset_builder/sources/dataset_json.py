@@ -25,7 +25,7 @@ from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 
 NOTHING = frozenset({"background", "ignore", "ignored", "unlabeled", "unlabelled", "void"})
-"""Labels of these names, normalised, are no structures."""
+"""Labels of these names, normalised, are not structures."""
 
 _CT = frozenset({"ct", "cta", "cect", "ncct", "cbct"})
 _MR = frozenset(
@@ -326,7 +326,7 @@ def _of_regions(labels: Mapping[str, Any], file: Path, remedy: str) -> Iterator[
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise SourceError(
-                    "A region in dataset.json is no list of whole numbers.",
+                    "A region in dataset.json is not a list of whole numbers.",
                     file=file,
                     value=json.dumps({name: values}),
                     remedy=remedy,

@@ -44,7 +44,7 @@ def open_freesurfer(folder: Path) -> LabelledFiles:
         files.append(Files(name, image, labels, "mri", naming))
     if not files:
         raise SourceError(
-            "There is no subject of FreeSurfer with image and labels in this folder.",
+            "This folder contains no FreeSurfer subject with image and labels.",
             file=folder,
             value="; ".join(f"{place}: {reason}" for place, reason in without[:3]) or None,
             remedy="Give a subject's folder, which holds mri/orig.mgz and mri/aseg.mgz, or the folder of all subjects.",

@@ -63,7 +63,7 @@ def names_of_table(table: Any, path: Path) -> dict[int, str]:
     """Name by label value, of a table in either direction; regions of nnU-Net (several values) are left out.
 
     Raises:
-        SourceError: if it is no such table, or a value has two names.
+        SourceError: if it is not such a table, or a value has two names.
     """
     if isinstance(table, Mapping) and isinstance(table.get("labels"), Mapping | list):
         table = table["labels"]

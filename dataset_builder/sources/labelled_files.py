@@ -90,9 +90,7 @@ def read_files(one: Files, case: Case) -> Volume:
         CaseError: a subclass for each reason why they cannot be used.
     """
     if not one.labels.is_file():
-        raise MissingLabelsError(
-            "There is no label file for the image.", file=one.labels, remedy="Add it, or remove the image."
-        )
+        raise MissingLabelsError("The image has no label file.", file=one.labels, remedy="Add it, or remove the image.")
     image = read_scan(one.image, one.channel)
     labels, overlap = _labels(one, image)
     known = {**one.naming.names, **dict.fromkeys(one.naming.ignored, "")}

@@ -25,7 +25,7 @@ def modality_of_scan(path: Path) -> Modality:
     if lowest >= 0 and float(values.max()) > lowest:
         return "mri"
     raise SourceError(
-        "It cannot be told whether the scan is CT or MR.",
+        "It is unclear whether the scan is CT or MR.",
         file=path,
         value=f"values from {lowest:g} to {float(values.max()):g}",
         remedy="Say it with --modality ct or --modality mri.",

@@ -12,7 +12,7 @@ from dataset_builder.vocabulary import Structure, find, normalise
 NOTHING = frozenset(
     {"background", "clear_label", "ignore", "ignored", "none", "unknown", "unlabeled", "unlabelled", "void"}
 )
-"""Labels of these names, normalised, are no structures."""
+"""Labels of these names, normalised, are not structures."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Naming:
         if self.unknown:
             labels = list(dict.fromkeys(self.unknown.values()))
             raise SourceError(
-                "The vocabulary lacks labels of this data set.",
+                "The vocabulary has no entry for some labels of this data set.",
                 file=file,
                 value=", ".join(labels),
                 remedy=f"{near_misses(labels, words)}Leave labels out with --ignore-labels "
@@ -48,7 +48,7 @@ class Naming:
             )
         if not self.names:
             raise SourceError(
-                "No label is a structure.", file=file, value=", ".join(self.ignored.values()) or "no labels"
+                "None of the labels is a structure.", file=file, value=", ".join(self.ignored.values()) or "no labels"
             )
         return self
 

@@ -125,7 +125,7 @@ class NNUNet:
                 continue
             if not ending_of(path.name):
                 if path.suffix.lower() != ".raw":  # the voxels of a header beside them
-                    self._left.append(LeftOut(f"{folder}/{path.name}", "It is of no format that is read."))
+                    self._left.append(LeftOut(f"{folder}/{path.name}", "It has a format that cannot be read."))
                 continue
             stem = stem_of(path.name)
             if stem in found:
@@ -192,7 +192,7 @@ def open_nnunet(
         inner = sorted(path.parent for path in folder.glob("*/dataset.json"))
         if len(inner) > 1:
             raise SourceError(
-                "This folder holds several data sets.",
+                "This folder contains several data sets.",
                 file=folder,
                 value=", ".join(path.name for path in inner[:5]),
                 remedy=f"Give one of them: nnunet:{inner[0]}; --source can be given several times.",

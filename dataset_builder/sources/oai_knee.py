@@ -47,7 +47,7 @@ class OAIKnees:
     def cases(self) -> Iterator[Case]:
         """The training knees, then the test knees, each by name: all that have an image or labels.
 
-        Images or labels of a part of which there is no image are passed over.
+        Images or labels of a part without an image are skipped.
         """
         parts = [(_Files.of(self.folder, f"images{part}"), _Files.of(self.folder, f"labels{part}")) for part in _PARTS]
         listed = [

@@ -49,7 +49,7 @@ def open_pairs(file: Path, words: Mapping[str, Structure], ignore: Collection[st
     folder = (file.parent / str(table.get("folder", "."))).resolve()
     modality, sides = _one_of(table, "modality", get_args(Modality), file), table.get("sides") or {}
     if not isinstance(sides, Mapping) or any(side not in get_args(Side) for side in sides.values()):
-        raise SourceError("sides is not a table of left or right by case.", file=file, value=sides)
+        raise SourceError("'sides' does not map cases to left or right.", file=file, value=sides)
     images, labels = (_found(_text(table, key, file), folder, file, key) for key in ("images", "labels"))
     names, tables = _names(table["names"], file) if "names" in table else _missing(file, "names")
     left_out = {*ignore, *map(normalise, map(str, table.get("ignore") or ()))}
@@ -69,8 +69,8 @@ def open_pairs(file: Path, words: Mapping[str, Structure], ignore: Collection[st
         Files(case, images[case], labels[case], modality, naming, (file, *tables[1:]), channel, sides.get(case))
         for case in both
     ]
-    lone = [(images[case], "There are no labels for this image.") for case in sorted(images.keys() - labels.keys())]
-    lone += [(labels[case], "There is no image for these labels.") for case in sorted(labels.keys() - images.keys())]
+    lone = [(images[case], "This image has no labels.") for case in sorted(images.keys() - labels.keys())]
+    lone += [(labels[case], "These labels have no image.") for case in sorted(labels.keys() - images.keys())]
     return LabelledFiles(
         "pairs",
         folder,
@@ -90,11 +90,11 @@ def _table(file: Path) -> Mapping[str, Any]:
             "The YAML file cannot be read.", file=file, value=" ".join(str(error).split()), remedy=_REMEDY
         ) from error
     if not isinstance(table, Mapping):
-        raise SourceError("The YAML file is not a table.", file=file, value=type(table).__name__, remedy=_REMEDY)
+        raise SourceError("The YAML file is not a mapping.", file=file, value=type(table).__name__, remedy=_REMEDY)
     wrong = [str(key) for key in table if key not in KEYS]
     if wrong:
         raise SourceError(
-            "The YAML file has a key that is not known.",
+            "The YAML file has an unknown key.",
             file=file,
             value=", ".join(wrong),
             remedy=f"Known are {', '.join(sorted(KEYS))}.",
@@ -110,7 +110,7 @@ def _text(table: Mapping[str, Any], key: str, file: Path) -> str:
     if key not in table:
         _missing(file, key)
     if not isinstance(table[key], str):
-        raise SourceError(f"'{key}' is not a text.", file=file, value=table[key], remedy=_REMEDY)
+        raise SourceError(f"'{key}' is not text.", file=file, value=table[key], remedy=_REMEDY)
     return str(table[key])
 
 
@@ -128,14 +128,14 @@ def _found(pattern: str, folder: Path, file: Path, key: str) -> dict[str, Path]:
     """The files of a pattern by case; ``{case}`` is any text without a slash, ``*`` too, which may differ."""
     if pattern.count("{case}") < 1:
         raise SourceError(
-            f"The pattern of '{key}' does not say where the case's name stands.",
+            f"The pattern of '{key}' does not contain {{case}}.",
             file=file,
             value=pattern,
             remedy=_REMEDY,
         )
     if pattern.startswith("/") or ".." in Path(pattern).parts:
         raise SourceError(
-            "A pattern begins in the folder of the scans.",
+            "A pattern must be relative to the folder of the scans.",
             file=file,
             value=pattern,
             remedy="Write folder: PATH for the folder, and the pattern below it.",
@@ -158,14 +158,14 @@ def _found(pattern: str, folder: Path, file: Path, key: str) -> dict[str, Path]:
         case = match["case"]
         if case in found:
             raise SourceError(
-                f"Two files of '{key}' are of one case.",
+                f"Two files of '{key}' belong to the same case.",
                 file=folder,
                 value=f"{case}: {found[case].name}, {path.name}",
                 remedy="Make the pattern narrower.",
             )
         if not ending_of(path.name):
             raise SourceError(
-                f"A file of '{key}' is of no format that is read.", file=path, remedy="Convert it to NIfTI."
+                f"A file of '{key}' has a format that cannot be read.", file=path, remedy="Convert it to NIfTI."
             )
         found[case] = path
     return found

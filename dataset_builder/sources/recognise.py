@@ -10,9 +10,9 @@ from dataset_builder.core.errors import SourceError
 from dataset_builder.imaging.scan_files import NIFTI, ending_of
 
 LOOKED_AT = 20_000
-"""So many files are looked at, at most."""
+"""How many files are looked at, at most."""
 _PROBED = 200
-"""So many files without a known name are opened, to see whether they are DICOM."""
+"""How many files without a known name are opened, to see whether they are DICOM."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def recognise(folder: Path) -> Found:
     found = look_at(folder)
     if not found.source:
         raise SourceError(
-            "It cannot be told what kind of data this folder holds.",
+            "It is unclear what kind of data this folder contains.",
             file=folder,
             value=found.what,
             remedy="Name the source (--source NAME:DIR), or list images and labels with pairs:FILE.yaml; "
@@ -59,20 +59,20 @@ def look_at(folder: Path) -> Found:
     if (folder / "dataset.json").is_file() and any(
         (folder / name).is_dir() for name in ("imagesTr", "labelsTr", "labelsTs", "labelsVa")
     ):
-        return Found("nnunet", "This folder holds a data set in nnU-Net's layout")
+        return Found("nnunet", "This folder contains a data set in nnU-Net's layout")
     inner = [path for path in _folders(folder) if (path / "dataset.json").is_file()]
     if len(inner) == 1:
-        return Found("nnunet", f"This folder holds a data set in nnU-Net's layout, {inner[0].name}")
+        return Found("nnunet", f"This folder contains a data set in nnU-Net's layout, {inner[0].name}")
     if (folder / "mri").is_dir() or any((path / "mri" / "orig.mgz").is_file() for path in _folders(folder)):
-        return Found("freesurfer", "This folder holds FreeSurfer's output")
+        return Found("freesurfer", "This folder contains FreeSurfer's output")
     files = list(islice(_files(folder), LOOKED_AT))
     names = [path.name.lower() for path in files]
     segmentations = sum(name.endswith((".seg.nrrd", ".seg.nhdr")) for name in names)
     if segmentations:
-        return Found("slicer", f"This folder holds 3D Slicer's files ({segmentations} segmentations)")
+        return Found("slicer", f"This folder contains 3D Slicer's files ({segmentations} segmentations)")
     if (folder / "dataset_description.json").is_file() or any("_dseg.nii" in name for name in names):
         if any("_dseg.nii" in name for name in names):
-            return Found("bids", "This folder holds a BIDS data set with segmentations")
+            return Found("bids", "This folder contains a BIDS data set with segmentations")
         return Found("", "a BIDS data set without a segmentation (*_dseg.nii.gz)")
     if any(path.parent.name == "segmentations" and ending_of(path.name) for path in files):
         mri = any(name == "mri.nii.gz" for name in names)
@@ -82,9 +82,9 @@ def look_at(folder: Path) -> Found:
         return Found("totalsegmentator", "This folder holds what TotalSegmentator writes (--ml)")
     dicom = _dicom(files)
     if dicom:
-        return Found("dicom", f"This folder holds DICOM ({dicom})")
+        return Found("dicom", f"This folder contains DICOM ({dicom})")
     if {"info.zip", "imagestr.zip", "labelstr.zip"} & set(names):
-        return Found("oai_knee", "This folder holds OAIZIB-CM")
+        return Found("oai_knee", "This folder contains OAIZIB-CM")
     scans = sum(bool(ending_of(name)) for name in names)
     return Found("", f"{scans} images or label maps, {len(files) - scans} other files")
 

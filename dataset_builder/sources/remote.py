@@ -21,7 +21,7 @@ from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, SourceOf
 
 STREAMS = 16
-"""So many files of a case are copied at once, where the backend can."""
+"""How many files of a case are copied at once, where the backend can."""
 
 
 _MARKS = (

@@ -36,12 +36,12 @@ def open_slicer(
         modality: of all images, where neither file names nor values say it.
 
     Raises:
-        SourceError: if there is no segmentation, an image cannot be told, or a segment is not in the vocabulary.
+        SourceError: if there is no segmentation, an image is ambiguous, or a segment is not in the vocabulary.
     """
     segmentations = sorted(path for path in folder.rglob("*") if is_segmentation(path) and not _hidden(path, folder))
     if not segmentations:
         raise SourceError(
-            "There is no segmentation of 3D Slicer in this folder.",
+            "This folder contains no segmentation of 3D Slicer.",
             file=folder,
             remedy="Give the folder that contains NAME.seg.nrrd beside the image.",
         )
@@ -118,7 +118,7 @@ def _image_of(path: Path) -> Path:
     if len(others) == 1:
         return others[0]
     raise SourceError(
-        "It cannot be told which image the segmentation is of.",
+        "It is unclear which image the segmentation belongs to.",
         file=path,
         value=", ".join(other.name for other in others[:5]) or "no image beside it",
         remedy=f"Name the image {path.name[: -len('.seg.nrrd')]}.nrrd, or give each case a folder of its own; or list "

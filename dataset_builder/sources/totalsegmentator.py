@@ -188,7 +188,7 @@ def named_masks(folder: Path, words: Mapping[str, Structure], ignore: Collection
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [path for path in files if path.name.endswith(ENDINGS) and not path.name.startswith(".")]
     if not files:
-        problem = "The folder of masks is empty." if folder.is_dir() else "There is no folder of masks for the image."
+        problem = "The folder of masks is empty." if folder.is_dir() else "The image has no folder of masks."
         raise MissingLabelsError(problem, file=folder, remedy="Add the masks, or remove the subject.")
     masks: dict[str, Path] = {}
     unknown: dict[str, Path] = {}

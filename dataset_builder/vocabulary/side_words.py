@@ -16,7 +16,7 @@ import yaml
 from dataset_builder.core.factors import Side
 
 _MIN_REST = 2
-"""So many letters of a word must be left beside a side that it begins or ends with; of scripts without spaces, one."""
+"""How many letters of a word must remain beside a side that it begins or ends with; in scripts without spaces, one."""
 
 
 def read_side(name: str) -> tuple[str, Side | None]:

@@ -31,7 +31,7 @@ class Coded:
         return frozenset(name for name in (self.name, self.left, self.right) if name)
 
     def of(self, side: Side | None) -> str | None:
-        """The structure, if one is meant: a kidney of no side is none.
+        """The structure, if one is meant: a kidney without a side is not.
 
         >>> Coded("kidney", left="kidney_left", right="kidney_right").of("left")
         'kidney_left'

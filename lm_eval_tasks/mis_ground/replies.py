@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 THINKING = ("thinking", "reasoning", "redacted_thinking")
-"""Types of content parts that are no part of the answer."""
+"""Types of content parts that do not belong to the answer."""
 
 
 class Reply(str):

@@ -45,7 +45,7 @@ def find_dataset(dataset: str | None = None) -> str:
     ``user/name``, with ``@revision`` and ``:config`` if wanted.
 
     Raises:
-        FileNotFoundError: if the first or the second is given and is no folder and no Hub id.
+        FileNotFoundError: if the first or the second is given and is neither a folder nor a Hub id.
     """
     for place, given in (
         ("the task metadata 'dataset'", dataset),

@@ -25,7 +25,7 @@ from lm_eval_tasks.mis_ground.rows import Document, Leaf, find_dataset, open_row
 from lm_eval_tasks.mis_ground.settings import RunSettings, RunSettingsError, without_secrets
 
 READER = {"reader": READER_VERSION}
-"""Stands in results, so that they can be scored anew when the reader of answers has changed."""
+"""Stands in results, so that they can be rescored when the reader of answers has changed."""
 
 
 class RequestType(str):

@@ -163,7 +163,7 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, 
 
 
 def _cell(text: str) -> str:
-    """Text that stays in its cell and is no markup."""
+    """Text that stays in its cell and is not read as markup."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text).replace("\n", " ")
 
 

@@ -50,9 +50,9 @@ def _few_volumes(questions: Mapping[str, Question]) -> list[str]:
     volumes = len({volume(question) for question in questions.values()})
     if volumes >= FEW_CLUSTERS:
         return []
-    what = "one volume: the intervals say nothing of other volumes" if volumes == 1 else f"{volumes} volumes only"
+    what = "one volume: the intervals say nothing about other volumes" if volumes == 1 else f"{volumes} volumes only"
     return [
-        f"All questions are about {what}. From fewer than {FEW_CLUSTERS} volumes little can be said of others; "
+        f"All questions are about {what}. From fewer than {FEW_CLUSTERS} volumes little can be said about others; "
         "for differences of a few points between models plan with 20 or more."
     ]
 

@@ -67,7 +67,7 @@ def _value(key: str) -> object:
     if not key.startswith("\0"):
         return key
     value = json.loads(key[1:])
-    return None if value != value else value  # NaN is no JSON
+    return None if value != value else value  # NaN is not JSON
 
 
 def _pieces(texts: Iterable[str]) -> tuple[list[str], list[list[int]]]:
@@ -82,7 +82,7 @@ def _pieces(texts: Iterable[str]) -> tuple[list[str], list[list[int]]]:
 
 
 def _values(name: str, questions: Sequence[dict[str, Any]], margins: Sequence[str]) -> list[str]:
-    """A filter's values, in order; those of naming questions are no relations but structures."""
+    """A filter's values, in order; those of naming questions are structures, not relations."""
     if name == "structure":
         return sorted({each for question in questions for each in question.get("structures") or []})
     if name == "margin_mm":

@@ -6,7 +6,7 @@ from cluster_statistics import FEW_CLUSTERS, Interval
 from lm_eval_tasks.report.scores import Json
 
 NOTE = (
-    f"* one volume only: by fact, and says nothing of other volumes; † fewer than {FEW_CLUSTERS} volumes: "
+    f"* one volume only: by fact, and says nothing about other volumes; † fewer than {FEW_CLUSTERS} volumes: "
     "says little of others"
 )
 """What the signs behind intervals mean."""

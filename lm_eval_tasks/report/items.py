@@ -119,7 +119,7 @@ class Sheet:
         return rows if len(rows) else np.arange(len(self))
 
     def without_controls(self, but_of: str = "") -> NDArray[np.int64]:
-        """The questions that are no controls, or only by the column ``but_of``."""
+        """The questions that are not controls, or only by the column ``but_of``."""
         is_control = np.zeros(len(self), dtype=bool)
         for name, values in CONTROLS.items():
             if name != but_of:

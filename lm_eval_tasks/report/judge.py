@@ -23,7 +23,7 @@ from lm_eval_tasks.mis_ground.reading.text import plain
 from lm_eval_tasks.report.runs import Question, Reading, Run
 
 SAMPLE = 40
-"""So many replies of a run that the reader read are judged, too."""
+"""How many of a run's replies that the reader read are judged, too."""
 BUDGET = 1024
 """Tokens that a judgement may take; judges that think first need some."""
 KEPT = "judge.jsonl"

@@ -33,7 +33,7 @@ def write_leaderboard(places: Sequence[Path], out: Path) -> list[list[Json]]:
         The tables: runs that answered the same questions, the most accurate first.
 
     Raises:
-        MISGroundError: if a file is no report of this version, or there is none.
+        MISGroundError: if a file is not a report of this version, or there is none.
         BuildError: if the page cannot be written.
     """
     pages.check_page(out)

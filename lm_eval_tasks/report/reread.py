@@ -1,4 +1,4 @@
-"""The replies in sample files, read anew with the reader of this package."""
+"""The replies in sample files, read again with the reader of this package."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -67,7 +67,7 @@ def outcome(found: Reading, answer: str) -> Outcome:
 
 
 def is_changed(before: Outcome, now: Outcome) -> bool:
-    """Whether a score changed; that an old file does not say why there is no answer is no change."""
+    """Whether a score changed; a missing reason in an old file does not count as a change."""
     return before not in (now, "unscored") and not (before == "no answer" and now not in ("right", "wrong"))
 
 

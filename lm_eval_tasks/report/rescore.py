@@ -51,7 +51,7 @@ class Rescored:
 
 
 def rescore(places: Sequence[Path], again: bool = False) -> list[Rescored]:
-    """Score runs anew.
+    """Score runs again.
 
     Args:
         places: folders that the harness wrote to, or result files.

@@ -237,7 +237,7 @@ def _told_of_readings(
     changed = sum(changes.values())
     if scored and changed:
         notes.append(
-            f"{anew:,} answers of {model} were scored with reader {', '.join(scored)} and are read anew with reader "
+            f"{anew:,} answers of {model} were scored with reader {', '.join(scored)} and are read again with reader "
             f"{READER_VERSION}: {changed:,} changed ({told(changes)})."
         )
     if "unscored" in readers:
@@ -323,7 +323,7 @@ def _check_asked(question: Question, sample: Mapping[str, Any], path: Path) -> N
         raise MISGroundError(
             f"The answer scored as that to question {question['id']} was given to another question.",
             file=path,
-            remedy="Evaluate again; --cache_requests refresh makes the harness's cached requests anew.",
+            remedy="Evaluate again; --cache_requests refresh rebuilds the harness's cached requests.",
         )
 
 

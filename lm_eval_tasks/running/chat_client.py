@@ -1,7 +1,7 @@
 """A client for chat servers that speak OpenAI's protocol: many requests at once, each answer handed over as it arrives.
 
 What servers do on a long run is met here: a limit of requests (429, with or without Retry-After), overload and faults
-(5xx), cut connections, answers that are no JSON. Such a request is sent again after a while; other refusals stop the
+(5xx), cut connections, answers that are not JSON. Such a request is sent again after a while; other refusals stop the
 run with the server's own words. Parameters that a model does not take (a temperature, a seed, ``max_tokens``) are left
 out or renamed once the server says so, and `ChatClient.adapted` tells which.
 """
@@ -54,7 +54,7 @@ class ChatClient:
     Args:
         url: of the server, with or without ``/chat/completions``.
         headers: of every request; hold the key.
-        concurrent: so many requests at once.
+        concurrent: number of simultaneous requests.
         tries: of a request before the run stops.
         timeout: seconds that a request may take.
         verify: whether the server's certificate is checked.
@@ -142,9 +142,9 @@ class ChatClient:
                 else:
                     await asyncio.sleep(seconds)
         raise ServerError(
-            f"The server gave no answer to a question in {self.tries} tries.",
+            f"The server did not answer a question in {self.tries} attempts.",
             value=failure,
-            remedy=f"Is {self.url} the right address, and the server up? With --resume DIR the same command goes on.",
+            remedy=f"Check that {self.url} is the right address and the server is running. --resume DIR keeps answers.",
         )
 
     async def _post(self, session: Any, payload: Payload) -> tuple[int, Any, float | None]:
@@ -261,15 +261,15 @@ def retry_after(value: str | None) -> float | None:
 def refusal(status: int, message: str, url: str) -> ServerError:
     """The error of a request that the server will not answer, with what to do about it."""
     remedies = {
-        401: "Put the right key into the environment variable OPENAI_API_KEY, or name another one: key_env=NAME.",
-        403: "Has the key the right to use this model?",
-        404: f"Is {url} the right address, and the model's name what the server calls it?",
+        401: "Set the environment variable OPENAI_API_KEY to the right key, or use another one: key_env=NAME.",
+        403: "Is the key allowed to use this model?",
+        404: f"Is {url} the right address, and the model's name the one that the server uses?",
         413: "The images are too large for this server: one contact sheet for each stack is smaller: --stack sheet.",
         429: "The account has no quota left.",
     }
-    default = "Mend what the server names; --gen_kwargs NAME=VALUE changes what is sent."
+    default = "Correct what the server names; --gen_kwargs NAME=VALUE changes what is sent."
     if re.search(r"image", message, re.IGNORECASE) and re.search(r"at most|too many|maximum|up to", message, re.I):
-        default = "Put each stack on one image: --stack sheet; or let the server take more images a question."
+        default = "Put each stack into one image: --stack sheet; or let the server accept more images per question."
     return ServerError(
         "The server refused a question.", value=f"{status}: {message}", remedy=remedies.get(status, default)
     )

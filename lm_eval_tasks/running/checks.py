@@ -1,6 +1,6 @@
 """What can be known to be wrong before anything heavy is loaded: data set, model, tasks, packages, server, key.
 
-Each check takes milliseconds and raises one sentence; near misses are named. What cannot be told cheaply passes.
+Each check takes milliseconds and raises one sentence; near misses are named. What cannot be checked cheaply passes.
 """
 
 import difflib
@@ -24,7 +24,7 @@ TASKS = Path(__file__).parents[1] / "mis_ground"
 
 OWN_MODELS = ("mis-ground-constant", "mis-semsam", "mis-semsam-text")
 TEXT_ONLY = frozenset({"hf", "hf-auto", "huggingface", "mis-semsam-text", "vllm", "gguf", "ggml", "steered", "dummy"})
-"""Kinds of models that take no images."""
+"""Kinds of models that do not take images."""
 WITH_IMAGES = {"hf": "hf-multimodal", "mis-semsam-text": "mis-semsam", "vllm": "vllm-vlm"}
 FROM_A_FOLDER = frozenset(
     {"hf", "hf-auto", "huggingface", "hf-multimodal", "mis-semsam", "mis-semsam-text", "vllm", "vllm-vlm"}
@@ -77,14 +77,16 @@ def check_dataset(named: str | None, on_the_hub: re.Pattern[str]) -> Found:
         if folder.is_dir():
             return _in_folder(folder)
         if folder.exists():
-            raise DatasetNotFoundError("The data set is a file.", file=folder, remedy="Name the folder that it is in.")
+            raise DatasetNotFoundError(
+                "The data set is a file, not a folder.", file=folder, remedy="Give the folder that contains it."
+            )
         parent = folder.parent
         local = given.startswith((".", "/", "~")) or (parent != Path() and parent.is_dir())
         if on_the_hub.fullmatch(given) and not local:
             return Found(given, None)
         siblings = [str(each) for each in _folders(parent) if (each / "data").is_dir()]
         raise DatasetNotFoundError(
-            f"There is no data set folder of the name{place}.",
+            f"There is no data set folder with the name{place}.",
             file=given,
             remedy=near(given, siblings) or "'mis-ground build' makes one; on the Hub its name is USER/NAME.",
         )
@@ -93,8 +95,8 @@ def check_dataset(named: str | None, on_the_hub: re.Pattern[str]) -> Found:
     made = [str(each) for each in _folders(Path()) if (each / "build.json").is_file()]
     if made:
         raise DatasetNotFoundError(
-            "The data set is not named, and there is no folder mis-ground here.",
-            remedy=f"Name it first: mis-ground eval {made[0]} --model ...",
+            "No data set is given, and there is no folder mis-ground here.",
+            remedy=f"Put it first: mis-ground eval {made[0]} --model ...",
         )
     return Found("", None)
 
@@ -113,10 +115,10 @@ def _in_folder(folder: Path) -> Found:
     files = sorted((folder / "data").rglob("*.parquet"))
     if not files:
         raise DatasetNotFoundError(
-            "The folder holds no data set: there is no Parquet file in its folder data.",
+            "The folder contains no data set: there is no Parquet file in its folder 'data'.",
             file=folder,
             remedy=near(str(folder), [str(each) for each in _folders(folder.parent) if (each / "data").is_dir()])
-            or "Name a folder that 'mis-ground build' made.",
+            or "Give a folder that 'mis-ground build' made.",
         )
     rows = 0
     for path in files:
@@ -129,14 +131,14 @@ def _in_folder(folder: Path) -> Found:
                 "A file of the data set cannot be read.",
                 file=path,
                 value=str(error).splitlines()[0],
-                remedy="Build the data set again, or fetch the file again.",
+                remedy="Build the data set again, or download the file again.",
             ) from error
         if missing:
             raise DatasetNotFoundError(
-                "The folder holds no questions of MIS-Ground: columns are missing.",
+                "The folder contains no questions of MIS-Ground: columns are missing.",
                 file=path,
                 value=", ".join(sorted(missing)),
-                remedy="Name a folder that 'mis-ground build' made.",
+                remedy="Give a folder that 'mis-ground build' made.",
             )
     return Found(str(folder), rows)
 
@@ -158,19 +160,21 @@ def check_tasks(tasks: Sequence[str]) -> bool:
     """Whether all tasks are this package's.
 
     Raises:
-        MISGroundError: if none are named, or a name is no task's.
+        MISGroundError: if none are named, or a name is not that of a task.
     """
     names = [name for part in tasks for name in str(part).split(",") if name]
     if not names:
         raise MISGroundError(
-            "The tasks are not named.", remedy="Give --tasks 'mis_ground_*', or blind_mis_ground for a text-only model."
+            "No tasks are given.", remedy="Give --tasks 'mis_ground_*', or blind_mis_ground for a text-only model."
         )
     own = own_tasks()
     others = [name for name in names if not fnmatch.filter(own, name)]
     for name in others:
         if name.startswith(("mis_ground", "blind_mis_ground")) or near(name, own, 1):
             raise MISGroundError(
-                "There is no task of this name.", value=name, remedy=near(name, own) or "See mis-ground eval ls tasks."
+                "There is no task with this name.",
+                value=name,
+                remedy=near(name, own) or "See mis-ground eval ls tasks.",
             )
     if others and not any("*" in name or name.endswith((".yaml", ".yml")) or Path(name).is_dir() for name in others):
         _check_in_harness(others)
@@ -190,7 +194,7 @@ def _check_in_harness(names: Sequence[str]) -> None:
     for name in names:
         if name not in known and not any(part in known for part in (name.split("|")[0],)):
             raise MISGroundError(
-                "There is no task of this name.",
+                "There is no task with this name.",
                 value=name,
                 remedy=near(name, known) or "See mis-ground eval ls tasks.",
             )
@@ -219,18 +223,18 @@ def check_model(kind: str, arguments: Model, secrets: Model, tasks: Sequence[str
     if kind not in known:
         model = Path(kind).exists() or "/" in kind
         raise MISGroundError(
-            "There is no kind of model of this name.",
+            "There is no kind of model with this name.",
             value=kind,
             remedy=near(kind, known)
             or (
                 f"--model is the kind: --model hf-multimodal --model_args pretrained={kind}."
                 if model
-                else "Such are hf-multimodal, mis-semsam, vllm-vlm, local-chat-completions, openai-chat-completions."
+                else "Some are hf-multimodal, mis-semsam, vllm-vlm, local-chat-completions, openai-chat-completions."
             ),
         )
     if kind in TEXT_ONLY and has_images(tasks):
         raise MISGroundError(
-            "The tasks have images, and a model of this kind takes text only.",
+            "The tasks have images, but a model of this kind takes text only.",
             value=f"--model {kind}",
             remedy=f"Give --model {WITH_IMAGES.get(kind, 'hf-multimodal')}, or the tasks without images: "
             "--tasks blind_mis_ground.",
@@ -247,7 +251,7 @@ def check_pretrained(kind: str, arguments: Model) -> None:
     if not named:
         wrong = near("pretrained", [str(name) for name in arguments], 1)
         raise MISGroundError(
-            "The model is not named.",
+            "No model is given.",
             value=", ".join(map(str, arguments)) or None,
             remedy=f"Give --model {kind} --model_args pretrained=FOLDER-OR-NAME."
             + (" Is 'pretrained' misspelt?" if wrong else ""),
@@ -257,11 +261,11 @@ def check_pretrained(kind: str, arguments: Model) -> None:
     if folder.is_dir():
         _check_folder(folder, kind, arguments)
     elif folder.exists():
-        raise MISGroundError("The model is a file.", file=folder, remedy="Name the folder that it is in.")
+        raise MISGroundError("The model is a file.", file=folder, remedy="Give the folder that contains it.")
     elif text.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(text) or _is_local(folder):
         beside = [str(each) for each in _folders(folder.parent)]
         raise MISGroundError(
-            "There is no such model folder.", file=text, remedy=near(text, beside) or "Name the model's folder."
+            "This model folder does not exist.", file=text, remedy=near(text, beside) or "Give the model's folder."
         )
     else:
         config = _check_on_hub(text, arguments.get("revision"))
@@ -279,7 +283,9 @@ def _check_folder(folder: Path, kind: str, arguments: Model) -> None:
         return
     if not config.is_file():
         raise MISGroundError(
-            "The model's folder holds no config.json.", file=folder, remedy="Name a folder that save_pretrained made."
+            "The model's folder contains no config.json.",
+            file=folder,
+            remedy="Give a folder that save_pretrained made.",
         )
     try:
         described = json.loads(config.read_text(encoding="utf-8"))
@@ -312,9 +318,9 @@ def _check_on_hub(name: str, revision: object) -> Path | None:
         return Path(cached)
     if constants.HF_HUB_OFFLINE:
         raise MISGroundError(
-            "The model is not in the cache of the Hub, and HF_HUB_OFFLINE=1 forbids to fetch it.",
+            "The model is not in the cache of the Hub, and HF_HUB_OFFLINE=1 forbids downloading it.",
             value=name,
-            remedy="Fetch it first (hf download NAME), or name a folder.",
+            remedy="Download it first (hf download NAME), or give a folder.",
         )
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
@@ -325,9 +331,9 @@ def _check_on_hub(name: str, revision: object) -> Path | None:
         raise needs_token(name) from error
     except RepositoryNotFoundError as error:
         raise MISGroundError(
-            "The Hub has no model of this name, or shows it to nobody without a token.",
+            "The Hub has no model with this name, or it is private.",
             value=name,
-            remedy="Is the name right? For a private model, set HF_TOKEN.",
+            remedy="Check the name. For a private model, set HF_TOKEN.",
         ) from error
     except (HfHubHTTPError, OSError, ValueError):
         pass
@@ -337,7 +343,7 @@ def _check_on_hub(name: str, revision: object) -> Path | None:
 def needs_token(name: object) -> MISGroundError:
     """The error of a model that the Hub gives to those only who have asked for it."""
     return MISGroundError(
-        "The Hub gives this model only to those who accepted its terms.",
+        "This model is gated: its terms must be accepted first.",
         value=name,
         remedy="Accept them on its page, then set HF_TOKEN (or hf auth login).",
     )
@@ -375,11 +381,11 @@ def check_server(kind: str, arguments: Model, secrets: Model) -> None:
     name = arguments.get("model") or arguments.get("pretrained")
     azure = kind.startswith("azure")
     if not name and not (azure and os.environ.get("AZURE_OPENAI_DEPLOYMENT_NAME")):
-        raise MISGroundError("The server's model is not named.", remedy="Give --model_args model=NAME,...")
+        raise MISGroundError("The name of the server's model is missing.", remedy="Give --model_args model=NAME,...")
     variable = str(arguments.get("key_env") or ("AZURE_OPENAI_API_KEY" if azure else "OPENAI_API_KEY"))
     needs_key = kind != "local-chat-completions" or arguments.get("key_env")
     if needs_key and not os.environ.get(variable) and "header" not in secrets:
-        raise MISGroundError(f"The environment variable {variable} holds no key.", remedy=f"export {variable}=...")
+        raise MISGroundError(f"The environment variable {variable} is empty.", remedy=f"export {variable}=...")
     url = arguments.get("base_url") or (os.environ.get("AZURE_OPENAI_ENDPOINT") if azure else None)
     if not url:
         if kind != "openai-chat-completions":
@@ -390,7 +396,7 @@ def check_server(kind: str, arguments: Model, secrets: Model) -> None:
     parts = urlsplit(str(url))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise MISGroundError(
-            "The server's address is none.", value=url, remedy="It looks like base_url=http://HOST:PORT/v1."
+            "The server's address is not a URL.", value=url, remedy="It looks like base_url=http://HOST:PORT/v1."
         )
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -403,7 +409,7 @@ def check_server(kind: str, arguments: Model, secrets: Model) -> None:
         raise MISGroundError(
             "The server does not answer.",
             value=f"{url}: {getattr(error, 'strerror', None) or error}",
-            remedy="Start it, or mend base_url in --model_args.",
+            remedy="Start it, or correct base_url in --model_args.",
         ) from error
 
 

@@ -1,6 +1,6 @@
 """The harness's own command line with MIS-Ground's tasks and models registered: ``mis-ground eval DATASET ARGS``.
 
-What can be known to be wrong is found before anything heavy is loaded; what goes wrong later is told in a sentence.
+What can be known to be wrong is found before anything heavy is loaded; what goes wrong later is reported in a sentence.
 """
 
 import argparse
@@ -171,8 +171,10 @@ def scored(options: Options) -> dict[str, Any]:
 
 def _how_to_go_on(options: Options, arguments: Sequence[str]) -> str:
     if options.resume:
-        return f"Stopped. The answers so far are in {options.resume}; to go on: mis-ground eval {shlex.join(arguments)}"
+        return (
+            f"Stopped. The answers so far are in {options.resume}; to resume: mis-ground eval {shlex.join(arguments)}"
+        )
     return (
-        "Stopped. No answer was kept; with --resume DIR they are, and the same command goes on: "
+        "Stopped. No answers were stored; with --resume DIR they are, and the same command resumes: "
         f"mis-ground eval {shlex.join([*arguments, '--resume', 'answers'])}"
     )

@@ -34,7 +34,7 @@ def told(error: BaseException, context: Context) -> MISGroundError:
     return MISGroundError(
         "The evaluation stopped with an error.",
         value=f"{type(error).__name__}: {_first_line(error)}",
-        remedy="MIS_GROUND_TRACEBACK=1 shows where.",
+        remedy="MIS_GROUND_TRACEBACK=1 shows the stack trace.",
     )
 
 
@@ -79,7 +79,7 @@ def _out_of_memory(error: BaseException, context: Context) -> MISGroundError | N
     return MISGroundError(
         "There is not enough memory for the model and its batch.",
         value=_first_line(error) or None,
-        remedy=f"{remedy} With --resume DIR, the answers so far are kept.",
+        remedy=f"{remedy} With --resume DIR, the answers so far are stored.",
     )
 
 
@@ -90,9 +90,9 @@ def _of_the_hub(error: BaseException, context: Context) -> MISGroundError | None
         return needs_token(model)
     if name in ("RepositoryNotFoundError", "LocalTokenNotFoundError") or "is not a valid model identifier" in text:
         return MISGroundError(
-            "The Hub has no model of this name, or shows it to nobody without a token.",
+            "The Hub has no model with this name, or it is private.",
             value=model,
-            remedy="Is the name right? For a private model, set HF_TOKEN.",
+            remedy="Check the name. For a private model, set HF_TOKEN.",
         )
     if (
         "couldn't connect to" in text
@@ -100,9 +100,9 @@ def _of_the_hub(error: BaseException, context: Context) -> MISGroundError | None
         or name in ("OfflineModeIsEnabled", "LocalEntryNotFoundError")
     ):
         return MISGroundError(
-            "The model is not here, and the Hub could not be asked.",
+            "The model is not on this machine, and the Hub cannot be reached.",
             value=model or _first_line(error),
-            remedy="Name a folder (pretrained=FOLDER), or fetch the model where there is a network.",
+            remedy="Give a folder (pretrained=FOLDER), or download the model where there is a network.",
         )
     return None
 
@@ -135,7 +135,7 @@ def _text_only(error: BaseException, context: Context) -> MISGroundError | None:
     text = str(error)
     if "require multimodal input" in text:
         return MISGroundError(
-            "The tasks have images, and this model takes text only.",
+            "The tasks have images, but this model takes text only.",
             value=f"--model {context.get('model')}",
             remedy="Give --model hf-multimodal, or the tasks without images: --tasks blind_mis_ground.",
         )
@@ -149,7 +149,7 @@ def _text_only(error: BaseException, context: Context) -> MISGroundError | None:
         )
     if "image_token_id" in text and "Must have a non-None" in text:
         return MISGroundError(
-            "The model's configuration does not say which token stands for an image.",
+            "The model's configuration does not give the token that stands for an image.",
             remedy="Give it: --model_args image_string='<image>' (or what its chat template writes).",
         )
     return None
@@ -163,7 +163,7 @@ def _chat_template(error: BaseException, context: Context) -> MISGroundError | N
         return None
     return MISGroundError(
         "The model has no chat template.",
-        remedy="Leave out --apply_chat_template, or put the template beside the model.",
+        remedy="Leave out --apply_chat_template, or add the template to the model's folder.",
     )
 
 
@@ -174,7 +174,7 @@ def _wrong_argument(error: BaseException, context: Context) -> MISGroundError | 
         return None
     near = difflib.get_close_matches(found[1], KNOWN_ARGUMENTS, n=1)
     return MISGroundError(
-        f"--model_args: {context.get('model')} takes no argument of this name.",
+        f"--model_args: {context.get('model')} has no argument with this name.",
         value=found[1],
         remedy=f"Did you mean {near[0]}?" if near else "",
     )
@@ -192,10 +192,10 @@ KNOWN_ARGUMENTS = (
 def _of_the_harness(error: BaseException, context: Context) -> MISGroundError | None:
     text = str(error)
     if text.startswith("Tasks not found:"):
-        return MISGroundError("There is no task of this name.", value=text.removeprefix("Tasks not found: "))
+        return MISGroundError("There is no task with this name.", value=text.removeprefix("Tasks not found: "))
     if "Duplicate task" in text:
         return MISGroundError(
-            "A task is named twice, by itself and in a group.", value=_first_line(error), remedy="Leave out one."
+            "A task is given twice, by itself and in a group.", value=_first_line(error), remedy="Leave one out."
         )
     return None
 

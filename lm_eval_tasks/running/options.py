@@ -59,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
     """Its errors are sentences."""
 
     def error(self, message: str) -> NoReturn:
-        raise MISGroundError(f"The command is not understood: {message}.", remedy="See mis-ground eval --help.")
+        raise MISGroundError(f"The command cannot be parsed: {message}.", remedy="See mis-ground eval --help.")
 
 
 def is_for_the_harness(arguments: Sequence[str]) -> bool:
@@ -87,7 +87,7 @@ def own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]
     options.dataset = dataset
     if options.resume and any(argument.split("=", 1)[0] in ("--use_cache", "-c") for argument in rest):
         raise MISGroundError(
-            "--resume and --use_cache both store answers.", remedy="Leave out --use_cache: it takes no note of images."
+            "--resume and --use_cache both store answers.", remedy="Leave out --use_cache: its keys ignore images."
         )
     return options, rest
 
@@ -111,7 +111,7 @@ def read_options(arguments: Sequence[str]) -> Options:
             raise MISGroundError(
                 f"--metadata and the command line give two values of {name!r}.",
                 value=f"{metadata[name]} and {value}",
-                remedy="Leave out one.",
+                remedy="Leave one out.",
             )
     dataset = own.dataset or metadata.get(DATASET)
     harness.metadata = metadata | settings | ({DATASET: dataset} if dataset else {})
@@ -137,9 +137,7 @@ def harness_options(arguments: Sequence[str]) -> argparse.Namespace:
     try:
         found, unknown = parser.parse_known_args(["run", *arguments])
     except (ValueError, argparse.ArgumentError) as error:
-        raise MISGroundError(
-            f"The command is not understood: {error}.", remedy="See mis-ground eval --help."
-        ) from error
+        raise MISGroundError(f"The command cannot be parsed: {error}.", remedy="See mis-ground eval --help.") from error
     if unknown:
         raise MISGroundError(f"Unknown option or argument: {unknown[0]}.", remedy=_nearest(unknown[0], run._parser))
     config = _config_of(getattr(found, "config", None))
@@ -181,7 +179,9 @@ def _config_of(path: str | None) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise MISGroundError("The --config file cannot be read.", file=Path(path), value=error) from error
     if not isinstance(found, dict):
-        raise MISGroundError("The --config file holds no options.", file=Path(path), remedy="Write NAME: VALUE lines.")
+        raise MISGroundError(
+            "The --config file contains no options.", file=Path(path), remedy="Write NAME: VALUE lines."
+        )
     return found
 
 
@@ -194,5 +194,5 @@ def _nearest(given: str, parser: argparse.ArgumentParser) -> str:
     if near:
         return f"Did you mean {near[0]}?"
     if not given.startswith("-"):
-        return "The data set stands first: mis-ground eval DATASET --model ...; names of tasks are joined by commas."
+        return "The data set comes first: mis-ground eval DATASET --model ...; separate names of tasks by commas."
     return "See mis-ground eval --help."

@@ -55,7 +55,9 @@ class _Served:
         more = {"num_concurrent": num_concurrent, "max_retries": max_retries, "max_images": max_images}
         super().__init__(**arguments, **more)
         if not self.model:  # type: ignore[attr-defined]
-            raise MISGroundError("The server's model is not named.", remedy="Give --model_args model=NAME,...")
+            raise MISGroundError(
+                "The name of the server's model is missing.", remedy="Give --model_args model=NAME,..."
+            )
         if not self.base_url:  # type: ignore[attr-defined]
             raise MISGroundError(
                 "The server's address is missing.", remedy="Give --model_args base_url=http://HOST:PORT/v1,..."

@@ -146,7 +146,7 @@ class Watch:
             )
             if left and self.folder is None and hasattr(model, "ask_each"):
                 self.console.print(
-                    "The answers are not kept; with --resume DIR they are, and an interrupted run goes on."
+                    "Answers are not stored; with --resume DIR they are, and an interrupted run resumes."
                 )
         preflight.check_budget(requests, model)
         problems = preflight.placeholder_problems(requests, model)

@@ -98,7 +98,7 @@ class Runner:
         include_path: a folder with more task files.
 
     Raises:
-        RunsError: if there is no such task, data, device or model, or a package is missing that loads it.
+        RunsError: if the task, data, device or model does not exist, or a package to load it is missing.
     """
 
     def __init__(

@@ -100,7 +100,7 @@ def test_other_settings_are_found(read):
     other = replace(record, builds=(replace(build, settings=build.settings | {"seed": 7}),))
     assert reproduced(read, record=other).violations.keys() >= {reproduction.FOREIGN, reproduction.MISSING}
     unknown = replace(record, builds=(replace(build, settings=build.settings | {"unheard": 7}),))
-    assert "The rows cannot be made again." in reproduced(read, record=unknown).violations
+    assert "The rows cannot be rebuilt." in reproduced(read, record=unknown).violations
 
 
 def test_all_fields_of_an_item_are_columns(read):

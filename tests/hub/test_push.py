@@ -584,7 +584,9 @@ def test_a_card_whose_metadata_is_no_yaml_is_told_in_a_sentence(hub, api, folder
     else:
         path = folder / "README.md"
         path.write_text(path.read_text().replace("---\n", f"---\n{head}", 1))
-    with pytest.raises(HubError, match=r"no valid YAML; nothing was sent.*README\.md.*between the two '---'") as caught:
+    with pytest.raises(
+        HubError, match=r"not valid YAML; nothing was sent.*README\.md.*between the two '---'"
+    ) as caught:
         push(folder, PLACE, api=api)
     assert "\n" not in str(caught.value)
 

@@ -56,7 +56,7 @@ def test_what_reading_takes_is_told_before_it_is_asked_for(scans, monkeypatch, t
     told = store_case(cases_of(scans)["large"], SMALL, tmp_path, None, False)
     assert isinstance(told, Quarantined)
     assert (told.reason, told.file) == ("memory", "imagesTr/large_0000.nii.gz")
-    needed = float(re.search(r"700 x 700 x 400 voxels take ([\d.]+) GB, 0\.5 GB are left", told.found)[1])
+    needed = float(re.search(r"700 x 700 x 400 voxels take ([\d.]+) GB; this process has 0\.5 GB", told.found)[1])
     voxels = 700 * 700 * 400
     assert voxels * 3 <= needed * 1e9 + 5e7
     assert needed * 1e9 <= voxels * 3 * 1.2

@@ -60,7 +60,7 @@ def test_tables_are_made_and_their_file_named(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["neighbours", "/no/such/folder", "left"], "no such folder"),
+        (["neighbours", "/no/such/folder", "left"], "folder does not exist"),
         (["neighbours", "{folder}", "left", "--k", "0"], "'k' must be a whole number"),
         (["neighbours", "{folder}", "left", "--guard", "x"], "'guard' must be one of: none, antonyms"),
         (["neighbours", "{folder}", " "], "A word must not be empty"),

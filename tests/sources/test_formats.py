@@ -119,7 +119,7 @@ def test_pairs_says_what_is_wrong(tmp_path, body):
     write_nifti(tmp_path / "a" / "ct.nii.gz", image, affine)
     file = tmp_path / "pairs.yaml"
     for text, said in (
-        ("images: 'ct.nii.gz'\nlabels: '{case}.nii.gz'\nmodality: ct\nnames: {1: liver}", "where the case's name"),
+        ("images: 'ct.nii.gz'\nlabels: '{case}.nii.gz'\nmodality: ct\nnames: {1: liver}", "does not contain {case}"),
         ("images: '{case}/ct.nii.gz'\nlabels: '{case}/s.nii.gz'\nmodality: ct\nnames: {1: liver}", "both an image and"),
         ("images: '{case}/ct.nii.gz'\nmodality: ct\nnames: {1: liver}", "lacks 'labels'"),
         ("images: '{case}/c.nii'\nlabels: '{case}/ct.nii.gz'\nmodality: pet\nnames: {1: liver}", "ct, mri"),
@@ -127,7 +127,7 @@ def test_pairs_says_what_is_wrong(tmp_path, body):
             "images: '{case}/c.nii'\nlabels: '{case}/ct.nii.gz'\nmodality: ct\nnames: {1: livr}",
             "Did you mean livr: liver",
         ),
-        ("imges: x", "not known"),
+        ("imges: x", "unknown key"),
     ):
         file.write_text(text)
         with pytest.raises(SourceError, match=said):

@@ -1,7 +1,7 @@
 """Opening DICOM files: the header alone, with only the attributes that are needed, or with the pixels.
 
-Files are told by what they hold, never by their names. A file without the preamble that the standard asks for is read
-too, if it begins as a DICOM data set does.
+Files are recognised by what they contain, never by their names. A file without the preamble that
+the standard requires is read, too, if it begins as a DICOM data set does.
 """
 
 import io

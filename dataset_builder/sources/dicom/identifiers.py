@@ -1,7 +1,7 @@
 """What in a DICOM file says who the patient is, and its removal from everything that is said.
 
 No path below the user's folder is ever shown, since many archives name files and folders by patient, date or UID: a
-series is told by its pseudonym, and the local file of pseudonyms lists which folder that is.
+series is identified by its pseudonym, and the local file of pseudonyms lists which folder that is.
 """
 
 import logging

@@ -38,7 +38,7 @@ NOT_ANATOMY = frozenset(
         "CONTROL",
     ]
 )
-"""Regions that say of themselves that they are no organ (RT ROI Interpreted Type): they are left out."""
+"""Regions that declare not to be an organ (RT ROI Interpreted Type): they are left out."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def regions_of_seg(seg: Any, words: Mapping[str, Structure], ignored: frozenset[
 
 
 def regions_of_rtstruct(structure_set: Any, words: Mapping[str, Structure], ignored: frozenset[str]) -> list[Region]:
-    """The regions of a structure set; those that say that they are no organ are left out.
+    """The regions of a structure set; those that declare not to be an organ are left out.
 
     Raises:
         LabelConflictError, UnknownLabelError: as :func:`regions_of_seg`.
@@ -110,7 +110,7 @@ Code = tuple[str | None, frozenset[str]]
 def _code_of_segment(segment: Any) -> Code:
     category = next(_codes(segment.get("SegmentedPropertyCategoryCodeSequence")), None)
     if category is not None and category not in ANATOMY:
-        return None, frozenset()  # a cyst in a kidney is no kidney: its name has to say what it is
+        return None, frozenset()  # a cyst in a kidney is not a kidney: its name has to say what it is
     sides = _sides(segment, "SegmentedPropertyTypeCodeSequence") | _sides(segment, "AnatomicRegionSequence")
     return next(_codes(segment.get("SegmentedPropertyTypeCodeSequence")), None), sides
 
@@ -154,7 +154,7 @@ def _named(
     for number, label, (code, sides) in described:
         if not label.isprintable() or len(label) > LONGEST:
             raise UnreadableError(
-                "The name of a label is no text.",
+                "The name of a label is not text.",
                 value=f"label {number}, {len(label)} characters",
                 remedy="Export the segmentation again from the program that it was drawn in.",
             )

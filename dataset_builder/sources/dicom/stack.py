@@ -106,7 +106,7 @@ def _check_alike(planes: Sequence[Plane]) -> None:
     if not np.allclose(directions, directions[0], atol=SAME_DIRECTION):
         raise AffineError(
             "The slices of the series point in several directions.",
-            remedy="Export each direction as a series of its own; a localizer is no volume.",
+            remedy="Export each direction as a series of its own; a localizer is not a volume.",
         )
 
 
@@ -153,7 +153,7 @@ def _check_even(places: npt.NDArray[np.float64]) -> None:
 def split_series(planes: Sequence[Plane]) -> list[list[Plane]]:
     """The volumes of a series, each to be made a stack of.
 
-    Directions, sizes and spacings are told apart first. What does not make an even stack then is split by the first
+    Directions, sizes and spacings are separated first. What does not make an even stack then is split by the first
     attribute (or pair of attributes) whose values each do: echoes, phases, time points, b-values. What nothing tells
     apart stays together, and :func:`stack_of` says what is wrong with it.
     """

@@ -107,8 +107,8 @@ def unpack(archive: Path, folder: Path, progress: Progress = silent) -> int:
         How many files the archive holds.
 
     Raises:
-        FetchError: before anything is written if a member's path leads elsewhere or it is no plain file, or there is no
-            room; later if a member is damaged.
+        FetchError: before anything is written if a member's path leads elsewhere or it is not a regular file, or there
+            is no room; later if a member is damaged.
     """
     try:
         with zipfile.ZipFile(archive) as packed:

@@ -260,7 +260,7 @@ def _copy(answer: IO[bytes], kept: IO[bytes], part: _Part, progress: Progress, n
 
 
 def _refused(file: RemoteFile, part: _Part, error: urllib.error.HTTPError) -> None:
-    """An answer that is no file."""
+    """An answer that is not a file."""
     if error.code == 416:
         total = re.match(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
         if total and int(total[1]) == part.size:

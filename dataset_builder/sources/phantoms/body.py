@@ -28,11 +28,11 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """A made-up scan with its truth.
+    """A synthetic scan with its ground truth.
 
     Args:
         image: int16[I, J, K]; Hounsfield units for CT, signal from 0 up for MR.
-        labels: uint8[I, J, K]; 0 is no structure.
+        labels: uint8[I, J, K]; 0 is background.
         names: label value -> canonical structure name, for all structures that this kind of phantom labels.
         affine: float64[4, 4], index -> RAS+ world in mm.
         modality: ``ct`` or ``mri``.

@@ -61,7 +61,7 @@ def test_a_report_reads_the_answers_of_an_older_reader_anew_and_says_how_many_ch
     assert {run.answers[each["id"]].status for each in REFUSED} == {"refused"}
     (note,) = reading.warnings
     assert f"{len(ROWS)} answers of org/some-model were scored with reader 1" in note
-    assert f"read anew with reader {READER_VERSION}: {len(ROWS)} changed" in note
+    assert f"read again with reader {READER_VERSION}: {len(ROWS)} changed" in note
     assert f"{len(ROWS) - len(REFUSED)} wrong -> right" in note
     assert f"{len(REFUSED)} right -> refused" in note
     overall = contents(reading)["runs"][0]["scores"][0]

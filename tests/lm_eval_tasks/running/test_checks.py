@@ -60,7 +60,7 @@ def model(kind, arguments=""):
         ([*CONSTANT, "--metadata", '{"dataset": "my-grund"}'], "Did you mean my-ground"),
         (["my-ground", *CONSTANT, "--metadata", '{"dataset": "other"}'], "two values of 'dataset'"),
         # the tasks
-        (["my-ground", "--model", "mis-ground-constant"], "tasks are not named"),
+        (["my-ground", "--model", "mis-ground-constant"], "No tasks are given"),
         (["my-ground", "--model", "mis-ground-constant", "--tasks", "mis_ground_tag_directionl"], "tag_directional"),
         (["my-ground", "--model", "mis-ground-constant", "--tasks", "mis_grond"], r"Did you mean mis_ground"),
         (["my-ground", "--model", "mis-ground-constant", "--tasks", "misground_ct_axial_directional_box"], BOX),
@@ -69,11 +69,11 @@ def model(kind, arguments=""):
         # the model
         (model("hf-multimodl", "pretrained=x"), "Did you mean hf-multimodal"),
         (model("Qwen/Qwen3-VL-8B-Instruct"), "--model hf-multimodal --model_args pretrained=Qwen/Qwen3-VL-8B-Instruct"),
-        (model("hf-multimodal"), "model is not named"),
+        (model("hf-multimodal"), "No model is given"),
         (model("hf-multimodal", "pretraind=vision-model"), "Is 'pretrained' misspelt"),
-        (model("hf-multimodal", "pretrained=./vision-modl"), r"no such model folder.*Did you mean vision-model"),
-        (model("hf-multimodal", "pretrained=/not/there"), "no such model folder"),
-        (model("hf-multimodal", "pretrained=empty"), "holds no config.json"),
+        (model("hf-multimodal", "pretrained=./vision-modl"), r"model folder does not exist.*Did you mean vision-model"),
+        (model("hf-multimodal", "pretrained=/not/there"), "model folder does not exist"),
+        (model("hf-multimodal", "pretrained=empty"), "contains no config.json"),
         (model("hf-multimodal", "pretrained=a-file"), "The model is a file"),
         (model("hf-multimodal", "pretrained=no-such-model-in-the-cache"), "not in the cache of the Hub"),
         (model("hf-multimodal", "pretrained=text-model"), r"takes text only.*LlamaForCausalLM.*blind_mis_ground"),
@@ -81,15 +81,15 @@ def model(kind, arguments=""):
         (model("mis-semsam-text", "pretrained=text-model"), "--model mis-semsam,"),
         # servers
         (model("local-chat-completions", "model=x"), "address is missing"),
-        (model("local-chat-completions", "base_url=http://127.0.0.1:9/v1"), "model is not named"),
+        (model("local-chat-completions", "base_url=http://127.0.0.1:9/v1"), "name of the server's model is missing"),
         (model("local-chat-completions", "model=x,base_url=http://127.0.0.1:9/v1"), r"does not answer.*refused"),
-        (model("local-chat-completions", "model=x,base_url=127.0.0.1:9"), "address is none"),
-        (model("openai-chat-completions", "model=gpt-x"), "OPENAI_API_KEY holds no key"),
+        (model("local-chat-completions", "model=x,base_url=127.0.0.1:9"), "address is not a URL"),
+        (model("openai-chat-completions", "model=gpt-x"), "OPENAI_API_KEY is empty"),
         (
             model("local-chat-completions", "model=x,base_url=http://h/v1,key_env=GEMINI_API_KEY"),
-            "GEMINI_API_KEY holds",
+            "GEMINI_API_KEY is empty",
         ),
-        (model("azure-openai-chat-completions", "model=x"), "AZURE_OPENAI_API_KEY holds no key"),
+        (model("azure-openai-chat-completions", "model=x"), "AZURE_OPENAI_API_KEY is empty"),
         # options
         (["my-ground", *CONSTANT, "--task"], "expected at least one argument"),
         (["my-ground", *CONSTANT, "--resum", "x"], "Did you mean --resume"),
@@ -101,7 +101,7 @@ def model(kind, arguments=""):
         (["my-ground", *CONSTANT, "--metadata", "{'style': 1}"], "Invalid JSON"),
         (["my-ground", *CONSTANT, "--batch_size", "2", "--limit", "x"], "invalid float value"),
         (["my-ground", *CONSTANT, "--config", "none.yaml"], r"--config file cannot be read.*none\.yaml"),
-        ([*CONSTANT, "my-ground"], "stands first|no task of this name"),
+        ([*CONSTANT, "my-ground"], "comes first|no task with this name"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(arguments, message):
@@ -116,7 +116,7 @@ def test_the_data_set_may_be_found_by_itself_or_another_be_named(home, monkeypat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "build.json").write_text("{}")
-    with pytest.raises(MISGroundError, match="Name it first: mis-ground eval theirs"):
+    with pytest.raises(MISGroundError, match="Put it first: mis-ground eval theirs"):
         checks.check_dataset(None, evaluate.ON_THE_HUB)
     assert checks.check_dataset(str(home / "my-ground"), evaluate.ON_THE_HUB).rows == 2 * 73
     assert checks.check_dataset("user/ground@v1", evaluate.ON_THE_HUB).place == "user/ground@v1"
@@ -179,7 +179,7 @@ def chained(outer, inner):
         ),
         (MemoryError(), {"batch_size": "auto"}, "--batch_size 4"),
         (chained(ValueError("x"), GatedRepoError("403")), {"model_args": {"pretrained": "a/b"}}, r"a/b.*set HF_TOKEN"),
-        (OSError("a/b is not a local folder and is not a valid model identifier"), {}, "Is the name right"),
+        (OSError("a/b is not a local folder and is not a valid model identifier"), {}, "Check the name"),
         (
             ImportError("Qwen2VLVideoProcessor requires the Torchvision library but"),
             {},
@@ -204,7 +204,7 @@ def chained(outer, inner):
             "Did you mean dtype",
         ),
         (AssertionError("Must have a non-None image_token_id to evaluate"), {}, "image_string"),
-        (ValueError("Duplicate task names"), {}, "named twice|stopped with an error"),
+        (ValueError("Duplicate task names"), {}, "given twice|stopped with an error"),
         (RuntimeError("something\nwith lines"), {}, r"RuntimeError: something\].*MIS_GROUND_TRACEBACK=1"),
     ],
 )
