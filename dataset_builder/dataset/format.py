@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from dataset_builder.dataset.arrow_schema import PICTURE, described
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
 
 COLUMNS: dict[str, pa.DataType] = {

@@ -49,7 +49,7 @@ def fails(*arguments):
 def test_what_a_push_says(hub, grounds):
     done, said = run("push", PLACE, grounds["first"], "--dry-run")
     assert "Dry run: 10 file(s)" in said
-    assert f"to a new repository {PLACE}, tag v1.0.0-" in said
+    assert f"to a new repository {PLACE}, tag v2.0.0-" in said
     assert hub.repos == {}
     _, said = run("push", PLACE, grounds["first"], "--config", "clinic", "--dry-run")
     assert "clinic" in said

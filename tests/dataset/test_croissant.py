@@ -42,7 +42,7 @@ def test_record_sets_have_the_columns_of_their_files(ground, described):
 def test_licence_version_and_citations(ground, described):
     record = read_record(ground)
     assert described["license"] == "https://www.apache.org/licenses/LICENSE-2.0"
-    assert described["version"] == f"1.0.0+{record.content}"
+    assert described["version"] == f"2.0.0+{record.content}"
     assert "Makers of sample" in described["citeAs"]
 
 

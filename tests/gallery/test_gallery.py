@@ -58,7 +58,7 @@ def row(number, **changes):
         "window": "soft tissue W400 L40",
         "margin_mm": 12.0,
         "licence": "CC-BY-4.0",
-        "version": "1.0.0",
+        "version": "2.0.0",
     }
     return values | changes
 

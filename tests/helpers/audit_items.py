@@ -47,7 +47,7 @@ def item(**changes: Any) -> Item:
         window="soft tissue W400 L40",
         margin_mm=20.0,
         licence="cc0-1.0",
-        version="1.0.0",
+        version="2.0.0",
     )
     row = replace(row, **changes)
     if "question" not in changes:

@@ -94,7 +94,7 @@ def row(pair: str, member: int, **changes: Any) -> Row:
         "window": "soft tissue W400 L40",
         "margin_mm": 20.0,
         "licence": "CC0-1.0",
-        "version": "1.0.0",
+        "version": "2.0.0",
     } | changes
     values["answer"] = values["options"][values["answer_index"]]
     values.setdefault(

@@ -90,7 +90,7 @@ def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
         "window": "soft tissue W400 L40",
         "margin_mm": 20.0,
         "licence": "none",
-        "version": "1.0.0",
+        "version": "2.0.0",
     }
 
 

@@ -68,7 +68,7 @@ def test_settings_and_versions_are_all_there(files):
         "transformers 5.24.0",
         "torch 2.13.0+cpu",
         "tasks 2.0",
-        "MIS-Ground 1.0.0",
+        "MIS-Ground 2.0.0",
         "digest ",
     ):
         assert part in text

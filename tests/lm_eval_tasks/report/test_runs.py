@@ -42,7 +42,7 @@ def test_answers_are_as_scored_and_as_read(tmp_path):
         "torch": "2.13.0+cpu",
         "python": "3.11.2",
         "tasks": "2.0",
-        "data": "1.0.0",
+        "data": "2.0.0",
     }
     assert not reading.warnings
 

@@ -58,7 +58,7 @@ def test_images_text_and_stacks_in_one_command(ground, tmp_path, kind, model, ca
     assert not [each for each in server.requests if "<image>" in each["text"]]
     assert server.busiest <= 3
     printed = capfd.readouterr().err
-    assert f"Scored: {ground} (version 1.0.0, content" in printed
+    assert f"Scored: {ground} (version 2.0.0, content" in printed
     assert "Next: mis-ground report results" in printed
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or KEY not in path.read_text(errors="replace")
