@@ -5,6 +5,8 @@ depends on where it was made. Only some items are under way at once, however man
 """
 
 import os
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -175,7 +177,7 @@ class Processes:
     def _pool_of(self, count: int) -> ProcessPoolExecutor:
         # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
         given = (memory.left() // count, self._key, _SHARED.get(self._key, ()))
-        return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=given)
+        return _Pool(count, get_context("spawn"), initializer=_begin, initargs=given)
 
     def _end(self) -> None:
         if self._pool is not None:
@@ -183,9 +185,30 @@ class Processes:
             self._pool = None
 
     def close(self) -> None:
-        """End the processes, and forget what they share."""
+        """End the processes, and forget what they share; at Ctrl-C without waiting for what they do."""
+        if self._pool is not None and isinstance(sys.exception(), KeyboardInterrupt):
+            self._pool.kill()
         self._end()
         _SHARED.pop(self._key, None)
+
+
+class _Pool(ProcessPoolExecutor):
+    """Its processes do not hear Ctrl-C, which goes to all of a terminal's: the first process ends them instead."""
+
+    def submit(self, *args: Any, **more: Any) -> "Future[Any]":
+        """As any; a process that is started here keeps Ctrl-C blocked, and this one does for that moment."""
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().submit(*args, **more)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*args, **more)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def kill(self) -> None:
+        """End the processes now. What they were writing has a temporary name."""
+        for process in list((self._processes or {}).values()):
+            process.terminate()
 
 
 def _pool_survives(pool: ProcessPoolExecutor) -> bool:

@@ -4,10 +4,11 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from dataset_builder.cli.build import build_command, print_summary
 from dataset_builder.cli.hub import add_commands, add_fetch_commands
@@ -19,7 +20,21 @@ from dataset_builder.core.errors import MISGroundError
 # 31 ms for a chain of small matrix products. Read when torch is loaded, here and in every process that this one starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+
+class Interrupted(Exception):  # noqa: N818 - no error
+    """Ctrl-C; typer would take it for itself and say nothing."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="mis-ground",
     no_args_is_help=True,
     add_completion=False,
@@ -257,7 +272,7 @@ def main() -> None:
         )
         errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         errors.print("Stopped. Give the same command again to resume.")
         sys.exit(130)
 
