@@ -48,7 +48,7 @@ from dataset_builder.sources.base import Case, Source, folder_of, left_out_of
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a build made."""
+    """Result of a build."""
 
     out: Path
     volumes: int
@@ -87,22 +87,22 @@ def build(
     there. An older data set in ``out`` stays until that moment.
 
     Args:
-        sources: where volumes come from; empty to use all that ``store`` holds.
+        sources: where volumes come from; empty to use everything in ``store``.
         out: the data set folder to make or replace.
         settings: what to ask.
         store: a folder that keeps the slices for later builds, here or in object storage
             (:func:`dataset_builder.files.object_storage.place_of_store`).
         num_proc: worker processes; the result does not depend on it.
-        strict: stop at the first case that cannot be used instead of putting it into quarantine.
+        strict: stop at the first case that cannot be used instead of quarantining it.
         vocabulary: a YAML file with structures of the user's own.
-        split: what the data set is for.
-        held_out: data sets whose subjects must not be in this one; what is left out is put into quarantine.
+        split: purpose of the data set, ``test`` or ``train``.
+        held_out: data sets that this one must be disjoint from; their subjects are quarantined.
         progress: called after every volume.
-        engine: where the work is done, if not in ``num_proc`` processes on this machine.
+        engine: where the build runs, if not in ``num_proc`` processes on this machine.
         verify_content: detect changed input files by their content, not by size and modification time alone.
 
     Raises:
-        BuildError: if the build cannot start, or nothing can be asked of what is there.
+        BuildError: if the build cannot start, or no question can be asked.
         CaseError: the first one, if ``strict``.
     """
     if not sources and store is None:
@@ -153,7 +153,7 @@ def build(
 
 @dataclass
 class _Build:
-    """A build under way: a method a stage, each of which leaves what the next one needs.
+    """A build under way: one method per stage, each of which prepares what the next one needs.
 
     Args:
         out: the data set folder to make or replace.
@@ -180,7 +180,7 @@ class _Build:
         self.left_out: Counter[str] = Counter()
 
     def guard(self, held_out: Sequence[Path]) -> SplitGuard:
-        """What refuses subjects that must not be in this split."""
+        """Refuses subjects that must not be in this split."""
         if not held_out:
             return SplitGuard(self.split)
         write_taken(held_out, self.work / "held-out")

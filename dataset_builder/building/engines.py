@@ -1,4 +1,4 @@
-"""Where a build's work is done: in this process, in several, or on a Dask cluster.
+"""Where a build runs: in this process, in several, or on a Dask cluster.
 
 An engine runs a function over items and gives the results in the items' order, so that nothing that a build makes
 depends on where it was made. Only some items are under way at once, however many there are.
@@ -33,7 +33,7 @@ AHEAD = 8
 """How many items per worker are submitted before the first result is awaited."""
 
 _SHARED: dict[str, tuple[Any, ...]] = {}
-"""In this process: what each engine's workers have got once, by the key that items carry in its place."""
+"""In this process: what each engine's workers received once, by the key that items carry in its place."""
 
 
 def shared(key: str) -> tuple[Any, ...]:
@@ -58,14 +58,14 @@ class Engine(Protocol):
         """
 
     def share(self, values: Sequence[object]) -> str:
-        """Give values to every worker once, also to those that come later, instead of with each item.
+        """Send values to every worker once, including workers that start later, instead of with each item.
 
         Returns:
             The key by which :func:`shared` has them in a worker.
         """
 
     def close(self) -> None:
-        """End what the engine started."""
+        """Stop what the engine started."""
 
 
 def in_stage(
@@ -107,14 +107,14 @@ class Processes:
         return self._key
 
     def start(self) -> None:
-        """Start them now: they get ready while this process does something else."""
+        """Start them now: they initialise while this process does something else."""
         if self.count > 1 and self._pool is None:
             self._pool = self._pool_of(self.count)
             for _ in range(self.count):
                 self._pool.submit(_get_ready)
 
     def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:
-        """Results in the order of the items. When a process is lost, those under way are done again one by one."""
+        """Results in the order of the items. When a process is lost, items in progress are repeated one by one."""
         if self.count == 1:
             yield from map(function, items)
             return
@@ -220,7 +220,7 @@ def _pool_survives(pool: ProcessPoolExecutor) -> bool:
 
 
 def _begin(share: int, key: str, values: tuple[Any, ...]) -> None:
-    """What a worker does first."""
+    """Initialises a worker."""
     _SHARED[key] = values
     if not os.environ.get(memory.VARIABLE):  # which is of each process
         memory.set_share(share)
@@ -228,7 +228,7 @@ def _begin(share: int, key: str, values: tuple[Any, ...]) -> None:
 
 
 def _get_ready() -> None:
-    """Import in a worker what a build's first piece of work would wait for."""
+    """Import in a worker what its first item would otherwise wait for."""
     import dataset_builder.building.worker  # noqa: F401
 
 
@@ -295,7 +295,7 @@ class Dask:
 
     @property
     def dashboard(self) -> str:
-        """Address of the page that shows what the cluster does."""
+        """Address of the cluster's dashboard."""
         return str(self.client.dashboard_link)
 
     def each(self, function: Callable[[T], R], items: Iterable[T], lost: Callable[[T], R] | None = None) -> Iterator[R]:

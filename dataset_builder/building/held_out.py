@@ -1,8 +1,8 @@
 """Training and test split: which subjects may be in which, and the refusal of those that may not.
 
-A data set folder is of one split. Phantoms belong to a split by their number. Of any other source a training split can
-only be made beside the data sets that it must be disjoint from (``--held-out``): a subject of theirs goes into
-quarantine, or stops the build if that is strict.
+A data set folder has one split. Phantoms belong to a split by their number. A training split from any other source
+needs the data sets that it must be disjoint from (``--held-out``): their subjects go to quarantine, or stop a strict
+build.
 """
 
 import errno
@@ -29,7 +29,7 @@ class SplitGuard:
     """Refuses a subject that may not be in a split; called as ``apart(source, subject)``.
 
     Args:
-        split: that is being built.
+        split: the split that is being built.
         taken: file of the subjects that are held out (:func:`write_taken`); ``None`` if there are none.
     """
 
@@ -95,7 +95,7 @@ def _opened(taken: Path, number: int, changed: int) -> sqlite3.Connection:
 
 
 def check_held_out(split: Split, held_out: Sequence[Path], sources: Iterable[str]) -> None:
-    """Whether it is known what must not be in a new data set.
+    """Check that it is known what must not be in a new data set.
 
     Args:
         split: of the new data set.
@@ -103,7 +103,7 @@ def check_held_out(split: Split, held_out: Sequence[Path], sources: Iterable[str
         sources: names of the new data set's sources.
 
     Raises:
-        BuildError: if a training split is to be made of scans and nothing says what is held out.
+        BuildError: if a training split of scans is to be made and no held-out data set is given.
         DatasetNotFoundError: if a folder is not a data set.
     """
     scans = sorted(set(sources) - {PHANTOM})

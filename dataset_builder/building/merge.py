@@ -1,4 +1,4 @@
-"""The volumes' rows and slices put together: a Parquet file a cell, and one of all slices, or several of a large one.
+"""Rows and slices of all volumes put together: one Parquet file per cell and one for all slices; several if large.
 
 Each file is made by itself, in whatever process: the images of one row group are all that is in memory. A file has
 its name only when it is whole.
@@ -39,7 +39,7 @@ ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
 """A row group is closed at whichever comes first: the Hub's viewer and streaming read whole groups."""
 
 MAX_SLICE_GROUPS = 500
-"""The file of slices has a row group a volume as long as that makes no more; then one for two volumes, and so on. A
+"""The file of slices has one row group per volume as long as that makes no more; then one for two volumes, and so on. A
 writer holds some 50 KB of each until the end."""
 
 
@@ -81,7 +81,7 @@ def plan(parts: Parts, volumes: Spool[StoredVolume] | None, split: Split) -> lis
     Args:
         parts: the rows of the volumes, in their order.
         volumes: whose slices are put together, if any.
-        split: what the data set is for.
+        split: purpose of the data set, ``test`` or ``train``.
     """
     files: list[DataFile] = []
     for cell in cells(split):
@@ -100,7 +100,7 @@ def _files(key: Key, sizes: Iterable[int], total: int) -> list[DataFile]:
 
 @dataclass(frozen=True)
 class Merge:
-    """Makes the files of a data set, one a call.
+    """Makes the files of a data set, one per call.
 
     Args:
         parts: the rows of the volumes, in their order.

@@ -16,7 +16,7 @@ _ENTRY = 4 * array("Q").itemsize
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one volume: an Arrow file with a record batch a cell.
+    """The rows of one volume: an Arrow file with one record batch per cell.
 
     Args:
         number: of the volume, in the order of the data set.
@@ -53,7 +53,7 @@ class Batch(NamedTuple):
 class Parts:
     """The parts of a data set, by cell. Survives pickling, the files staying where they are.
 
-    Of each part and cell four numbers are kept, in a file a cell: of 100,000 volumes 3.2 MB each.
+    Of each part and cell four numbers are kept, in one file per cell: of 100,000 volumes 3.2 MB each.
 
     Args:
         folder: of the parts' files, and of these.

@@ -1,4 +1,4 @@
-"""The cases that a build could not use: ``quarantine.jsonl``, a line a case, written as they come."""
+"""The cases that a build could not use: ``quarantine.jsonl``, one line per case, written as they come."""
 
 import json
 import os
@@ -12,10 +12,10 @@ from dataset_builder.building.worker import Quarantined
 
 
 class Quarantine(Sequence[Quarantined]):
-    """The cases of a ``quarantine.jsonl``, read from it whenever they are asked for: there may be very many.
+    """The cases of a ``quarantine.jsonl``, read from disk on demand: there may be very many.
 
     Args:
-        path: of the file; what it held is lost.
+        path: of the file; an existing one is overwritten.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Quarantine(Sequence[Quarantined]):
         self._count += 1
 
     def move_to(self, path: Path) -> None:
-        """Give the file, which is whole now, its place; it is there also when power goes."""
+        """Move the finished file to its place, durably."""
         if self._file is not None:
             os.fsync(self._file.fileno())
             self.close()

@@ -1,4 +1,4 @@
-"""What a build works through: its cases, and the volumes that it asks about; both in a fixed order."""
+"""The queues of a build: its cases, and the volumes that it asks about; both in a fixed order."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

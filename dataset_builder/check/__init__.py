@@ -1,4 +1,4 @@
-"""Audit of a data set folder: is what it says true, is it fair, and does nothing but the image tell the answer?
+"""Audit of a data set folder: are its answers true and balanced, and can they be found only by looking at the image?
 
 ``reading`` goes through the files, ``schema`` and ``rows`` check rows by themselves and against each other,
 ``pictures`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``balance``, ``priors`` and

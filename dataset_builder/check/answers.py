@@ -1,4 +1,4 @@
-"""Whether answers are true: recomputed from label maps, by simpler measures than those that made the questions.
+"""Whether answers are true: recomputed from label maps, by simpler measures than the builder's.
 
 Facts keep a margin, so that centres and areas are enough to tell a true answer from a false one.
 """

@@ -34,7 +34,7 @@ Rectangle = tuple[int, int, int, int]
 
 
 def blocks_of(size: int) -> int:
-    """How many blocks a side an image of that side has."""
+    """How many blocks per side an image of that side has."""
     return min(size, BLOCKS)
 
 

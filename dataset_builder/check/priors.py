@@ -1,6 +1,6 @@
 """What could be had without looking: answers from options and text alone, scored per cell.
 
-Guessers, none of which sees an image:
+Blind baselines, none of which sees an image:
 
 * ``first`` takes the first option.
 * ``longest`` takes the longest option.

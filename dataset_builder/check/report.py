@@ -23,7 +23,7 @@ METHOD = f"""\
   fact); a pair whose rows deviate in opposite ways adds nothing. A share is a violation if its probability, corrected
   by Holm's method for all shares of the check, is below {ALPHA:g}, and it is off by more than {100 * MIN_EFFECT:g}
   points: small cells raise no alarm.
-- *Guessers* see no image. `first` takes the first option, `longest` the longest, `constant` the option that was
+- *Blind baselines* see no image. `first` takes the first option, `longest` the longest, `constant` the option that was
   right most often when it was offered in other volumes, `text` a linear classifier over words and phrases of up to
   three words of the question and its options, trained on other volumes ({FOLDS} folds, {EPOCHS} passes).
 - Where a marker is drawn and there are two options, every guesser must be at chance: within two standard errors,
@@ -182,7 +182,7 @@ def share_text(result: Share | None) -> str:
 
 
 def guessers_table(priors: Sequence[Prior]) -> str:
-    """What each guesser gets, a line a cell."""
+    """What each guesser gets, one line per cell."""
     lines: list[list[object]] = []
     for prior in priors:
         known = next(iter(prior.guessers.values()))

@@ -33,7 +33,7 @@ def show(audit: Audit, console: Console) -> None:
 
 
 def _guessers(audit: Audit) -> Table:
-    shown = Table(title="Accuracy in per cent of guessers that do not look (* must be at chance)")
+    shown = Table(title="Accuracy of blind baselines in per cent (* must be at chance)")
     shown.add_column("questions")
     for name in ("chance", *GUESSERS):
         shown.add_column(name, justify="right")

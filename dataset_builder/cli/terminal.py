@@ -20,7 +20,7 @@ errors = Console(stderr=True)
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress callback that shows a bar a stage."""
+    """A progress callback that shows one bar per stage."""
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),

@@ -26,9 +26,9 @@ CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
 INPUTS: tuple[Input, ...] = get_args(Input)
 VIEWS: tuple[View, ...] = get_args(View)
-"""How the shown slice is turned after that: not, mirrored left to right, turned clockwise by 90 or 180 degrees."""
+"""Changes of the displayed slice: none, mirrored left to right, rotated clockwise by 90 or 180 degrees."""
 STACK_ORDERS: tuple[StackOrder, ...] = get_args(StackOrder)
-"""How the images of a stack follow each other along the patient's axis, if the question says it."""
+"""The stated order of a stack's images along the patient's axis, if the question states one."""
 
 DRAWN_PROMPTS: tuple[Prompt, ...] = ("label", "point", "box", "mask")
 """Prompts whose marker is drawn into the image."""
@@ -38,7 +38,7 @@ TEXT_PROMPTS: tuple[Prompt, ...] = ("text_point", "text_box")
 
 Split = Literal["test", "train"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-"""What a data set is for: to score models, or to train them. No subject is in both."""
+"""Purpose of a data set: scoring models, or training them. The two are disjoint by subject."""
 
 TEST: Split = "test"
 """The split of configs that are not split by cell, of the benchmark itself."""

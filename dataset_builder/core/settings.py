@@ -1,4 +1,4 @@
-"""What a build is asked to make: one frozen value that, with the volumes and the seed, decides every byte."""
+"""Settings of a build: one frozen value that, with the volumes and the seed, determines every byte."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ VISIBLE_MM2 = 100.0
 
 @dataclass(frozen=True)
 class ClarityLimits:
-    """The margins that a fact must keep, so that a careful reader of the image gets it right. All in one place.
+    """The margins by which a fact must hold so that a careful reader of the image gets it right. All in one place.
 
     Args:
         min_area_mm2: a structure is visible from this area on.
@@ -96,15 +96,15 @@ class Settings:
         seed: every random choice is a function of this, the volume's identity and the settings.
         planes, prompts, terminologies, registers, conventions: which values of each factor to ask.
         inputs: ``slice``; ``stack``; ``blank``, the controls on an empty canvas.
-        views: ``plain`` always; others are controls that show the image of a slice mirrored or turned.
+        views: ``plain`` always; others are controls that show the image of a slice mirrored or rotated.
         slices_per_volume: slices cut from a volume in total, spread over the planes (2 as published).
         questions_per_volume: at most this many rows per volume about its slices; pairs are kept whole, controls not
             counted; ``None`` for all that can be asked.
         stacks_per_volume: stacks cut from a volume, each along one plane.
         stack_size: images of a stack.
         stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
-        ct_share: share of the questions that are about CT: volumes of the kind that there is too much of get fewer, see
-            :mod:`dataset_builder.questions.quotas`; ``None`` to ask every volume alike.
+        ct_share: share of the questions that are about CT: volumes of the modality in excess get fewer, see
+            :mod:`dataset_builder.questions.quotas`; ``None`` to treat all volumes alike.
         image_size: side of the square pictures, in pixels.
         clarity: the margins that a question must keep.
         trust: what is not checked of the scans, since the user vouches for it.

@@ -66,7 +66,7 @@ def write_card(
         structures: canonical names that are asked about.
         quarantined: number of cases that could not be used.
         vocabulary: text of the user's own structures, if any.
-        split: what the data set is for.
+        split: purpose of the data set, ``test`` or ``train``.
         known: what was noted of the data files when they were written, by their paths in the folder.
         left_out: how many files and series no case was made of, by what they are.
     """

@@ -213,7 +213,7 @@ def _limits(record: Record) -> str:
 
 
 def _audit(number: int, audit: Mapping[str, Any]) -> str:
-    """The outcome of ``mis-ground check``, and what guessers that see no image score."""
+    """The outcome of ``mis-ground check``, and the scores of blind baselines."""
     violated = [f"{name} ({count:,})" for name, count in audit["checks"].items() if count]
     verdict = f"violated are: {', '.join(violated)}." if violated else f"none of {len(audit['checks'])} is violated."
     text = f"\nBuild {number} was audited with `mis-ground check`: of its checks {verdict}"
@@ -224,7 +224,7 @@ def _audit(number: int, audit: Mapping[str, Any]) -> str:
         shares = [f"{100 * guessers[n][0]:.1f} ± {100 * guessers[n][1]:.1f}" if n in guessers else "" for n in names]
         lines.append([cell, f"{100 * chance:.1f}", *shares])
     if lines:
-        text += " Accuracy in per cent of guessers that see no image, ± one standard error:\n\n"
+        text += " Accuracy of blind baselines in per cent, ± one standard error:\n\n"
         text += table(["questions", "chance", *(f"`{name}`" for name in names)], lines)
     return text
 

@@ -201,7 +201,7 @@ def is_slices(key: Key) -> bool:
 
 
 def audit_of(path: Path, content: str) -> dict[str, Any]:
-    """What a card says of an audit: which checks were violated, and what guessers that see no image score.
+    """What a card says of an audit: which checks were violated, and the scores of blind baselines.
 
     Args:
         path: ``check.json``, or the folder with it, as ``mis-ground check`` writes it.

@@ -35,7 +35,7 @@ class Spool(Generic[T]):
     """Items in a file, in the order in which they were added. Survives pickling, the file staying where it is.
 
     Args:
-        path: of the file; what it held is lost.
+        path: of the file; an existing one is overwritten.
     """
 
     def __init__(self, path: Path) -> None:

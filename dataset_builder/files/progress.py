@@ -1,4 +1,4 @@
-"""How long work says how far it is."""
+"""Progress of long work."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,5 +26,5 @@ def reporting_to(progress: Progress) -> Iterator[None]:
 
 
 def report(stage: str, done: int, total: int) -> None:
-    """Say how far along a stage is, to whoever shows it."""
+    """Report the progress of a stage."""
     _listener.get()(stage, done, total)

@@ -1,4 +1,4 @@
-"""A page to look at a data set: examples of every cell, in one file that needs no server and no network."""
+"""A page for browsing a data set: examples of every cell, in one file that needs no server and no network."""
 
 import hashlib
 import html
@@ -62,8 +62,8 @@ def write_gallery(
 
     Args:
         dataset: a data set folder, as ``mis-ground build`` makes it.
-        out: the page; replaced as a whole when all is read.
-        per_cell: examples of each cell, as different in the other factors as there are.
+        out: the page; replaced as a whole at the end.
+        per_cell: examples of each cell, as different in the other factors as possible.
         progress: called as ``progress(stage, done, total)``.
 
     Returns:
@@ -111,7 +111,7 @@ def write_gallery(
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Errors name the file that cannot be read."""
+    """Adds the name of the file to errors of reading it."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a push would do, worked out before anything is sent: which splits are new, what is sent, what goes away."""
+"""What a push would do, worked out before anything is sent: which splits are new, what is sent, what is deleted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,7 +55,7 @@ class Local:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on the Hub; ``sha256`` only of large ones, ``oid`` is git's own name of the content."""
+    """A file on the Hub; ``sha256`` only of large ones, ``oid`` is git's hash of the content."""
 
     size: int
     oid: str
@@ -83,7 +83,7 @@ class Plan:
         kept: splits on the Hub that stay as they are.
         data: large files to send, by path on the Hub.
         texts: small files to send, by path on the Hub.
-        deleted: files that go away.
+        deleted: files that are deleted.
         record: of the data set as it will be.
         hashes: sha256 of all its data files.
         sizes: bytes of each file to send; the plan outlives the folder that some of them are in.
@@ -105,7 +105,7 @@ class Plan:
 
     @property
     def send_bytes(self) -> int:
-        """How much is to be sent, if the Hub knows none of it."""
+        """How much is to be sent if the Hub has none of it."""
         return sum(self.sizes.values())
 
     @property
@@ -116,7 +116,7 @@ class Plan:
 
     @property
     def tag(self) -> str:
-        """A name for this content."""
+        """A tag for this content."""
         return f"v{max(build.version for build in self.record.builds)}-{self.record.content[:8]}"
 
 
@@ -124,10 +124,10 @@ class Plan:
 
 
 def choose(record: Record, only: Sequence[str]) -> list[Key]:
-    """The splits that are meant: ``ct_axial``, ``ct_axial/directional_box``, ``*/*_mask``; all if nothing is said.
+    """The selected splits: ``ct_axial``, ``ct_axial/directional_box``, ``*/*_mask``; all if none are given.
 
     Raises:
-        BuildError: if something names no split.
+        BuildError: if a pattern matches no split.
     """
     if not only:
         return list(record.splits)
@@ -150,7 +150,7 @@ def prepare(folder: Path, record: Record, keys: Sequence[Key], own: str | None, 
     Args:
         folder: the data set.
         record: what it holds.
-        keys: the splits that are meant.
+        keys: the selected splits.
         own: put all questions into one split (that of their build) of a config of this name, and the slices into
             ``<name>_slices``.
         work: folder for files that have to be rewritten.
@@ -221,7 +221,7 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def make_plan(local: Local, remote: Remote, place: str, replace_splits: bool = False) -> Plan:
-    """What a push does to what is there.
+    """What a push changes on the Hub.
 
     Args:
         local: what is pushed.
@@ -230,7 +230,7 @@ def make_plan(local: Local, remote: Remote, place: str, replace_splits: bool = F
         replace_splits: whether splits with other content may be replaced.
 
     Raises:
-        HubError: if something of another kind is there, or a split has other content and may not be replaced.
+        HubError: if the repository is not a MIS-Ground data set, or a split has other content and may not be replaced.
     """
     before = remote.record or Record(())
     _check_kind(remote, place)

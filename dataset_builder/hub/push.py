@@ -50,16 +50,16 @@ BATCH_FILES, BATCH_BYTES = 16, 1_000_000_000
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did, or would do.
+    """Result of a push, or of a dry run.
 
     Args:
         place: the repository.
         plan: what was to be done.
-        commit: that holds it; ``None`` after a dry run.
-        url: of the commit or the pull request.
-        tag: that names it; ``None`` if there is none.
+        commit: its hash; ``None`` after a dry run.
+        url: address of the commit or the pull request.
+        tag: its git tag; ``None`` if there is none.
         created: whether the repository is new.
-        private: whether only its owner and those they let in can read it.
+        private: whether the repository is private.
     """
 
     place: str
@@ -92,10 +92,10 @@ def push(
 
     Args:
         folder: as ``mis-ground build`` makes it.
-        place: the repository, ``user/name``; made if it is not there.
+        place: the repository, ``user/name``; created if it does not exist.
         only: configs and splits to push, such as ``ct_axial`` or ``*/*_mask``; all if empty.
         config: put all questions into the split ``test`` of a config of this name.
-        private: whether a repository that is made is private. One that is there stays as visible as it is.
+        private: whether a new repository is private; an existing one keeps its visibility.
         create_pr: propose the change instead of making it.
         replace_splits: whether splits that have other content on the Hub may be replaced.
         dry_run: only say what would be done.
@@ -345,7 +345,7 @@ def _message(plan: Plan) -> str:
 
 
 def _state(api: HfApi, place: str, before: str | None, head: str | None) -> str:
-    """What a failed push has left behind, in a sentence."""
+    """What a failed push left behind, in a sentence."""
     try:
         now = api.repo_info(place, repo_type=DATASET).sha
     except RepositoryNotFoundError:

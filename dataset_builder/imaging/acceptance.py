@@ -1,7 +1,7 @@
-"""Whether a scan is believed: every volume of every source passes here before a slice of it is stored.
+"""Whether a scan is accepted: every volume of every source is checked here before a slice of it is stored.
 
-The header, the values, the labels and the anatomy must not contradict each other. What cannot be is refused by name;
-what is odd is noted. What a user vouches for is not checked (``Settings.trust``).
+The header, the values, the labels and the anatomy must not contradict each other. What is impossible is refused by
+name; what is odd is noted. What a user vouches for is not checked (``Settings.trust``).
 """
 
 from collections.abc import Collection, Mapping

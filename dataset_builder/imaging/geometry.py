@@ -1,4 +1,4 @@
-"""From voxel indices to pixels: the one place where left can become right.
+"""From voxel indices to pixels: the only place where left and right could be swapped.
 
 Conventions:
 
@@ -10,7 +10,7 @@ Conventions:
   ``[i, i + 1) x [j, j + 1)``, so that its centre is (i + 0.5, j + 0.5).
 * **Shown**: ``ras`` is the array as stored (columns = first in-plane index, rows = second, growing right and down);
   ``radiological`` is the same turned by 180 degrees, in every plane.
-* **View**: after that the square image may be mirrored left to right, or turned clockwise by 90 or 180 degrees.
+* **View**: after that the square image may be mirrored left to right, or rotated clockwise by 90 or 180 degrees.
 """
 
 from dataclasses import dataclass
@@ -95,14 +95,14 @@ def take_slice(volume: npt.NDArray, plane: Plane, index: int) -> npt.NDArray:
 
 @dataclass(frozen=True)
 class DisplayTransform:
-    """How a slice is shown: square pixels in mm, padded to a square, scaled to ``image_size``, turned.
+    """How a slice is displayed: square pixels in mm, padded to a square, scaled to ``image_size``, rotated or mirrored.
 
     Args:
         shape: (U, V) voxels of the slice.
         spacing: (u, v) voxel size in mm.
         convention: ``radiological`` or ``ras``.
         image_size: side S of the image in pixels.
-        view: how the square image is turned in the end.
+        view: how the square image is rotated or mirrored at the end.
     """
 
     shape: tuple[int, int]

@@ -1,7 +1,7 @@
-"""Gzip files inflated piece by piece, in just the sizes asked for, checksums looked at on the way.
+"""Gzip files decompressed piece by piece, in exactly the sizes requested, checksums verified on the way.
 
-Several times faster than Python's own ``gzip``, and never more in memory than the piece asked for and a megabyte of
-the file. Files may be of several members and of any size; what follows the last one may only be zeros.
+Several times faster than Python's own ``gzip``, and never more in memory than the requested piece and a megabyte of
+the file. Files may have several members and any size; only zeros may follow the last one.
 """
 
 from typing import BinaryIO
@@ -13,7 +13,7 @@ _WRONG_CHECKSUM = -6
 
 
 class Inflater:
-    """Reads what a gzip file holds.
+    """Reads the content of a gzip file.
 
     Args:
         file: the gzip file, at its start.
@@ -41,7 +41,7 @@ class Inflater:
         return b"".join(pieces)
 
     def skip(self, size: int) -> None:
-        """Pass over bytes, in pieces."""
+        """Skip bytes, in pieces."""
         while size and (piece := self._some(min(size, _INPUT_BYTES))):
             size -= len(piece)
 
@@ -72,7 +72,7 @@ class Inflater:
         return given
 
     def _begin(self) -> bool:
-        """Begin the next member; whether there is one."""
+        """Start the next member; returns whether there is one."""
         while True:
             if not self._first:  # a member may be padded with zeros, not the file's start
                 self._waiting = self._waiting.lstrip(b"\0")

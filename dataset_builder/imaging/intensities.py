@@ -1,4 +1,4 @@
-"""Whether the values of an image can be what they are said to be.
+"""Whether the values of an image fit its modality.
 
 CT is in Hounsfield units: air is near -1000, fat near -100, soft tissue between 0 and 100, bone above. Files lose that:
 the intercept is dropped (all values 1024 too high), values are scaled to 0..1, to 8 bit, to zero mean; a window is cut
@@ -70,7 +70,7 @@ class Values:
 
     @cached_property
     def commonest(self) -> float:
-        """The value that most voxels have."""
+        """The most frequent value."""
         return float(self._counts[0][self._counts[1].argmax()])
 
     @cached_property
@@ -95,7 +95,7 @@ class Values:
         return float(self._counts[0][-1])
 
     def share_at(self, end: int) -> float:
-        """Share of exactly the lowest (0) or highest (-1) value."""
+        """Share of voxels with exactly the lowest (0) or highest (-1) value."""
         return float(self._counts[1][end] / len(self.values))
 
     @cached_property
@@ -124,7 +124,7 @@ class Values:
 
     @property
     def told(self) -> str:
-        """The range, for people."""
+        """The range, for messages."""
         low, high = np.percentile(self.values, [0.5, 99.5])
         return f"values {self.lowest:.5g} to {self.highest:.5g}, 99 % of them {low:.5g} to {high:.5g}"
 
@@ -132,16 +132,16 @@ class Values:
 def check_intensities(
     image: npt.NDArray, labels: npt.NDArray, names: Mapping[int, str], modality: Modality
 ) -> list[str]:
-    """Refuse values that cannot be what they are said to be.
+    """Refuse values that do not fit the modality.
 
     Args:
         image: [I, J, K].
         labels: of the same shape; 0 = nothing.
         names: label value -> structure name.
-        modality: what the image is said to be.
+        modality: the stated modality.
 
     Returns:
-        What is odd, but can be.
+        What is odd but possible.
 
     Raises:
         IntensityError: names the range that was found and what to do.
@@ -248,7 +248,7 @@ def _check_offset(known: Values) -> None:
 
 
 def _check_tissues(known: Values) -> None:
-    """What labelled structures say."""
+    """What the labelled structures show."""
     limits = known.limits
     airy = [(n, m) for t in ("solid", "vessel") for n, m in known.medians(t) if m < limits["in_air"]]
     if airy:

@@ -1,7 +1,7 @@
 """Labels of an image's grid: masks laid on top of each other, and label maps, read in one pass and in small types.
 
-A subject of a hundred masks is mostly zeros. Three things keep reading it about as fast as its files inflate: a slab is
-looked at while it is in the processor's cache; what is empty is passed over; and a mask whose compressed bytes are the
+A subject of a hundred masks is mostly zeros. Three things keep reading it about as fast as its files decompress: a slab
+is looked at while it is in the processor's cache; what is empty is skipped; and a mask whose compressed bytes are the
 very ones of a mask that was found empty is not inflated again.
 """
 
@@ -17,7 +17,7 @@ from dataset_builder.imaging.gzip_reader import body
 from dataset_builder.imaging.nifti import Nifti, corner_distance, open_nifti
 
 MAX_LABEL_SHIFT_MM = 1.0
-"""Labels lie where the image does if no corner is farther off than this, nor than half a voxel."""
+"""Labels and image lie in the same place if no corner is farther apart than this or half a voxel."""
 MAX_OFF_GRID_VOXELS = 0.01
 """So near the voxels of labels in another storage order must lie to the image's."""
 MAX_ROUNDING = 1e-3

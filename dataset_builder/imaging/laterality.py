@@ -15,9 +15,9 @@ from dataset_builder.imaging.volume import Volume
 from dataset_builder.vocabulary import Structure, structures
 
 MAX_ASTRAY_MM = 5.0
-"""So far beyond the midline a label that names the other side may have its centroid: the midline is not that exact."""
+"""How far beyond the midline the centroid of a sided label may lie: the midline is not exact."""
 MIN_VOLUME_MM3 = 500.0
-"""Smaller labels are crumbs, too small to be asked about in any slice."""
+"""Smaller labels are fragments, too small to be asked about in any slice."""
 
 
 _SLAB_VOXELS = 1 << 20

@@ -5,8 +5,8 @@ Anterior, the third toward Superior. That is done with transposed and flipped vi
 none is copied. Where a file leaves any doubt about what is left, it is refused: neither sform nor qform set, the two in
 conflict, sheared axes, slices tilted by more than 30 degrees, labels that lie elsewhere than the image.
 
-Labels come as one map of whole numbers (:func:`read_volume`), as a mask a structure (:func:`read_masks`), or with the
-image from memory (:func:`volume_from_arrays`).
+Labels come as one map of whole numbers (:func:`read_volume`), as one mask per structure (:func:`read_masks`), or with
+the image from memory (:func:`volume_from_arrays`).
 """
 
 from collections.abc import Iterator, Mapping

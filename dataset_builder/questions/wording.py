@@ -26,7 +26,7 @@ def opposites() -> Mapping[str, str]:
 
 
 def with_article(word: str) -> str:
-    """The word or phrase behind "a" or "an", as it is spoken ("an MRI", "a CT")."""
+    """The word or phrase with "a" or "an", as pronounced ("an MRI", "a CT")."""
     vowel = word[0].lower() in "aeiou" or (word[:3].isupper() and word[0] in "FHLMNRSX")
     return f"{'an' if vowel else 'a'} {word}"
 
@@ -59,7 +59,7 @@ def stack_context(
     step_mm: float,
     order: StackOrder,
 ) -> str:
-    """The sentences that say what a stack shows, how far apart, and in which order if that is to be said.
+    """The sentences that say what a stack shows, how far apart, and in which order, if that is to be stated.
 
     Args:
         count: number of images.
@@ -93,7 +93,7 @@ def _shown(modality: Modality, plane: Plane, convention: Convention, register: R
 
 
 def view_sentence(view: View, register: Register) -> str:
-    """What was done to the image after that; empty for the plain view."""
+    """What was then done to the image; empty for the plain view."""
     return "" if view == "plain" else wording()["view"][view][register]
 
 

@@ -1,4 +1,4 @@
-"""Which slices and stacks of a volume are shown, and the slice store that keeps them.
+"""Choosing slices and stacks of a volume, and the slice store that keeps them.
 
 May import ``dataset`` and the rooms before it.
 """

@@ -1,4 +1,4 @@
-"""The structures of a slice, measured: once for all that asks about them."""
+"""The structures of a slice, measured once for all questions about them."""
 
 from dataset_builder.files.memoize import remembered
 from dataset_builder.imaging.measurements import Measured, measure, present

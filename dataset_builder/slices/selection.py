@@ -1,6 +1,6 @@
 """Slices: which ones of a volume to show, cutting them out, and the table that keeps them.
 
-The table (Parquet; the config ``slices`` of the data set) has a row a slice. Its images are the slice as stored
+The table (Parquet; the config ``slices`` of the data set) has one row per slice. Its images are the slice as stored
 (convention ``ras``): columns = first in-plane index, rows = second, so that pixel (x, y) is voxel (u, v).
 
 ========================  =============================================================================================
@@ -218,7 +218,7 @@ def _spread_out(
 
 @remembered
 def _intensity_range(volume: Volume) -> tuple[float, float]:
-    """The percentiles of the volume's values, from a regular subset of some million voxels."""
+    """Percentiles of the volume's values, from a regular subset of a few million voxels."""
     step = max(1, int(np.ceil((volume.image.size / _INTENSITY_SAMPLES) ** (1 / 3))))
     low, high = np.percentile(volume.image[::step, ::step, ::step], INTENSITY_PERCENTILES)
     return float(low), float(high)
@@ -347,7 +347,7 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
 def save_slices(records: Sequence[SliceRecord], path: Path) -> int:
     """Write slices as a table, and say how many bytes it takes.
 
-    The file is either whole or as it was before, also when power goes.
+    The file is replaced as a whole, durably.
     """
     table = pa.Table.from_pylist([_row(record) for record in records], schema=SLICE_SCHEMA)
     if is_remote(path):

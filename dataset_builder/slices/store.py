@@ -1,4 +1,4 @@
-"""The slice store: a folder with one Parquet file a volume, made once, from which every data set is derived.
+"""The slice store: a folder with one Parquet file per volume, made once, from which every data set is derived.
 
 ``STORE/<source>/<subject>.parquet`` holds the slices of a volume, ``.json`` beside it what they were made of. The note
 is written last, so that a volume counts as done only when all of it is; it is used again as long as the input files,
@@ -47,7 +47,7 @@ from dataset_builder.sources.remote import blaming, stamps
 from dataset_builder.vocabulary import structures
 
 _NOTED = frozenset({"source", "subject", "fingerprint"})
-"""What every note of a build says."""
+"""Fields of every note of a build."""
 
 _KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
 """Columns of every table of slices."""

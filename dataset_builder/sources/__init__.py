@@ -1,4 +1,4 @@
-"""Where labelled volumes come from, an adapter a file; ``open_source`` makes one from what ``--source`` was given.
+"""Where labelled volumes come from, one adapter per file; ``open_source`` makes one from what ``--source`` was given.
 
 May import ``core``, ``files``, ``vocabulary`` and ``imaging``.
 """
@@ -35,15 +35,15 @@ KNOWN = (
 
 @dataclass(frozen=True)
 class Options:
-    """What a user says about a source beside its folder; each source takes what it has a use for.
+    """Options of a source beside its folder; each source uses those that apply to it.
 
     Args:
         vocabulary: a YAML file with structures of the user's own.
-        split: what the volumes are for: the phantoms of each are other bodies.
-        keep_names: whether private scans keep the names that they have, instead of pseudonyms.
+        split: purpose of the volumes; each split has phantoms of its own.
+        keep_names: whether private scans keep their names instead of getting pseudonyms.
         ignore_labels: names of labels to leave out.
-        channel: number or name of the channel that is read, of images with several.
-        modality: of the images, where nothing else says it.
+        channel: number or name of the channel to read, for images with several.
+        modality: of the images, if nothing else gives it.
     """
 
     vocabulary: Path | None = None

@@ -1,6 +1,6 @@
 """``kneeSideInfo.csv`` of OAIZIB-CM: which knee each file shows.
 
-As published it has no header and a line a knee, ``oaizib_001.nii.gz,right``. A header that names a column "side",
+As published it has no header and one line per knee, ``oaizib_001.nii.gz,right``. A header that names a column "side",
 other separators, and the Osteoarthritis Initiative's own numbers (1 right, 2 left) are understood too. A knee without
 a side is one whose side is unknown.
 """

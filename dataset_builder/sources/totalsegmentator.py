@@ -1,8 +1,8 @@
-"""TotalSegmentator's public CT data, versions 1 and 2: a folder a subject, a mask a structure.
+"""TotalSegmentator's public CT data, versions 1 and 2: one folder per subject, one mask per structure.
 
 ::
 
-    meta.csv                                 separated by ";", a row a subject (may be absent)
+    meta.csv                                 separated by ";", one row per subject (may be absent)
     s0000/ct.nii.gz
     s0000/segmentations/kidney_left.nii.gz   0 and 1; many are empty
 
@@ -37,7 +37,7 @@ ENDINGS = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class MaskFolders:
-    """A folder a subject with an image and a folder of masks; what its own kinds differ in are the fields.
+    """One folder per subject with an image and a folder of masks; what its own kinds differ in are the fields.
 
     Args:
         folder: of the whole data set.

@@ -5,7 +5,7 @@
     case1/ct.nii.gz                any name: the one scan that is no segmentation
     case1/seg.nii.gz               from --ml: names of the labels are in the file's NIfTI extension
     case2/scan.nii.gz
-    case2/segmentations/*.nii.gz   a mask a structure, in a folder of any name
+    case2/segmentations/*.nii.gz   one mask per structure, in a folder of any name
 
 The cases may lie in the folder itself, or a folder each.
 """

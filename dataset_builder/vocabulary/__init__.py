@@ -1,4 +1,4 @@
-"""What anatomy is called: structures, label maps of public data sets, wording and windows, as YAML and its reading.
+"""Names of anatomy: structures, label maps of public data sets, wording and windows, as YAML tables with their reader.
 
 May import ``core`` and ``files``.
 """

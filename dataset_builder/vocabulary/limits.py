@@ -1,4 +1,4 @@
-"""What a scan must keep to before it is believed: the table acceptance.yaml."""
+"""Limits that a scan must meet to be accepted: the table acceptance.yaml."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase

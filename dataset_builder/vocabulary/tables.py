@@ -45,7 +45,7 @@ LIMBS: tuple[Limb, ...] = get_args(Limb)
 
 @dataclass(frozen=True)
 class Structure:
-    """An anatomical structure; what the fields mean stands at the head of ``structures_ct.yaml``.
+    """An anatomical structure; the head of ``structures_ct.yaml`` explains the fields.
 
     ``clinical`` and ``lay`` have no article and fit "Is the ... " ("Are the ... " if ``plural``). ``side`` is the one
     that the name states; a knee's femur has none. ``same_word``: the register changes nothing in the structure's name.
@@ -167,7 +167,7 @@ _FIELDS = tuple(field.name for field in fields(Structure) if field.name != "name
 
 
 class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without its trap: a key given twice is an error, not the last one's win."""
+    """YAML in which a duplicate key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A table of the document."""
@@ -181,7 +181,7 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
 
 
 def _identity(extra: Path | None) -> tuple[Path | None, int]:
-    """What the cache goes by: a file that is edited is read again."""
+    """Key of the cache: an edited file is read again."""
     if extra is None:
         return None, 0
     path = Path(extra).absolute()

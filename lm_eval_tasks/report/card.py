@@ -50,7 +50,7 @@ def card(report: Json, run: Json) -> str:
 
 
 def table(report: Json, runs: Sequence[Json]) -> str:
-    """A Markdown table, a line a run: per cent with 95 % intervals by volume."""
+    """A Markdown table, one line per run: per cent with 95 % intervals by volume."""
     terminologies = [name for name in FACTORS["terminology"] if _score(runs, name)]
     with_blind = any(run["scores"][0]["blind"] for run in runs)
     with_prior = any(run["scores"][0]["prior"] for run in runs)

@@ -1,4 +1,4 @@
-"""The images of a report: found in the data set, and kept in the page or, where they are many, beside it.
+"""The images of a report: read from the data set, and stored in the page or, if there are many, beside it.
 
 Sample files hold no images but their SHA-256; an image of the data set that has another one is not what the model
 was shown, and is left out.

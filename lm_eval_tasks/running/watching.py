@@ -227,7 +227,7 @@ def by_images(requests: Sequence[Request]) -> list[list[int]]:
 
 
 def finished(model: Any, request: Request, answer: object) -> str:
-    """An answer as text that knows how it ended, where that can be told.
+    """An answer as text that knows how it ended, if the server reports that.
 
     Of a model with a tokenizer the budget is known to be used up where the answer has as many tokens.
     """

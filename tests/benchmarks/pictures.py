@@ -183,7 +183,7 @@ def main() -> int:
         f"\n{summary.total_rows} rows show {shown} pictures, {different} of them different ({bytes_ / 1e6:.1f} MB).\n"
     )
     print("| table | MB | against the different pictures |\n| --- | ---: | ---: |")
-    for name, has in {"as built, a file a cell": size, **others, "Arrow cache of `load_dataset`": cache}.items():
+    for name, has in {"as built, one file per cell": size, **others, "Arrow cache of `load_dataset`": cache}.items():
         print(f"| {name} | {has / 1e6:.1f} | {has / bytes_:.2f} |")
     print(
         f"\nLargest row group {max(groups) / 1e6:.1f} MB; slice store {store / 1e6:.1f} MB; {len(again)} rows loaded."

@@ -25,7 +25,7 @@ def write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
 
 
 def write_totalsegmentator(folder: Path, subjects: Mapping[str, Phantom]) -> None:
-    """Write phantoms as the public TotalSegmentator data: a folder a subject, a mask a structure, ``meta.csv``.
+    """Write phantoms as the public TotalSegmentator data: one folder per subject, one mask per structure, ``meta.csv``.
 
     Args:
         folder: made if absent.
