@@ -1,12 +1,13 @@
 """From a segmentation's own planes to the voxels of the image: without loss, or not at all."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.core.errors import AffineMismatchError
-from dataset_builder.sources.dicom.planes import Plane
+from dataset_builder.sources.dicom.planes import Plane, Vector
 from dataset_builder.sources.dicom.stack import LPS_TO_RAS, Stack
 
 MAX_SHIFT_VOXELS = 0.01
@@ -85,28 +86,43 @@ class Grid:
         Raises:
             AffineMismatchError: if its pixels are not voxels of the image.
         """
-        rows, columns = plane.shape
-        along_u = self._to_voxels[:3, :3] @ (np.array(plane.along_row) * plane.spacing[1])
-        along_v = self._to_voxels[:3, :3] @ (np.array(plane.along_column) * plane.spacing[0])
+        way = self._way(plane.along_row, plane.along_column, plane.spacing, plane.shape)
         start = self._to_voxels[:3, :3] @ plane.position + self._to_voxels[:3, 3]
-        u, v = int(np.argmax(np.abs(along_u))), int(np.argmax(np.abs(along_v)))
-        across = 3 - u - v
-        if u == v:
-            raise _elsewhere("turned")
-        if across == 2:
-            index = int(np.clip(np.rint(start[2]), 0, len(self._slices) - 1))
+        if way.axes[2] == 2:
+            index = int(min(max(round(float(start[2])), 0), len(self._slices) - 1))
             start = start - self._slices[index] + (0, 0, index)
-        steps = int(np.sign(along_u[u])), int(np.sign(along_v[v]))
-        off_u, off_v = along_u.copy(), along_v.copy()
-        off_u[u] -= steps[0]
-        off_v[v] -= steps[1]
         whole = np.rint(start)
-        corners = [start - whole + i * off_u + j * off_v for i in (0, columns - 1) for j in (0, rows - 1)]
-        shift = float(np.abs(corners).max())
+        shift = float(np.abs(way.off + (start - whole)).max())
         if not shift <= MAX_SHIFT_VOXELS:
             raise _elsewhere(f"{shift:.2f} voxels apart at a corner; {MAX_SHIFT_VOXELS} allowed")
-        at = whole.astype(int)
-        return Placement((u, v, across), (int(at[u]), int(at[v]), int(at[across])), steps)
+        u, v, across = way.axes
+        return Placement(way.axes, (int(whole[u]), int(whole[v]), int(whole[across])), way.steps)
+
+    @lru_cache(maxsize=4)  # noqa: B019 - of one grid, which goes with the segmentation
+    def _way(
+        self, along_row: Vector, along_column: Vector, spacing: tuple[float, float], shape: tuple[int, int]
+    ) -> "_Way":
+        """How planes of this direction lie, wherever they begin."""
+        rows, columns = shape
+        along_u = self._to_voxels[:3, :3] @ (np.array(along_row) * spacing[1])
+        along_v = self._to_voxels[:3, :3] @ (np.array(along_column) * spacing[0])
+        u, v = int(np.argmax(np.abs(along_u))), int(np.argmax(np.abs(along_v)))
+        if u == v:
+            raise _elsewhere("turned")
+        steps = int(np.sign(along_u[u])), int(np.sign(along_v[v]))
+        along_u[u] -= steps[0]
+        along_v[v] -= steps[1]
+        off = np.array([i * along_u + j * along_v for i in (0, columns - 1) for j in (0, rows - 1)])
+        return _Way((u, v, 3 - u - v), steps, off)
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How planes lie: their axes and steps, and how far the pixels at their corners [4, 3] come off whole voxels."""
+
+    axes: tuple[int, int, int]
+    steps: tuple[int, int]
+    off: npt.NDArray[np.float64]
 
 
 def _elsewhere(value: str) -> AffineMismatchError:

@@ -64,7 +64,6 @@ class Series:
 
     Args:
         uid: Series Instance UID; may be empty.
-        frame_of_reference: its UID; may be empty.
         modality: ``ct`` or ``mri``.
         patient: what identifies the patient.
         patient_id: Patient ID; may be empty.
@@ -77,7 +76,6 @@ class Series:
     """
 
     uid: str
-    frame_of_reference: str
     modality: Modality
     patient: str
     patient_id: str
@@ -199,15 +197,12 @@ def _add_image(header: Any, modality: Modality, path: Path, folder: Path, found:
         found.left_out["second copies of a file"] += 1
         return
     series_uid, place = str(header.get("SeriesInstanceUID") or ""), str(path.parent.relative_to(folder))
-    frame_of_reference = str(header.get("FrameOfReferenceUID") or "")
     patient = _patient(header, place)
     # Where anonymisation emptied the UIDs, a series is what lies in one folder.
-    key = (patient, series_uid or f"in {place}", frame_of_reference, modality)
+    key = (patient, series_uid or f"in {place}", modality)
     series = found.series.get(key)
     if series is None:
-        series = Series(
-            series_uid, frame_of_reference, modality, patient, str(header.get("PatientID") or ""), _side_of(header)
-        )
+        series = Series(series_uid, modality, patient, str(header.get("PatientID") or ""), _side_of(header))
         found.series[key] = series
     number = len(found.files)
     found.files.append(path)

@@ -160,12 +160,12 @@ class Voxels:
         """Rescale a decoded slice [rows, columns] of that plane, and put it at an index."""
         if stored.shape != self._values.shape[1:]:
             raise UnreadableError("A slice decodes to another size than its header says.", value=stored.shape)
+        stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)  # big-endian files are decoded as such
         padding = _padding(stored, image, plane, self._modality)
         slope, intercept = plane.slope, plane.intercept
         if slope.is_integer() and intercept.is_integer() and stored.dtype.kind in "iu":
             low, high = (int(slope) * int(end) + int(intercept) for end in (stored.min(), stored.max()))
-            kind = np.result_type(np.min_scalar_type(min(low, high, AIR)), np.min_scalar_type(max(low, high, 0)))
-            self._widen(np.dtype(np.int16) if kind.itemsize <= 2 and kind.kind == "i" else _wide(low, high))
+            self._widen(_smallest(min(low, high), max(low, high)))
         else:
             self._widen(np.dtype(np.float32))
         target = self._values[index]
@@ -198,9 +198,13 @@ class Voxels:
         return values.T
 
 
-def _wide(low: int, high: int) -> np.dtype:
-    limits = np.iinfo(np.int32)
-    return np.dtype(np.int32 if limits.min <= min(low, high) and max(low, high) <= limits.max else np.float32)
+def _smallest(low: int, high: int) -> np.dtype:
+    """The smallest signed type, from int16 on, that holds values from low to high; float32 if none of 32 bits does."""
+    for kind in (np.int16, np.int32):
+        limits = np.iinfo(kind)
+        if limits.min <= low and high <= limits.max:
+            return np.dtype(kind)
+    return np.dtype(np.float32)
 
 
 def _padding(stored: npt.NDArray, image: Any, plane: Plane, modality: Modality) -> npt.NDArray[np.bool_] | None:

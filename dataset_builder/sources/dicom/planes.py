@@ -7,6 +7,7 @@ file names, instance numbers and slice locations do not.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -63,6 +64,7 @@ class Plane:
         spacing: distance of voxels in a column, and in a row, in mm (DICOM's order: rows, columns).
         shape: (rows, columns).
         slope, intercept: a value is ``slope * stored + intercept``.
+        frame_of_reference: its UID; may be empty.
         tags: values of :data:`TELLING_APART`.
     """
 
@@ -76,6 +78,7 @@ class Plane:
     shape: tuple[int, int]
     slope: float
     intercept: float
+    frame_of_reference: str = ""
     tags: tuple[str, ...] = ()
 
 
@@ -93,7 +96,7 @@ def planes_of(image: Any, file: int = 0, tags: bool = True) -> Iterator[Plane]:
     shape = int(image.get("Rows") or 0), int(image.get("Columns") or 0)
     if min(shape) < 1:
         raise DimensionError("An image of the series has no rows or columns.", value=shape, remedy=CONVERT_AGAIN)
-    uid = str(image.get("SOPInstanceUID") or "")
+    uids = str(image.get("SOPInstanceUID") or ""), intern(str(image.get("FrameOfReferenceUID") or ""))
     if "PerFrameFunctionalGroupsSequence" not in image:
         if int(image.get("NumberOfFrames") or 1) > 1:
             raise AffineError(
@@ -102,7 +105,7 @@ def planes_of(image: Any, file: int = 0, tags: bool = True) -> Iterator[Plane]:
                 remedy="Convert it to an enhanced multi-frame image, or export the slices one by one.",
             )
         said = dict.fromkeys(("position", "orientation", "measures", "values"), image)
-        yield _plane(said, shape, file, 0, uid, _tags(image) if tags else ())
+        yield _plane(said, shape, file, 0, uids, _tags(image) if tags else ())
         return
     shared = _first(image.get("SharedFunctionalGroupsSequence"))
     for number, frame in enumerate(image.PerFrameFunctionalGroupsSequence):
@@ -113,7 +116,7 @@ def planes_of(image: Any, file: int = 0, tags: bool = True) -> Iterator[Plane]:
             "measures": groups.first("PixelMeasuresSequence"),
             "values": groups.first("PixelValueTransformationSequence"),
         }
-        yield _plane(said, shape, file, number, uid, _frame_tags(groups) if tags else ())
+        yield _plane(said, shape, file, number, uids, _frame_tags(groups) if tags else ())
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _first(sequence: Any) -> Any:
 
 
 def _plane(
-    said: dict[str, Any], shape: tuple[int, int], file: int, frame: int, uid: str, tags: tuple[str, ...]
+    said: dict[str, Any], shape: tuple[int, int], file: int, frame: int, uids: tuple[str, str], tags: tuple[str, ...]
 ) -> Plane:
     def numbers(where: str, name: str, count: int) -> tuple[float, ...]:
         value = said[where].get(name) if said[where] is not None else None
@@ -163,7 +166,7 @@ def _plane(
     return Plane(
         file,
         frame,
-        uid,
+        uids[0],
         (position[0], position[1], position[2]),
         along_row,
         along_column,
@@ -171,6 +174,7 @@ def _plane(
         shape,
         slope,
         intercept,
+        uids[1],
         tags,
     )
 

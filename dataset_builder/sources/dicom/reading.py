@@ -80,7 +80,7 @@ def read_case(
     for path in case.paths[images:]:
         identifiers.place = ", its segmentation"
         segmentations.append(_Labels.opened(path, words, ignored, identifiers))
-    voxels, stack, frame_of_reference = _read_images(case, slices, images, identifiers)
+    voxels, stack, frame_of_reference = read_images(case, slices, images, identifiers)
     identifiers.place = ", its segmentation"
     for labels in segmentations:
         labels.check_frame_of_reference(frame_of_reference)
@@ -105,7 +105,7 @@ def read_case(
 # Images --------------------------------------------------------------------------------------------------------------
 
 
-def _read_images(
+def read_images(
     case: Case, slices: Sequence[tuple[int, int]], images: int, identifiers: Identifiers
 ) -> tuple[npt.NDArray, Stack, str]:
     """Voxels [I, J, K], their grid, and the UID of the frame of reference."""

@@ -44,15 +44,15 @@ def lay_segments(seg: Any, values: Mapping[int, int], grid: Grid, labels: npt.ND
     threshold = (int(seg.get("MaximumFractionalValue") or 255) + 1) // 2 if kind == "FRACTIONAL" else 1
     overlap = 0
     for number, frame in zip(wanted, frames_of(seg, wanted), strict=True):
+        claimed = frame if of_frames is None else frame >= threshold
+        box = _box(claimed)
+        if box is None:
+            continue
         if of_frames is None:
             claimed = _values_of_map(frame, values).astype(labels.dtype)
         else:
-            inside = frame >= threshold
-            if not inside.any():
-                continue
-            claimed = inside * labels.dtype.type(_value(of_frames[number], values))
-        if claimed.any():
-            overlap += _lay(claimed, grid.place(planes[number]), labels)
+            claimed = claimed * labels.dtype.type(_value(of_frames[number], values))
+        overlap += _lay(claimed, box, grid.place(planes[number]), labels)
     return overlap
 
 
@@ -87,23 +87,40 @@ def _values_of_map(frame: npt.NDArray, values: Mapping[int, int]) -> npt.NDArray
     return table[frame]
 
 
-def _lay(claimed: npt.NDArray, where: Placement, labels: npt.NDArray) -> int:
-    rows, columns = claimed.shape
-    window, (of_rows, of_columns) = where.window(labels, (rows, columns))
-    part = claimed[of_rows, of_columns]
-    beyond = int(np.count_nonzero(claimed)) - int(np.count_nonzero(part))
-    if beyond and not part.size:
+Box = tuple[slice, slice]
+"""Rows and columns of a frame."""
+
+
+def _box(frame: npt.NDArray) -> Box | None:
+    """The smallest part of a frame with all that is not zero; ``None`` if all is."""
+    rows = np.flatnonzero(frame.any(axis=1))
+    if not rows.size:
+        return None
+    columns = np.flatnonzero(frame[rows[0] : rows[-1] + 1].any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _lay(claimed: npt.NDArray, box: Box, where: Placement, labels: npt.NDArray) -> int:
+    window, (of_rows, of_columns) = where.window(labels, (claimed.shape[0], claimed.shape[1]))
+    if not window.size:
         raise SlicePositionError(
             "The segmentation has voxels on slices that the series lacks.",
-            value=f"{beyond} voxels on one of them",
+            value=f"{np.count_nonzero(claimed)} voxels on one of them",
             remedy="Add the missing slices to the series.",
         )
-    if beyond:
+    inside = of_rows.start <= box[0].start and box[0].stop <= of_rows.stop
+    if not (inside and of_columns.start <= box[1].start and box[1].stop <= of_columns.stop):
         raise AffineMismatchError(
             "The segmentation reaches beyond the image.",
-            value=f"{beyond} voxels of a slice",
+            value=f"{np.count_nonzero(claimed) - np.count_nonzero(claimed[of_rows, of_columns])} voxels of a slice",
             remedy="Give the whole series that it was drawn on.",
         )
-    overlap = int(np.count_nonzero((window != 0) & (part != 0) & (window != part)))
+    part = claimed[box]
+    window = window[
+        box[0].start - of_rows.start : box[0].stop - of_rows.start,
+        box[1].start - of_columns.start : box[1].stop - of_columns.start,
+    ]
+    there = window[part != 0]
+    overlap = int(np.count_nonzero((there != 0) & (there != part[part != 0]))) if there.any() else 0
     np.maximum(window, part, out=window)
     return overlap

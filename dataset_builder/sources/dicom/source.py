@@ -50,6 +50,7 @@ class _Stack:
     number: int
     planes: list[Plane]
     uids: frozenset[str]
+    frame_of_reference: str
     labels: list[LabelFile] = field(default_factory=list)
 
 
@@ -122,7 +123,7 @@ class DicomStudies:
         of_file = {file: number for number, file in enumerate(files)}
         labels = [listing.files[labels.file] for labels in stack.labels]
         telling = "|".join(sorted(stack.uids)) if not series.uid else series.uid
-        identity = (series.patient, telling, series.frame_of_reference, str(stack.number))
+        identity = (series.patient, telling, stack.frame_of_reference, str(stack.number))
         images = [listing.files[file] for file in files]
         return DicomCase(
             self.name,
@@ -208,7 +209,8 @@ def _stacks_of(listing: Listing) -> list[_Stack]:
         for number, planes in enumerate(split):
             # In order: reading fills an array slice by slice.
             uids = frozenset(series.uids if series.broken else (plane.uid for plane in planes)) - {""}
-            stacks.append(_Stack(series, number, [] if series.broken else _in_order(planes), uids))
+            frame_of_reference = planes[0].frame_of_reference if planes else ""
+            stacks.append(_Stack(series, number, [] if series.broken else _in_order(planes), uids, frame_of_reference))
     return stacks
 
 
@@ -243,7 +245,7 @@ def _associate(listing: Listing, stacks: list[_Stack]) -> list[tuple[LabelFile, 
         elif labels.images:
             chosen = []
         else:
-            chosen = [stack for stack in stacks if stack.series.frame_of_reference in labels.frames_of_reference]
+            chosen = [stack for stack in stacks if stack.frame_of_reference in labels.frames_of_reference]
         if not counts and len(chosen) > 1:
             orphans.append((labels, "several"))
         elif not chosen:

@@ -92,6 +92,12 @@ def stack_of(planes: Sequence[Plane]) -> Stack:
 
 def _check_alike(planes: Sequence[Plane]) -> None:
     first = planes[0]
+    if any(plane.frame_of_reference != first.frame_of_reference for plane in planes):
+        raise AffineError(
+            "The slices of the series lie in several frames of reference: their places do not compare.",
+            value=f"{len({plane.frame_of_reference for plane in planes})} frames of reference",
+            remedy="Export the series again; anonymisation must give all slices of a scan the same new UID.",
+        )
     if any(plane.shape != first.shape for plane in planes):
         raise DimensionError(
             "The slices of the series are not of one size.",
@@ -170,7 +176,7 @@ def _alike(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Planes by size, spacing and direction; directions that differ by rounding are one."""
     groups: dict[tuple[object, ...], list[tuple[npt.NDArray, list[Plane]]]] = defaultdict(list)
     for plane in planes:
-        key = (plane.shape, round(plane.spacing[0], 3), round(plane.spacing[1], 3))
+        key = (plane.frame_of_reference, plane.shape, round(plane.spacing[0], 3), round(plane.spacing[1], 3))
         direction = np.array((*plane.along_row, *plane.along_column))
         for known, members in groups[key]:
             if np.abs(known - direction).max() < SAME_DIRECTION:

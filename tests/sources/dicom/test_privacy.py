@@ -170,7 +170,7 @@ def values_against_the_standard(images, seg):
 def test_no_error_warning_or_log_line_says_who_it_is(study, images, seg, caplog, change, recwarn):
     change(images, seg)
     source = study(images, [seg])
-    logging.getLogger("pydicom").setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="pydicom")
     said = []
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

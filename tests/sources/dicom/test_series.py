@@ -93,6 +93,7 @@ def test_values_and_affine_are_those_of_simpleitk(tmp_path, read, image, affine,
     found, found_affine = as_stored(volume, itk_affine)
     assert np.allclose(found_affine, itk_affine, atol=1e-4)
     assert np.array_equal(found, values)
+    assert volume.image.dtype == (np.float32 if options.get("slope") == 0.5 else np.int16)
     assert (volume.labels > 0).all()
 
 
@@ -188,6 +189,18 @@ def test_padding_is_air_in_a_ct(read, image, labels, segments, signed):
     assert np.array_equal(volume.image[::-1, ::-1], shown)
 
 
+def test_values_beyond_two_bytes_are_kept(read, image, labels, segments):
+    stored = dicom.series(image, AFFINE, "MR", slope=1, intercept=-32000, signed=False)
+    for one in stored:
+        one.RescaleIntercept = "0"
+    stored[3].RescaleSlope = "7"
+    volume = read(stored, [dicom.segmentation(stored, labels, segments)])
+    expected = image.astype(int) + 32000
+    expected[..., 3] *= 7
+    assert volume.image.dtype == np.int32
+    assert np.array_equal(volume.image[::-1, ::-1], expected)
+
+
 def test_a_padding_value_that_tissue_has_too_is_left_alone(read, image, labels, segments):
     shown = image.copy()
     shown[4:9] = 0
@@ -267,6 +280,11 @@ def cut_short(images):
     images[7].PixelData = images[7].PixelData[:100]
 
 
+def in_frames_of_reference_of_their_own(images):
+    for one in images:
+        one.FrameOfReferenceUID = dicom.generate_uid()
+
+
 def radial(images):
     for index, one in enumerate(images):
         c, s = np.cos(index / 4), np.sin(index / 4)
@@ -290,6 +308,7 @@ def radial(images):
         (without_pixels, UnreadableError, "holds no pixels"),
         (cut_short, UnreadableError, "960 bytes promised, 100 there"),
         (radial, AffineError, "several directions"),
+        (in_frames_of_reference_of_their_own, AffineError, "12 frames of reference"),
     ],
 )
 def test_a_series_that_is_no_volume_is_refused_by_name(read, images, seg, change, error, said):
