@@ -75,14 +75,14 @@ class Scorer:
         self.processor = AutoProcessor.from_pretrained(folder)
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto")
         texts = [self.processor.tokenizer.decode([token]) for token in range(logits.shape[1])]
-        known: dict[tuple[tuple[str, ...], str], list[int]] = {}
+        read: dict[tuple[str, ...], np.ndarray] = {}
         self.right = np.zeros(logits.shape, bool)
         for row, question in enumerate(questions):
-            key = (tuple(question["options"]), question["answer"])
-            if key not in known:
+            options = tuple(sorted(question["options"]))
+            if options not in read:
                 # The question's text only matters for names that it shares with longer ones; a token stands alone.
-                known[key] = [t for t, text in enumerate(texts) if extract_answer(text, key[0]) == key[1]]
-            self.right[row, known[key]] = True
+                read[options] = np.array([extract_answer(text, options) or "" for text in texts])
+            self.right[row] = read[options] == question["answer"]
 
     def scores(self, settings: Settings, temperature: float) -> np.ndarray:
         """[N]: the probability of a right answer; 0 or 1 at temperature 0."""
