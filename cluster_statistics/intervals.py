@@ -67,7 +67,8 @@ class Interval:
         if not isfinite(self.value):
             return "-"
         sign, to = ("+", " to ") if signed else ("", "-")
-        value, low, high = (f"{100 * number:{sign}.{digits}f}" for number in (self.value, self.low, self.high))
+        numbers = (round(100 * number, digits) + 0.0 for number in (self.value, self.low, self.high))  # no "-0.0"
+        value, low, high = (f"{number:{sign}.{digits}f}" for number in numbers)
         return f"{value} ({low}{to}{high}){'†' * self.few}" if isfinite(self.low) else value
 
 

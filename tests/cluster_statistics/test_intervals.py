@@ -236,6 +236,7 @@ def test_numbers_are_shown_in_per_cent():
     assert str(Interval(0.0512, -0.01, 0.1149, "t by volume", 9).per_cent(signed=True)) == "+5.1 (-1.0 to +11.5)"
     assert Interval(0.612, 0.57, 0.6534, "t by volume", 9).per_cent() == "61.2 (57.0-65.3)"
     assert Interval(0.612, 0.57, 0.6534, "t by volume", 9).per_cent(digits=0) == "61 (57-65)"
+    assert Interval(-0.0004, -0.01, 0.0004, "t by volume", 9).per_cent(signed=True) == "+0.0 (-1.0 to +0.0)"
     assert Interval(0.612, 0.57, 0.6534, "t by volume", 4).per_cent() == "61.2 (57.0-65.3)†"
     assert Interval(0.5, math.nan, math.nan, "none", 1).per_cent() == "50.0"
     assert Interval(math.nan, math.nan, math.nan, "none", 0).per_cent() == "-"
