@@ -42,7 +42,7 @@ PLAIN = Decoding("plain")
 
 
 def decodings(settings: Settings) -> list[Decoding]:
-    """The compared ones, plain decoding first.
+    """The compared decodings, plain decoding first.
 
     Args:
         settings: K, M and top-p of MIS-SemSam.
@@ -62,7 +62,7 @@ def answer(item: Item) -> str | None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What an item shares with others that are easy or hard together.
+    """The cluster that an item shares with others that are easy or hard together.
 
     Args:
         unit: what it is called.
@@ -102,7 +102,7 @@ def pair_scores(items: Sequence[Item], cluster: Cluster = STRUCTURES) -> tuple[l
 
 @dataclass(frozen=True)
 class Comparison:
-    """A decoding beside plain decoding.
+    """A decoding compared with plain decoding.
 
     Args:
         accuracy: share of right answers.
@@ -140,7 +140,7 @@ def compare(plain: Run, other: Run, tokenizer: Any, cluster: Cluster = STRUCTURE
         plain: the run under plain decoding.
         other: the other run.
         tokenizer: the model's; replies are compared token by token.
-        cluster: what intervals are by.
+        cluster: the unit of the intervals.
     """
     both = list(zip(plain.items, other.items, strict=True))
     scores, plain_scores = ([item.score for item in run.items] for run in (other, plain))

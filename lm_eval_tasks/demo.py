@@ -200,7 +200,7 @@ def _model_folder(console: Console) -> Path | None:
 
 
 def choose_items(tasks: Mapping[str, Any], count: int) -> dict[str, list[int]]:
-    """The first ``count`` documents of each leaf that leave no pair cut in two; leaves without documents are left out.
+    """The first ``count`` documents of each leaf, without splitting a pair; leaves without documents are left out.
 
     Args:
         tasks: the harness's task objects by name.

@@ -1,4 +1,4 @@
-"""MIS-SemSam in lm-evaluation-harness: ``mis-semsam`` (pictures and text) and ``mis-semsam-text``.
+"""MIS-SemSam in lm-evaluation-harness: ``mis-semsam`` (images and text) and ``mis-semsam-text``.
 
 Both take all arguments of the harness's own ``hf-multimodal`` and ``hf`` models, and besides:
 
@@ -71,7 +71,7 @@ class SemanticSamplingLM(HFLM):
         return super()._model_generate(*args, logits_processor=LogitsProcessorList(self.processors), **arguments)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """The answers; with ``semsam_compare`` the plain ones are laid beside the requests' settings."""
+        """The answers; with ``semsam_compare`` the plain ones are stored with the requests' settings."""
         if not self.compares:
             return super().generate_until(requests, disable_tqdm)
         # The harness makes the same batches of the same requests. Random numbers are set back, so that a run gives the
@@ -94,10 +94,10 @@ class SemanticSamplingLM(HFLM):
             self.processors = processors
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
-        """Take the harness's cache of answers, if it is new or was written with the same settings.
+        """Use the harness's cache of answers if it is new or was written with the same settings.
 
         Raises:
-            SettingsError: if it was not, since the cache tells answers by prompt only; or with ``semsam_compare``.
+            SettingsError: if it was not, since the cache identifies answers by prompt only; or with ``semsam_compare``.
         """
         if cache_hook.dbdict is not None:
             if self.compares:

@@ -1,4 +1,4 @@
-"""Neighbourhoods of tokens in a model's own token embedding, by cosine similarity; made once a model.
+"""Neighbourhoods of tokens in a model's own token embedding, by cosine similarity; made once per model.
 
 :func:`build` needs an embedding and a mask of content tokens; :func:`for_model` gets both from a model or its files,
 and keeps the tables in a cache. Only content tokens have and are neighbours, so that no control token can become a hub.

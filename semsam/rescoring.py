@@ -55,7 +55,7 @@ class RowSettings:
 
     @classmethod
     def of(cls, settings: Sequence[Settings | None], device: torch.device | str = "cpu") -> Self:
-        """Rows with these settings; ``None`` stands for a row that is decoded plainly."""
+        """Rows with these settings; ``None`` stands for a row with default decoding."""
         off = Settings(k=1, top_m=1, strength=0.0)
         rows = [row or off for row in settings]
 
@@ -200,7 +200,7 @@ def _softmax(logits: Tensor) -> Tensor:
 
 
 def _reduced(terms: Tensor, strength: float | Tensor | None, k: Tensor | None) -> Tensor:
-    """Log weights [B, M, K] with those of other tokens weakened, and those after the k-th gone."""
+    """Log weights [B, M, K], those of other tokens weakened and those after the k-th removed."""
     column = torch.arange(terms.shape[-1], device=terms.device)
     if strength is not None:
         less = strength.log() if isinstance(strength, Tensor) else math.log(strength)
@@ -211,7 +211,7 @@ def _reduced(terms: Tensor, strength: float | Tensor | None, k: Tensor | None) -
 def _values(
     score: Tensor, best: Tensor, log_total: Tensor, candidate: Tensor, sample: bool | Tensor, blank: Tensor
 ) -> Tensor:
-    """What a re-scored row holds at its candidates, in the type of its logits.
+    """What a re-scored row contains at its candidates, in the type of its logits.
 
     Subtracting and rounding can make a lesser score equal to the best; it is then lowered by one step, so that an
     argmax over the row takes the best score in any type. Equal scores stay equal: the engine breaks the tie.
@@ -229,7 +229,7 @@ def _values(
 
 
 def _threshold(top_p: float) -> float:
-    """What the probability of all more probable tokens must lie below; no sum of float32 reaches exactly 1."""
+    """The bound on the probability of all more probable tokens; no sum of float32 reaches exactly 1."""
     return top_p if top_p < 1 else math.inf
 
 

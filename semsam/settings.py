@@ -1,4 +1,4 @@
-"""What decides a re-scoring, validated once, before anything is generated."""
+"""Settings of a re-scoring, validated once, before anything is generated."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ class Settings:
     """Settings of MIS-SemSam. The paper does not publish its K, M and top-p: these defaults are this project's.
 
     Args:
-        k: neighbours whose probability a candidate gathers, itself the first. With 1, decoding is as by default.
+        k: how many neighbours' probability a candidate collects, itself included. With 1, decoding is as by default.
         top_m: at most this many candidates per step ...
         top_p: ... and no more than are needed to reach this probability; in (0, 1].
         guard: ``none`` is the published rule; ``antonyms`` (ours) keeps opposites out of each other's neighbourhoods.
@@ -50,7 +50,7 @@ class Settings:
 
     @classmethod
     def from_prefixed(cls, arguments: Mapping[str, Any], prefix: str = "semsam_") -> Self:
-        """Settings from those of ``arguments`` whose name begins with ``prefix``; the others are not looked at.
+        """Settings from those of ``arguments`` whose name begins with ``prefix``; the others are ignored.
 
         Raises:
             SettingsError: if a prefixed argument is not a setting, or its value is not legal.

@@ -1,4 +1,4 @@
-"""The neighbourhoods of a model's tokens, as the rule reads them."""
+"""The neighbour tables of a model's tokens."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class NeighbourTables:
 
     @cached_property
     def log_weights(self) -> Tensor:
-        """float32[V, K], the weights' logarithms; NaN for tokens that are not content, which spoil every sum."""
+        """float32[V, K], the weights' logarithms; NaN, which spoils every sum, for tokens that are not content."""
         return torch.where(self.content.unsqueeze(1), self.weights.log(), torch.nan)
 
     @cached_property
@@ -88,7 +88,7 @@ class NeighbourTables:
 def check_model(tables: NeighbourTables, embedding: Tensor) -> None:
     """Refuse tables of another model: the cosines of some neighbours are recomputed and compared.
 
-    A copy of the model in another precision passes, and so does one that was tuned but kept its embedding.
+    A copy of the model in another precision is accepted, and so is one that was fine-tuned but kept its embedding.
 
     Args:
         tables: the tables.

@@ -67,7 +67,7 @@ class SemanticSampling(RowLogitsProcessor, SlotLogitsProcessor):
         settings_of(sampling_params)
 
     def is_argmax_invariant(self) -> bool:
-        """No: the rule changes what greedy decoding takes."""
+        """No: the rule changes what greedy decoding chooses."""
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
@@ -108,7 +108,7 @@ class SemanticSampling(RowLogitsProcessor, SlotLogitsProcessor):
 
 
 def settings_of(params: "SamplingParams") -> Settings | None:
-    """A request's settings; None if it is to be decoded plainly.
+    """A request's settings; None for default decoding.
 
     Raises:
         SettingsError: if a setting is unknown or not legal.

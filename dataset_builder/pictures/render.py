@@ -1,4 +1,4 @@
-"""Pictures of slices: grey values through a window, markers drawn on top at the picture's final size.
+"""Images of slices: grey values through a window, markers drawn on top at the final size.
 
 Each marker has its own colour by letter, from the palette of Okabe and Ito, which colour-blind readers can distinguish.
 The pixels that say where a structure is (box line, core of a dot, contour of a mask) have exactly the colour of

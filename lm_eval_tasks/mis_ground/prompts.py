@@ -9,7 +9,7 @@ from lm_eval_tasks.mis_ground.settings import RunSettings
 Document = dict[str, Any]
 
 PLACE = "<image>"
-"""Stands in a prompt for an image; the harness puts the model's own token there."""
+"""Placeholder of an image in a prompt; the harness puts the model's own token there."""
 
 INSTRUCTION = "Answer with one of the options and nothing else.\nAnswer:"
 LETTER_INSTRUCTION = "Answer with the letter of one of the options and nothing else.\nAnswer:"
@@ -28,7 +28,7 @@ SHEET_NOTE = (
 )
 
 OPTIONS = "Options: "
-"""How the line of a question begins that lists its options."""
+"""Beginning of the line of a question that lists its options."""
 
 DIRECT = RunSettings()
 
@@ -47,7 +47,7 @@ def doc_to_blind_text(doc: Document, settings: RunSettings = DIRECT) -> str:
 
 
 def instruction(settings: RunSettings) -> str:
-    """How the answer is asked for."""
+    """The instruction that asks for the answer."""
     if settings.style == "reasoning":
         return REASONING_LETTER_INSTRUCTION if settings.letters else REASONING_INSTRUCTION
     return LETTER_INSTRUCTION if settings.letters else INSTRUCTION

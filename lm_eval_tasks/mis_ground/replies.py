@@ -1,4 +1,4 @@
-"""What a model gave, as text: a reply that knows how it ended, and the text of a reply in parts."""
+"""What a model returned, as text: a reply with its finish reason, and the text of a reply in parts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -20,7 +20,7 @@ class Reply(str):
     reasoning: str | None
 
     def __new__(cls, text: str, finish_reason: str | None = None, reasoning: str | None = None) -> Self:
-        """A text that knows how it ended."""
+        """A text with its finish reason."""
         self = super().__new__(cls, text)
         self.finish_reason = finish_reason
         self.reasoning = reasoning
@@ -30,7 +30,7 @@ class Reply(str):
         return str(self), self.finish_reason, self.reasoning
 
     def note(self) -> dict[str, str]:
-        """What stands beside the reply in a sample file; empty where nothing is known."""
+        """What is stored beside the reply in a sample file; empty if nothing is known."""
         known = {"finish_reason": self.finish_reason, "reasoning": self.reasoning}
         return {name: value for name, value in known.items() if value}
 

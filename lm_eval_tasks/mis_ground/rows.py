@@ -23,10 +23,10 @@ from lm_eval_tasks.mis_ground.images import Picture, Sheet
 from lm_eval_tasks.mis_ground.settings import ON_THE_HUB, RunSettings
 
 HUB_DATASET = "mis-ground/mis-ground"
-"""Where the data set is looked for last."""
+"""The Hub data set that is tried last."""
 
 LOCAL_FOLDER = "mis-ground"
-"""The folder in the working directory that is looked for before the Hub."""
+"""The folder in the working directory that is tried before the Hub."""
 
 ENVIRONMENT_VARIABLE = "MIS_GROUND_DATASET"
 
@@ -129,7 +129,7 @@ class Rows:
         return [Picture(partial(self._encoded, row, number)) for number in range(len(self._images(row)))]
 
     def facts(self) -> dict[str, Any]:
-        """What stands in results: where the data set is, its version, a digest of its content, how many rows."""
+        """What the results record: place, version, content digest and number of rows of the data set."""
         return {
             "dataset": self.place,
             "data_version": self.version,
@@ -157,7 +157,7 @@ def _digest(data: datasets.Dataset, images: Any) -> str:
 
 
 def _is_for_training(place: str) -> bool:
-    """Whether a folder says of itself that it is a training split."""
+    """Whether a folder is marked as a training split."""
     record = Path(place) / "build.json"
     if not record.is_file():
         return False
@@ -166,14 +166,14 @@ def _is_for_training(place: str) -> bool:
 
 @cache
 def open_rows(place: str, version: object) -> Rows:
-    """The data set at ``place``, opened once for all leaves; ``version`` tells a rebuilt one from its forerunner."""
+    """The data set at ``place``, opened once for all leaves; ``version`` changes when it is rebuilt."""
     rows = Rows(place)
     logger.info("MIS-Ground: %d rows from %s", len(rows.pair_ids), place)
     return rows
 
 
 def stamp(place: str) -> int | None:
-    """What tells a rebuilt folder from its forerunner."""
+    """What distinguishes a rebuilt folder from the one before."""
     card = Path(place) / "README.md"
     return card.stat().st_mtime_ns if card.is_file() else None
 

@@ -1,6 +1,6 @@
-"""How a run asks: the settings that ``--metadata`` gives to the tasks, checked, with their defaults.
+"""Settings of a run: those that ``--metadata`` gives to the tasks, checked, with their defaults.
 
-They are a factor of the run and not of the data: style, lettered options, what becomes of a stack of images. The
+They are a factor of the run and not of the data: style, lettered options, how a stack of images is sent. The
 harness hands the model's arguments over in the same dictionary, so that names it does not know are passed over, unless
 one is nearly a name of these.
 """
@@ -31,12 +31,12 @@ _SECRET = re.compile(
 
 
 class RunSettingsError(ValueError):
-    """A setting given with ``--metadata`` is unknown or has a value that it cannot have."""
+    """A setting given with ``--metadata`` is unknown or has an illegal value."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How the questions are put.
+    """How questions are asked.
 
     Args:
         style: of the prompt; decides how many tokens an answer may take, see `BUDGETS`.
@@ -59,7 +59,7 @@ class RunSettings:
         """The settings among all that the harness hands over.
 
         Raises:
-            RunSettingsError: if a value cannot be, or a name is nearly that of a setting.
+            RunSettingsError: if a value is illegal, or a name is a misspelt setting.
         """
         given = dict(metadata or {})
         known = [field.name for field in fields(cls)]
@@ -74,7 +74,7 @@ class RunSettings:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """As they stand in results."""
+        """As recorded in the results."""
         return asdict(self)
 
 
@@ -94,7 +94,7 @@ def _yes_or_no(name: str, value: object) -> bool:
 
 
 def is_secret(name: str) -> bool:
-    """Whether an argument of this name may be a key or a password, and must stand in no file."""
+    """Whether an argument of this name may be a key or a password, and must not be written to a file."""
     return bool(_SECRET.search(name))
 
 

@@ -1,6 +1,6 @@
 """A leaf of the benchmark as a task of the harness.
 
-Differs from other configured tasks in where its rows come from and in what the harness would else do without a word:
+Differs from other configured tasks in where its rows come from and in what the harness would otherwise do silently:
 
 * a leaf without rows asks the model nothing, and is shown as ``empty``;
 * questions with and without images go to the model apart, where one command has both;

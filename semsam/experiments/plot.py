@@ -91,7 +91,7 @@ def line_plot(lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str, 
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round values, some five, that enclose the range; at least 1 apart in all."""
+    """About five round values that enclose the range; at least 1 apart in all."""
     if high - low < 1:
         low, high = (low + high) / 2 - 0.5, (low + high) / 2 + 0.5
     step = 10 ** math.floor(math.log10((high - low) / 4))

@@ -54,10 +54,10 @@ class Run:
 
 
 class Watcher(LogitsProcessor):
-    """Counts what a processor does to rows that are still being written.
+    """Counts what a processor does to unfinished rows.
 
     Args:
-        processor: the watched one.
+        processor: the observed one.
         ends: ids of the tokens that end an answer or fill up the row after its end.
     """
 
@@ -67,7 +67,7 @@ class Watcher(LogitsProcessor):
         self._counts: torch.Tensor | None = None
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """The watched processor's scores, [B, V]."""
+        """The observed processor's scores, [B, V]."""
         after = self._processor(input_ids, scores)
         writing = ~torch.isin(input_ids[:, -1], self._ends.to(input_ids.device))
         rescored = writing & (after != scores).any(dim=-1)
@@ -83,7 +83,7 @@ class Watcher(LogitsProcessor):
 
 
 class Runner:
-    """A loaded model with the tasks that it is to answer.
+    """A loaded model with its tasks.
 
     Args:
         model: folder or Hub name.
@@ -142,7 +142,7 @@ class Runner:
             ) from error
 
     def _check_tasks(self) -> None:
-        """Load the tasks and their data once before the model, which takes longer."""
+        """Load the tasks and their data before the model, which takes longer."""
         for task in self.tasks:
             if not self._manager.match_tasks([task]):
                 raise RunsError(
@@ -228,7 +228,7 @@ class Runner:
 
 
 def check_device(device: str | None) -> None:
-    """Refuse a device that is not there: the harness takes the CPU for one that it does not know.
+    """Refuse a device that does not exist: the harness would silently use the CPU.
 
     Raises:
         RunsError: if torch has no such device.
@@ -245,7 +245,7 @@ def check_device(device: str | None) -> None:
 
 
 def check_own(out: Path, names: Sequence[str]) -> None:
-    """Whether files may be written into a folder: none of them is there, or the folder holds runs of an experiment.
+    """Check that files may be written into a folder: none of them exists, or the folder contains runs of an experiment.
 
     Raises:
         RunsError: names the files of the user's that are there.
@@ -256,10 +256,10 @@ def check_own(out: Path, names: Sequence[str]) -> None:
 
 
 def remembered(path: Path, header: Mapping[str, Any], make: Callable[[], Run]) -> Run:
-    """The run kept at ``path``, or a new one that is then kept there.
+    """The run stored at ``path``, or a new one that is then stored there.
 
     Raises:
-        RunsError: if the file holds a run of another kind: the folder belongs to another comparison.
+        RunsError: if the file contains another kind of run: the folder belongs to another comparison.
     """
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How the answers change with K, M and top-p: ``python -m semsam sweep MODEL --tasks TASKS --out DIR``.
+"""A sweep of K, M and top-p: ``python -m semsam sweep MODEL --tasks TASKS --out DIR``.
 
 The model is loaded once. Each setting is a run of its own, kept in ``DIR/runs``: an interrupted sweep resumes where
 it was, and one with more settings adds to what is there. At the end ``sweep.csv``, ``sweep.md`` and ``sweep.svg`` are
@@ -25,7 +25,7 @@ from semsam.settings import Settings
 
 @dataclass(frozen=True)
 class Row:
-    """A setting's line in the table.
+    """The row of a setting in the table.
 
     Args:
         settings: of the rule.
@@ -104,7 +104,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def markdown(rows: Sequence[Row], plain: float, runner: Runner, items: int) -> str:
-    """The table for people."""
+    """The table as Markdown."""
     found = rows[0].difference.interval
     by = f"{found.method}, {found.clusters} of them" if found.clusters > 1 else "none of one cluster"
     lines = [
@@ -123,7 +123,7 @@ def markdown(rows: Sequence[Row], plain: float, runner: Runner, items: int) -> s
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
-    """The table for programs; shares from 0 to 1."""
+    """The table as CSV; shares from 0 to 1."""
     stream = StringIO()
     names = ("k", "top_m", "top_p", "guard", "score", "difference", "low", "high")
     writer = csv.writer(stream, lineterminator="\n")
@@ -150,13 +150,13 @@ def plot(rows: Sequence[Row], plain: float, metric: str) -> str:
 
 
 def grid(arguments: argparse.Namespace) -> list[Settings]:
-    """All combinations of the values asked for."""
+    """All combinations of the requested values."""
     values = product(arguments.guard, arguments.top_m, arguments.top_p, arguments.k)
     return [Settings(k=k, top_m=top_m, top_p=top_p, guard=guard) for guard, top_m, top_p, k in values]
 
 
 def sweep(runner: Runner, settings: Sequence[Settings], out: Path, cluster: str | None = None) -> list[Row]:
-    """Run what is not there yet, compare all with plain decoding, and write the table and the plot."""
+    """Run what is missing, compare all with plain decoding, and write the table and the plot."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     check_own(out, ("sweep.csv", "sweep.md", "sweep.svg"))
@@ -179,12 +179,12 @@ def sweep(runner: Runner, settings: Sequence[Settings], out: Path, cluster: str 
 
 
 def numbers(kind: type) -> Any:
-    """A reader of comma-separated values."""
+    """A parser of comma-separated values."""
     return lambda text: [kind(part) for part in text.split(",")]
 
 
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
-    """What any command needs that runs the harness on a loaded model."""
+    """Arguments of every command that runs the harness on a loaded model."""
     parser.add_argument("model", metavar="MODEL", help="folder or Hub name")
     parser.add_argument("--tasks", type=numbers(str), required=True, help="the harness's tasks, comma-separated")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and results")

@@ -197,7 +197,7 @@ def _rotation(degrees: Sequence[float]) -> npt.NDArray[np.float64]:
 
 
 def _random(seed: int, *purpose: str) -> np.random.Generator:
-    """A stream of its own for each purpose, so that the body does not change with the picture's size."""
+    """A stream of its own for each purpose, so that the body does not change with the image size."""
     if seed < 0:
         raise ValueError(f"seed must not be negative, not {seed}")
     return np.random.default_rng([seed, *(int.from_bytes(word.encode(), "big") for word in purpose)])
