@@ -94,7 +94,7 @@ class Processes:
         if count < 1:
             raise BuildError("The number of processes must be at least 1.", value=count)
         self.count = count
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: _Pool | None = None
         self._key = ""
 
     def share(self, values: Sequence[object]) -> str:
@@ -174,7 +174,7 @@ class Processes:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _pool_of(self, count: int) -> ProcessPoolExecutor:
+    def _pool_of(self, count: int) -> "_Pool":
         # Spawned, not forked: OpenCV's and Arrow's threads do not survive a fork.
         given = (memory.left() // count, self._key, _SHARED.get(self._key, ()))
         return _Pool(count, get_context("spawn"), initializer=_begin, initargs=given)

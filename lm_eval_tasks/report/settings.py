@@ -41,7 +41,12 @@ def asked_how(results: Mapping[str, Any]) -> dict[str, Any]:
     configs = {name: config for name, config in results.get("configs", {}).items() if OURS.match(name)}
     metadata = [config.get("metadata") or {} for config in configs.values()]
     budgets = {(config.get("generation_kwargs") or {}).get("max_gen_toks") for config in configs.values()}
-    found: dict[str, Any] = {"tasks_version": _joined(each.get("version") for each in metadata)}
+    told = results.get("versions", {})
+    versions = [
+        *(each.get("version") for each in metadata),
+        *(told.get(name) for name in results.get("results", {}) if OURS.match(name)),
+    ]
+    found: dict[str, Any] = {"tasks_version": _joined(versions)}
     found["max_gen_toks"] = _joined(budgets)
     for name, usual in RunSettings().as_dict().items():
         value = _joined(each.get(name, usual) for each in metadata)

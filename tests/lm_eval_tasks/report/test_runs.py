@@ -264,6 +264,8 @@ def with_configs(path, **changes):
     results = json.loads(path.read_text())
     for config in results["configs"].values():
         config["metadata"] |= {name: value for name, value in changes.items() if name != "max_gen_toks"}
+        if "version" in changes:
+            results["versions"] = dict.fromkeys(results["versions"], changes["version"])
         if "max_gen_toks" in changes:
             config["generation_kwargs"] = {"max_gen_toks": changes["max_gen_toks"]}
     path.write_text(json.dumps(results))
