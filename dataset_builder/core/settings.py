@@ -30,6 +30,8 @@ MIN_STACK_SIZE, MAX_STACK_SIZE = 4, 64
 
 VISIBLE_MM2 = 100.0
 """A structure is visible in a slice from this area on."""
+NAMED_MM2 = 150.0
+"""It is asked which of four structures is visible from this area on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ class ClarityLimits:
             / joint area).
         min_contrast: a structure is visible if grey changes by so much across its border, in levels of 255 and without
             what noise adds (:mod:`dataset_builder.pictures.contrast`); 6 are 9 HU in the soft tissue window.
+        max_rival_share: nor if it covers more of the marked one's box than this share of what the marked one covers.
+        min_box_fill: a structure is marked to be named if it fills its box at least so far.
+        min_main_piece: a structure is marked if at least this share of it in the slice is one piece ...
+        max_stray_mm: ... and if the box around all of it reaches at most so far beyond that piece.
+        min_pair_share: A lies in a direction from B if that holds of at least this share of all pairs of their pixels.
+        min_named_area_mm2: which of four structures is visible is asked of structures from this area on.
+        min_visibility_ratio: of the volume's slices that show one of the four options only, each of the other three has
+            at least so many times as many as the right one; else its name alone would tell it.
+        min_image_voxels, min_image_mm: an image has at least so many voxels along both sides, and is so long.
+        max_image_ratio: its longer side is at most so many times its shorter one.
         max_facts: most facts of three structures of one kind in a slice; which, the seed decides.
     """
 
@@ -63,14 +75,35 @@ class ClarityLimits:
     min_side_share: float = 0.9
     min_between_deg: float = 135.0
     min_marker_between_deg: float = 120.0
-    max_box_overlap: float = 0.5
+    max_box_overlap: float = 0.3
+    max_rival_share: float = 0.5
+    min_box_fill: float = 0.25
+    min_main_piece: float = 0.95
+    max_stray_mm: float = 5.0
+    min_pair_share: float = 0.9
+    min_named_area_mm2: float = NAMED_MM2
+    min_visibility_ratio: float = 0.25
+    min_image_voxels: int = 16
+    min_image_mm: float = 30.0
+    max_image_ratio: float = 8.0
     min_contrast: float = 6.0
     max_facts: int = 200
+
+    @property
+    def image_limits(self) -> tuple[float, ...]:
+        """What decides which planes give an image."""
+        return self.min_image_voxels, self.min_image_mm, self.max_image_ratio
 
     def __post_init__(self) -> None:
         limits = {
             "min_ratio": (1.0, float("inf")),
             "min_side_share": (0.5, 1.0),
+            "max_rival_share": (0.0, 1.0),
+            "min_box_fill": (0.0, 1.0),
+            "min_main_piece": (0.0, 1.0),
+            "min_pair_share": (0.5, 1.0),
+            "min_visibility_ratio": (0.0, 1.0),
+            "max_image_ratio": (1.0, float("inf")),
             "min_between_deg": (90.0, 180.0),
             "min_marker_between_deg": (90.0, 180.0),
         }
@@ -101,7 +134,7 @@ class Settings:
         questions_per_volume: at most this many rows per volume about its slices; pairs are kept whole, controls not
             counted; ``None`` for all that can be asked.
         stacks_per_volume: stacks cut from a volume, each along one plane.
-        stack_size: images of a stack.
+        stack_size: images of a stack; of 4, none is asked to be the first or the last: three could be.
         stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
         ct_share: share of the questions that are about CT: volumes of the modality in excess get fewer, see
             :mod:`dataset_builder.questions.quotas`; ``None`` to treat all volumes alike.
@@ -179,4 +212,5 @@ class Settings:
         """As :meth:`fingerprint`, of the settings that decide which slices are cut."""
         stacks = (self.stacks_per_volume, self.stack_size) if "stack" in self.inputs else None
         made = (self.seed, self.planes, self.slices_per_volume, stacks, self.clarity.min_area_mm2)
-        return digest("slices", *made, *self.trust)  # what was vouched for once is looked at again without that
+        # What was vouched for once is looked at again without that.
+        return digest("slices", *made, *self.clarity.image_limits, *self.trust)

@@ -64,6 +64,8 @@ def frames_of(fact: Fact) -> tuple[Frame, ...]:
 
 def fits(fact: Fact, prompt: Prompt) -> bool:
     """Whether a fact can be asked with a prompt: what is marked is named, what is not marked is looked for."""
+    if prompt != "none" and not fact.markable:
+        return False
     if fact.kind == "visible":
         return prompt == "none"
     return fact.kind != "naming" or prompt != "none"
@@ -156,6 +158,7 @@ def _stack_stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> 
     return (
         Unit(record, fact, prompt, register, convention, "patient", "stack", stack_order=order)
         for record, fact, (register, convention, order) in series
+        if fits(fact, prompt)
     )
 
 

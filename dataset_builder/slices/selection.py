@@ -24,6 +24,8 @@ volume_shape              of the RAS+ array
 stack                     name of the stack that the slice is one of, else empty; its slices stand in ascending order
 through_mm                of each structure in the volume: 25th percentile, mean and 75th percentile of its voxels'
                           positions along the plane's axis, index * spacing
+seen_in                   of each structure: in which of the slices that could have been chosen (of up to 63, spread
+                          evenly, a bit each) it is clearly visible, and in which it has a pixel at all
 midline_mm                position of the body's midline along the R axis, from the array's left end; null if unknown
 through_world_mm          as through_mm, along the world's axis that the plane's axis stands for, counted from the
                           array's first voxel; of tilted scans only
@@ -59,16 +61,11 @@ from dataset_builder.imaging.geometry import (
     obliquity_deg,
     take_slice,
 )
-from dataset_builder.imaging.laterality import label_profiles, midline, world_midline
+from dataset_builder.imaging.laterality import midline, world_midline
 from dataset_builder.imaging.through import through, through_world
 from dataset_builder.imaging.volume import Volume
+from dataset_builder.slices.visibility import MIN_STRUCTURES, RICH, areas, seen_in
 from dataset_builder.vocabulary import Structure
-
-MIN_STRUCTURES = 2
-"""Slices that show fewer structures are never chosen: there is nothing to relate."""
-
-RICH = 0.5
-"""Slices count as rich from this share of the structures of the plane's richest slice on."""
 
 INTENSITY_PERCENTILES = (0.5, 99.5)
 _INTENSITY_SAMPLES = 2_000_000
@@ -94,6 +91,7 @@ SLICE_SCHEMA = described(
         "volume_shape": pa.list_(pa.int32()),
         "stack": pa.string(),
         "through_mm": pa.list_(pa.struct({"value": pa.int32(), "positions": pa.list_(pa.float64())})),
+        "seen_in": pa.list_(pa.struct({"value": pa.int32(), "visible": pa.int64(), "present": pa.int64()})),
         "midline_mm": pa.float64(),
         "through_world_mm": pa.list_(pa.struct({"value": pa.int32(), "positions": pa.list_(pa.float64())})),
         "midline_world_mm": pa.float64(),
@@ -125,6 +123,9 @@ class SliceRecord:
         through_world_mm: as ``through_mm``, along the world's axis, counted from the array's first voxel; empty if not
             tilted.
         midline_world_mm: the midline along the world's axis, counted the same way; ``None`` if unknown or a limb.
+        seen_in: label value -> the slices along the plane's axis that could have been chosen (see
+            :func:`choose_slices`), of up to 63 a bit each: those in which it is clearly visible, and those in which it
+            has a pixel.
     """
 
     source: str
@@ -153,6 +154,8 @@ class SliceRecord:
         """Whether the array's axes and the world's have to be told apart."""
         return obliquity_deg(self.affine) >= OBLIQUE_DEG
 
+    seen_in: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
     @property
     def shape(self) -> tuple[int, int]:
         """(U, V)."""
@@ -173,12 +176,10 @@ def choose_slices(
         (plane, index) sorted by plane, then index.
     """
     draw = random.Random(digest("slices", seed, volume.source, volume.subject))
-    known = [value for value in volume.names if 0 < value < len(label_profiles(volume)[0])]
     candidates: dict[Plane, npt.NDArray[np.int64]] = {}
     visible: dict[Plane, npt.NDArray[np.int64]] = {}
     for plane in (plane for plane in PLANES if plane in planes):
-        first, second = IN_PLANE_AXES[plane]
-        area = label_profiles(volume)[PLANE_AXIS[plane]][known] * (volume.spacing[first] * volume.spacing[second])
+        _, area = areas(volume, plane)
         visible[plane] = (area >= min_area_mm2).sum(axis=0)
         candidates[plane] = np.flatnonzero(visible[plane] >= MIN_STRUCTURES)
     wanted = dict.fromkeys(candidates, 0)
@@ -251,6 +252,7 @@ def cut(
         stack=stack,
         through_world_mm=through_world(volume, plane),
         midline_world_mm=world_midline(volume, vocabulary),
+        seen_in=seen_in(volume, plane),
     )
 
 
@@ -307,6 +309,10 @@ def _row(record: SliceRecord) -> dict[str, Any]:
         "through_mm": [
             {"value": value, "positions": list(positions)} for value, positions in sorted(record.through_mm.items())
         ],
+        "seen_in": [
+            {"value": value, "visible": visible, "present": present}
+            for value, (visible, present) in sorted(record.seen_in.items())
+        ],
         "midline_mm": record.midline_mm,
         "through_world_mm": [
             {"value": value, "positions": list(at)} for value, at in sorted(record.through_world_mm.items())
@@ -341,6 +347,7 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
         stack=row["stack"],
         through_world_mm={entry["value"]: tuple(entry["positions"]) for entry in row["through_world_mm"]},
         midline_world_mm=row["midline_world_mm"],
+        seen_in={entry["value"]: (entry["visible"], entry["present"]) for entry in row["seen_in"]},
     )
 
 

@@ -42,6 +42,7 @@ from dataset_builder.files.object_storage import (
 from dataset_builder.imaging.acceptance import accept
 from dataset_builder.slices.selection import SliceRecord, choose_slices, cut, load_slices, read_slices, save_slices
 from dataset_builder.slices.stacks import choose_stacks, cut_stack
+from dataset_builder.slices.visibility import narrow_planes
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.remote import blaming, stamps
 from dataset_builder.vocabulary import structures
@@ -52,7 +53,7 @@ _NOTED = frozenset({"source", "subject", "fingerprint"})
 _KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
 """Columns of every table of slices."""
 
-FORMAT = 3
+FORMAT = 4
 """Moves whenever slices of the same volume can come out different."""
 
 
@@ -160,7 +161,9 @@ def store_volume(
     volume = source.read(case)
     words = structures(vocabulary)
     warnings = accept(volume, words, settings.trust)
-    chosen = choose_slices(volume, settings.planes, settings.slices_per_volume, settings.seed)
+    narrow = narrow_planes(volume, settings.planes, settings.clarity)
+    planes = [plane for plane in settings.planes if plane not in narrow]
+    chosen = choose_slices(volume, planes, settings.slices_per_volume, settings.seed)
     if is_remote(path):
         remove(note_path)
     else:
@@ -168,7 +171,7 @@ def store_volume(
         note_path.unlink(missing_ok=True)
     records = [cut(volume, plane, index, words) for plane, index in chosen]
     if "stack" in settings.inputs and settings.stacks_per_volume:
-        runs = choose_stacks(volume, settings.planes, settings.stacks_per_volume, settings.stack_size, settings.seed)
+        runs = choose_stacks(volume, planes, settings.stacks_per_volume, settings.stack_size, settings.seed)
         records += [record for plane, indices in runs for record in cut_stack(volume, plane, indices, words)]
     size = save_slices(records, path)
     note = {
@@ -177,6 +180,7 @@ def store_volume(
         **fingerprints,
         "package": package_version(),
         "slices": len(chosen),
+        "narrow_planes": narrow,
         "slices_of_stacks": len(records) - len(chosen),
         "citation": source.citation,
         "url": source.url,

@@ -190,7 +190,7 @@ def test_lay_is_a_register_of_its_own():
 
 
 CLINICAL_ONLY = {
-    *("aorta", "vena", "cava", "iliac", "carotid", "subclavian", "brachiocephalic", "portal", "ventricle"),
+    *("aorta", "vena", "cava", "iliac", "carotid", "subclavian", "brachiocephalic", "splenoportal", "ventricle"),
     *("frontal", "parietal", "temporal", "occipital", "insula", "cingulate", "cortex", "cerebellum"),
     *("thalamus", "nucleus", "putamen", "pallidus", "hippocampus", "amygdala", "callosum"),
 }

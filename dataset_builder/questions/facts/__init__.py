@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.questions.facts.anatomical import anatomical_facts
 from dataset_builder.questions.facts.directional import directional_facts
-from dataset_builder.questions.facts.fact import Fact, Kind
+from dataset_builder.questions.facts.fact import Fact, Kind, without_markers
 from dataset_builder.questions.facts.relational import relational_facts
 from dataset_builder.questions.facts.scene import Scene
 from dataset_builder.questions.facts.stack import find_stack_facts
@@ -35,4 +35,5 @@ def find_facts(
         vocabulary: structures by canonical name; the package's own if not given. Others are never asked about.
     """
     scene = Scene.of(record, clarity, seed, vocabulary)
-    return [*anatomical_facts(scene), *directional_facts(scene), *relational_facts(scene)]
+    found = [*anatomical_facts(scene), *directional_facts(scene), *relational_facts(scene)]
+    return [without_markers(fact, scene.scattered) for fact in found]

@@ -8,7 +8,7 @@ import numpy as np
 
 from dataset_builder.imaging.measurements import Floats
 from dataset_builder.questions.facts.fact import Fact
-from dataset_builder.questions.facts.scene import Scene
+from dataset_builder.questions.facts.scene import ROUNDING_MM, Scene, Truth
 from dataset_builder.vocabulary import Structure, confusable
 
 OPTIONS = 4
@@ -43,23 +43,27 @@ def tell_apart(one: str, other: str, vocabulary: Mapping[str, Structure] | None 
 def naming(scene: Scene) -> Iterator[Fact]:
     """What is the marked structure: two marked structures with the same four options."""
     row = {name: i for i, name in enumerate(scene.names)}
-    overlap = _box_overlaps(scene)
+    rival = _rivals(scene)
+    clear = {name for name, i in row.items() if _can_be_marked(scene, i)}
 
     def fits(option: str, options: Sequence[str]) -> bool:
         """Whether an option can stand beside those there are, of which the first two can be marked."""
-        boxes_apart = option not in row or all(
-            overlap[row[marked], row[option]] <= scene.clarity.max_box_overlap for marked in options[:2]
-        )
-        return boxes_apart and all(tell_apart(option, other, scene.vocabulary) for other in options)
+        marked = (*options[:2], option)[:2]
+        pairs = ((one, other) for one in marked for other in (*options, option) if one != other)
+        if any(one in row and other in row and rival[row[one], row[other]] for one, other in pairs):
+            return False
+        return all(tell_apart(option, other, scene.vocabulary) for other in options)
 
     used: set[tuple[str, tuple[str, ...]]] = set()
     found: list[tuple[str, str, tuple[str, ...]]] = []
     for turn in range(NAMINGS):
         draw = scene.random(f"naming {turn}")
         for first in draw.sample(scene.visible, len(scene.visible)):
+            if first.name not in clear:
+                continue
             others = _by_plausibility(scene, first, scene.known, draw)
             # The second is visible, so that it can be marked as well; the others need not be.
-            pair = _choose([first.name], 2, [name for name in others if name in row], fits)
+            pair = _choose([first.name], 2, [name for name in others if name in clear], fits)
             options = _choose(pair, OPTIONS, others, fits)
             if len(pair) < 2 or len(options) < OPTIONS:
                 continue
@@ -81,17 +85,33 @@ def visible(scene: Scene) -> Iterator[Fact]:
         if all(tell_apart(structure.name, other, scene.vocabulary) for other in scene.present_known)
     ]
     draw = scene.random("visible")
-    for structure, area in zip(scene.visible, scene.area, strict=True):
-        others = _by_plausibility(scene, structure, absent, draw)
-        options = _choose(
-            [structure.name],
-            OPTIONS,
-            others,
-            lambda option, options: all(tell_apart(option, other, scene.vocabulary) for other in options),
+
+    def fits(option: str, options: Sequence[str]) -> bool:
+        group = [*options, option]
+        return all(tell_apart(option, other, scene.vocabulary) for other in options) and (
+            _evenness(scene, group) >= scene.clarity.min_visibility_ratio - 1e-9
         )
-        if len(options) == OPTIONS:
+
+    for structure, area in zip(scene.visible, scene.area, strict=True):
+        if area < scene.clarity.min_named_area_mm2 - ROUNDING_MM:
+            continue
+        others = _by_plausibility(scene, structure, absent, draw)
+        options = _choose([structure.name], OPTIONS, others, fits)
+        # Kept as often as the slices that show another of the four are fewer: then each of them is as often the answer.
+        if len(options) == OPTIONS and draw.random() < _evenness(scene, options):
             asked, names = (structure.name,), tuple(sorted(options))
             yield Fact("anatomical", "visible", None, asked, structure.name, (), "", names, float(np.sqrt(area)))
+
+
+def _evenness(scene: Scene, options: Sequence[str]) -> float:
+    """How many slices show only this one of the options, of the rarest, as a share of those of the first; at most 1.
+
+    1 where nothing is known of other slices.
+    """
+    if not scene.record.seen_in:
+        return 1.0
+    alone = scene.shown_alone(options)
+    return min(alone) / alone[0] if alone[0] else 0.0
 
 
 def _choose(
@@ -122,6 +142,19 @@ def _by_plausibility(
         return 2 - alike if alike else 2 + (option.region not in regions)
 
     return [option.name for option in sorted(draw.sample(candidates, len(candidates)), key=rank)]
+
+
+def _can_be_marked(scene: Scene, i: int) -> bool:
+    """Whether a structure is one piece that fills its box well enough to be told by it."""
+    return scene.names[i] not in scene.scattered and scene.pieces.in_box[i, i] >= scene.clarity.min_box_fill - 1e-9
+
+
+def _rivals(scene: Scene) -> Truth:
+    """[n, n]: whether a marker at i could as well be read as one at j: the boxes agree, or j fills much of i's."""
+    in_box = scene.pieces.in_box
+    return (_box_overlaps(scene) > scene.clarity.max_box_overlap) | (
+        in_box > scene.clarity.max_rival_share * np.diag(in_box)[:, None]
+    )
 
 
 def _box_overlaps(scene: Scene) -> Floats:

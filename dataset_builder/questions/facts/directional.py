@@ -7,7 +7,7 @@ import numpy as np
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, IN_PLANE_AXES
 from dataset_builder.imaging.measurements import shares_above
 from dataset_builder.questions.facts.fact import Fact
-from dataset_builder.questions.facts.scene import Positions, Scene
+from dataset_builder.questions.facts.scene import Positions, Scene, Truth
 
 R_AXIS, S_AXIS = 0, 2
 
@@ -24,21 +24,23 @@ def directional_facts(scene: Scene) -> Iterator[Fact]:
     for position, axis in enumerate(in_plane):
         low, high = AXIS_DIRECTIONS[axis]
         asked = no_arms if axis == S_AXIS else everything
-        yield from _along(scene, f"{high}_{low}", scene.along(position), asked, high, low)
+        ahead = scene.clearly_ahead(position)
+        yield from _along(scene, f"{high}_{low}", scene.along(position), ahead, asked, high, low)
     if R_AXIS in in_plane:
-        across = scene.along(in_plane.index(R_AXIS))
+        across, ahead = scene.along(in_plane.index(R_AXIS)), scene.clearly_ahead(in_plane.index(R_AXIS))
         not_midline = [i for i in no_arms if not scene.visible[i].midline]
-        for _, outward, group in sides(scene, across, not_midline):
-            yield from _along(scene, "medial_lateral", outward, group, "lateral", "medial")
+        for sign, outward, group in sides(scene, across, not_midline):
+            toward = ahead if sign > 0 else ahead.T
+            yield from _along(scene, "medial_lateral", outward, toward, group, "lateral", "medial")
     if S_AXIS in in_plane:
-        upward = scene.along(in_plane.index(S_AXIS))
+        upward, ahead = scene.along(in_plane.index(S_AXIS)), scene.clearly_ahead(in_plane.index(S_AXIS))
         of_limb: dict[str | None, list[int]] = {}
         for i in everything:
             if scene.visible[i].limb == "lower":
                 of_limb.setdefault(scene.record.side or scene.visible[i].side, []).append(i)
         # Of structures whose side is not known no one knows that they are of one limb.
         for limb in sorted(filter(None, of_limb)):
-            yield from _along(scene, "proximal_distal", upward, of_limb[limb], "proximal", "distal")
+            yield from _along(scene, "proximal_distal", upward, ahead, of_limb[limb], "proximal", "distal")
 
 
 def sides(scene: Scene, across: Positions, group: Sequence[int]) -> Iterator[tuple[int, Positions, list[int]]]:
@@ -54,7 +56,7 @@ def sides(scene: Scene, across: Positions, group: Sequence[int]) -> Iterator[tup
     middle = scene.record.midline_mm
     if middle is None:
         return
-    share = shares_above(scene.profile_u, scene.record.spacing[0], middle)
+    share = shares_above(scene.profiles[0], scene.record.spacing[0], middle)
     shares = [share, 1 - share]
     world_middle = scene.record.midline_world_mm or 0.0
     if scene.record.oblique:
@@ -67,12 +69,18 @@ def sides(scene: Scene, across: Positions, group: Sequence[int]) -> Iterator[tup
         yield sign, outward, [i for i in group if clear[i]]
 
 
-def _along(scene: Scene, axis: str, positions: Positions, asked: Sequence[int], high: str, low: str) -> Iterator[Fact]:
-    """A fact for each two of the structures of which one lies clearly farther in the direction ``high``."""
+def _along(
+    scene: Scene, axis: str, positions: Positions, ahead: Truth, asked: Sequence[int], high: str, low: str
+) -> Iterator[Fact]:
+    """A fact for each two of the structures of which one lies clearly farther in the direction ``high``.
+
+    Args:
+        ahead: [n, n] whether most pixels of i lie farther than most of j.
+    """
     among = np.zeros(len(scene.visible), bool)
     among[list(asked)] = True
     gaps = positions.gaps()
-    for i, j in np.argwhere(positions.beyond(scene.clarity) & among[:, None] & among[None, :]):
+    for i, j in np.argwhere(positions.beyond(scene.clarity) & ahead & among[:, None] & among[None, :]):
         a, b = scene.names[i], scene.names[j]
         # In the order of the names, so that the draw of the first item cannot know which word it favours.
         items = (((a, b), high), ((b, a), low)) if i < j else (((b, a), low), ((a, b), high))

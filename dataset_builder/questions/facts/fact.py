@@ -1,6 +1,7 @@
 """What a fact is; :class:`dataset_builder.core.settings.ClarityLimits` says how clear it must be to be asked."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dataset_builder.core.factors import Terminology
@@ -47,6 +48,7 @@ class Fact:
             centroid from the midline; enclosure: least thickness around the inner structure; naming: least depth of the
             marked point; visible: square root of the area; largest: as size; low_end, high_end: as visible; order: the
             lesser distance of neighbours.
+        markable: whether each structure is one piece, so that a marker shows it and nothing else.
     """
 
     terminology: Terminology
@@ -58,3 +60,11 @@ class Fact:
     inverse_relation: str
     options: tuple[str, ...]
     margin_mm: float
+    markable: bool = field(default=True, repr=False)
+
+
+def without_markers(fact: Fact, scattered: Collection[str]) -> Fact:
+    """The fact, not to be asked with markers if one of its structures is scattered."""
+    if scattered and not {*fact.structures, *fact.inverse_structures}.isdisjoint(scattered):
+        return replace(fact, markable=False)
+    return fact

@@ -87,7 +87,7 @@ def between(scene: Scene) -> Iterator[Fact]:
     clearance = np.zeros((len(scene.visible),) * 3)  # [a, b, c]: the lesser gap along the axis where both are clear
     for axis in (0, 1):
         positions = scene.along(axis)
-        beyond, gaps = positions.beyond(clarity), positions.gaps()
+        beyond, gaps = positions.beyond(clarity) & scene.clearly_ahead(axis), positions.gaps()
         in_order = beyond[:, :, None] & beyond.T[:, None, :]  # a beyond b, c beyond a
         gap = np.where(in_order, np.minimum(gaps[:, :, None], gaps.T[:, None, :]), 0)
         clearance = np.maximum(clearance, np.maximum(gap, gap.transpose(0, 2, 1)))

@@ -1,9 +1,10 @@
 """A slice made ready for asking: its visible structures, measured, and the seed's draws."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from dataset_builder.core.hashing import coin, digest
 from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.imaging.geometry import IN_PLANE_AXES, PLANE_AXIS, world_directions
 from dataset_builder.imaging.measurements import QUARTILES, Floats, mask_distances
+from dataset_builder.imaging.pieces import Pieces, ahead, pieces
 from dataset_builder.pictures.contrast import contrasts
 from dataset_builder.questions.facts.fact import Fact, Kind
 from dataset_builder.slices.measured import measured_structures
@@ -125,7 +127,7 @@ class Scene:
     point: Floats
     box_low: Floats
     box_high: Floats
-    profile_u: npt.NDArray[np.int64]
+    profiles: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
     known: tuple[Structure, ...]
     present_known: tuple[str, ...]
     vocabulary: Mapping[str, Structure]
@@ -167,7 +169,7 @@ class Scene:
             point=measured.point_voxel[rows] * np.asarray(record.spacing),
             box_low=measured.box_low[rows],
             box_high=measured.box_high[rows],
-            profile_u=measured.profile[0][rows],
+            profiles=(measured.profile[0][rows], measured.profile[1][rows]),
             known=tuple(words[name] for name in sorted(set(record.names.values()) & words.keys())),
             present_known=tuple(name for name in map(record.names.__getitem__, values) if name in words),
             vocabulary=words,
@@ -182,6 +184,34 @@ class Scene:
     def box(self) -> Floats:
         """Centres of the boxes [n, 2]."""
         return (self.box_low + self.box_high) / 2
+
+    def shown_alone(self, names: Sequence[str]) -> list[int]:
+        """In how many of the volume's slices each of some structures is clearly visible and none of the others is."""
+        seen = [self._seen_in.get(name, (0, 0)) for name in names]
+        return [
+            (visible & ~reduce(or_, (other for k, (_, other) in enumerate(seen) if k != i), 0)).bit_count()
+            for i, (visible, _) in enumerate(seen)
+        ]
+
+    @cached_property
+    def _seen_in(self) -> Mapping[str, tuple[int, int]]:
+        return {self.record.names[value]: masks for value, masks in self.record.seen_in.items()}
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """Whether each is one piece, and what its box holds."""
+        return pieces(self.record.labels, self.record.spacing, self.values)
+
+    @cached_property
+    def scattered(self) -> frozenset[str]:
+        """Names of those that are several pieces: a marker would show something else, too."""
+        found, clarity = self.pieces, self.clarity
+        odd = (found.main_share < clarity.min_main_piece - 1e-9) | (found.stray_mm > clarity.max_stray_mm + ROUNDING_MM)
+        return frozenset(name for name, is_odd in zip(self.names, odd, strict=True) if is_odd)
+
+    def clearly_ahead(self, axis: int) -> Truth:
+        """[n, n]: whether most pixels of i lie farther along in-plane axis 0 (u) or 1 (v) than most of j."""
+        return ahead(self.profiles[axis]) >= self.clarity.min_pair_share - 1e-9
 
     @cached_property
     def distances(self) -> Floats:

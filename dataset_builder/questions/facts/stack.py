@@ -13,8 +13,9 @@ from dataset_builder.core.hashing import coin, digest
 from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS
 from dataset_builder.imaging.measurements import QUARTILES, Floats
+from dataset_builder.imaging.pieces import ahead, pieces
 from dataset_builder.pictures.contrast import contrasts
-from dataset_builder.questions.facts.fact import Fact, Kind
+from dataset_builder.questions.facts.fact import Fact, Kind, without_markers
 from dataset_builder.questions.facts.scene import ROUNDING_MM, Truth, slice_to_world
 from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
@@ -126,6 +127,7 @@ class StackScene:
         first = (self.area > 0).argmax(axis=1)
         last = self.area.shape[1] - 1 - (self.area[:, ::-1] > 0).argmax(axis=1)
         beyond = (first[:, None] >= first[None, :]) & (last[:, None] >= last[None, :])
+        beyond &= ahead(self.area) >= clarity.min_pair_share - 1e-9
         places = [(self.low, self.mean, self.high), (seen_low, seen_mean, seen_high)]
         if self._world is not None:
             places += [self._world, self._seen_in_world]
@@ -167,6 +169,19 @@ class StackScene:
         return low, mean, high
 
     @cached_property
+    def scattered(self) -> frozenset[str]:
+        """Names of those that are several pieces in an image: a marker there would show something else, too."""
+        found: set[str] = set()
+        for record in self.records:
+            values, _ = measured_structures(record)
+            here = pieces(record.labels, record.spacing, values)
+            odd = (here.main_share < self.clarity.min_main_piece - 1e-9) | (
+                here.stray_mm > self.clarity.max_stray_mm + ROUNDING_MM
+            )
+            found |= {record.names[value] for value, is_odd in zip(values, odd, strict=True) if is_odd}
+        return frozenset(found)
+
+    @cached_property
     def _seen(self) -> tuple[Floats, Floats, Floats]:
         """25th percentile, mean and 75th percentile of the seen areas' positions along the axis."""
         share = self.area.cumsum(axis=1) / self.area.sum(axis=1, keepdims=True)
@@ -203,7 +218,7 @@ def find_stack_facts(
         records: the slices of a stack, ascending along the plane's axis.
     """
     scene = StackScene.of(records, clarity, seed, vocabulary)
-    return [*directions(scene), *in_order(scene), *images(scene)]
+    return [without_markers(fact, scene.scattered) for fact in (*directions(scene), *in_order(scene), *images(scene))]
 
 
 def directions(scene: StackScene) -> Iterator[Fact]:
@@ -260,8 +275,11 @@ def images(scene: StackScene) -> Iterator[Fact]:
     smaller = scene.area * scene.clarity.min_ratio <= scene.area.max(axis=1, keepdims=True) + ROUNDING_MM
     yield from _paired(scene, "largest", largest, np.ones(len(scene.names), np.bool_), smaller)
     # What is seen in the first image may begin before it.
-    yield from _paired(scene, "low_end", low_end, inside & (low_end > 0), everywhere)
-    yield from _paired(scene, "high_end", high_end, inside & (high_end < scene.area.shape[1] - 1), everywhere)
+    # Nor is that image offered: it would be a wrong answer that needs no look.
+    count = scene.area.shape[1]
+    not_first, not_last = (np.broadcast_to(np.arange(count) != end, in_image.shape) for end in (0, count - 1))
+    yield from _paired(scene, "low_end", low_end, inside & (low_end > 0), everywhere & not_first)
+    yield from _paired(scene, "high_end", high_end, inside & (high_end < count - 1), everywhere & not_last)
 
 
 def _paired(
