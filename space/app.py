@@ -177,7 +177,7 @@ def build() -> gr.Blocks:
                     )
                     go = gr.Button("Ask", elem_id="go")
                     reply = gr.Textbox(label="reply", lines=4, interactive=False, elem_id="reply")
-                with gr.Accordion("All that is known of it", open=False):
+                with gr.Accordion("All columns", open=False):
                     known = gr.Dataframe(headers=["column", "value"], wrap=True, elem_id="known")
 
         def number_of(chosen: list[int], wanted: float | None) -> int | None:

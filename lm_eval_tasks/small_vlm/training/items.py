@@ -2,7 +2,7 @@
 
 Everything is asked with the builder's own functions about the bodies of the phantom source's training split, so that
 words, markers and margins are the benchmark's. A picture has two or three marked structures and all that is asked about
-them along the axes of the picture, or one marked structure and questions for its name. Some pictures are blank but for
+them along the axes of the image, or one marked structure and questions for its name. Some pictures are blank but for
 the markers. Stacks have eight pictures to a question.
 """
 
