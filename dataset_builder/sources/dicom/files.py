@@ -45,7 +45,6 @@ REFERENCES = (
     "ReferencedSeriesSequence",
     "ReferencedFrameOfReferenceSequence",
     "StructureSetROISequence",
-    "SourceImageSequence",
 )
 LATERALITY = ("BodyPartExamined", "Laterality", "ImageLaterality")
 PIXELS = (

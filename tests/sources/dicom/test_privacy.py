@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_builder.core.errors import MISGroundError
+from dataset_builder.building.builder import build
+from dataset_builder.core.errors import MISGroundError, SlicePositionError
+from dataset_builder.core.settings import Settings
 from dataset_builder.files.pseudonyms import pseudonym_file
 from dataset_builder.sources import open_source
 from dataset_builder.sources.dicom.identifiers import IDENTIFYING, identifiers_in, without_identifiers
@@ -52,7 +54,7 @@ def hospital(tmp_path_factory) -> tuple[Path, set[str]]:
     folder = tmp_path_factory.mktemp("pacs")
     uids = set()
     for number in range(2):
-        body = torso(number, spacing=8.0)
+        body = torso(number, spacing=10.0)
         images = dicom.series(np.rint(body.image).astype(np.int16), body.affine)
         present = [value for value in body.names if (body.labels == value).any()][:12]
         segments = [dicom.segment(at, body.names[value]) for at, value in enumerate(present, 1)]
@@ -79,7 +81,7 @@ def built(folder: Path, out: Path, *options: str) -> tuple[bytes, int]:
     """What a build writes, shows and logs, as the command line does it."""
     run = "from dataset_builder.cli.main import main; main()"
     command = [sys.executable, "-c", run, "build", "--source", f"dicom:{folder}", "--out", str(out)]
-    done = subprocess.run([*command, "--image-size", "96", *options], capture_output=True, cwd=out.parent)
+    done = subprocess.run([*command, "--image-size", "64", *options], capture_output=True, cwd=out.parent)
     shown = done.stdout + done.stderr
     # The folder is the user's own word; the test puts the patient's name only below it.
     return shown + everything_in(out.parent), done.returncode
@@ -104,13 +106,13 @@ def test_a_build_writes_and_shows_nothing_that_says_who_the_patient_is(hospital,
     assert "20231107_1" in kept[subject]["folder"]
 
 
-def test_a_strict_build_stops_with_an_error_that_says_nothing_either(hospital, tmp_path):
+def test_a_strict_build_stops_with_an_error_that_says_nothing_either(hospital, tmp_path, capfd):
     folder, uids = hospital
-    (tmp_path / "out").mkdir()
-    said, status = built(folder, tmp_path / "out" / "data", "--strict")
-    assert status == 2
-    assert b"Slices of the series are missing" in said
-    assert leaks(said, uids) == []
+    source = open_source(f"dicom:{folder}")
+    with pytest.raises(SlicePositionError, match="missing") as told:
+        build([source], tmp_path / "out" / "data", Settings(image_size=64), strict=True)
+    shown = "".join(capfd.readouterr()) + str(told.value)
+    assert leaks(shown.encode() + everything_in(tmp_path), uids) == []
 
 
 def patients(cases) -> set[str]:

@@ -18,6 +18,9 @@ from dataset_builder.sources import open_source
 from tests.helpers import dicom_files as dicom
 from tests.sources.dicom.conftest import AFFINE, NAMES, SHAPE
 
+OBLIQUE = np.array([[0.98, -0.17, -0.08, 5], [0.17, 0.98, -0.02, 0], [0.08, 0.01, 0.99, 9], [0, 0, 0, 1]])
+OBLIQUE[:3, :3] = np.linalg.qr(OBLIQUE[:3, :3])[0] @ np.diag(np.sign(np.diag(np.linalg.qr(OBLIQUE[:3, :3])[1])))
+
 
 def laid(volume, labels: np.ndarray) -> None:
     """Whether the volume has these labels: 1 liver, 2 spleen, as they were stored."""
@@ -216,7 +219,7 @@ def test_another_frame_of_reference_is_refused(read, images, seg):
 
 
 @pytest.mark.parametrize("keyhole", [False, True])
-@pytest.mark.parametrize("affine", [AFFINE, AFFINE @ np.diag([1, 1, -1, 1.0])])
+@pytest.mark.parametrize("affine", [AFFINE, AFFINE @ np.diag([1, 1, -1, 1.0]), OBLIQUE @ AFFINE])
 def test_holes_and_islands_on_voxels_that_are_not_square(read, image, labels, keyhole, affine):
     images = dicom.series(image, affine)
     volume = read(images, [dicom.structure_set(images, labels, affine, NAMES, keyhole=keyhole)])
