@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster_statistics import FEW_CLUSTERS, Difference, paired_difference
-from lm_eval_tasks.mis_ground.utils import extract_answer
+from lm_eval_tasks.mis_ground.metrics import read_reply
 from semsam.errors import SemSamError
 from semsam.experiments.runs import Item, Run, check_own
 from semsam.experiments.sweep import add_runner_arguments, check_cluster, runner_of
@@ -57,7 +57,7 @@ def decodings(settings: Settings) -> list[Decoding]:
 
 def answer(item: Item) -> str | None:
     """The option that an item's reply gives."""
-    return extract_answer(item.reply, item.document["options"], item.document["question"])
+    return read_reply(item.document, item.reply).option
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The scores of a reply. Needs nothing of the harness, so that logged replies are scored without it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lm_eval_tasks.mis_ground.prompts import lettered
@@ -14,7 +14,7 @@ Document = dict[str, Any]
 # -------------------------------------------------------------------------------------------- the reading of answers
 
 
-def read_reply(doc: Document, reply: str, finish_reason: str | None = None) -> Reading:
+def read_reply(doc: Mapping[str, Any], reply: str, finish_reason: str | None = None) -> Reading:
     """What a reply to a document's question says; see ``reading/``.
 
     Args:

@@ -166,16 +166,23 @@ def _put_group(results: dict[str, Any], group: str) -> None:
     if group not in results["results"] or not leaves or not all(map(is_ours, leaves)):
         return
     entry = {name: value for name, value in results["results"][group].items() if not name.endswith(",none")}
+    members = [results["results"][task] for task in leaves]
     for metric in METRICS:
         known = [
             (value, own.get("sample_len", 1))
-            for own in (results["results"][task] for task in leaves)
+            for own in members
             if (value := own.get(f"{metric},none")) is not None and not math.isnan(value)
         ]
         if known:
             total = sum(size for _, size in known)
             entry[f"{metric},none"] = sum(value * size for value, size in known) / total
-            entry[f"{metric}_stderr,none"] = "N/A"
+            entry[f"{metric}_stderr,none"] = _pooled_error(
+                [
+                    (own.get(f"{metric}_stderr,none"), own.get("sample_len", 1))
+                    for own in members
+                    if f"{metric},none" in own
+                ]
+            )
     results["results"][group] = entry
     if group in results.get("groups", {}):
         results["groups"][group] = dict(entry)
@@ -200,6 +207,15 @@ def _standard_error(values: Sequence[float]) -> float | str:
         return "N/A"
     mean = _mean(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+
+
+def _pooled_error(members: Sequence[tuple[Any, int]]) -> float | str:
+    """As the harness's, of a group's mean from those of its members: (standard error, size)."""
+    total = sum(size for _, size in members)
+    if any(not isinstance(error, float) for error, _ in members) or total <= len(members):
+        return "N/A"
+    variance = sum((size - 1) * error**2 * size for error, size in members) / (total - len(members))
+    return math.sqrt(variance / total)
 
 
 def told_of(done: Iterable[Rescored]) -> Iterator[str]:

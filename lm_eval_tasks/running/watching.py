@@ -256,11 +256,11 @@ def finished(model: Any, request: Request, answer: object) -> str:
 def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
     """Accuracy by terminology with intervals by volume, chance beside it."""
     from cluster_statistics import proportion
-    from lm_eval_tasks.mis_ground.utils import extract_answer
+    from lm_eval_tasks.mis_ground.metrics import read_reply
     from lm_eval_tasks.report.formats import NOTE, per_cent
     from lm_eval_tasks.report.items import by_volume, codes, fact, in_order, volume
 
-    said = [extract_answer(answer, doc["options"], doc["question"]) for doc, answer in answered]
+    said = [read_reply(doc, answer).option for doc, answer in answered]
     right = [each == doc["answer"] for each, (doc, _) in zip(said, answered, strict=True)]
     volumes, facts = (codes([of(doc) for doc, _ in answered]) for of in (volume, fact))
     kinds = [str(doc.get("terminology", "")) for doc, _ in answered]

@@ -105,8 +105,10 @@ def to_line(text: str) -> str:
     text = re.sub(r"\b(?:patient's|patients'|body's|person's|image's|viewer's)(?!\w)", " ", text)
     text = re.sub(r"\b(?:has|have|having)\b|\bwith (?=R\d)", " HAS ", text)
     text = re.sub(r"'s\b", " POSS ", text)
-    text = re.sub(r"\b(?:it|its|this structure|the structure|the former|the first structure)\b(?! POSS)", " IT ", text)
-    text = re.sub(r"\b(?:the latter|the second structure|the other one)\b", " R1 ", text)
+    text = re.sub(
+        r"\b(?:it|its|this structure|the structure|the former|the first (?:structure|one))\b(?! POSS)", " IT ", text
+    )
+    text = re.sub(r"\b(?:the latter|the second (?:structure|one)|the other one)\b", " R1 ", text)
     text = _OF.sub(" OF ", text)
     text = _BE.sub(" BE ", text)
     text = _FILLERS.sub(" ", text)

@@ -94,7 +94,7 @@ def votes(sentence: str, number: int, asked: Asked, previous_subject: int = 0) -
         if re.search(
             r"\bwhether\b|\bcannot\b|\bcan't\b|\bunable\b|\bnot (?:able|possible)\b|\bhard to\b|\bdifficult\b", clause
         ):
-            silent = not _GUESS.search(clause)
+            silent = not _GUESS.search(clause) and not re.search(r"\b(?:sure|certain)\b", clause)
         if not has_pole:
             if own_frame:
                 frame = own_frame
@@ -166,6 +166,12 @@ def _vote(
     poles = re.findall(r"P(\d)", text)
     if not poles:
         return found, -1
+    if axis.kind == "opposed" and not re.search(r"R\d", text) and re.search(r"\b(?:both|they|each|neither)\b", text):
+        return found, -1  # what both have in common tells nothing of one and the other
+    paired = re.search(r"R([01]) and R([01])\b.*?P(\d) and (?:(?:on|to|the|patient's) )*P(\d)\b", text)
+    if paired and axis.kind == "opposed" and paired[1] != paired[2] and paired[3] != paired[4]:
+        of_first = int(paired[3] if paired[1] == "0" else paired[4])
+        return [*found, Vote(axis.poles[of_first].option, False, leads, False, True, number)], 0
     if (
         re.search(
             r"P(\d)\s*(?:,|/|or|and|nor|vs|versus|as well as|\s)\s*(?:(?:to|on|in|the|not|"
@@ -183,6 +189,8 @@ def _vote(
         for half in halves:
             stated = find(to_line(half), axis)
             meant = meaning(stated, axis, last) if stated else None
+            if stated and meant is None and 2 in stated.objects:
+                continue  # said of another structure
             if stated is None or meant is None:
                 return found, -1
             last = max(stated.subject, 0)

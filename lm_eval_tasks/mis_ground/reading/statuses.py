@@ -17,7 +17,7 @@ _REFUSAL = re.compile(
     r"interpret|help|assist|make out|give)\b"
     r"|\b(?:not enough|insufficient|no) information\b|\bas an ai\b|\bplease (?:provide|"
     r"upload|share|attach)\b|\b(?:i'm|i am) sorry\b|\bsorry,? (?:but )?i\b(?! mean)|"
-    r"^sorry\b(?!,? (?:i mean|no\b|left|right))|\bi apologi[sz]e\b|\bnot sure\b|\bno "
+    r"^sorry\b(?!,? (?:i mean|no\b|left|right))|\bi apologi[sz]e,? but\b|\bnot sure\b|\bno "
     r"idea\b|\bunsure\b"
     r"|\b(?:image|picture|scan) (?:is|was) (?:missing|not (?:visible|provided|attached|"
     r"shown|available))\b|\bnot (?:clearly )?(?:discernible|determinable)\b|\bcannot\b.*\bdetermine\b|"

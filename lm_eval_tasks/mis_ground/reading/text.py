@@ -87,7 +87,7 @@ CONNECTORS = {
 _CONNECTOR = re.compile(
     "|".join(rf"(?P<{name}>\b(?:{words})(?:\b|(?<=[ ,])))" for name, words in CONNECTORS.items()), re.I
 )
-_SEPARATOR = re.compile(r"\s*(?:[,:()\[\]|=]|->| - |--|/{2})\s*")
+_SEPARATOR = re.compile(r"\s*(?:[,:;()\[\]|=]|->| - |--|/{2})\s*")
 
 
 def clauses(sentence: str) -> Iterator[tuple[frozenset[str], str]]:
@@ -122,6 +122,8 @@ def clauses(sentence: str) -> Iterator[tuple[frozenset[str], str]]:
 
 
 def _begins_a_clause(text: str) -> bool:
+    if re.match(r"\s*(?:the )?R\d (?:are|lie|both|touch|have|sit|share|appear|do)\b", text):
+        return False
     return bool(
         re.match(
             r"\s*(?:(?:the )?R\d\b|it\b|is\b|lies\b|therefore|so\b|thus|hence|not\b|then\b|on the\b|to the\b|that\b)",

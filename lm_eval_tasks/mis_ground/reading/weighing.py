@@ -84,7 +84,9 @@ def _blocks(parts: Sequence[str]) -> int | None:
         i
         for i, part in enumerate(parts)
         if statuses.refuses(part.casefold())
-        and not re.search(r"\b(?:not (?:\w+ )?(?:sure|certain)|unsure|hard to)\b", part.casefold())
+        and not re.search(
+            r"\b(?:(?:not|can't be|cannot be) (?:\w+ )?(?:sure|certain)|unsure|hard to)\b", part.casefold()
+        )
     ]
     return hard[0] if hard else None
 
