@@ -252,7 +252,7 @@ def answer_all(
 
         def keep(place: int, reply: Reply) -> None:
             number = missing[place]
-            store.add(run, {keys[number]: Stored(reply, _extra(requests[number], as_asked[number]))})
+            store.add(run, {keys[number]: Stored(reply, extra_of(requests[number], as_asked[number]))})
             progress.asked += 1
             report(progress)
 
@@ -270,7 +270,7 @@ def answer_all(
             for number, settings, answer in zip(asked, before, given, strict=True):
                 answers[number] = answer
                 if is_answer(answer):
-                    stored[keys[number]] = Stored(answer, _extra(requests[number], settings))
+                    stored[keys[number]] = Stored(answer, extra_of(requests[number], settings))
             store.add(run, stored)
             progress.asked += len(asked)
             report(progress)
@@ -298,7 +298,7 @@ def chunks(requests: Sequence[Request], size: int) -> list[list[int]]:
     return [positions[start : start + size] for start in range(0, len(positions), size)]
 
 
-def _extra(request: Request, before: Mapping[str, Any]) -> dict[str, Any]:
+def extra_of(request: Request, before: Mapping[str, Any]) -> dict[str, Any]:
     """What the model laid beside the generation settings while it answered."""
     return {name: value for name, value in request.args[1].items() if name not in before or before[name] != value}
 

@@ -19,6 +19,13 @@ from dataset_builder.core.errors import MISGroundError
 Request = Any
 Ask = Callable[[list[Request]], Sequence[str]]
 
+Keep = Callable[[Request, Request, str], None]
+
+
+def keep_nothing(request: Request, asked: Request, answer: str) -> None:
+    """Answers to trial questions are forgotten."""
+
+
 PROBES = 12
 """How many questions are asked with their image and with a blank one."""
 
@@ -119,7 +126,13 @@ def placeholders(model: Any) -> list[str]:
     return list(dict.fromkeys(token for token in found if isinstance(token, str) and token))
 
 
-def probe(requests: Sequence[Request], model: Any, ask: Ask, count: int = PROBES) -> Probe | None:
+def probe(
+    requests: Sequence[Request],
+    model: Any,
+    ask: Ask,
+    count: int = PROBES,
+    keep: Keep = keep_nothing,
+) -> Probe | None:
     """Ask some questions with their images and with blank ones; None if no question has an image.
 
     Args:
@@ -127,15 +140,23 @@ def probe(requests: Sequence[Request], model: Any, ask: Ask, count: int = PROBES
         model: asked for its logits if it can give them.
         ask: gives answers to requests.
         count: the most questions to take, spread over all.
+        keep: called with a request of the run, the one that was asked in its place and its answer, where the two are
+            the same: it need not be asked again.
     """
     with_pictures = [request for request in requests if pictures_of(request)]
     if not with_pictures:
         return None
     step = max(1, len(with_pictures) // count)
-    chosen = [_decided(request, blank=False) for request in with_pictures[::step][:count]]
-    blank = [_decided(request, blank=True) for request in with_pictures[::step][:count]]
+    taken = with_pictures[::step][:count]
+    chosen = [_decided(request, blank=False) for request in taken]
+    blank = [_decided(request, blank=True) for request in taken]
+    as_asked = [one.args[1] == request.args[1] for one, request in zip(chosen, taken, strict=True)]
     with _own_random_numbers():
-        seen = [str(answer).strip() for answer in ask(chosen)]
+        answers = ask(chosen)
+        for request, one, same_request, answer in zip(taken, chosen, as_asked, answers, strict=True):
+            if same_request:
+                keep(request, one, answer)
+        seen = [str(answer).strip() for answer in answers]
         start = time.monotonic()
         unseen = [str(answer).strip() for answer in ask(blank)]
         seconds = (time.monotonic() - start) / len(chosen)

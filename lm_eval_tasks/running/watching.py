@@ -93,7 +93,10 @@ class Watch:
                 known = store.find(keys)
                 left = sum(key not in known for key in keys)
                 self.known += len(requests) - left
-                self._check(requests, left, model, ask, shown, remembered=(store, f"preflight {run}"))
+                asked_how = resume.digest([str(requests[0].args[0])[-200:], requests[0].args[1]]) if requests else ""
+                remembered = (store, f"preflight {run} {asked_how}")
+                keep = _keeper(model, requests, keys, store, run)
+                self._check(requests, left, model, ask, shown, remembered, keep)
                 with shown_progress(self.console if shown else None) as report:
                     answers = resume.answer_all(
                         requests,
@@ -135,6 +138,7 @@ class Watch:
         ask: preflight.Ask,
         shown: bool,
         remembered: tuple[resume.AnswerStore, str] | None,
+        keep: preflight.Keep = preflight.keep_nothing,
     ) -> None:
         """Say what is going to be asked and whether the images reach the model."""
         plan = preflight.Plan.of(requests)
@@ -151,7 +155,7 @@ class Watch:
         preflight.check_budget(requests, model)
         problems = preflight.placeholder_problems(requests, model)
         if left and not problems and (left >= preflight.LONG_RUN or self.strict):
-            problems = self._probe(requests, left, model, ask, shown, remembered)
+            problems = self._probe(requests, left, model, ask, shown, remembered, keep)
         if problems and self.strict:
             raise MISGroundError(" ".join(problems), remedy="Fix it, or leave out --strict to run all the same.")
         if shown:
@@ -166,13 +170,14 @@ class Watch:
         ask: preflight.Ask,
         shown: bool,
         remembered: tuple[resume.AnswerStore, str] | None,
+        keep: preflight.Keep,
     ) -> list[str]:
         if remembered:
             store, name = remembered
             noted = store.note(name)
             if noted is not None:
                 return list(json.loads(noted))
-        found = preflight.probe(requests, model, ask)
+        found = preflight.probe(requests, model, ask, keep=keep)
         if found is None:
             return []
         if shown:
@@ -216,6 +221,23 @@ class Watch:
             self.console.print("No question was asked: the data set has no rows for these tasks.", highlight=False)
         if results:
             self.console.print(f"Next: mis-ground report {results}", soft_wrap=True, highlight=False)
+
+
+def _keeper(
+    model: Any, requests: Sequence[Request], keys: Sequence[str], store: resume.AnswerStore, run: str
+) -> preflight.Keep:
+    """Keeps the answers to trial questions of models behind a server, which are paid for.
+
+    Those of other models are asked again: only the same batch answers to the last digit as an unbroken run's does.
+    """
+    if not hasattr(model, "ask_each"):
+        return preflight.keep_nothing
+    key_of = {id(request): key for request, key in zip(requests, keys, strict=True)}
+
+    def keep(request: Request, asked: Request, answer: str) -> None:
+        store.add(run, {key_of[id(request)]: resume.Stored(answer, resume.extra_of(asked, request.args[1]))})
+
+    return keep
 
 
 def by_images(requests: Sequence[Request]) -> list[list[int]]:

@@ -91,6 +91,14 @@ def test_nothing_is_asked_twice(ground, tmp_path):
             assert note == {"finish_reason": "stop", "reasoning": "It may be left. No."}
 
 
+def test_trial_questions_are_not_paid_for_twice(ground):
+    with ChatServer() as server:
+        assert evaluated(server, ground, "vllm/looks", "--strict", "--resume", "kept") == 0
+        assert len(server.questions) == 16  # 8 questions, and 8 with a blank image
+        assert evaluated(server, ground, "vllm/looks", "--resume", "kept", "--style", "reasoning") == 0
+        assert len(server.questions) == 24
+
+
 @pytest.mark.parametrize(
     ("model", "reply", "note"),
     [
