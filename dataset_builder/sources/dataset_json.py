@@ -34,6 +34,44 @@ _MR = frozenset(
 _MR_WEIGHTING = re.compile(r"t1|t2|t1(w|c|ce|n|gd|wi|ce?w)|t2(w|f|fs|wi|star)|pd(w|fs|wi)?")
 
 
+_NEITHER = frozenset(
+    {
+        "pet",
+        "suv",
+        "suvbw",
+        "fdg",
+        "psma",
+        "dotatate",
+        "spect",
+        "us",
+        "ultrasound",
+        "dose",
+        "rtdose",
+        "mask",
+        "masks",
+        "seg",
+    }
+    | {
+        "segmentation",
+        "label",
+        "labels",
+        "contour",
+        "attenuation",
+        "mumap",
+        "umap",
+        "xray",
+        "mammography",
+        "oct",
+        "probability",
+    }
+)
+"""Words of channels that are no CT and no MR, whatever else their names say."""
+_RELATED_TO = re.compile(
+    r"\b(?:co-?)?(?:registered|resampled|aligned|warped|mapped|projected|interpolated|transformed)\b|\b(?:to|onto|on|from|in|like|of)\b"
+)
+"""After these a name says what the channel was brought to or made from."""
+
+
 @dataclass(frozen=True)
 class Description:
     """What ``dataset.json`` says.
@@ -122,15 +160,21 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def modality_of(channel: str) -> Modality | None:
     """What a channel's name says, if it says it.
 
+    What it was registered to, or made from, is not what it is; a name of two modalities says neither.
+
     >>> modality_of("T2-weighted")
     'mri'
+    >>> modality_of("SUV registered to CT")
     """
-    words = re.findall(r"[a-z0-9]+", channel.lower())
-    if any(word in _CT for word in words) or words[:2] == ["computed", "tomography"]:
-        return "ct"
-    if any(word in _MR or _MR_WEIGHTING.fullmatch(word) for word in words) or words[:2] == ["magnetic", "resonance"]:
-        return "mri"
-    return None
+    head = _RELATED_TO.split(channel.lower(), maxsplit=1)[0]
+    words = re.findall(r"[a-z0-9]+", re.sub(r"\b(ultra|very|low|reduced|standard|full)[ -]dose\b", "", head))
+    if any(word in _NEITHER for word in words):
+        return None
+    ct = any(word in _CT for word in words) or words[:2] == ["computed", "tomography"]
+    mri = any(word in _MR or _MR_WEIGHTING.fullmatch(word) for word in words) or words[:2] == ["magnetic", "resonance"]
+    if ct == mri:
+        return None
+    return "ct" if ct else "mri"
 
 
 def _channel(table: Mapping[str, Any], file: Path, chosen: str | None) -> tuple[int, Modality, int]:

@@ -31,6 +31,9 @@ def read(folder: Path, **changes: object):
         ),
         *((name, "mri") for name in ("FLAIR", "T2-FLAIR", "DESS", "PD", "PDw", "DWI", "ADC", "magnetic resonance")),
         *((name, "mri") for name in ("MRI_T1", "T2 fs", "T2star", "dixon in-phase")),
+        *((name, None) for name in ("SUV registered to CT", "PET/CT", "dose on CT", "CT mask", "MR-CT", "SPECT/CT")),
+        *((name, "ct") for name in ("CT registered to MR", "low-dose CT", "CT from PET/CT", "CT of the chest")),
+        *((name, "mri") for name in ("T1 registered to CT", "MRI in CT space")),
         *((name, None) for name in ("PET", "noNorm", "zscore", "rescale_0_1", "US", "", "T3", "reactor", "octet", "0")),
     ],
 )
