@@ -11,7 +11,7 @@ measured on the sample, on phantoms and on their subsets (docs/checks.md).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations, product
 from typing import Any
@@ -26,6 +26,10 @@ from dataset_builder.vocabulary.limits import acceptance
 Flip = tuple[bool, ...]
 AS_IT_IS: Flip = (False, False, False)
 NO_SHIFT = (0, 0, 0)
+_SEARCHED = 4000
+"""So many border voxels tell where a shift may be."""
+_PARTS, _LEAST_IN_PART = 3, 20
+"""The border is parted into thirds along each axis; parts with fewer voxels are not counted."""
 _AXES = ("left-right", "front-back", "head-foot")
 
 
@@ -52,7 +56,9 @@ def check_label_fit(
     if placed.count < limits["least_border"]:
         return
     flip, order, gain = placed.best_flip(same_order and len(set(image.shape)) < 3)
-    if gain > limits["flip"][0] + limits["flip"][1] / placed.count**0.5:
+    bound = limits["flip"][0] + limits["flip"][1] / placed.count**0.5
+    sure = placed.strength(flip, order=order) > limits["least_strength"]
+    if sure and gain > bound and placed.agreement(flip, order=order) > limits["agreement"][0]:
         axes = [name for name, flipped in zip(_AXES, flip, strict=True) if flipped]
         how = " and ".join(
             filter(
@@ -61,9 +67,13 @@ def check_label_fit(
             )
         )
         raise _refused(how, placed, gain)
+    if placed.count < limits["least_border_of_shift"]:
+        return
     shift, gain = placed.best_shift()
     bound = limits["shift"][0] + limits["shift"][1] / placed.count**0.5
-    if gain > bound and placed.sharpness() < limits["shift_sharpness"] * placed.sharpness(shift=shift):
+    blunt = placed.sharpness() < limits["shift_sharpness"] * placed.sharpness(shift=shift)
+    sure = blunt and placed.strength(shift=shift) > limits["least_strength"]
+    if sure and gain > bound and placed.agreement(shift=shift) > limits["agreement"][1]:
         told = ", ".join(
             f"{step * mm:+.0f} mm {name}" for step, mm, name in zip(shift, placed.spacing, _AXES, strict=True) if step
         )
@@ -111,18 +121,45 @@ class Placed:
         step = max(1, -(-len(border) // acceptance()["label_fit"]["most_points"]))
         return cls(edge_ranks(image, spacing, modality), border[::step], len(border), spacing)
 
-    def strength(
-        self, flip: Flip = AS_IT_IS, shift: Sequence[int] = NO_SHIFT, order: Sequence[int] = (0, 1, 2)
-    ) -> float:
-        """Mean edge rank under the borders of the labels so flipped and shifted; 0 if most of them are outside."""
+    def _under(self, flip: Flip, shift: Sequence[int], order: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Edge rank under each border voxel of the labels so flipped and shifted; not a number outside the image."""
         size = np.array(self.edges.shape)
         at = self.border[:, order]
         at = np.where(flip, size - 1 - at, at) + np.asarray(shift)
         inside = ((at >= 0) & (at < size)).all(axis=1)
-        if inside.sum() < acceptance()["label_fit"]["least_inside"] * len(at):
-            return 0.0
+        found = np.full(len(at), np.nan, np.float32)
         i, j, k = at[inside].T
-        return float(self.edges[i, j, k].mean())
+        found[inside] = self.edges[i, j, k]
+        return found
+
+    def strength(
+        self, flip: Flip = AS_IT_IS, shift: Sequence[int] = NO_SHIFT, order: Sequence[int] = (0, 1, 2)
+    ) -> float:
+        """Mean edge rank under the borders of the labels so flipped and shifted; 0 if most of them are outside."""
+        under = self._under(flip, shift, order)
+        known = under[~np.isnan(under)]
+        if len(known) < acceptance()["label_fit"]["least_inside"] * len(under):
+            return 0.0
+        return float(known.mean(dtype=np.float64))
+
+    def agreement(
+        self, flip: Flip = AS_IT_IS, shift: Sequence[int] = NO_SHIFT, order: Sequence[int] = (0, 1, 2)
+    ) -> float:
+        """How much alike the parts of the label map fit better so: mean gain of its parts over its standard error.
+
+        Labels that are wrong as a whole fit better everywhere; where chance makes a part fit better, others do not.
+        """
+        better = self._under(flip, shift, order) - self._under(AS_IT_IS, NO_SHIFT, (0, 1, 2))
+        part = np.zeros(len(better), np.int64)
+        for along in self.border.T:
+            part = part * _PARTS + np.searchsorted(np.quantile(along, np.arange(1, _PARTS) / _PARTS), along, "right")
+        known = ~np.isnan(better)
+        count = np.bincount(part[known], minlength=_PARTS**3)
+        sums = np.bincount(part[known], better[known], minlength=_PARTS**3)
+        gains = sums[count >= _LEAST_IN_PART] / count[count >= _LEAST_IN_PART]
+        if len(gains) < _PARTS:
+            return 0.0
+        return float(gains.mean() / max(gains.std(ddof=1) / len(gains) ** 0.5, 1e-9))
 
     def sharpness(
         self, flip: Flip = AS_IT_IS, shift: Sequence[int] = NO_SHIFT, order: Sequence[int] = (0, 1, 2)
@@ -158,22 +195,30 @@ class Placed:
         return max(((f, o, self.gain(f, order=o)) for f, o in tried), key=lambda found: found[2])
 
     def best_shift(self) -> tuple[tuple[int, ...], float]:
-        """The shift along one axis after the other that fits best, and by how much; none if it is too small to tell."""
+        """The shift that fits best, one axis after the other, and by how much; none if it is too small to tell."""
         least, most = acceptance()["label_fit"]["shift_mm"]
-        at, best = list(NO_SHIFT), self._as_it_is[0]
-        for _ in range(2):
-            before = list(at)
-            for axis, mm in enumerate(self.spacing):
-                reach = min(int(most / mm), self.edges.shape[axis] // 3)
-                for step in sorted(range(-reach, reach + 1), key=abs):
-                    moved = [*at[:axis], step, *at[axis + 1 :]]
-                    found = self.strength(shift=moved)
-                    if found > best + 1e-9:
-                        best, before[axis] = found, step
-                at[axis] = before[axis]
+        few = replace(
+            self, border=self.border[:: max(1, len(self.border) // _SEARCHED)]
+        )  # the outcome is measured by all
+        at, best = NO_SHIFT, few.strength()
+        for _ in range(3):
+            moves = [
+                (*at[:axis], step, *at[axis + 1 :])
+                for axis, reach in enumerate(self._reach(most))
+                for step in range(-reach, reach + 1)
+            ]
+            found, _, move = max((few.strength(shift=move), -sum(map(abs, move)), move) for move in moves)
+            if found <= best + 1e-9:
+                break
+            at, best = move, found
         if float(np.linalg.norm(np.multiply(at, self.spacing))) < least:
             return NO_SHIFT, 0.0
-        return tuple(at), self.gain(shift=at)
+        return at, self.gain(shift=at)
+
+    def _reach(self, most_mm: float) -> list[int]:
+        """How many voxels a shift along each axis may be."""
+        sizes = zip(self.spacing, self.edges.shape, strict=True)
+        return [min(int(most_mm / mm), size // 3) for mm, size in sizes]
 
 
 def edge_ranks(image: npt.NDArray, spacing: Sequence[float], modality: Modality) -> npt.NDArray[np.float32]:

@@ -9,9 +9,10 @@ alone, or a pair that nothing is known of, is no evidence.
 Positions are in world coordinates, so that tilted scans are measured as the body lies.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import cache
 from importlib import resources
 from itertools import combinations, product
@@ -38,6 +39,12 @@ def anatomy_order() -> Mapping[str, Any]:
     """The table."""
     text = resources.files("dataset_builder.vocabulary").joinpath("anatomy_order.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(text)
+
+
+@cache
+def _pattern_of(group: str) -> re.Pattern[str]:
+    """What the names of a group of the table, or of one structure, look like."""
+    return re.compile("|".join(map(translate, anatomy_order()["groups"].get(group, [group]))))
 
 
 @dataclass(frozen=True)
@@ -95,8 +102,8 @@ class Places:
 
     def group(self, name: str) -> npt.NDArray[np.intp]:
         """The rows of a group of the table, or of one structure."""
-        patterns = anatomy_order()["groups"].get(name, [name])
-        return np.flatnonzero([any(fnmatchcase(each, pattern) for pattern in patterns) for each in self.names])
+        belongs = _pattern_of(name).fullmatch
+        return np.flatnonzero([belongs(each) is not None for each in self.names])
 
     def farther(
         self, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp], axis: int, level: bool
@@ -119,10 +126,14 @@ class Places:
 def votes(places: Places) -> Iterator[Vote]:
     """What each pair of the table that is there says."""
     table = anatomy_order()
+    named = {name for section in AXES for row in table[section] for side in ("first", "second") for name in row[side]}
+    there = {name: rows for name in named if len(rows := places.group(name))}
     for axis, section in enumerate(AXES):
         for row in table[section]:
             for first, second in product(row["first"], row["second"]):
-                found = places.farther(places.group(first), places.group(second), axis, row.get("level", False))
+                if first not in there or second not in there:
+                    continue
+                found = places.farther(there[first], there[second], axis, row.get("level", False))
                 if found is not None and abs(found) >= row["gap_mm"]:
                     words = _SAID[section][found > 0]
                     text = f"{_plain(first)} {abs(found):.0f} mm {words} {_plain(second)}"
@@ -130,10 +141,10 @@ def votes(places: Places) -> Iterator[Vote]:
     row_of = {name: row for row, name in enumerate(places.names)}
     middle = places.sums[:, :, 2].sum(axis=1) / np.maximum(places.count.sum(axis=1), 1)
     for chain in table["chains"]:
-        there = [(number, name) for number, name in enumerate(chain["names"]) if name in row_of]
+        links = [(number, name) for number, name in enumerate(chain["names"]) if name in row_of]
         steps = [
             (a, b, float(middle[row_of[b]] - middle[row_of[a]]))
-            for (number, a), (other, b) in combinations(there, 2)
+            for (number, a), (other, b) in combinations(links, 2)
             if other - number >= chain["apart"]
         ]
         steps = [step for step in steps if abs(step[2]) >= chain["gap_mm"]]
