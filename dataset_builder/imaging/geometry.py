@@ -16,7 +16,6 @@ Conventions:
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -187,6 +186,8 @@ class DisplayTransform:
 
         Linear between voxel centres; averaged over areas first where pixels are larger than voxels.
         """
+        import cv2  # here, since whoever needs a direction only should not load it
+
         shown: npt.NDArray = np.ascontiguousarray(grey.T)  # rows = v, columns = u
         scale, offset = self._scale_and_offset
         smaller = np.abs(scale) < 1

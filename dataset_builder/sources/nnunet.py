@@ -145,7 +145,8 @@ class NNUNet:
         """One case; voxels that are labelled to be ignored count as nothing."""
         image, labels, _ = case.paths
         ignored = dict.fromkeys(self.description.nothing, "")
-        several = image.is_file() and count_channels(image) > 1
+        # As many volumes in the file as dataset.json has channels; any other number are frames, and nobody knows which.
+        several = image.is_file() and 1 < count_channels(image) == self.description.channels
         formats = {ending_of(path.name).lower() for path in (image, labels)}
         if several or not formats <= {*NIFTI, ".mgz", ".mgh"}:
             naming = Naming(self.description.names, dict.fromkeys(self.description.nothing, "ignore"), {})
