@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from dataset_builder.core.factors import DRAWN_PROMPTS, Convention, Prompt, View, cell_of
 from dataset_builder.core.settings import Settings
-from dataset_builder.dataset.format import VERSION
+from dataset_builder.dataset.format import COLUMNS, VERSION
 from dataset_builder.imaging.geometry import obliquity_deg
 from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.render import Window, draw, encode_png, show
 from dataset_builder.questions.facts import find_facts, find_stack_facts
+from dataset_builder.questions.question import Question
 from dataset_builder.questions.sampling import choose, choose_of_stacks, controls
-from dataset_builder.questions.slice_questions import Question, ask
+from dataset_builder.questions.slice_questions import ask
 from dataset_builder.questions.stack_questions import ask_of_stack, marked_in, shown_order
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.slices.stacks import group_stacks
@@ -146,39 +147,17 @@ def _row(
 ) -> dict[str, Any]:
     first = records[0]
     extent = max(size * step for size, step in zip(first.shape, first.spacing, strict=True))
-    return {
-        "id": question.id,
+    of_slices = {
         "images": [{"bytes": picture, "path": None} for picture in pictures],
-        "question": question.question,
-        "options": list(question.options),
-        "answer": question.answer,
         "answer_index": question.answer_index,
-        "prior_answer": question.prior_answer,
-        "modality": question.modality,
-        "plane": question.plane,
-        "terminology": question.terminology,
-        "prompt": question.prompt,
-        "register": question.register,
-        "convention": question.convention,
-        "frame": question.frame,
-        "input": question.input,
-        "view": question.view,
-        "stack_order": question.stack_order,
-        "template": question.template,
-        "relation": question.relation,
-        "structures": list(question.structures),
-        "boxes": [list(box) for box in question.boxes],
-        "points": [list(point) for point in question.points],
-        "box_images": list(question.box_images),
-        "pair_id": question.pair_id,
-        "fact_id": question.fact_id,
         "source": first.source,
         "subject": first.subject,
         "slice_index": [record.index for record in records],
         "pixel_mm": extent / settings.image_size,
         "oblique_degrees": round(obliquity_deg(first.affine), 2),
         "window": str(question.window),
-        "margin_mm": question.margin_mm,
         "licence": first.licence,
         "version": VERSION,
     }
+    row = {**vars(question), **of_slices}
+    return {column: row[column] for column in COLUMNS}

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from dataset_builder.core.lazy import handed_on
 
 if TYPE_CHECKING:
-    from dataset_builder.questions.slice_questions import Question, ask
+    from dataset_builder.questions.question import Question
+    from dataset_builder.questions.slice_questions import ask
     from dataset_builder.questions.stack_questions import ask_of_stack
 
 __all__ = ["Question", "ask", "ask_of_stack"]
 
 __getattr__, __dir__ = handed_on(
     __name__,
-    {"Question": "slice_questions", "ask": "slice_questions", "ask_of_stack": "stack_questions"},
+    {"Question": "question", "ask": "slice_questions", "ask_of_stack": "stack_questions"},
 )

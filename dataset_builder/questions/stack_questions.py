@@ -13,8 +13,8 @@ from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.placement import Placement, placements
 from dataset_builder.pictures.render import choose_window
 from dataset_builder.questions.facts import Fact
+from dataset_builder.questions.question import Names, Question, choose_template, make_question, members_of
 from dataset_builder.questions.sampling import Unit
-from dataset_builder.questions.slice_questions import Names, Question, choose_template, join, members_of
 from dataset_builder.questions.wording import (
     fill,
     opposites,
@@ -73,32 +73,25 @@ def ask_of_stack(
         ]
         answer = _answer(unit, relation, len(stack), ascending, first, structures)
         asked.append(
-            Question(
-                id=f"{names.pair_id}-{number}",
-                pair_id=names.pair_id,
-                fact_id=names.fact_id,
-                question=join(sentences, options),
-                options=tuple(options),
+            make_question(
+                unit,
+                first,
+                names,
+                number,
+                sentences=sentences,
+                options=options,
                 answer=answer,
                 prior_answer=answer if fact.kind in ("direction", "order") else "",
-                modality=first.modality,
-                plane=first.plane,
-                terminology=fact.terminology,
-                prompt=prompt,
-                register=register,
-                convention=unit.convention,
-                frame=unit.frame,
-                input="stack",
-                view="plain",
-                stack_order=unit.stack_order,
                 template=template_name,
                 relation=_relation(fact, relation, len(stack), ascending),
                 structures=of_member,
                 boxes=tuple(placement.box for _, placement in where),
                 points=tuple(placement.point for _, placement in where),
                 box_images=tuple(image for image, _ in where),
-                margin_mm=fact.margin_mm,
                 window=window,
+                input="stack",
+                view="plain",
+                stack_order=unit.stack_order,
             )
         )
     return asked

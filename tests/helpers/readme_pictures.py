@@ -7,8 +7,9 @@ from dataset_builder.core.factors import Frame, Input, Prompt, View
 from dataset_builder.core.settings import Settings
 from dataset_builder.pictures.render import draw, encode_png
 from dataset_builder.questions.facts import find_facts
+from dataset_builder.questions.question import Question
 from dataset_builder.questions.sampling import Unit
-from dataset_builder.questions.slice_questions import Question, ask
+from dataset_builder.questions.slice_questions import ask
 from dataset_builder.slices.selection import choose_slices, cut
 from dataset_builder.sources.phantom import Phantoms
 from dataset_builder.vocabulary import structures

@@ -13,8 +13,9 @@ from PIL import Image
 from dataset_builder.core.settings import Settings
 from dataset_builder.pictures.render import draw
 from dataset_builder.questions.facts import Fact, find_facts
+from dataset_builder.questions.question import Question
 from dataset_builder.questions.sampling import CARDINAL_AXES, Unit
-from dataset_builder.questions.slice_questions import Question, ask
+from dataset_builder.questions.slice_questions import ask
 from dataset_builder.slices.selection import SliceRecord, choose_slices, cut
 from dataset_builder.sources import open_source
 from dataset_builder.vocabulary import structures

@@ -23,8 +23,9 @@ from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.placement import placements
 from dataset_builder.pictures.render import choose_window, draw
 from dataset_builder.questions.facts import Fact, find_facts, find_stack_facts
+from dataset_builder.questions.question import Question
 from dataset_builder.questions.sampling import STACK_PROMPTS, Unit, frames_of, stack_orders_of
-from dataset_builder.questions.slice_questions import Question, ask
+from dataset_builder.questions.slice_questions import ask
 from dataset_builder.questions.stack_questions import ask_of_stack, marked_in, shown_order
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.slices.stacks import group_stacks
