@@ -38,12 +38,17 @@ from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.card import write_card
 from dataset_builder.dataset.manifest import QUARANTINE_NAME, SLICES, Key, read_record
 from dataset_builder.dataset.parquet import FileNote
+from dataset_builder.dataset.summary import distinct_scans
 from dataset_builder.files.disk_list import Spool
 from dataset_builder.files.object_storage import is_remote
 from dataset_builder.files.own_files import make_work_folder, remove_work_folder, write_list
 from dataset_builder.files.progress import Progress, reporting_to, silent
 from dataset_builder.slices.store import StoredVolume, each_volume, volume_notes
 from dataset_builder.sources.base import Case, Source, folder_of, left_out_of
+from dataset_builder.sources.private import is_private
+
+MOST_NAMED = 10_000
+"""So many files of a kind, and volumes, are named in ``build.json``."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class BuildSummary:
     kept: Path | None = None  # the old data set, if files of the user's came into it while this one was built
     left_out: Mapping[str, int] = field(default_factory=dict)  # files and series that no case is made of, by kind
     warnings: tuple[str, ...] = ()  # what is odd about single volumes
+    files_left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by kind, as far as they may be named
+    without_rows: tuple[str, ...] = ()  # volumes that no question is about, and why
 
     @property
     def total_rows(self) -> int:
@@ -178,6 +185,9 @@ class _Build:
         self.volumes: Spool[StoredVolume] = Spool(self.work / "volumes")
         self.slices = self.store or self.work / "store"
         self.left_out: Counter[str] = Counter()
+        self.files_left_out: dict[str, list[str]] = {}
+        self.published: dict[str, list[str]] = {}  # those of them that may stand in the record: no names of patients
+        self.without_rows: list[str] = []
 
     def guard(self, held_out: Sequence[Path]) -> SplitGuard:
         """Refuses subjects that must not be in this split."""
@@ -212,6 +222,11 @@ class _Build:
         for source in sources:
             for one in left_out_of(source):
                 self.left_out[one.reason] += one.count
+                named = self.files_left_out.setdefault(one.reason, [])
+                if one.file and len(named) < MOST_NAMED:
+                    named.append(one.file)
+                    if not is_private(source):
+                        self.published.setdefault(one.reason, []).append(one.file)
 
     def use_store(self, refuse: SplitGuard) -> None:
         """Take the volumes of the store that may be in this split; the others go to quarantine."""
@@ -230,15 +245,22 @@ class _Build:
         make = partial(write_part, vocabulary=self.vocabulary, folder=folder, split=self.split)
         self.parts = Parts(folder)
         queue = AskQueue(self.volumes, self.settings)
-        for part in in_stage(make, queue, self.engine, "questions", self.progress):
+        parts = in_stage(make, queue, self.engine, "questions", self.progress)
+        for (_, volume, _), part in zip(queue, parts, strict=True):
             if part is not None:
                 self.parts.add(part)
+            elif len(self.without_rows) < MOST_NAMED:
+                self.without_rows.append(f"{volume.identity}: {_why_without_rows(volume)}")
         if not self.parts:
             raise BuildError(
                 "No question could be asked about these volumes.",
+                file=None if not self.quarantined else self.quarantined.keep_at(beside(self.out)),
                 value=f"{len(self.volumes)} usable volumes, {len(self.quarantined)} in quarantine"
-                + "".join(f"; {case.subject}: {case.problem}" for case in self.quarantined[:3]),
-                remedy="Look at the reasons; check the labels and the settings (planes, prompts).",
+                + "".join(f"; {told}" for told in (*map(_in_full, self.quarantined[:3]), *self.without_rows[:3])),
+                remedy="Look at the reasons, all of which are in the file; check the labels and the settings (planes, "
+                "prompts)."
+                if self.quarantined
+                else "Look at the reasons; check the labels and the settings (planes, prompts).",
             )
 
     def merge(self) -> tuple[dict[Key, list[str]], dict[str, FileNote]]:
@@ -264,14 +286,16 @@ class _Build:
             self.split,
             made,
             self.left_out,
+            {"files_left_out": self.published, "without_rows": tuple(self.without_rows)},
         )
         size = sum(file.stat().st_size for file in self.target.rglob("*.parquet"))
         write_list(self.target, {path: note.sha256 for path, note in made.items()})
         warnings = read_record(self.target).builds[0].warnings
         kept = put_in_place(self.target, self.out)
         self.quarantined.path = self.out / QUARANTINE_NAME
-        told = (kept, self.left_out, warnings)
-        return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, *told)
+        told = (kept, self.left_out, warnings, self.files_left_out, tuple(self.without_rows))
+        count = sum(1 for _ in distinct_scans(volume_notes(self.volumes)))
+        return BuildSummary(self.out, count, slices, rows, self.quarantined, size, *told)
 
     def _fresh(self, name: str) -> Path:
         """An empty folder in the work folder."""
@@ -279,3 +303,21 @@ class _Build:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
+
+
+def beside(out: Path) -> Path:
+    """Where the quarantine is kept of a build that made no data set."""
+    return out.with_name(f"{out.name}-{QUARANTINE_NAME}")
+
+
+def _in_full(case: Quarantined) -> str:
+    """A case that cannot be used, with file, value and remedy."""
+    found = "".join(f" [{name}: {text}]" for name, text in (("file", case.file), ("found", case.found)) if text)
+    return f"{case.source}/{case.subject}: {case.problem}{found} {case.remedy}".rstrip()
+
+
+def _why_without_rows(volume: StoredVolume) -> str:
+    note = next(iter(volume_notes([volume])))
+    return str(
+        note.get("nothing") or f"None of its {note.get('slices')} slice(s) gives a question that is clear enough."
+    )

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO, overload
 
 from dataset_builder.building.worker import Quarantined
+from dataset_builder.files.atomic import write_atomically
+from dataset_builder.files.own_files import free_name
 
 
 class Quarantine(Sequence[Quarantined]):
@@ -38,6 +40,20 @@ class Quarantine(Sequence[Quarantined]):
         os.replace(self.path, path)
         self.path = path
 
+    def keep_at(self, path: Path) -> Path:
+        """Copy what was written so far to a place where it is found after a build that made nothing.
+
+        Args:
+            path: of the copy; where a file of something else is there, another name is taken.
+
+        Returns:
+            The copy's path.
+        """
+        if not _is_quarantine(path):
+            path = free_name(path)
+        write_atomically(path, self.path.read_bytes())
+        return path
+
     def close(self) -> None:
         """End writing."""
         if self._file is not None:
@@ -63,3 +79,12 @@ class Quarantine(Sequence[Quarantined]):
             return [*islice(self, *index.indices(self._count))]
         number = range(self._count)[index]
         return next(islice(self, number, None))
+
+
+def _is_quarantine(path: Path) -> bool:
+    """Whether every line of a file is the record of a case."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return not path.is_symlink() and bool(lines) and all(Quarantined(**json.loads(line)) for line in lines)
+    except (OSError, ValueError, TypeError):
+        return False

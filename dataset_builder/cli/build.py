@@ -24,6 +24,7 @@ from dataset_builder.core.factors import (
     Modality,
     Split,
 )
+from dataset_builder.files.own_files import some_of
 
 if TYPE_CHECKING:
     from dataset_builder.building.builder import BuildSummary
@@ -262,7 +263,13 @@ def print_summary(summary: "BuildSummary") -> None:
     if summary.left_out:
         console.print("In the folders, but not part of any case:", soft_wrap=True)
         for reason, count in sorted(summary.left_out.items()):
-            console.print(escape(f"  {count:,} x {reason}"), soft_wrap=True)
+            named = summary.files_left_out.get(reason) or ()
+            files = f" {some_of(named, 10)}" if named else ""
+            console.print(escape(f"  {count:,} x {reason}{files}"), soft_wrap=True)
+    for told in summary.without_rows[:10]:
+        errors.print(f"[yellow]No question about[/] {escape(told)}", soft_wrap=True)
+    if len(summary.without_rows) > 10:
+        errors.print(f"{len(summary.without_rows)} such volumes in {summary.out / 'build.json'}", soft_wrap=True)
     for warning in summary.warnings[:10]:
         errors.print(f"[yellow]Odd:[/] {escape(warning)}", soft_wrap=True)
     if len(summary.warnings) > 10:

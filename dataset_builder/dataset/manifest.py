@@ -105,6 +105,8 @@ class BuildNote:
         split: what the build is for, ``test`` or ``train``.
         left_out: how many files and series of its sources no case was made of, by what they are.
         warnings: what is odd about volumes, "source/subject: what"; of very many the first.
+        files_left_out: the files of ``left_out`` by kind, as far as they may be named; of very many the first.
+        without_rows: volumes that no question is about, "source/subject: why"; of very many the first.
     """
 
     package: str
@@ -124,6 +126,8 @@ class BuildNote:
     split: str = TEST
     left_out: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    files_left_out: dict[str, list[str]] = field(default_factory=dict)
+    without_rows: tuple[str, ...] = ()
 
     def features_of(self, key: Key) -> dict[str, Any]:
         """The features of a split."""
@@ -288,6 +292,7 @@ def record_from_text(text: str) -> Record:
             | {
                 "sources": tuple(SourceNote(**source) for source in build["sources"]),
                 "structures": tuple(build["structures"]),
+                "without_rows": tuple(build.get("without_rows", ())),
                 "warnings": tuple(build.get("warnings", ())),
                 "splits": dict(_splits(build["splits"])),
                 "examples": tuple(Example(**e | {"options": tuple(e["options"])}) for e in build["examples"]),

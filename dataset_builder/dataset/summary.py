@@ -51,6 +51,7 @@ def describe_build(
     split: Split = TEST,
     known: Mapping[str, FileNote] = NOTHING_KNOWN,
     left_out: Mapping[str, int] | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> BuildNote:
     """The note of a build whose data files are all there; writes the examples' images into the folder.
 
@@ -66,6 +67,7 @@ def describe_build(
         split: what the build is for.
         known: what was noted of files already, by their paths in the folder.
         left_out: how many files and series no case was made of, by what they are.
+        told: further fields of the note: ``files_left_out``, ``without_rows``.
     """
     asked = [[folder / file for file in files] for key, files in splits.items() if key[0] != "slices"]
     questions = [file for files in asked for file in files]
@@ -90,15 +92,20 @@ def describe_build(
         split=split,
         left_out=dict(left_out or {}),
         warnings=tuple(warnings),  # filled while the sources were counted
+        **(told or {}),
     )
 
 
 def _listening(volumes: Iterable[Mapping[str, Any]], warnings: list[str]) -> Iterator[Mapping[str, Any]]:
     """The volumes' notes as they come; what is odd about them is added to a list, up to a number."""
+    first: dict[str, str] = {}  # of each scan, where it was seen first
     for volume in volumes:
-        for warning in volume.get("warnings") or ():
+        name, scan = f"{volume.get('source')}/{volume.get('subject')}", str(volume.get("scan_sha256") or "")
+        same = first.setdefault(scan, name) if scan else name
+        again = [] if same == name else [f"it is the same scan as {same}; both are counted as one"]
+        for warning in (*(volume.get("warnings") or ()), *again):
             if len(warnings) < MOST_WARNINGS:
-                warnings.append(f"{volume.get('source')}/{volume.get('subject')}: {warning}")
+                warnings.append(f"{name}: {warning}")
             elif len(warnings) == MOST_WARNINGS:
                 warnings.append("There are more, of other volumes.")
         yield volume
@@ -138,8 +145,19 @@ def _features(path: Path) -> dict[str, Any]:
     return datasets.Features.from_arrow_schema(pq.read_schema(path)).to_dict()
 
 
+def distinct_scans(volumes: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The notes of volumes, one of each scan: a scan may be there under several names."""
+    seen: set[str] = set()
+    for volume in volumes:
+        scan = str(volume.get("scan_sha256") or "")
+        if not scan or scan not in seen:
+            seen.add(scan)
+            yield volume
+
+
 def _sources(volumes: Iterable[Mapping[str, Any]]) -> Iterator[SourceNote]:
-    count = Counter(tuple(str(v.get(name) or "") for name in ("source", "licence", "citation", "url")) for v in volumes)
+    names = ("source", "licence", "citation", "url")
+    count = Counter(tuple(str(v.get(name) or "") for name in names) for v in distinct_scans(volumes))
     for (name, licence, citation, url), number in sorted(count.items()):
         yield SourceNote(name, licence, citation, url, number)
 

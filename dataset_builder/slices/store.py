@@ -42,7 +42,7 @@ from dataset_builder.files.object_storage import (
 from dataset_builder.imaging.acceptance import accept
 from dataset_builder.slices.selection import SliceRecord, choose_slices, cut, load_slices, read_slices, save_slices
 from dataset_builder.slices.stacks import choose_stacks, cut_stack
-from dataset_builder.slices.visibility import narrow_planes
+from dataset_builder.slices.visibility import narrow_planes, scan_sha256, why_nothing
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.remote import blaming, stamps
 from dataset_builder.vocabulary import structures
@@ -163,6 +163,7 @@ def store_volume(
     warnings = accept(volume, words, settings.trust)
     narrow = narrow_planes(volume, settings.planes, settings.clarity)
     planes = [plane for plane in settings.planes if plane not in narrow]
+    warnings = [*warnings, *(f"no {plane} image is shown, it would be {size}" for plane, size in narrow.items())]
     chosen = choose_slices(volume, planes, settings.slices_per_volume, settings.seed)
     if is_remote(path):
         remove(note_path)
@@ -189,6 +190,8 @@ def store_volume(
         "stored_axes": volume.stored_axes,
         "overlap_voxels": volume.overlap_voxels,
         "warnings": warnings,
+        "nothing": "" if records else why_nothing(volume, planes),
+        "scan_sha256": scan_sha256(volume.image),
     }
     _write_note(note_path, note)
     return StoredVolume(case.source, case.subject, path, size)

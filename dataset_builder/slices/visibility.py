@@ -1,5 +1,6 @@
 """Along which planes a volume gives images, and where its structures are visible along them."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ RICH = 0.5
 """Slices count as rich from this share of the structures of the plane's richest slice on."""
 
 _BITS = 63
+_HASHED_VOXELS = 4_000_000
 
 
 def narrow_planes(volume: Volume, planes: Sequence[Plane], limits: ClarityLimits) -> dict[Plane, str]:
@@ -63,3 +65,29 @@ def areas(volume: Volume, plane: Plane) -> tuple[list[int], npt.NDArray[np.float
     first, second = IN_PLANE_AXES[plane]
     area = profile[known].astype(np.float64) * float(volume.spacing[first] * volume.spacing[second])
     return known, area
+
+
+def why_nothing(volume: Volume, planes: Sequence[Plane]) -> str:
+    """Why no slice of a volume was chosen, in a sentence."""
+    if not planes:
+        return "Every plane would give an image that is too narrow."
+    present = [name for value, name in volume.names.items() if (volume.labels == value).any()]
+    if len(present) < MIN_STRUCTURES:
+        return f"Only one structure is labelled ({', '.join(present)}): there is nothing to relate it to."
+    area, name = max(
+        (float(of_structure.max(initial=0.0)), volume.names[value])
+        for plane in planes
+        for value, of_structure in zip(*areas(volume, plane), strict=True)
+    )
+    least = f"{MIN_STRUCTURES} structures of at least {VISIBLE_MM2:g} mm2"
+    return f"No slice shows {least}; the largest is {name}, {area:.3g} mm2."
+
+
+def scan_sha256(image: npt.NDArray) -> str:
+    """A hash of a scan's values, the same under whatever name, storage order or number type it is kept.
+
+    Of large scans a regular subset of some million voxels stands for all.
+    """
+    step = max(1, int(np.ceil((image.size / _HASHED_VOXELS) ** (1 / 3))))
+    subset = np.ascontiguousarray(image[::step, ::step, ::step], dtype=np.float32)
+    return hashlib.sha256(repr(image.shape).encode() + subset.tobytes()).hexdigest()

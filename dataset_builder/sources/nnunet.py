@@ -12,6 +12,7 @@ they hold all channels as a fourth dimension. Files may have any format that is 
 The folder may be ``nnUNet_raw`` itself if it holds one data set.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset_builder.core.errors import EmptyLabelsError, SourceError
+from dataset_builder.files.object_storage import is_remote
 from dataset_builder.imaging.scan_files import NIFTI, count_channels, ending_of, stem_of
 from dataset_builder.imaging.volume import Volume, read_volume
 from dataset_builder.sources.base import Case, LeftOut
@@ -74,6 +76,7 @@ class NNUNet:
                 remedy=f"Put images into imagesTr/CASE_{known.channel:04d}{known.ending} and labels into "
                 f"labelsTr/CASE{known.ending}.",
             )
+        self._left.extend(self._elsewhere())
         for case, image, labels in found:
             # dataset.json is part of every case: what it says of the labels is cut into the slices.
             paths = (image, labels, self.folder / "dataset.json")
@@ -82,6 +85,21 @@ class NNUNet:
     def left_out(self) -> Iterator[LeftOut]:
         """Files in the folders of images and labels that are part of no case."""
         return iter(self._left)
+
+    def _elsewhere(self) -> Iterator[LeftOut]:
+        """Scans that lie beside the folders that are read, or in folders inside them."""
+        if is_remote(self.folder):  # a request for each folder
+            return
+        read = {name for part in PARTS for name in part}
+        taken = {path for case in self.description.listed.values() for path in (*case[0], case[1])}
+        for place, folders, files in os.walk(self.folder):
+            here = Path(place).relative_to(self.folder)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                file = (here / name).as_posix()
+                if ending_of(name) and not name.startswith(".") and here.as_posix() not in read and file not in taken:
+                    folders_read = "imagesTr and labelsTr, or the same with Ts, Va or Val"
+                    yield LeftOut(file, "It lies in none of the folders that are read.", f"These are {folders_read}.")
 
     def _listed(self) -> Iterator[tuple[str, Path, Path]]:
         """The cases of the table ``dataset``."""

@@ -47,3 +47,12 @@ class Private(SourceOf):
         assert isinstance(case, PrivateCase)
         assert case.original is not None
         return replace(self.source.read(case.original), subject=case.subject)
+
+
+def is_private(source: object) -> bool:
+    """Whether the names of a source's files must not be published."""
+    while isinstance(source, SourceOf):
+        if isinstance(source, Private):
+            return True
+        source = source.source
+    return False
