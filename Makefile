@@ -9,7 +9,7 @@ PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check lint format build docs release environment test-environment browser test-families test-vllm test-space clean
+.PHONY: demo test test-defects check lint format build docs release environment test-environment browser test-families test-vllm test-space clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -22,6 +22,10 @@ test: lint browser
 	  $(TEST_VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	  wait $$types; checked=$$?; echo "mypy: $$(cat .mypy.txt)"; rm -f .mypy.txt; \
 	  [ $$tests = 0 ] && [ $$checked = 0 ]
+
+## test-defects: every kind of defect planted everywhere in a data set, each to be found by `mis-ground check` (some minutes)
+test-defects: $(TEST_VENV)/.ready
+	MIS_GROUND_ALL_DEFECTS=1 $(TEST_VENV)/bin/python -m pytest --numprocesses 2 tests/check/test_planted.py tests/check/test_right_data.py
 
 ## check: format, lint, types
 check: lint

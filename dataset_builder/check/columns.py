@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dataset_builder.check.items import Item, Items
 from dataset_builder.check.maps import IN_PLANE, Map
-from dataset_builder.check.phrases import opposite
+from dataset_builder.check.phrases import bare, opposite
 from dataset_builder.check.question_text import AXES, stated_step
 from dataset_builder.core.factors import REGISTERS
 from dataset_builder.vocabulary import Structure
@@ -165,6 +165,10 @@ def id_problems(
     for item in items.rows:
         if item.pair_id and not item.id.startswith(item.pair_id):
             yield "The id of a row is not that of its pair.", str(item), item.pair_id
+        said = f" {bare(f'{item.id} {item.pair_id} {item.fact_id}')} "
+        for name in (*item.options, *item.structures):
+            if f" {bare(name)} " in said:
+                yield "An id names an option or a structure.", str(item), name
     asked: dict[tuple[object, ...], dict[str, Item]] = {}
     for item in items.rows:
         about = (build_of(item.file), item.pixel_mm, *_asked(item, items, called[item.register]))

@@ -29,6 +29,8 @@ LINE = 2 / 512
 INSIDE, OUTSIDE = 0.6, 0.15
 """An overlay fills at least this share of its structure's inner blocks, and lies off it with at most this share."""
 
+Floats = npt.NDArray[np.float32]
+
 Uses = Sequence[tuple[Item, int]]
 """Rows that show a slice, each with the number of the image."""
 
@@ -42,24 +44,43 @@ class Content:
 
     def look(self, here: Map, uses: Uses) -> None:
         """Check all images of a slice."""
-        done: set[tuple[object, ...]] = set()
-        slices: dict[tuple[str, int], npt.NDArray[np.float32] | None] = {}
+        known: dict[tuple[object, ...], list[tuple[str, str, object]]] = {}
+        slices: dict[tuple[str, int], Floats | None] = {}
         self._tiles.clear()
+        scans = {
+            item.pictures[number] for item, number in uses if item.input != "blank" and number < len(item.pictures)
+        }
         for item, number in uses:
             digest = item.pictures[number] if number < len(item.pictures) else b""
-            printed = self._pictures.print_of(digest)
-            if printed is None:
-                continue
-            shown = (digest, item.window, item.convention, item.view)
-            if item.input != "blank" and shown not in done:
-                done.add(shown)
-                self._scan(item, number, here, printed, slices)
-            marked = (digest, item.prompt, item.structures, item.convention, item.view)
-            if item.prompt in DRAWN_PROMPTS and marked not in done:
-                done.add(marked)
-                self._findings.looked("markers")
-                for problem, found in marker_problems(item, number, here, printed, self._pictures):
-                    self._findings.violation("markers", problem, str(item), found)
+            key = (digest, item.window, item.convention, item.view, item.prompt, item.structures, item.input, number)
+            if key not in known:
+                printed = self._pictures.print_of(digest)
+                known[key] = [] if printed is None else list(self._problems(item, number, here, printed, slices))
+            for check, problem, found in known[key]:
+                self._findings.violation(check, problem, str(item), found)
+            if item.input == "blank" and digest in scans and np.ptp(here.grey) > 0:
+                problem = "A blank canvas shows the same image as a row with the scan."
+                self._findings.violation("blanks", problem, str(item))
+
+    def _problems(
+        self,
+        item: Item,
+        number: int,
+        here: Map,
+        printed: Print,
+        slices: dict[tuple[str, int], Floats | None],
+    ) -> Iterator[tuple[str, str, object]]:
+        """What is wrong with one image: (check, problem, found)."""
+        if item.input != "blank":
+            self._findings.looked("pixels")
+            self._findings.looked("orientation")
+            yield from self._scan(item, number, here, printed, slices)
+        self._findings.looked("markers")
+        if item.prompt in DRAWN_PROMPTS:
+            for problem, found in marker_problems(item, number, here, printed, self._pictures):
+                yield "markers", problem, found
+        elif printed.boxes or printed.marked.any():
+            yield "markers", "An image has a marker, though its question has none.", f"image {number + 1}"
 
     def _scan(
         self,
@@ -67,11 +88,10 @@ class Content:
         number: int,
         here: Map,
         printed: Print,
-        slices: dict[tuple[str, int], npt.NDArray[np.float32] | None],
-    ) -> None:
+        slices: dict[tuple[str, int], Floats | None],
+    ) -> Iterator[tuple[str, str, object]]:
         """Outside the markers: the slice, and bit for bit the same in all images of it."""
-        findings, which = self._findings, f"image {number + 1}"
-        findings.looked("pixels")
+        which = f"image {number + 1}"
         key = (item.window, printed.size)
         if key not in slices:
             try:
@@ -81,27 +101,39 @@ class Content:
                 slices[key] = None
         own = slices[key]
         if own is None:
-            findings.violation(
-                "pixels", "The column window does not say which values are shown.", str(item), item.window
-            )
+            yield "pixels", "The column window does not say which values are shown.", item.window
             return
-        free = ~printed.marked
+        unsure = here.unsure(printed.size, blocks_of(printed.size))
+        free = ~printed.marked & ~as_shown(unsure, item.convention, item.view)
         if free.any():
-            off = np.abs(printed.means.astype(np.float32) - as_shown(own, item.convention, item.view))[free]
-            mean, most = float(off.mean()), float(off.max())
+            shown = printed.means.astype(np.float32)
+            mean, most = _off(shown, as_shown(own, item.convention, item.view), free)
             if mean > MEAN_DIFFERENCE or most > MAX_DIFFERENCE:
                 found = f"{which}: by {mean:.1f} grey values in the mean, {most:.0f} at most"
-                findings.violation("pixels", "An image differs from its slice outside the markers.", str(item), found)
+                yield "pixels", "An image differs from its slice outside the markers.", found
+                least = min(_off(shown, turned, free)[0] for turned in turns(own))
+                if least <= MEAN_DIFFERENCE and least < mean / 2:
+                    found = f"{which}: {item.convention}, {item.view}"
+                    yield "orientation", "An image is turned otherwise than stated.", found
                 return
         tiles = printed.hashes
         base = self._tiles.setdefault((*key, item.convention, item.view), np.zeros_like(tiles))
-        if len(base) != len(tiles):
-            return  # told already: images have several sizes
         both = (base != 0) & (tiles != 0)
         if (base[both] != tiles[both]).any():
             found = f"{which}: {int((base[both] != tiles[both]).sum())} of {int(both.sum())} tiles"
-            findings.violation("pixels", "Images of one slice differ outside the markers.", str(item), found)
+            yield "pixels", "Images of one slice differ outside the markers.", found
         np.copyto(base, tiles, where=base == 0)
+
+
+def _off(shown: Floats, own: Floats, free: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """By how much an image differs from a slice where no marker is, in the mean and at most."""
+    off = np.abs(shown - own)[free]
+    return float(off.mean()), float(off.max())
+
+
+def turns(square: Floats) -> list[Floats]:
+    """All eight ways to turn or mirror a square."""
+    return [side[:: 1 - 2 * up, :: 1 - 2 * left] for side in (square, square.T) for up in (0, 1) for left in (0, 1)]
 
 
 def marker_problems(

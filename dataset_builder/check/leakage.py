@@ -1,5 +1,6 @@
 """Whether anything but the picture's content betrays answers: names of files, sizes, letters, order of rows."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ def check_leakage(items: Items, pictures: Pictures, findings: Findings) -> None:
     The colour of a marker is its letter's (the check ``markers`` compares them), so that what holds of letters holds of
     colours.
     """
+    if len(pictures.blank_greys) > 1:
+        for grey, item in sorted(pictures.blank_greys.items()):
+            findings.violation("blanks", "Blank canvases have different greys.", str(item), grey)
     claims = [claim for cell, rows in items.cells.items() for claim in letters(cell, rows)]
     couples = [(a, b) for a, b in (m for m in items.pairs.values() if len(m) == 2) if a.answer != b.answer]
     claims += order(couples)
@@ -45,9 +49,19 @@ def check_file_names(folder: Path, structures: Sequence[str], names: Names, find
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
             findings.looked("leakage")
             said = plain(relative.as_posix())
+            if said == plain(" ".join(part for part in _USUAL.findall(relative.as_posix()))):
+                continue  # a structure of a user's own may be called "data"
             told = [name for name in structures if names.inside(name, said)]
             if told:
                 findings.violation("leakage", "A file is named after a structure.", relative.as_posix(), told[0])
+
+
+_USUAL = re.compile(
+    r"\b(?:data|slices|test|train|README|build|croissant|quarantine|stack|blank|view|(?:ct|mri)_(?:axial|coronal|sagittal)"
+    r"|(?:anatomical|directional|relational)_(?:none|label|point|box|mask|text_point|text_box)|of|\d+"
+    r"|parquet|md|json|jsonl)\b"
+)
+"""The names that a build gives to its folders and files."""
 
 
 def letters(cell: str, rows: Sequence[Item]) -> list[Claim]:

@@ -98,6 +98,14 @@ class Map:
         down = _weights(rows, self.spacing[1], side, size, blocks)
         return down @ np.rint(grey).astype(np.float32) @ across.T
 
+    def unsure(self, size: int, blocks: int) -> npt.NDArray[np.bool_]:
+        """Blocks in which the middle of a pixel falls on the edge of the slice: it may be padding or not."""
+        rows, columns = self.labels.shape
+        side = max(self.extent)
+        across = _unsure(columns, self.spacing[0], side, size, blocks)
+        down = _unsure(rows, self.spacing[1], side, size, blocks)
+        return down[:, None] | across[None]
+
     def share(self, name: str, size: int, blocks: int) -> npt.NDArray[np.float32]:
         """Share of each block that shows a structure, in the square image as stored [blocks, blocks]."""
         rows, columns = self.labels.shape
@@ -245,6 +253,15 @@ def _weights(count: int, step: float, side: float, size: int, blocks: int) -> np
     linear[np.arange(size), np.minimum(low + 1, kept - 1)] += part
     linear[~inside] = 0
     return (_overlaps(size, blocks) * (blocks / size) @ linear @ averaged).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _unsure(count: int, step: float, side: float, size: int, blocks: int) -> npt.NDArray[np.bool_]:
+    length = count * step * size / side  # of the slice along the axis, in pixels
+    first = (size - length) / 2
+    at = np.arange(size) + 0.5
+    on_edge = np.minimum(abs(at - first), abs(at - first - length)) < 1e-6 * size
+    return (_overlaps(size, blocks) @ on_edge) > 0
 
 
 @lru_cache(maxsize=64)

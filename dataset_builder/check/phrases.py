@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from dataset_builder.questions.wording import wording
+
 
 @cache
 def phrases() -> Mapping[str, Any]:
@@ -46,3 +48,33 @@ def direction(phrase: str) -> str | None:
     """
     found = [name for name in phrases()["direction"] if pattern("direction", name).search(phrase)]
     return found[0] if len(found) == 1 else None
+
+
+@cache
+def is_ordinary(called: str) -> bool:
+    """Whether a structure of a user's own is called by a word that sentences have anyway, such as "body" or "image".
+
+    >>> is_ordinary("body"), is_ordinary("liver")
+    (True, False)
+    """
+    return f" {bare(called)} " in _sentences()
+
+
+def bare(text: str) -> str:
+    """The words of a text in lower case, one space apart."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+
+
+@cache
+def _sentences() -> str:
+    """All that questions say beside names of structures."""
+    found: list[str] = []
+
+    def collect(part: Any) -> None:
+        if isinstance(part, str):
+            found.append(re.sub(r"\{\w+\}", " ", part))
+        for each in part.values() if isinstance(part, Mapping) else part if isinstance(part, list) else ():
+            collect(each)
+
+    collect(wording())
+    return " | ".join(f" {bare(each)} " for each in found)

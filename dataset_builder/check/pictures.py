@@ -1,4 +1,4 @@
-"""Pictures: each is decoded once, its markers are compared with the places that the row states, a thumbnail is kept."""
+"""Pictures: each is decoded once, its markers are compared with the places that the row states, a print is kept."""
 
 import hashlib
 import io
@@ -23,8 +23,6 @@ from dataset_builder.check.prints import Print, channels, extremes, print_of
 from dataset_builder.core.factors import DRAWN_PROMPTS
 from dataset_builder.pictures.render import MARKER_COLOURS
 
-THUMBNAIL = 32
-"""Side of the thumbnails that tell how an image is turned."""
 LINE_SHARE = 0.25
 """At least so much of a box's line must have its colour: letters and other lines may cover the rest."""
 Picture = npt.NDArray[np.uint8]
@@ -43,7 +41,6 @@ class Seen:
     Args:
         width, height: in pixels; 0 if it cannot be decoded.
         bytes: size of the encoded image.
-        thumbnail: uint8 [32, 32].
         pixels: digest of its pixels, however they are encoded (see :func:`pixels_digest`).
         printed: where its print is kept; -1 if it has none.
         glyphs: the letters that are read in it, by the letter whose tint they have.
@@ -52,7 +49,6 @@ class Seen:
     width: int
     height: int
     bytes: int
-    thumbnail: Picture
     pixels: Digest = b""
     printed: int = -1
     glyphs: Mapping[str, Glyph] = field(default_factory=dict)
@@ -66,6 +62,7 @@ class Pictures:
 
     def __init__(self, findings: Findings) -> None:
         self.seen: dict[bytes, Seen] = {}
+        self.blank_greys: dict[int, Item] = {}
         self._findings = findings
         self._checked: set[tuple[object, ...]] = set()
         self._prints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
@@ -95,7 +92,9 @@ class Pictures:
                 self._findings.looked("pictures")
                 for problem, detail in problems:
                     self._findings.violation("pictures", problem, str(item), detail)
-                if item.input == "blank" and printed is not None and printed.flat is None:
+                if item.input == "blank" and printed is not None and printed.flat is not None:
+                    self.blank_greys.setdefault(printed.flat, item)
+                elif item.input == "blank":
                     self._findings.violation("blanks", "A blank canvas shows more than markers.", str(item))
         for item, encoded in batch:
             if encoded:
@@ -212,21 +211,18 @@ def _decode(data: bytes, item: Item) -> Decoded:
         except (OSError, ValueError, SyntaxError):
             picture = None
     if picture is None:
-        nothing = Seen(0, 0, len(data), np.zeros((THUMBNAIL, THUMBNAIL), np.uint8))
+        nothing = Seen(0, 0, len(data))
         return None, nothing, None, [("An image cannot be decoded.", f"{len(data)} bytes")]
     height, width = picture.shape[:2]
     if height != width:
         problems.append(("An image is not square.", f"{width} x {height}"))
     shown = np.asarray(picture, dtype=np.uint8)
     low, high = extremes(*channels(shown))
-    # The darkest channel: grey stays as it is, the colours of markers get dark.
-    small = cv2.resize(low, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     coloured = bool(cv2.countNonZero(cv2.compare(low, high, cv2.CMP_NE)))
     seen = Seen(
         width=width,
         height=height,
         bytes=len(data),
-        thumbnail=np.asarray(small, dtype=np.uint8),
         pixels=pixels_digest(shown),
         glyphs=read_glyphs(shown) if coloured and height == width else {},
     )

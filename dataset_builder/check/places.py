@@ -3,9 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,19 +12,12 @@ from dataset_builder.check.content import Content
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, SliceKey, group
 from dataset_builder.check.label_fit import LabelFit
-from dataset_builder.check.maps import Map, Shown, as_shown, read_maps, window_limits
-from dataset_builder.check.pictures import THUMBNAIL, Pictures
+from dataset_builder.check.maps import Map, Shown, read_maps
+from dataset_builder.check.pictures import Pictures
 from dataset_builder.vocabulary import Structure
 
 BY_MAPS = ("boxes", "orientation", "pixels", "labels", "answers")
 """Checks that need the slice store."""
-
-LIKENESS = 0.5
-"""Least correlation of an image with its slice."""
-AMBIGUOUS = 0.02
-"""By less than this a wrong turn may be more like the image than the right one: symmetric anatomy, large markers."""
-_FLAT = 3.0
-"""Slices whose grey values vary less than this tell nothing about turns."""
 
 
 def check_places(
@@ -75,7 +65,6 @@ class _Checks:
         self._fit = LabelFit()
         self._scans: dict[tuple[str, str, str], tuple[float, bool]] = {}
         self._content = Content(pictures, findings)
-        self._turned: set[tuple[object, ...]] = set()
 
     def look(self, here: Map) -> None:
         """Check all rows about a slice; a slice that the store holds twice is looked at once."""
@@ -86,7 +75,6 @@ class _Checks:
         if here.key in self._stacked:
             self._areas[here.key] = {name: structure.area_mm2 for name, structure in here.structures.items()}
         shown: dict[tuple[int, str, str], Shown] = {}
-        thumbnails: dict[str, npt.NDArray[np.float64] | None] = {}
         uses = self._waiting.pop(here.key, [])
         self._content.look(here, uses)
         for item, number in uses:
@@ -103,7 +91,6 @@ class _Checks:
                 self._findings.looked("answers")
                 if wrong := in_slice(item, here, shown[key], self._words):
                     self._findings.violation("answers", "An answer is not true.", str(item), wrong)
-            self._turn(item, number, here, thumbnails)
 
     def finish(self) -> None:
         """Check stacks, of which all slices are known now, and name rows about slices that never came."""
@@ -147,61 +134,3 @@ class _Checks:
                 findings.violation("boxes", "A box is not the box of its structure.", str(item), f"{box}, not {exact}")
             if not shown.touches(name, point):
                 findings.violation("boxes", "A point does not lie on its structure.", str(item), f"{name}: {point}")
-
-    def _turn(self, item: Item, number: int, here: Map, known: dict[str, npt.NDArray[np.float64] | None]) -> None:
-        """Compare an image with its slice in all eight ways to turn it."""
-        if item.input == "blank" or not self._size(item, number):
-            return
-        digest = item.pictures[number]
-        key = (digest, here.key, item.convention, item.view)
-        if key in self._turned:
-            return
-        self._turned.add(key)
-        if item.window not in known:
-            known[item.window] = _thumbnail(here, item.window)
-        slice_shown = known[item.window]
-        if slice_shown is None:
-            return
-        self._findings.looked("orientation")
-        picture = _normal(self._pictures.seen[digest].thumbnail)
-        likeness = [float((picture * turned).sum()) for turned in _turns(slice_shown)]
-        right = float((picture * as_shown(slice_shown, item.convention, item.view)).sum())
-        if right < max(likeness) - AMBIGUOUS:
-            found = f"{item.convention}, {item.view}; correlation {right:.2f}, turned otherwise {max(likeness):.2f}"
-            self._findings.violation("orientation", "An image is turned otherwise than stated.", str(item), found)
-        elif right < LIKENESS:
-            found = f"correlation {right:.2f}"
-            self._findings.violation("orientation", "An image does not show its slice.", str(item), found)
-
-
-def _thumbnail(here: Map, window: str) -> npt.NDArray[np.float64] | None:
-    """The slice as stored, through a window, padded to a square [32, 32] with mean 0 and norm 1; ``None`` if flat."""
-    try:
-        low, high = window_limits(window)
-    except ValueError:
-        low, high = float(here.grey.min()), float(here.grey.max())
-    grey = np.clip((here.grey - low) * (255 / max(high - low, 1e-9)), 0, 255).astype(np.float32)
-    rows, columns = grey.shape
-    side = max(here.extent)
-    fine = 8 * THUMBNAIL
-    centres = (np.arange(fine) + 0.5) / fine * side
-    x = np.floor((centres - (side - here.extent[0]) / 2) / here.spacing[0]).astype(int)
-    y = np.floor((centres - (side - here.extent[1]) / 2) / here.spacing[1]).astype(int)
-    square = grey[np.clip(y, 0, rows - 1)[:, None], np.clip(x, 0, columns - 1)[None, :]]
-    square[(y < 0) | (y >= rows)] = 0
-    square[:, (x < 0) | (x >= columns)] = 0
-    small = cv2.resize(square, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return _normal(small) if float(small.std()) > _FLAT else None
-
-
-def _normal(thumbnail: npt.NDArray) -> npt.NDArray[np.float64]:
-    """Mean 0 and norm 1, so that a sum of products is a correlation."""
-    centred = thumbnail.astype(np.float64) - thumbnail.mean()
-    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9))
-
-
-def _turns(thumbnail: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-    """All eight ways to turn or mirror a square."""
-    return [
-        side[:: 1 - 2 * up, :: 1 - 2 * left] for side in (thumbnail, thumbnail.T) for up in (0, 1) for left in (0, 1)
-    ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dataset_builder.check.items import Item
-from dataset_builder.check.phrases import direction, opposite, pattern, phrases, relations
+from dataset_builder.check.phrases import direction, is_ordinary, opposite, pattern, phrases, relations
 from dataset_builder.core.factors import DRAWN_PROMPTS, MODALITIES, PLANES
 from dataset_builder.vocabulary import Structure
 
@@ -60,19 +60,19 @@ class Said:
 
 def take_apart(item: Item, words: Mapping[str, Structure]) -> Said:
     """The question of a row with placeholders for its structures."""
-    stem = item.stem
+    context, _, asked = item.stem.rpartition(". ")
     if item.prompt == "none":
         called = [
             (getattr(words[name], item.register) if name in words else name, number)
             for number, name in enumerate(item.structures)
         ]
         for name, number in sorted(called, key=lambda pair: -len(pair[0])):
-            stem = _mask(name).sub(f"{_PLACE}{number}", stem)
+            if not is_ordinary(name):
+                asked = _mask(name).sub(f"{_PLACE}{number}", asked)
     else:
-        drawn = item.prompt in DRAWN_PROMPTS
-        reference = r"(?:\bthe )?\bstructure marked ([ABC])\b" if drawn else r"\bstructure ([ABC])\b(?! is at| lies in)"
-        stem = re.sub(reference, lambda found: f"{_PLACE}{'ABC'.index(found[1])}", stem)
-    context, _, asked = stem.rpartition(". ")
+        marked = "marked " if item.prompt in DRAWN_PROMPTS else ""
+        reference = rf"(?:\bthe )?\bstructure {marked}([ABC])\b"
+        asked = re.sub(reference, lambda found: f"{_PLACE}{'ABC'.index(found[1])}", asked)
     return Said(context, asked)
 
 
@@ -163,7 +163,8 @@ def stated_step(item: Item) -> float | None:
 
 def _asked(item: Item, said: Said, words: Mapping[str, Structure]) -> Iterator[Problem]:
     """What is asked, of which structures, in which frame, with which words."""
-    named = item.prompt != "none" or all(name in words for name in item.structures)
+    called = [getattr(words[name], item.register) for name in item.structures if name in words]
+    named = item.prompt != "none" or (len(called) == len(item.structures) and not any(map(is_ordinary, called)))
     if named and (wrong := _roles(item, said)):
         yield "The question asks about its structures in other roles than the row.", wrong
     if item.terminology == "anatomical":

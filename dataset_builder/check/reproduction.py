@@ -36,6 +36,7 @@ CHECK = "reproduction"
 MISSING = "A row that the build makes is missing."
 FOREIGN = "The build makes no row of this id."
 PIXELS = "An image is not the one that the build draws."
+FILE = "A row stands in another file than the build writes it to."
 ORDER = "Rows stand in another order than the build writes them in."
 
 Volume = tuple[str, str]
@@ -213,6 +214,9 @@ def _differences(task: _Task, made: Mapping[str, dict[str, Any]]) -> Iterator[Pr
             yield FOREIGN, where(item), f"column id: {item.id}"
             continue
         seen.add(item.id)
+        cell = _cell(row, task.split)
+        if cell in task.cells and cell != split_of(item.file):
+            yield FILE, where(item), "/".join(cell)
         for name in COLUMNS:
             if name == "images":
                 continue
@@ -228,13 +232,16 @@ def _differences(task: _Task, made: Mapping[str, dict[str, Any]]) -> Iterator[Pr
             ]
             yield PIXELS, where(item), f"column images: image {', '.join(numbers) or 'missing'}"
     for name, row in made.items():
-        key = cell_of(*(row[column] for column in _CELL), split=task.split)  # type: ignore[arg-type, misc]
+        key = _cell(row, task.split)
         if name not in seen and key in task.cells:
             yield MISSING, f"{'/'.join(key)}, row {name}", ""
     yield from _order(task, made)
 
 
-_CELL = ("modality", "plane", "terminology", "prompt", "input", "view")
+def _cell(row: Mapping[str, Any], split: str) -> tuple[str, str]:
+    """Config and split of the file that a row is written to."""
+    columns = ("modality", "plane", "terminology", "prompt", "input", "view")
+    return cell_of(**{column: row[column] for column in columns}, split=split)  # type: ignore[arg-type]
 
 
 def _order(task: _Task, made: Mapping[str, object]) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataset_builder.check.columns import id_problems, row_problems
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import FACTORS, Item, Items, group
+from dataset_builder.check.phrases import is_ordinary
 from dataset_builder.check.question_text import question_problems
 from dataset_builder.check.statistics import ALPHA, holm
 from dataset_builder.core.factors import DRAWN_PROMPTS, REGISTERS
@@ -136,7 +137,7 @@ class Names:
 
     def inside(self, name: str, text: str) -> bool:
         """Whether a text, made by :func:`plain`, says the structure's name in any form."""
-        return any(called in text for called in self.of(name).values())
+        return any(called in text and not is_ordinary(called) for called in self.of(name).values())
 
 
 def text_problems(item: Item, names: Names) -> Iterator[tuple[str, object]]:
@@ -280,8 +281,6 @@ def blanks(items: Items, findings: Findings) -> None:
         if different:
             problem = "A blank canvas differs from its twin in more than the image."
             findings.violation("blanks", problem, str(item), ", ".join(different))
-        if item.pictures and item.pictures == found[0].pictures:
-            findings.violation("blanks", "A blank canvas shows the same image as its twin.", str(item))
 
 
 def _blank_key(item: Item) -> tuple[object, ...]:
@@ -293,7 +292,9 @@ def duplicates(items: Items, findings: Findings) -> None:
     seen: dict[bytes, Item] = {}
     for item in items.rows:
         findings.looked("duplicates")
-        key = hashlib.blake2b(item.question.encode() + b"\0" + b"".join(item.pictures), digest_size=16).digest()
+        key = hashlib.blake2b(
+            f"{item.input} {item.question}".encode() + b"".join(item.pictures), digest_size=16
+        ).digest()
         if key in seen:
             findings.violation("duplicates", "Two rows are the same.", str(item), f"as {seen[key]}")
         seen.setdefault(key, item)

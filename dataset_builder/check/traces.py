@@ -17,7 +17,7 @@ Numbers = npt.NDArray[np.int64]
 
 END, START = 8, 4
 """So many characters of ids are looked at, from the end and from the beginning."""
-_SHRINK = 4.0
+_SHRINK = 30.0
 """A trace counts as if it had been seen so many more times with each place."""
 
 

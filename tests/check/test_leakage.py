@@ -1,14 +1,10 @@
 import random
 from dataclasses import replace
 
-import numpy as np
-
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.leakage import check_leakage
 from dataset_builder.check.pictures import Pictures, Seen
 from tests.helpers.audit_items import items, pair
-
-NO_THUMBNAIL = np.zeros((32, 32), np.uint8)
 
 
 def problems(rows, seen=None):
@@ -66,7 +62,7 @@ def test_a_size_that_goes_with_the_answer_is_found():
             for row in rows:
                 digest = f"{number}{row.answer}".encode()
                 width = width_of(row)
-                seen[digest] = Seen(width, width, bytes_of(row), NO_THUMBNAIL, 0.0)
+                seen[digest] = Seen(width, width, bytes_of(row))
                 shown.append(replace(row, pictures=(digest,)))
             made.append(shown)
         return items(*made), seen

@@ -345,7 +345,7 @@ def a_slice_that_the_store_does_not_have(ground):
     return [*ids(rows), *(row["fact_id"] for row in rows)]
 
 
-@defect(answers="An answer is not true.", orientation="An image does not show its slice.")
+@defect(answers="An answer is not true.", pixels="An image differs from its slice outside the markers.")
 def a_stack_in_the_other_order(ground):
     rows = ground.take(lambda row: row["input"] == "stack" and row["stack_order"] == "ascending")
     for row in rows:

@@ -27,7 +27,7 @@ def adjacency(scene: Scene) -> Iterator[Fact]:
     """A touches B and is far from C."""
     contact = contact_lengths(scene.record.labels, scene.record.spacing, scene.values)
     touching = contact >= scene.clarity.min_contact_mm - ROUNDING_MM
-    apart = scene.distances >= scene.clarity.apart_mm - ROUNDING_MM
+    apart = (scene.distances >= scene.clarity.apart_mm - ROUNDING_MM) & (contact == 0)
     margin = np.where(touching, contact, scene.distances)
     yield from _matched(scene, "adjacency", ("adjacent", touching), ("apart", apart), margin)
 

@@ -1,0 +1,125 @@
+"""Every kind of defect, planted in a row, in a cell and everywhere, is found by name, by each line of defence alone.
+
+All kinds that can go side by side are planted in one copy, each in rows of its own. What is planted everywhere needs a
+copy of its own: `make test` tries some kinds of each family, `make test-defects` all of them.
+"""
+
+import os
+
+import pytest
+
+from dataset_builder import check
+from dataset_builder.building.builder import build
+from dataset_builder.check import check_dataset, findings, reading
+from dataset_builder.check.priors import Priors
+from dataset_builder.core.settings import Settings
+from dataset_builder.sources import open_source
+from tests.helpers import planted_columns, planted_images  # noqa: F401 - they add their kinds
+from tests.helpers.planted import KINDS, Planting
+
+SMALL = Settings(
+    seed=4,
+    slices_per_volume=3,
+    questions_per_volume=100,
+    stack_size=5,
+    stack_questions_per_volume=48,
+    image_size=128,
+)
+ALL = os.environ.get("MIS_GROUND_ALL_DEFECTS") == "1"
+SOME = (
+    "left_and_right_edge_exchanged_in_the_text",
+    "the_question_asks_the_inverse",
+    "letters_exchanged_in_the_image",
+    "the_overlay_of_another_structure",
+    "the_image_of_another_slice",
+    "a_stack_reversed",
+    "the_scan_faintly_on_a_blank_canvas",
+    "another_prior_answer",
+    "the_lowest_bits_of_unmarked_images_that_tell_the_answer",
+    "the_place_of_the_answer_in_the_id",
+)
+EVERYWHERE = [name for name, kind in KINDS.items() if "everywhere" in kind.scopes]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A data set of a torso (CT) and a knee (MR) of some hundred rows, in memory."""
+    out = tmp_path_factory.mktemp("planted") / "mis-ground"
+    build([open_source("phantom:2")], out, SMALL)
+    return Planting.of(out)
+
+
+def audited(planting, reproduce=False, guessers=False):
+    """The audit of rows in memory: check -> problem -> places."""
+
+    def batches(name, file, of):
+        of.looked("schema")
+        yield planting.ground.files[name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_batches", batches)
+        patch.setattr(findings, "EXAMPLES", 100_000)
+        patch.setattr(check, "check_files", lambda *_: None)
+        if not guessers:
+            patch.setattr(check, "check_priors", lambda *_: Priors([], [], []))
+        audit = check_dataset(planting.ground.folder, reproduce=reproduce)
+    return {
+        one.name: {violation.problem: violation.examples for violation in one.violations.values()}
+        for one in audit.findings.checks.values()
+        if one.violations
+    }
+
+
+def missed(kind, found, marks):
+    """What of a kind was not found at the rows that have it."""
+    return [
+        f"{kind.name}: {check}: {problem}"
+        for check, problem in kind.found.items()
+        if not any(
+            problem in what and any(mark in place for place in places for mark in marks)
+            for what, places in found.get(check, {}).items()
+        )
+    ]
+
+
+def test_the_sound_rows_pass(base):
+    assert audited(base, reproduce=True, guessers=True) == {}
+
+
+@pytest.mark.parametrize("scope", ["row", "cell"])
+def test_a_defect_of_a_row_or_a_cell_is_found_by_meaning_and_by_reproduction(base, scope):
+    """Each kind in rows of its own, in as few copies as that takes."""
+    waiting = [kind for kind in KINDS.values() if scope in kind.scopes]
+    lost, unnoticed, impossible = [], [], [kind for kind in waiting if not base.units(kind, set())]
+    waiting = [kind for kind in waiting if kind not in impossible]
+    while waiting:
+        planting, used, planted, later = base.fresh(), set(), [], []
+        for kind in waiting:
+            marks = planting.plant(kind, scope, used)
+            later.append(kind) if marks is None else planted.append((kind, marks))
+        assert planted, [kind.name for kind in later]
+        found = audited(planting, reproduce=True)
+        again = found.pop("reproduction", {})
+        for kind, marks in planted:
+            lost += missed(kind, found, marks)
+            named = any(mark in place for places in again.values() for place in places for mark in marks)
+            if named != kind.made_again:
+                unnoticed.append(kind.name)
+        waiting = later
+    assert (lost, unnoticed) == ([], [])
+    assert len(impossible) <= 2, [kind.name for kind in impossible]  # a small data set has not every relation
+
+
+@pytest.mark.parametrize("name", EVERYWHERE if ALL else SOME)
+def test_a_defect_that_is_everywhere_is_found_by_meaning(base, name):
+    kind, planting = KINDS[name], base.fresh()
+    if planting.plant(kind, "everywhere", set()) is None:
+        pytest.skip("no row of this small data set can have it")
+    found = audited(planting, guessers="leakage" in kind.found)
+    assert not missed(kind, found, {""}), found
+
+
+def test_there_are_many_kinds():
+    assert len(KINDS) >= 80
+    assert sum(len(kind.scopes) for kind in KINDS.values()) >= 88
+    assert set(SOME) <= set(EVERYWHERE)
