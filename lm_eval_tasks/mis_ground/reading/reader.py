@@ -8,7 +8,7 @@ from .bare import bare_option
 from .languages import in_english
 from .markers import without_reasoning
 from .question import Asked, ask, lettered
-from .result import Reading
+from .result import Reading, Status
 from .text import clean, plain, sentences
 from .typing_errors import corrected
 from .verdicts import verdicts
@@ -16,6 +16,12 @@ from .weighing import weighed
 
 CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "MAX_TOKENS"})
 """Finish reasons of servers that mean that the budget was spent."""
+
+
+REFUSED = frozenset({"refusal", "content_filter"})
+"""Finish reasons of servers that mean that there is no answer."""
+LONGEST = 40_000
+"""Of a longer reply the last so many characters are read: answers stand at the end."""
 
 
 def read(reply: str, options: Sequence[str], question: str = "", finish_reason: str | None = None) -> Reading:
@@ -29,15 +35,27 @@ def read(reply: str, options: Sequence[str], question: str = "", finish_reason: 
     """
     cut_off = finish_reason in CUT_OFF
     if not reply.strip() or not options:
-        return Reading(None, "truncated" if cut_off else "unread", "empty")
-    answer = without_reasoning(reply)
+        status: Status = "refused" if finish_reason in REFUSED else "truncated" if cut_off else "unread"
+        return Reading(None, status, "empty")
+    answer = without_reasoning(_without_runs(reply))
     if answer is None:
         return Reading(None, "truncated", "reasoning")
+    answer = answer[-LONGEST:]
     asked = ask(question, tuple(options))
     text = _prepared(answer, asked)
     if not text.strip():
         return Reading(None, "truncated" if cut_off else "unread", "nothing")
-    return _read(text, asked, cut_off)
+    found = _read(text, asked, cut_off)
+    if found.option is None and finish_reason in REFUSED:
+        return Reading(None, "refused", "refusal")
+    return found
+
+
+def _without_runs(reply: str) -> str:
+    """Without long runs of blanks and of one sign, which say nothing and take long to read."""
+    reply = re.sub(r"[ \t\u00a0]{2,}", " ", reply)
+    reply = re.sub(r"\s{3,}", "\n\n", reply)
+    return re.sub(r"([^\w\s] ?)\1{7,}", lambda found: found[1] * 4, reply)
 
 
 def _prepared(answer: str, asked: Asked) -> str:
@@ -62,7 +80,7 @@ def _without_echo(text: str, asked: Asked) -> str:
         without = re.sub(re.escape(sentence.strip()), " ", without, flags=re.I) if len(sentence) > 40 else without
     lines = without.split("\n")
     names = [plain(option) for option in asked.options]
-    bare = [re.sub(r"^\W*(?:\(?[a-d1-9][).:]\s+)?|\W+$", "", line.casefold()) for line in lines]
+    bare = [re.sub(r"^\W*(?:\(?[a-d1-9][).:]\s+)?", "", line.casefold()).rstrip(" .,;:!?*)-|") for line in lines]
     if len(names) > 1 and all(bare.count(name) == 1 for name in names) and sum(map(bool, bare)) > len(names):
         letters = lettered(without, asked.options)
         lines = [line for line, own in zip(lines, bare, strict=True) if own not in names]

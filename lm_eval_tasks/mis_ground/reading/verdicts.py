@@ -33,8 +33,8 @@ def verdicts(text: str, asked: Asked) -> Verdicts:
     names = {plain(option): option for option in asked.options}
     either = "|".join(re.escape(name).replace(r"\ ", "[ -]") for name in sorted(names, key=len, reverse=True))
     line_of = re.compile(
-        rf"^[\W_]*(?P<mark>yesmark|nomark)?[\W_]*(?:\(?[a-h1-9][).:]\s*)?(?:option \w:? "
-        rf"?)?(?P<option>{either})\b[\W_]*(?P<rest>.*)$"
+        rf"^[\W_]{{0,9}}(?P<mark>yesmark|nomark)?[\W_]{{0,9}}(?:\(?[a-h1-9][).:]\s*)?(?:option \w:? "
+        rf"?)?(?P<option>{either})\b[\W_]{{0,9}}(?P<rest>.*)$"
     )
     yes: list[str] = []
     no: list[str] = []

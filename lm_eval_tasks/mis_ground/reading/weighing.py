@@ -96,9 +96,8 @@ _STILL = re.compile(
 )
 
 
-def _allowed(parts: Sequence[str], number: int) -> bool:
+def _allowed(parts: Sequence[str], number: int, refused: int | None) -> bool:
     """Whether what a sentence says counts although another one refuses."""
-    refused = _blocks(parts)
     if refused is None:
         return True
     sentence = parts[number].casefold()
@@ -113,6 +112,7 @@ def _related(parts: Sequence[str], asked: Asked, cut: bool, aloud: bool, tail: s
     axis = asked.axis
     assert axis is not None
     found: list[Vote] = []
+    refused = _blocks(parts)
     restart = -1
     subject = 0
     marked_parts = [mark_references(part, asked) for part in parts]
@@ -120,7 +120,7 @@ def _related(parts: Sequence[str], asked: Asked, cut: bool, aloud: bool, tail: s
         if _CORRECTS.search(parts[number]):
             restart = number
         given = list(votes(marked, number, asked, subject))
-        if not _allowed(parts, number):
+        if not _allowed(parts, number, refused):
             given = []
         found += given
         mentioned = re.findall(r"R(\d)", marked)
@@ -194,9 +194,10 @@ def _settled(positive: Sequence[Vote]) -> str | None:
 
 def _named(parts: Sequence[str], asked: Asked, cut: bool) -> Found:
     found: list[NameVote] = []
+    refused = _blocks(parts)
     for number, part in enumerate(parts):
         given = name_votes(part.casefold(), number, asked)
-        if not _allowed(parts, number):
+        if not _allowed(parts, number, refused):
             given = []
         if _CORRECTS.search(part) and any(vote.strength in ("strong", "weak") for vote in given):
             found = []

@@ -52,6 +52,8 @@ def side(reply, **more):
         ("Okay, let me look. Structure A is on the right side of the image, so", None, "truncated"),
         ("Okay, let me look. Structure A is on the right side of the image.", "length", "truncated"),
         ("", "length", "truncated"),
+        ("", "content_filter", "refused"),
+        ("The request was declined.", "refusal", "refused"),
         ("", None, "unread"),
         ("I'm sorry, I can't help with medical images.", None, "refused"),
         ("I cannot tell whether A is left or right of B.", None, "refused"),
@@ -61,6 +63,11 @@ def side(reply, **more):
 )
 def test_a_reply_without_an_answer_says_why(reply, finish_reason, status):
     assert side(reply, finish_reason=finish_reason).status == status
+
+
+@pytest.mark.parametrize("filling", ["A is near the left edge of the image. ", " ", "-", "( ", "left or right, "])
+def test_a_very_long_reply_is_read_at_its_end(filling):
+    assert side(filling * 20_000 + "\n\nAnswer: left").option == "left"
 
 
 def test_a_reading_is_an_option_or_says_why_not():
