@@ -25,7 +25,7 @@ from dataset_builder.vocabulary.limits import acceptance
 
 Flip = tuple[bool, ...]
 AS_IT_IS: Flip = (False, False, False)
-NO_SHIFT = (0, 0, 0)
+NO_SHIFT: tuple[int, ...] = (0, 0, 0)
 _SEARCHED = 4000
 """So many border voxels tell where a shift may be."""
 _PARTS, _LEAST_IN_PART = 3, 20
