@@ -136,7 +136,7 @@ def report_command(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="Folders that --output_path named, or result files; NAME=RUN names it.",
+            help="Folders given as --output_path, or result files; NAME=RUN names it.",
             show_default=False,
         ),
     ],
@@ -149,7 +149,7 @@ def report_command(
         typer.Option(
             metavar="MODEL",
             help="A language model (folder, Hub id, or name at --judge-url) that reads the replies which the reader "
-            "leaves unread, and a sample of the others; its readings stand beside the scores and change none.",
+            "leaves unread, and a sample of the others; its readings are shown beside the scores and change none.",
         ),
     ] = None,
     judge_url: Annotated[
@@ -167,9 +167,7 @@ def report_command(
     from lm_eval_tasks.report.write import write_report
 
     if judge_url and not judge:
-        raise MISGroundError(
-            "--judge-url names no model.", remedy="Add --judge MODEL, the model's name at that server."
-        )
+        raise MISGroundError("--judge-url needs a model.", remedy="Add --judge MODEL, the model's name at that server.")
     with progress_bars() as progress:
         report = write_report(
             runs, out, dataset, progress=progress, judge=judge_of(judge, judge_url) if judge else None
@@ -184,9 +182,9 @@ def report_command(
 def rescore_command(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders that --output_path named, or result files.", show_default=False),
+        typer.Argument(metavar="RUN...", help="Folders given as --output_path, or result files.", show_default=False),
     ],
-    again: Annotated[bool, typer.Option("--again", help="Score also what this reader has scored already.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also rescore what this reader has already scored.")] = False,
 ) -> None:
     """Score the logged answers of old runs with the present reader of answers; no model is asked.
 

@@ -57,9 +57,9 @@ def _check_affine(volume: Volume) -> None:
     first = [size - 1 if letter in "LPI" else 0 for letter, size in zip(letters, volume.image.shape, strict=True)]
     if np.array_equal(volume.affine @ [*first, 1], [0, 0, 0, 1]):
         raise MadeUpAffineError(
-            "The affine is the one that software writes when it knows none: voxels of 1 mm, unturned, the first at 0.",
+            "The affine is the default of software that knows none: voxels of 1 mm, identity axes, origin at voxel 0.",
             value=f"identity, axes {volume.stored_axes}",
-            remedy="Convert the scan again from its DICOM files; if the affine is true, say so with --trust-affine.",
+            remedy="Convert the scan again from its DICOM files; if the affine is correct, add --trust-affine.",
         )
 
 
@@ -82,7 +82,7 @@ def _check_whole_sizes(volume: Volume) -> None:
             odd.append(f"{name} {size:.3g} ml")
     if len(odd) > 1:
         raise SizeError(
-            "Organs that are wholly in the scan are of a size that cannot be: the voxel size is wrong.",
+            "Organs that lie entirely within the scan have an impossible size: the voxel size is wrong.",
             value=f"{', '.join(odd)}; voxels of {' x '.join(f'{step:.4g}' for step in volume.spacing)} mm",
-            remedy="Convert the scan again from its DICOM files; if the affine is true, say so with --trust-affine.",
+            remedy="Convert the scan again from its DICOM files; if the affine is correct, add --trust-affine.",
         )

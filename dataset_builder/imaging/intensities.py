@@ -23,7 +23,7 @@ SAMPLES = 200_000
 
 _REMEDY = (
     "Convert the scan again from its DICOM files, with their rescale slope and intercept; if it is not a CT, say so in "
-    "the source's description. If the values are right as they are, say so with --trust-values."
+    "the source's description. If the values are right as they are, add --trust-values."
 )
 
 
@@ -242,7 +242,7 @@ def _check_offset(known: Values) -> None:
         )
     if not low <= known.peak <= high:
         raise _refuse(
-            f"The CT is not in Hounsfield units: the commonest value of the body is {known.peak:.0f}.",
+            f"The CT is not in Hounsfield units: the most frequent value of the body is {known.peak:.0f}.",
             known,
         )
 
@@ -254,9 +254,9 @@ def _check_tissues(known: Values) -> None:
     if airy:
         shown = ", ".join(f"{name} {median:.0f}" for name, median in airy[:4])
         raise IntensityError(
-            "Solid structures are labelled where the image shows air or nothing at all.",
+            "Solid structures are labelled where the image shows air or background.",
             value=f"median values: {shown}",
-            remedy="Part of the scan is empty, or the labels are of another scan: crop both to what was scanned, or "
+            remedy="Part of the scan is empty, or the labels belong to another scan: crop both to what was scanned, or "
             "leave the case out.",
         )
     outside = []
@@ -269,7 +269,7 @@ def _check_tissues(known: Values) -> None:
                 outside.append(f"{name} {median:.0f}")
     if len(outside) * 2 > count:
         raise _refuse(
-            "The CT is not in Hounsfield units: solid organs have values that they cannot have.",
+            "The CT is not in Hounsfield units: solid organs have impossible values.",
             known,
             f"median values: {', '.join(outside[:4])}",
         )
@@ -285,7 +285,7 @@ def _check_tissues(known: Values) -> None:
         raise IntensityError(
             "The labels do not fit the image: its values under them are those of other tissues.",
             value=f"median values: {'; '.join(pairs)}",
-            remedy="Check that the labels are of this scan and lie on it as they should; if the values are right as "
+            remedy="Check that the labels belong to this scan and lie on it correctly; if the values are right as "
             "they are, say so with --trust-values.",
         )
 
@@ -293,7 +293,7 @@ def _check_tissues(known: Values) -> None:
 def _oddities(known: Values) -> Iterator[str]:
     lung = known.median("lung")
     if lung is not None and lung > known.limits["lung_above"]:
-        yield f"The lungs have a median value of {lung:.0f} HU, which only lungs without air have."
+        yield f"The lungs have a median value of {lung:.0f} HU, which means lungs without air."
     if known.share_at(-1) >= known.limits["cut_share"] and 100 < known.highest < 700 and known.distinct >= 40:
         yield f"The values are cut off at {known.highest:.0f} HU: bone cannot be distinguished from contrast agent."
 
@@ -311,5 +311,5 @@ def _check_no_ct(known: Values) -> None:
         raise IntensityError(
             "The MR has the values of a CT: air near -1000, soft tissue near 50.",
             value=known.told,
-            remedy="Say in the source's description that it is CT; if it is MR, say so with --trust-values.",
+            remedy="Say in the source's description that it is CT; if it is MR, add --trust-values.",
         )

@@ -83,7 +83,7 @@ def check_label_fit(
 def _refused(how: str, placed: "Placed", gain: float) -> LabelFitError:
     return LabelFitError(
         f"The labels do not lie on the image: they fit better {how}.",
-        value=f"mean edge strength under their borders {placed.strength():.3f}, {gain:.3f} less than so",
+        value=f"mean edge strength under their borders {placed.strength():.3f}, {gain:.3f} less than that",
         remedy="Save the labels again from the tool that drew them, with their own affine, never with a copied one; if "
         "they are right as they are, say so with --trust-labels.",
     )

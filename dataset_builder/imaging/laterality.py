@@ -180,7 +180,7 @@ def check_sides(volume: Volume, vocabulary: Mapping[str, Structure] | None = Non
             structure = words[name]
             if structure.check_side and structure.side is not None:
                 wrong[name] = (middle - at) if structure.side == "right" else (at - middle)
-        what = "Structures named by a side lie on the other one"
+        what = "Structures named left or right lie on the other side"
     else:
         outward = 1 if volume.side == "right" else -1
         for name, at in found.items():
@@ -195,5 +195,5 @@ def check_sides(volume: Volume, vocabulary: Mapping[str, Structure] | None = Non
             f"{what}.",
             value=", ".join(f"{name} by {off:.0f} mm" for name, off in shown[:5]) + (" ..." if len(shown) > 5 else ""),
             remedy="The scan is mirrored, or its labels or its side are wrong. Convert the scan and its labels again "
-            "from their originals, or leave the case out; exchanging names or signs by hand would hide it.",
+            "from their originals, or leave the case out; exchanging names or signs by hand would hide the error.",
         )

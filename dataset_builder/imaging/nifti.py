@@ -342,7 +342,7 @@ def nifti_affine(header: Any, shape: tuple[int, int, int], path: Path) -> Affine
                 "sform and qform are both set and disagree.",
                 file=path,
                 value=f"{apart:.2f} mm apart at a corner; {MAX_CONFLICT_MM:g} allowed",
-                remedy="Convert the scan again from its DICOM files: nothing in the file says which is right.",
+                remedy="Convert the scan again from its DICOM files: nothing in the file shows which is right.",
             )
     affine = np.array(sform if sform is not None else qform, np.float64)
     affine[:3] *= MM_OF_UNIT[unit_of(header)]

@@ -39,14 +39,15 @@ def check_packing(path: Path) -> None:
         plain = path.name[: -len(".gz")] if name.endswith(".gz") else f"{path.stem}.mgh"
         of_nifti = start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
         raise UnreadableError(
-            "The file is not gzip, though its name ends so" + ("; it is a plain NIfTI file." if of_nifti else "."),
+            "The file is not gzip, although its name ends in .gz"
+            + ("; it is a plain NIfTI file." if of_nifti else "."),
             file=path,
             value=f"first bytes {start[:4].hex(' ')}",
             remedy=f"Rename it to {plain}, or pack it with: gzip {plain}." if of_nifti else COPY_AGAIN,
         )
     if name.endswith(".nii") and start.startswith(_GZIP):
         raise UnreadableError(
-            "The file is gzip, though its name does not say so.",
+            "The file is gzip, although its name does not end in .gz.",
             file=path,
             value=f"first bytes {start[:4].hex(' ')}",
             remedy=f"Rename it to {path.name}.gz.",
@@ -63,7 +64,7 @@ def checked_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
                 "The file holds several volumes: frames of a series, echoes or channels.",
                 file=path,
                 value=f"{frames} volumes of {' x '.join(map(str, shape[:3]))}, numbered 0 to {frames - 1}",
-                remedy="Write each into a file of its own, and take the one that the labels were drawn on; in its "
+                remedy="Write each to a separate file, and use the one that the labels were drawn on; in its "
                 "folder: "
                 f"python -c \"import nibabel; i = nibabel.squeeze_image(nibabel.load('{path.name}')); "
                 f"[nibabel.save(i.slicer[..., n], f'{stem}_frame{{n}}.nii.gz') for n in range(i.shape[3])]\"",
@@ -125,7 +126,7 @@ def check_size(affine: Affine, shape: tuple[int, int, int], file: Path | None, u
     else:
         remedy = "Convert the scan again from its DICOM files."
     raise SizeError(
-        "Voxels or scan are of a size that cannot be.",
+        "The voxels or the scan have an impossible size.",
         file=file,
         value=f"voxels of {shown} mm, a scan of {extent} mm; the header's unit is {unit}",
         remedy=remedy,

@@ -85,7 +85,7 @@ def read_scan(path: Path, channel: int | None = None) -> Scan:
         "The file has a format that cannot be read.",
         file=path,
         value=path.name,
-        remedy=f"Known are {', '.join(ENDINGS)}.",
+        remedy=f"Known formats: {', '.join(ENDINGS)}.",
     )
 
 
@@ -140,7 +140,7 @@ def _by_itk(path: Path, channel: int | None) -> Scan:
     if needed > left():
         from dataset_builder.core.errors import TooLargeError
 
-        raise TooLargeError("The file needs more memory than there is.", file=path, value=f"{needed:,} bytes")
+        raise TooLargeError("The file needs more memory than available.", file=path, value=f"{needed:,} bytes")
     try:
         values = _simpleitk().GetArrayFromImage(reader.Execute())  # [..., k, j, i(, component)]
     except RuntimeError as error:

@@ -254,7 +254,7 @@ def _listed(table: Mapping[str, Any], file: Path) -> dict[str, tuple[tuple[str, 
             )
         for path in (*images, label):
             if not isinstance(path, str) or ".." in Path(path).parts:
-                raise SourceError("A path in dataset.json leads out of its folder.", file=file, value=path)
+                raise SourceError("A path in dataset.json points outside its folder.", file=file, value=path)
         found[str(case)] = (tuple(map(str, images)), label)
     return found
 
@@ -381,10 +381,10 @@ def _of_regions(labels: Mapping[str, Any], file: Path, remedy: str) -> Iterator[
         if value and value not in named:
             if name in taken:
                 raise SourceError(
-                    "A region in dataset.json stands for several values that have no names of their own.",
+                    "A region in dataset.json combines several values that have no names of their own.",
                     file=file,
                     value=json.dumps({name: regions[name]}),
-                    remedy="Give each of its values a name of its own beside the region.",
+                    remedy="Give each of its values a name beside the region.",
                 )
             taken[name] = value
             yield name, value

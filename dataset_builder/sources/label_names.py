@@ -35,7 +35,7 @@ def read_label_names(path: Path) -> dict[int, str]:
         SourceError: names the line or key that cannot be understood.
     """
     if not path.is_file():
-        raise SourceError("The table of label names is not there.", file=path, remedy="Check the path.")
+        raise SourceError("The table of label names does not exist.", file=path, remedy="Check the path.")
     try:
         text = path.read_text(encoding="utf-8-sig")
         ending = path.suffix.lower()
@@ -52,7 +52,7 @@ def read_label_names(path: Path) -> dict[int, str]:
             "The table of label names cannot be read.", file=path, value=" ".join(str(error).split()), remedy=_REMEDY
         ) from error
     if not any(names):
-        raise SourceError("The table of label names holds no label.", file=path, remedy=_REMEDY)
+        raise SourceError("The table of label names contains no label.", file=path, remedy=_REMEDY)
     return names
 
 
@@ -80,7 +80,7 @@ def names_of_table(table: Any, path: Path) -> dict[int, str]:
         number, name = (key, value) if _is_number(key) else (value, key)
         if not _is_number(number) or not isinstance(name, str) or not name.strip():
             raise SourceError(
-                "A label has no whole number, or no name.", file=path, value=f"{key}: {value}", remedy=_REMEDY
+                "A label has no whole number or no name.", file=path, value=f"{key}: {value}", remedy=_REMEDY
             )
         _set(names, int(number), name.strip(), path)
     return names
@@ -123,7 +123,7 @@ def _of_columns(text: str, delimiter: str | None, path: Path) -> dict[int, str]:
             continue
         if not _is_number(cells[value]) or not cells[name]:
             raise SourceError(
-                "A label has no whole number, or no name.", file=path, value=delimiter.join(cells.values())
+                "A label has no whole number or no name.", file=path, value=delimiter.join(cells.values())
             )
         _set(names, int(cells[value]), cells[name], path)
     return names
@@ -137,7 +137,7 @@ def _of_lines(text: str, path: Path) -> dict[int, str]:
         found = _SNAP.match(line) or _NAME_FIRST.match(line)
         if found is None:
             raise SourceError(
-                "A line is neither of ITK-SNAP's label file, nor of FreeSurfer's or 3D Slicer's table.",
+                "A line is neither in ITK-SNAP's format nor in that of FreeSurfer's or 3D Slicer's tables.",
                 file=path,
                 value=line.strip()[:100],
                 remedy=_REMEDY,

@@ -111,7 +111,7 @@ def read_files(one: Files, case: Case) -> Volume:
     merged, names = merge_labels(labels, dict(one.naming.names))
     if not merged.any():
         raise EmptyLabelsError(
-            "No structure is labelled in the volume, only labels that are left out.",
+            "No structure is labelled in the volume, only ignored labels.",
             file=one.labels,
             value=", ".join(one.naming.ignored.values()),
             remedy="Check the labels and --ignore-labels.",

@@ -28,5 +28,5 @@ def modality_of_scan(path: Path) -> Modality:
         "It is unclear whether the scan is CT or MR.",
         file=path,
         value=f"values from {lowest:g} to {float(values.max()):g}",
-        remedy="Say it with --modality ct or --modality mri.",
+        remedy="Give it: --modality ct or --modality mri.",
     )

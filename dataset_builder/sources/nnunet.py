@@ -151,7 +151,7 @@ class NNUNet:
                 self._left.append(
                     LeftOut(
                         f"{folder}/{path.name}",
-                        "Another file has the same name but for its ending, and is read.",
+                        "Another file with the same name and a different ending is read instead.",
                         f"Keep one of {first} and {path.name}.",
                     )
                 )

@@ -97,7 +97,7 @@ def _table(file: Path) -> Mapping[str, Any]:
             "The YAML file has an unknown key.",
             file=file,
             value=", ".join(wrong),
-            remedy=f"Known are {', '.join(sorted(KEYS))}.",
+            remedy=f"Known keys: {', '.join(sorted(KEYS))}.",
         )
     return table
 

@@ -77,9 +77,9 @@ def look_at(folder: Path) -> Found:
     if any(path.parent.name == "segmentations" and ending_of(path.name) for path in files):
         mri = any(name == "mri.nii.gz" for name in names)
         kind = "totalsegmentator_mri" if mri else "totalsegmentator"
-        return Found(kind, "This folder holds masks in TotalSegmentator's layout")
+        return Found(kind, "This folder contains masks in TotalSegmentator's layout")
     if any(_has_label_table(path) for path in files[:_PROBED]):
-        return Found("totalsegmentator", "This folder holds what TotalSegmentator writes (--ml)")
+        return Found("totalsegmentator", "This folder contains output of TotalSegmentator (--ml)")
     dicom = _dicom(files)
     if dicom:
         return Found("dicom", f"This folder contains DICOM ({dicom})")

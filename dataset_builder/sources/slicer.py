@@ -82,7 +82,7 @@ def _case(
     found = list(segments(read_header(path)))
     if not found:
         raise SourceError(
-            "The segmentation names no segment in its header.",
+            "The header of the segmentation names no segments.",
             file=path,
             remedy="Save it from 3D Slicer as a segmentation (.seg.nrrd), not as a label map.",
         )

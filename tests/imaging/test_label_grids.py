@@ -147,7 +147,7 @@ def test_units_are_converted(tmp_path, unit):
 )
 def test_the_remedy_for_a_unit_that_cannot_be_is_the_one_that_is_read(tmp_path, said, true):
     files = [with_unit(tmp_path / f"{n}.nii.gz", v, said, UNITS[true]) for n, v in (("i", IMAGE), ("l", LABELS))]
-    with pytest.raises(errors.SizeError, match="size that cannot be") as caught:
+    with pytest.raises(errors.SizeError, match="impossible size") as caught:
         read_volume(*files, NAMES, **IDENTITY)
     code = int(re.search(r"set xyzt_units to (\d)", caught.value.remedy)[1])
     for file in files:

@@ -110,7 +110,7 @@ def test_no_file_at_all_shows_how_to_write_one(tmp_path):
         ({"labels": "skm-tea"}, "an unknown label map", "skm-tea"),
         ({"labels": {}}, "names no structure", "{}"),
         ({"labels": {"background": 0}}, "names no structure", "background"),
-        ({"labels": {"background": 0, "whole": [1, 2]}}, "stands for several values", "whole"),
+        ({"labels": {"background": 0, "whole": [1, 2]}}, "combines several values", "whole"),
         ({"labels": {"background": 0, "liver": "one"}}, "no whole number", "one"),
         ({"labels": {"background": 0, "liver": 1.5}}, "no whole number", "1.5"),
         ({"labels": {"background": 0, "liver": True}}, "no whole number", "liver"),

@@ -86,7 +86,7 @@ def check_installed() -> None:
         import pydicom  # noqa: F401
     except ImportError as error:
         raise SourceError(
-            "Reading DICOM takes the package pydicom, which is not installed.", remedy=f"{INSTALL}."
+            "Reading DICOM needs the package pydicom, which is not installed.", remedy=f"{INSTALL}."
         ) from error
 
 

@@ -168,7 +168,7 @@ def _named(
         found.append(Region(number, label, structure))
     if unknown:
         raise UnknownLabelError(
-            "The vocabulary lacks labels of the segmentation.",
+            "The vocabulary has no entry for some labels of the segmentation.",
             value=", ".join(unknown),
             remedy=f"{near_misses(unknown, words)}Leave labels out with --ignore-labels, or rename those that are "
             f"known under another name. {how_to_add(unknown, words)}",
@@ -209,5 +209,5 @@ def _conflict(label: str, other: str) -> LabelConflictError:
     return LabelConflictError(
         "Name and code of a segment state different sides.",
         value=f"{label}: {other}",
-        remedy="Look which one is right, and correct the other in the program that wrote the segmentation.",
+        remedy="Find out which is right, and correct the other in the program that wrote the segmentation.",
     )

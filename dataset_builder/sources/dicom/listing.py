@@ -174,7 +174,7 @@ def _look_into(path: Path, folder: Path, found: Listing) -> None:
         else:
             found.left_out[_name_of(kind)] += 1
     except OSError:
-        found.left_out["files that the system cannot read"] += 1
+        found.left_out["unreadable files"] += 1
     except Exception:
         # Whatever a damaged header makes pydicom raise; its text may hold a value of the file.
         found.left_out[_DAMAGED] += 1
@@ -194,7 +194,7 @@ def _add_image(header: Any, modality: Modality, path: Path, folder: Path, found:
         return
     uid = str(header.get("SOPInstanceUID") or "")
     if uid and uid in found._known and _same_bytes(path, found.files[found._known[uid]]):
-        found.left_out["second copies of a file"] += 1
+        found.left_out["duplicate files"] += 1
         return
     series_uid, place = str(header.get("SeriesInstanceUID") or ""), str(path.parent.relative_to(folder))
     patient = _patient(header, place)
@@ -242,7 +242,7 @@ def _side_of(header: Any) -> Side | None:
 def _add_labels(header: Any, kind: LabelKind, path: Path, folder: Path, found: Listing) -> None:
     uid = str(header.get("SOPInstanceUID") or "")
     if uid and uid in found._known and _same_bytes(path, found.files[found._known[uid]]):
-        found.left_out["second copies of a file"] += 1
+        found.left_out["duplicate files"] += 1
         return
     frames, series, images = (_references_of_seg if kind == "seg" else _references_of_rtstruct)(header)
     if kind == "rtstruct" and not (series | images) - {""}:  # only the contours themselves may say more

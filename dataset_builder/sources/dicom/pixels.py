@@ -39,10 +39,10 @@ def check_pixels(image: Any) -> None:
         raise CaseError(
             "The image is in colour; a scan has grey values.",
             value=str(image.get("PhotometricInterpretation") or "nothing")[:16],
-            remedy="Give the series that it was made from.",
+            remedy="Give the original series.",
         )
     if "PixelData" not in image:
-        raise UnreadableError("A file of the series holds no pixels.", remedy=CONVERT_AGAIN)
+        raise UnreadableError("A file of the series contains no pixels.", remedy=CONVERT_AGAIN)
     check_decoder(image)
     check_length(image)
 
@@ -57,9 +57,9 @@ def check_length(image: Any) -> None:
     there = len(image.PixelData)
     if bits > 8 * there * (MAX_EXPANSION if _encapsulated(image) else 1):
         raise UnreadableError(
-            "The pixels of a file end too early.",
+            "The pixel data of a file are truncated.",
             value=f"{bits // 8:,} bytes promised, {there:,} there",
-            remedy="Copy the file again from where it came.",
+            remedy="Copy the file again from its source.",
         )
 
 
@@ -75,7 +75,7 @@ def check_decoder(image: Any) -> None:
     if syntax is None:
         return  # written without a header: plain pixels
     if not syntax.is_transfer_syntax or syntax.is_private:
-        raise MissingDecoderError("The pixels are stored in a way that is not of the standard.", remedy=CONVERT_AGAIN)
+        raise MissingDecoderError("The pixels are stored in a non-standard way.", remedy=CONVERT_AGAIN)
     if not _encapsulated(image):
         return
     try:
@@ -136,9 +136,9 @@ def _unpacked(image: Any, numbers: Sequence[int]) -> Iterator[npt.NDArray]:
         bits = np.unpackbits(packed[first // 8 : -(-last // 8)], bitorder="little")[first % 8 :][:size]
         if len(bits) < size:
             raise UnreadableError(
-                "The pixels of a segmentation end too early.",
+                "The pixel data of a segmentation are truncated.",
                 value=f"in frame {number + 1}",
-                remedy="Copy the file again from where it came.",
+                remedy="Copy the file again from its source.",
             )
         yield bits.reshape(rows, columns)
 

@@ -17,7 +17,7 @@ from dataset_builder.core.errors import AffineError, CaseError, DimensionError
 
 Vector: TypeAlias = tuple[float, float, float]
 
-CONVERT_AGAIN = "Export the series again from the archive that it is kept in."
+CONVERT_AGAIN = "Export the series again from its archive."
 
 TELLING_APART = (
     "EchoTime",
@@ -100,7 +100,7 @@ def planes_of(image: Any, file: int = 0, tags: bool = True) -> Iterator[Plane]:
     if "PerFrameFunctionalGroupsSequence" not in image:
         if int(image.get("NumberOfFrames") or 1) > 1:
             raise AffineError(
-                "The image has several frames and does not say where each lies.",
+                "The image has several frames without a position for each.",
                 value=f"{image.NumberOfFrames} frames",
                 remedy="Convert it to an enhanced multi-frame image, or export the slices one by one.",
             )
@@ -145,9 +145,9 @@ def _plane(
             found = ()
         if len(found) != count or not np.isfinite(found).all():
             raise AffineError(
-                f"A slice of the series does not say its {_WORDS[name]}.",
+                f"A slice of the series lacks its {_WORDS[name]}.",
                 value=f"{len(found)} numbers of {count}" if value is not None else "nothing",
-                remedy=f"Without it no one knows where the slice lies. {CONVERT_AGAIN}",
+                remedy=f"Without it, the position of the slice is unknown. {CONVERT_AGAIN}",
             )
         return found
 
@@ -189,7 +189,7 @@ _WORDS = {
 def _unit(vector: Sequence[float]) -> Vector:
     length = float(np.linalg.norm(vector))
     if not abs(length - 1) < 1e-2:
-        raise AffineError("A direction of a slice is no unit vector.", value=tuple(vector), remedy=CONVERT_AGAIN)
+        raise AffineError("A direction of a slice is not a unit vector.", value=tuple(vector), remedy=CONVERT_AGAIN)
     return vector[0] / length, vector[1] / length, vector[2] / length
 
 
@@ -200,7 +200,7 @@ def _number(values: Any, name: str, default: float) -> float:
     except (TypeError, ValueError):
         number = float("nan")
     if not np.isfinite(number):
-        raise CaseError("The rescale slope or intercept of a slice is no number.", remedy=CONVERT_AGAIN)
+        raise CaseError("The rescale slope or intercept of a slice is not a number.", remedy=CONVERT_AGAIN)
     return number
 
 

@@ -75,7 +75,7 @@ def read_case(
     """
     words = structures(vocabulary)
     if len(case.paths) <= images:
-        raise MissingLabelsError("There is no segmentation of the series.", remedy="Add it, or leave the series out.")
+        raise MissingLabelsError("The series has no segmentation.", remedy="Add it, or leave the series out.")
     segmentations = []
     for path in case.paths[images:]:
         identifiers.place = ", its segmentation"
@@ -176,8 +176,8 @@ class _Labels:
             }
         if uid and stated - {""} and uid not in stated:
             raise AffineMismatchError(
-                "The segmentation was drawn in another frame of reference than the image's: places do not compare.",
-                remedy="Give the series that it was drawn on, or register the two and export the segmentation anew.",
+                "The segmentation has another frame of reference than the image: positions cannot be compared.",
+                remedy="Give the series that it was drawn on, or register the two and export the segmentation again.",
             )
 
     def names(self) -> set[str]:
@@ -204,8 +204,8 @@ def _names(segmentations: Sequence[_Labels], words: Mapping[str, Structure]) -> 
         names |= {region.structure for region in labels.regions if region.structure}
     if not names:
         raise MissingLabelsError(
-            "The segmentation of the series holds no structure.",
-            remedy="Check its segments; those left out with --ignore-labels count as none.",
+            "The segmentation of the series contains no structure.",
+            remedy="Check its segments; those ignored with --ignore-labels do not count.",
         )
     return {name: value for value, name in enumerate(in_laying_order(names, words), 1)}
 
@@ -224,7 +224,7 @@ def _lay_all(segmentations: Sequence[_Labels], names: dict[str, int], stack: Sta
                 raise LabelConflictError(
                     "Two segmentations of the series show the same structure differently.",
                     value=name,
-                    remedy="Keep the one that is right in the folder.",
+                    remedy="Keep only the right one in the folder.",
                 )
         new = {name: names[name] for name in own - taken.keys()}
         if new:

@@ -63,7 +63,7 @@ def _segments_of_frames(seg: Any) -> list[int]:
     for frame in seg.get("PerFrameFunctionalGroupsSequence") or ():
         named = frame.get("SegmentIdentificationSequence") or everywhere
         if not named:
-            raise UnreadableError("A frame of the segmentation does not say whose it is.", remedy=DRAW_AGAIN)
+            raise UnreadableError("A frame of the segmentation does not name its segment.", remedy=DRAW_AGAIN)
         found.append(int(named[0].ReferencedSegmentNumber))
     return found
 
@@ -71,7 +71,7 @@ def _segments_of_frames(seg: Any) -> list[int]:
 def _value(segment: int, values: Mapping[int, int]) -> int:
     if segment not in values:
         raise UnknownLabelError(
-            "A frame of the segmentation is of a segment that its list of segments lacks.",
+            "A frame of the segmentation belongs to a segment that is not in its list of segments.",
             value=segment,
             remedy=DRAW_AGAIN,
         )

@@ -89,7 +89,7 @@ class DicomStudies:
             ) from None
         if not listing.files:
             raise SourceError(
-                "There is no DICOM image or segmentation in this folder.",
+                "This folder contains no DICOM image or segmentation.",
                 file=self.folder,
                 value=_counted(listing.left_out) or "no file",
                 remedy="Give the folder with the exported studies; zip files have to be unpacked.",
@@ -100,7 +100,7 @@ class DicomStudies:
         self._left_out = {**listing.left_out, **_unlabelled(listing, stacks)}
         if not labelled and not orphans:
             raise SourceError(
-                "There is no segmentation in this folder: nothing says where a structure lies.",
+                "This folder contains no segmentation, so no structure can be located.",
                 file=self.folder,
                 value=_counted(self._left_out),
                 remedy="Put the DICOM SEG or RTSTRUCT objects beside the images. Labels in other formats: convert the "
@@ -172,7 +172,7 @@ class DicomStudies:
                     "The system cannot read a file of the series.",
                     file=place,
                     value=error.strerror,
-                    remedy="Copy the series again from where it came.",
+                    remedy="Copy the series again from its source.",
                 )
             except (MemoryError, KeyboardInterrupt):
                 raise
@@ -181,13 +181,13 @@ class DicomStudies:
                     "A file of the series is damaged.",
                     file=f"{place}{identifiers.place}",
                     value=type(error).__name__,
-                    remedy="Export the series and its segmentation again from the archive that they are kept in.",
+                    remedy="Export the series and its segmentation again from their archive.",
                 )
         raise told from None
 
 
 _PROBLEMS = {
-    "absent": "The images that the segmentation was drawn on are not here.",
+    "absent": "The images that the segmentation was drawn on are not in the folder.",
     "several": "The segmentation does not say which of several volumes it was drawn on.",
 }
 _REMEDIES = {

@@ -59,9 +59,9 @@ def stack_of(planes: Sequence[Plane]) -> Stack:
     """
     if len(planes) < 2:
         raise DimensionError(
-            "The series has a single slice; a volume needs two at least.",
+            "The series has a single slice; a volume needs at least two.",
             value=f"{len(planes)} slice",
-            remedy="Export the whole series, or leave it out (localizers and key images are no volumes).",
+            remedy="Export the whole series, or leave it out (localizers and key images are not volumes).",
         )
     _check_alike(planes)
     across = normal(planes[0])
@@ -94,25 +94,25 @@ def _check_alike(planes: Sequence[Plane]) -> None:
     first = planes[0]
     if any(plane.frame_of_reference != first.frame_of_reference for plane in planes):
         raise AffineError(
-            "The slices of the series lie in several frames of reference: their places do not compare.",
+            "The slices of the series lie in several frames of reference: their positions cannot be compared.",
             value=f"{len({plane.frame_of_reference for plane in planes})} frames of reference",
             remedy="Export the series again; anonymisation must give all slices of a scan the same new UID.",
         )
     if any(plane.shape != first.shape for plane in planes):
         raise DimensionError(
-            "The slices of the series are not of one size.",
+            "The slices of the series differ in size.",
             value=", ".join(sorted({f"{p.shape[1]} x {p.shape[0]}" for p in planes})[:4]),
-            remedy="Export each scan as a series of its own.",
+            remedy="Export each scan as a separate series.",
         )
     if not np.allclose([plane.spacing for plane in planes], first.spacing, rtol=1e-3, atol=1e-4):
         raise AffineError(
-            "The slices of the series have several pixel spacings.", remedy="Export each scan as a series of its own."
+            "The slices of the series have several pixel spacings.", remedy="Export each scan as a separate series."
         )
     directions = np.array([(*plane.along_row, *plane.along_column) for plane in planes])
     if not np.allclose(directions, directions[0], atol=SAME_DIRECTION):
         raise AffineError(
             "The slices of the series point in several directions.",
-            remedy="Export each direction as a series of its own; a localizer is not a volume.",
+            remedy="Export each direction as a separate series; a localizer is not a volume.",
         )
 
 
@@ -126,9 +126,9 @@ def _check_even(places: npt.NDArray[np.float64]) -> None:
     same = int((gaps < SAME_MM).sum())
     if same:
         raise SlicePositionError(
-            "Slices of the series lie at the same place, and nothing says which belong together.",
+            "Slices of the series lie at the same position, and nothing shows which belong together.",
             value=f"{same + 1 if same == 1 else same} of {len(places)} slices",
-            remedy="Export each volume (echo, phase, time point, repetition) as a series of its own, and every slice "
+            remedy="Export each volume (echo, phase, time point, repetition) as a separate series, and every slice "
             "once.",
         )
     step = float(np.median(gaps))
@@ -148,7 +148,7 @@ def _check_even(places: npt.NDArray[np.float64]) -> None:
         raise SlicePositionError(
             "The slices of the series are unevenly spaced.",
             value=f"from {gaps.min():.2f} to {gaps.max():.2f} mm apart",
-            remedy="Export each scan as a series of its own; a scan of uneven spacing has to be resampled to an even "
+            remedy="Export each scan as a separate series; a scan of uneven spacing has to be resampled to an even "
             "one, with its labels.",
         )
 
