@@ -140,6 +140,24 @@ def sound_dicom() -> tuple[list[bytes], bytes, bytes, bytes]:
     )
 
 
+COMPRESSED = {
+    "JPEG-LS": "1.2.840.10008.1.2.4.80",
+    "RLE": "1.2.840.10008.1.2.5",
+}
+"""Transfer syntaxes whose decoders are fuzzed, too: they are not Python. (OpenJPEG writes no image this small.)"""
+
+
+def compressed(data: bytes, syntax: str) -> bytes:
+    """The same image in another transfer syntax."""
+    import pydicom
+
+    image = pydicom.dcmread(io.BytesIO(data))
+    image.compress(syntax, generate_instance_uid=False)
+    made = io.BytesIO()
+    image.save_as(made, enforce_file_format=True)
+    return made.getvalue()
+
+
 def mutate_dicom(data: bytes, draw: random.Random) -> bytes:
     """A DICOM file changed anywhere, or in what follows the tag of an attribute that decides something."""
     if draw.random() < 0.5:
@@ -258,6 +276,10 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
         "archive, read": (sound_zip(), mutate, archive),
         "archive, unpacked": (sound_zip(), mutate, unpacked),
         "DICOM slice": (slices[2], mutate_dicom, study([*slices[:2], slices[3], seg], "slice")),
+        **{
+            f"DICOM {name}": (compressed(slices[2], syntax), mutate_dicom, study([*slices[:2], slices[3], seg], name))
+            for name, syntax in COMPRESSED.items()
+        },
         "DICOM multi-frame": (multiframe, mutate_dicom, study([contours], "multiframe")),
         "DICOM SEG": (seg, mutate_dicom, study(slices, "seg")),
         "DICOM RTSTRUCT": (contours, mutate_dicom, study(slices, "rtstruct")),

@@ -103,10 +103,31 @@ def frames_of(image: Any, numbers: Sequence[int]) -> Iterator[npt.NDArray]:
         return
     if len(numbers) == 1 and (plain := _plain(image)) is not None:
         yield plain
-    elif len(numbers) == 1:
-        yield pixel_array(image, index=numbers[0], raw=True)
-    else:
-        yield from iter_pixels(image, indices=list(numbers), raw=True)
+        return
+    plugin = _plugin(image)
+    try:
+        if len(numbers) == 1:
+            yield pixel_array(image, index=numbers[0], raw=True, decoding_plugin=plugin)
+        else:
+            yield from iter_pixels(image, indices=list(numbers), raw=True, decoding_plugin=plugin)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what a decoder in Rust raises is no Exception
+            raise
+        raise UnreadableError("The compressed pixels of a file are damaged.", remedy=CONVERT_AGAIN) from None
+
+
+_PREFERRED = ("pyjpegls", "pylibjpeg", "pillow", "gdcm", "pydicom")
+"""Decoders, the first to be had is used: damaged pixels make gdcm end the process, where the others raise an error."""
+
+
+def _plugin(image: Any) -> str:
+    """The decoder to use; empty for pixels that are not compressed."""
+    from pydicom.pixels import get_decoder
+
+    if not _encapsulated(image):
+        return ""
+    available = get_decoder(image.file_meta.TransferSyntaxUID).available_plugins
+    return next((name for name in _PREFERRED if name in available), "")
 
 
 def _plain(image: Any) -> npt.NDArray | None:

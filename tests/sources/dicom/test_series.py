@@ -437,3 +437,18 @@ def test_a_folder_without_dicom_or_without_a_segmentation_says_what_it_holds(stu
 def test_a_knee_says_its_side(read, image, labels, segments):
     images = dicom.series(image, AFFINE, "MR", BodyPartExamined="KNEE", Laterality="L")
     assert read(images, [dicom.segmentation(images, labels, segments)]).side == "left"
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"])
+def test_damaged_compressed_pixels_are_refused_and_end_no_process(read, image, labels, segments, syntax):
+    """JPEG-LS, JPEG 2000, RLE: gdcm would abort, and the decoder of RLE panics, which is no Exception."""
+    large = np.kron(image, np.ones((4, 4, 1), np.int16))
+    images = dicom.series(large, AFFINE @ np.diag([0.25, 0.25, 1, 1]))
+    seg = dicom.segmentation(images, np.kron(labels, np.ones((4, 4, 1), np.uint8)), segments)
+    for one in images:
+        one.compress(syntax, generate_instance_uid=False)
+    damaged = bytearray(images[5].PixelData)
+    damaged[40:400] = bytes(range(256)) + bytes(104)
+    images[5].PixelData = bytes(damaged)
+    with pytest.raises(UnreadableError, match="damaged"):
+        read(images, [seg])
