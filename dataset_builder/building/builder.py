@@ -66,6 +66,7 @@ class BuildSummary:
     warnings: tuple[str, ...] = ()  # what is odd about single volumes
     files_left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by kind, as far as they may be named
     without_rows: tuple[str, ...] = ()  # volumes that no question is about, and why
+    scans: int = 0  # volumes, but each scan counted once that is there under several names
 
     @property
     def total_rows(self) -> int:
@@ -294,8 +295,8 @@ class _Build:
         kept = put_in_place(self.target, self.out)
         self.quarantined.path = self.out / QUARANTINE_NAME
         told = (kept, self.left_out, warnings, self.files_left_out, tuple(self.without_rows))
-        count = sum(1 for _ in distinct_scans(volume_notes(self.volumes)))
-        return BuildSummary(self.out, count, slices, rows, self.quarantined, size, *told)
+        scans = sum(1 for _ in distinct_scans(volume_notes(self.volumes)))
+        return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, *told, scans)
 
     def _fresh(self, name: str) -> Path:
         """An empty folder in the work folder."""

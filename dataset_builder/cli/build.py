@@ -256,8 +256,9 @@ def print_summary(summary: "BuildSummary") -> None:
         total = sum(n for (c, _), n in summary.rows.items() if c == config)
         table.add_row(config, *(f"{count:,}" if count else "" for count in counts), f"{total:,}")
     console.print(table)
+    of_scans = f" of {summary.scans} scan(s)" if 0 < summary.scans < summary.volumes else ""
     console.print(
-        f"{summary.volumes} volume(s), {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
+        f"{summary.volumes} volume(s){of_scans}, {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
         soft_wrap=True,
     )
     if summary.left_out:

@@ -140,7 +140,7 @@ def local_copy(case: Case, folder: Path) -> Iterator[Case]:
             if not alone:
                 copy.mkdir()
             for name, info in found.items():
-                if alone or name.endswith(_OF_SCANS):  # what else lies among masks is not read
+                if alone or name.lower().endswith(_OF_SCANS):  # what else lies among masks is not read
                     file, target = (path, copy) if alone else (path / name, copy / name)
                     wanted.append(_Wanted(file, target, info.get("size")))
         _check_room(Path(temporary), sum(one.size or 0 for one in wanted))

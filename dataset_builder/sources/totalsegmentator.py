@@ -14,6 +14,7 @@ whole that it is part of (``part_of`` in the vocabulary), and the last one has t
 """
 
 import csv
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -22,8 +23,10 @@ from pathlib import Path
 from dataset_builder.core.errors import CaseError, MissingLabelsError, SourceError, UnknownLabelError
 from dataset_builder.core.factors import Modality
 from dataset_builder.files.disk_list import in_order
+from dataset_builder.files.object_storage import is_remote
+from dataset_builder.imaging.scan_files import ending_of, stem_of
 from dataset_builder.imaging.volume import Volume, read_masks
-from dataset_builder.sources.base import Case
+from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.sources.packed import packed_subjects, taken_out
 from dataset_builder.sources.unknown import how_to_add
@@ -99,8 +102,37 @@ class MaskFolders:
         licence = self._licence()
         listed = listed_subjects(self.folder / "meta.csv")
         for subject, _ in groupby(in_order(chain(self._folders(), listed), key=str)):
-            paths = (self.folder / subject / self.image, self.folder / subject / SEGMENTATIONS)
+            paths = (self._image_of(subject), self.folder / subject / SEGMENTATIONS)
             yield Case(self.name, subject, self.modality, licence, paths)
+
+    def _image_of(self, subject: str) -> Path:
+        """A subject's image: under its usual name, or spelled otherwise (``ct.nii``, ``CT.NII.GZ``)."""
+        usual = self.folder / subject / self.image
+        if is_remote(usual) or usual.exists() or not usual.parent.is_dir():
+            return usual
+        return next((path for path in sorted(usual.parent.iterdir()) if self._is_image(path.name)), usual)
+
+    def _is_image(self, name: str) -> bool:
+        return ending_of(name).lower() in ENDINGS and stem_of(name).lower() == stem_of(self.image)
+
+    def left_out(self) -> Iterator[LeftOut]:
+        """Scans that are neither a subject's image nor one of its masks."""
+        if is_remote(self.folder):  # a request for each folder
+            return
+        for place, folders, files in os.walk(self.folder):
+            here = Path(place).relative_to(self.folder)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            masks = len(here.parts) == 2 and here.name == SEGMENTATIONS
+            for name in sorted(files):
+                ending = ending_of(name).lower()
+                if not ending or name.startswith(".") or (masks and ending in ENDINGS):
+                    continue
+                if len(here.parts) != 1 or self._image_of(here.name).name != name:
+                    yield LeftOut(
+                        (here / name).as_posix(),
+                        "It is neither a subject's image nor one of its masks.",
+                        f"Images are named {self.image}, masks lie in {SEGMENTATIONS}.",
+                    )
 
     def _folders(self) -> Iterator[str]:
         """The subjects that have a folder, in no order, most of them twice."""
@@ -186,14 +218,14 @@ def named_masks(folder: Path, words: Mapping[str, Structure], ignore: Collection
         CaseError: if two masks are of the same structure.
     """
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [path for path in files if path.name.endswith(ENDINGS) and not path.name.startswith(".")]
+    files = [path for path in files if ending_of(path.name).lower() in ENDINGS and not path.name.startswith(".")]
     if not files:
         problem = "The folder of masks is empty." if folder.is_dir() else "The image has no folder of masks."
         raise MissingLabelsError(problem, file=folder, remedy="Add the masks, or remove the subject.")
     masks: dict[str, Path] = {}
     unknown: dict[str, Path] = {}
     for path in files:
-        name = path.name.removesuffix(".gz").removesuffix(".nii")
+        name = stem_of(path.name)
         if normalise(name) in ignore:
             continue
         structure = find(name, words)

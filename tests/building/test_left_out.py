@@ -81,7 +81,8 @@ def test_files_of_no_case_volumes_without_rows_and_scans_of_two_names_are_told(t
     warnings = "\n".join(note.warnings)
     assert "nnunet/whole: it is the same scan as nnunet/" in warnings
     assert "nnunet/thin: no coronal image is shown, it would be" in warnings
-    assert summary.volumes == sum(source.volumes for source in note.sources) == 3  # whole, twin and liver are one scan
+    assert summary.volumes == 5
+    assert summary.scans == sum(source.volumes for source in note.sources) == 3  # whole, twin and liver are one scan
 
 
 def test_of_private_scans_no_file_name_is_published(tmp_path, body, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from dataset_builder.core.errors import CaseError, EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
 from dataset_builder.sources import open_source
-from dataset_builder.sources.base import Case
+from dataset_builder.sources.base import Case, left_out_of
 from dataset_builder.sources.phantoms import store_as, torso, write_nifti, write_totalsegmentator
 from dataset_builder.sources.sample import CT_MASKS
 from dataset_builder.vocabulary import label_map
@@ -246,3 +246,32 @@ def test_real_masks_in_the_public_layout(sample_folder, tmp_path):
         assert (mask[volume.labels == value] == 1).all()
     assert overlap == volume.overlap_voxels
     assert counted > 100_000
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"), [("ct.nii", "liver.nii"), ("CT.NII.GZ", "LIVER.Nii.Gz"), ("ct.nii.gz", "Liver.NII")]
+)
+def test_endings_may_be_spelled_otherwise(tmp_path, image, mask):
+    write_subject(tmp_path / "s0000", {"liver": block(slice(0, 2)), "spleen": block(slice(2, 3))})
+    for usual, name in (("ct.nii.gz", image), ("segmentations/liver.nii.gz", mask)):
+        path = tmp_path / "s0000" / usual
+        packed = name.lower().endswith(".gz")
+        data = nibabel.load(path)
+        array = nibabel.Nifti1Image(np.asarray(data.dataobj), data.affine, data.header)
+        path.unlink()
+        plain = path.with_name("x.nii.gz" if packed else "x.nii")
+        nibabel.save(array, plain)
+        plain.rename(path.with_name(name))
+    source, case = only_case(tmp_path)
+    assert set(source.read(case).names.values()) == {"liver", "spleen"}
+    assert not list(left_out_of(source))
+
+
+def test_scans_that_are_no_image_and_no_mask_are_named(tmp_path):
+    write_subject(tmp_path / "s0000", {"liver": block(slice(0, 2))})
+    lying_about = ["stray.nii.gz", "s0000/pet.nii.gz", "s0000/segmentations/more.nrrd", "s0001/t1.NII"]
+    for name in (*lying_about, "s0000/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    source, _ = only_case(tmp_path)
+    assert [one.file for one in left_out_of(source)] == lying_about
