@@ -21,7 +21,7 @@ _DISCOURSE = re.compile(
 )
 _NOT = (
     r"\b(?:not|isn't|aren't|wasn't|doesn't|don't|does not|do not|cannot|can't|never|"
-    r"no longer|by no means|far from|neither|nor|without|hardly|nowhere|no|couldn't|"
+    r"no longer|by no means|far from|neither|nor|without|nowhere|no|couldn't|"
     r"won't|non)\b-?"
 )
 CONTRAST = (

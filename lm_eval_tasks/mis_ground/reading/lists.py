@@ -247,6 +247,8 @@ def order_votes(text: str, asked: Asked) -> list[str]:
             marked[: match.start()].rsplit("\n", 1)[-1].rsplit(".", 1)[-1],
             re.split(r"[.\n]", marked[match.end() :])[0],
         )
+        if re.search(r"\bnot(?: \w+)?\s*$", around[0]) or any(map(_TURNED.search, around)):
+            continue
         turned = [_reversed(each, asked) for each in around]
         if None in turned:
             continue  # between ends that are not asked about
@@ -277,6 +279,9 @@ def _mark_names(text: str, names: Sequence[str], by_letter: bool) -> str:
     for form, number in forms:
         text = re.sub(rf"(?<![\w\x00]){re.escape(form)}s?(?![\w\x01])", f"\x00{number}\x01", text)
     return text
+
+
+_TURNED = re.compile(r"\b(?:backwards?|reversed?|in reverse|opposite order|the other way round)\b")
 
 
 def _end(words: str) -> str:

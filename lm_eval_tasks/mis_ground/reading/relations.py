@@ -54,7 +54,8 @@ _GUESS = re.compile(
 
 _ASKS = re.compile(r"\W*(?:is|are|was|does|do|did|could|would|can|should|might|may|what|which|where|how|why|or|and)\b")
 _EVEN = re.compile(
-    r"\b(?:(?<!or )less|equal(?:ly)?|same (?:distance|level|size|height|area|depth)|about the same|"
+    r"\b(?:(?<!or )less|hardly|scarcely|not exactly|equal(?:ly)?|same (?:distance|"
+    r"level|size|height|area|depth)|about the same|"
     r"(?<!twice )(?<!times )(?<!half )(?<!much )as (?:large|big|near|close|far) as)\b"
 )
 
@@ -81,6 +82,7 @@ def votes(sentence: str, number: int, asked: Asked, previous_subject: int = 0) -
         r"^\W*(?:ah|oh|ok|okay)?,? ?right, (?=so let|let|okay|ok|now|well|i see|i'll|here)", "", sentence.strip()
     )
     sentence = re.sub(r"^right,? so (?=let|i |we )", "", sentence)
+    sentence = sentence.replace("anything but", "not")
     frame, it, spoken, carried_object = "", previous_subject, False, -1
     silent = False
     for leads, clause in clauses(sentence):

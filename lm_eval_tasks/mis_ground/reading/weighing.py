@@ -177,9 +177,8 @@ def _settled(positive: Sequence[Vote]) -> str | None:
     if len({vote.option for vote in positive}) == 1:
         return positive[0].option
     last = positive[-1]
-    opening = positive[0]
-    bare_opening = opening.sentence == 0 and not opening.full and not opening.leads
-    if bare_opening and opening.option != last.option:
+    # An answer that stood alone and is then contradicted is no answer.
+    if any(not vote.full and not vote.leads and not vote.explicit and vote.option != last.option for vote in positive):
         return None
     explicit = [vote for vote in positive if vote.explicit]
     if last.explicit and len({vote.option for vote in explicit}) == 1:
