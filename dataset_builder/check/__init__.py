@@ -70,13 +70,15 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
     names = Names(folder.vocabulary)
     with Pictures(findings) as pictures:
         if not folder.words:
-            findings.note("text", "Another version wrote the questions: names of structures are not compared.")
+            findings.note(
+                "text", "The questions were written by another version: names of structures are not compared."
+            )
         items = read_items(folder, pictures, findings, progress)
         check_rows(items, folder.words, folder.asked, folder.build_of, pictures.size_of, findings)
         if reproduce:
             check_reproduction(dataset, folder.record, items, pictures, findings, progress, num_proc)
         else:
-            findings.skip("reproduction", "It was not asked for.")
+            findings.skip("reproduction", "Not requested.")
         check_places(items, pictures, folder.slices, folder.words, findings, progress)
         asked_about = sorted({name for item in items.rows for name in item.structures})
         check_file_names(dataset, asked_about, names, findings)

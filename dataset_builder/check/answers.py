@@ -65,12 +65,12 @@ def in_slice(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]
 def _in_picture(item: Item, here: Map, shown: Shown) -> str:
     """Of a row in the frame of the image: where the centre of A lies from that of B."""
     if len(item.structures) < 2 or item.answer not in _IMAGE:
-        return "it names no side of the picture"
+        return "it names no side of the image"
     (x0, y0), (x1, y1) = (here.structures[name].centre for name in item.structures[:2])
     one, other = shown.to_picture((x0, y0, x0, y0)), shown.to_picture((x1, y1, x1, y1))
     axis, sign = _IMAGE[item.answer]
     right = sign * (one[axis] - other[axis]) > 0
-    return "" if right else f"the middle of A does not lie {item.answer} of that of B in the picture"
+    return "" if right else f"the centre of A does not lie {item.answer} of that of B in the image"
 
 
 def _naming(item: Item, here: Map, words: Mapping[str, Structure]) -> str:

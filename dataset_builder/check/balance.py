@@ -84,7 +84,11 @@ def positions(cell: str, rows: Sequence[Item]) -> list[Claim]:
             right = [item.options[position] == item.answer for item in members]
             where = f"{cell}: option {position + 1} of {count}"
             claims.append(
-                (where, "A position is right more or less often than others.", share(right, 1 / count, units))
+                (
+                    where,
+                    "A position holds the right option more or less often than others.",
+                    share(right, 1 / count, units),
+                )
             )
     return claims
 
@@ -99,7 +103,7 @@ def roles(cell: str, rows: Sequence[Item]) -> list[Claim]:
     return [
         (
             f"{cell}: {name}",
-            "A structure is A more often than B, or less often.",
+            "A structure is A more or less often than it is B.",
             share([is_a for is_a, _ in found], 0.5, [unit for _, unit in found]),
         )
         for name, found in sorted(about.items())

@@ -43,19 +43,19 @@ def row_problems(item: Item, version: str | None) -> Iterator[Problem]:
     """
     prior = prior_answer(item)
     if prior != item.prior_answer:
-        yield "The prior answer is not the one that anatomy gives.", f"{item.prior_answer!r}, not {prior!r}"
+        yield "The prior answer is not what anatomy alone suggests.", f"{item.prior_answer!r}, not {prior!r}"
     if version is not None and item.version != version:
-        yield "The version is not that of the data set.", f"{item.version}, not {version}"
+        yield "The version differs from that of the data set.", f"{item.version}, not {version}"
 
 
 def slice_problems(item: Item, here: Map) -> Iterator[Problem]:
     """What is wrong with columns that follow from the slice."""
     if item.licence != here.licence:
-        yield "The licence is not that of the scan.", f"{item.licence}, not {here.licence}"
+        yield "The licence differs from that of the scan.", f"{item.licence}, not {here.licence}"
     if item.modality != here.modality:
-        yield "The modality is not that of the scan.", f"{item.modality}, not {here.modality}"
+        yield "The modality differs from that of the scan.", f"{item.modality}, not {here.modality}"
     if item.input != "stack" and (wrong := margin_problem(item, here)):
-        yield "The margin is not that of the structures.", wrong
+        yield "The margin differs from that of the structures.", wrong
 
 
 def stack_problems(
@@ -78,11 +78,11 @@ def stack_problems(
     if " in image " in item.relation:
         most = max((area.get(item.structures[0], 0.0) for area in areas), default=0.0)
         if not 0 <= item.margin_mm <= np.sqrt(most) + _SLACK_MM:
-            yield "The margin is not that of the structures.", f"{item.margin_mm:g} mm, at most {np.sqrt(most):g}"
+            yield "The margin differs from that of the structures.", f"{item.margin_mm:g} mm, at most {np.sqrt(most):g}"
     elif all(name in through for name in item.structures):
         gap = float(np.diff(sorted(through[name] for name in item.structures)).min())
         if wrong := _compare(item.margin_mm, [gap], gap, exact=straight):
-            yield "The margin is not that of the structures.", wrong
+            yield "The margin differs from that of the structures.", wrong
 
 
 def margin_problem(item: Item, here: Map) -> str:
@@ -164,7 +164,7 @@ def id_problems(
     }
     for item in items.rows:
         if item.pair_id and not item.id.startswith(item.pair_id):
-            yield "The id of a row is not that of its pair.", str(item), item.pair_id
+            yield "The id of a row does not match its pair.", str(item), item.pair_id
         said = f" {bare(f'{item.id} {item.pair_id} {item.fact_id}')} "
         for name in (*item.options, *item.structures):
             if f" {bare(name)} " in said:

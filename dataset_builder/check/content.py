@@ -80,7 +80,7 @@ class Content:
             for problem, found in marker_problems(item, number, here, printed, self._pictures):
                 yield "markers", problem, found
         elif printed.boxes or printed.marked.any():
-            yield "markers", "An image has a marker, though its question has none.", f"image {number + 1}"
+            yield "markers", "An image has a marker, but its question has none.", f"image {number + 1}"
 
     def _scan(
         self,
@@ -101,7 +101,7 @@ class Content:
                 slices[key] = None
         own = slices[key]
         if own is None:
-            yield "pixels", "The column window does not say which values are shown.", item.window
+            yield "pixels", "The column window does not match the displayed values.", item.window
             return
         unsure = here.unsure(printed.size, blocks_of(printed.size))
         free = ~printed.marked & ~as_shown(unsure, item.convention, item.view)
@@ -114,7 +114,7 @@ class Content:
                 least = min(_off(shown, turned, free)[0] for turned in turns(own))
                 if least <= MEAN_DIFFERENCE and least < mean / 2:
                     found = f"{which}: {item.convention}, {item.view}"
-                    yield "orientation", "An image is turned otherwise than stated.", found
+                    yield "orientation", "An image is rotated or mirrored otherwise than stated.", found
                 return
         tiles = printed.hashes
         base = self._tiles.setdefault((*key, item.convention, item.view), np.zeros_like(tiles))

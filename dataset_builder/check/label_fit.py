@@ -89,7 +89,7 @@ class LabelFit:
         findings.looked("labels", len(self._sums))
         for volume, found in self.flipped().items():
             findings.violation(
-                "labels", "The labels of a volume are flipped against its image.", "/".join(volume), found
+                "labels", "The labels of a volume are flipped relative to its image.", "/".join(volume), found
             )
 
 

@@ -91,7 +91,7 @@ def letters(cell: str, rows: Sequence[Item]) -> list[Claim]:
             claims.append(
                 (
                     f"{cell}: first option right if A {word} B",
-                    "The position of the right option goes with where A is.",
+                    "The position of the right option correlates with the place of A.",
                     share(
                         [first == (item.answer == item.options[0]) for first, item in two],
                         0.5,
@@ -112,7 +112,7 @@ def order(couples: Sequence[tuple[Item, Item]]) -> list[Claim]:
     return [
         (
             words,
-            "The order of a pair's rows goes with the answer.",
+            "The order of a pair's rows correlates with the answer.",
             share([low for low, _ in members], 0.5, [fact for _, fact in members]),
         )
         for words, members in sorted(found.items())

@@ -201,7 +201,7 @@ def _decode(data: bytes, item: Item) -> Decoded:
     if data.startswith(_PNG):
         chunks = _png_chunks(data)
         if chunks is not None:
-            problems += [("A picture's file carries text.", kind.decode()) for kind in chunks if kind in _TEXT_CHUNKS]
+            problems += [("An image file contains text.", kind.decode()) for kind in chunks if kind in _TEXT_CHUNKS]
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
             picture = None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     elif data:
@@ -253,16 +253,16 @@ def _marker_problems(picture: Picture, prompt: str, marks: Sequence[Mark]) -> It
             continue  # reported already
         if prompt in ("label", "point"):
             if not np.array_equal(picture[y, x], colour):
-                yield "No dot of the letter's colour stands at the point.", f"{letter} at ({x}, {y})"
+                yield "There is no dot in the letter's colour at the point.", f"{letter} at ({x}, {y})"
         elif prompt == "box":
             line = _line_around(picture, (x0, y0, x1, y1))
             if len(line) and float((line == colour).all(axis=1).mean()) < LINE_SHARE:
-                yield "No line of the letter's colour runs around the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
+                yield "There is no line in the letter's colour around the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
         else:
             there = cv2.inRange(picture, MARKER_COLOURS[letter], MARKER_COLOURS[letter])
             inside = cv2.countNonZero(there[y0:y1, x0:x1])
             if not inside or inside < cv2.countNonZero(there):
-                yield "No overlay of the letter's colour fills the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
+                yield "There is no overlay in the letter's colour in the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
 
 
 def _line_around(picture: Picture, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:

@@ -90,7 +90,7 @@ class _Checks:
             if item.input != "stack":
                 self._findings.looked("answers")
                 if wrong := in_slice(item, here, shown[key], self._words):
-                    self._findings.violation("answers", "An answer is not true.", str(item), wrong)
+                    self._findings.violation("answers", "An answer is wrong.", str(item), wrong)
 
     def finish(self) -> None:
         """Check stacks, of which all slices are known now, and name rows about slices that never came."""
@@ -107,7 +107,7 @@ class _Checks:
             areas = [self._areas[key] for key in keys]
             through = self._through.get(keys[0][:3], {})
             if wrong := in_stack(item, areas, through, self._words):
-                self._findings.violation("answers", "An answer is not true.", str(item), wrong)
+                self._findings.violation("answers", "An answer is wrong.", str(item), wrong)
             thickness, straight = self._scans[keys[0][:3]]
             for problem, value in stack_problems(item, thickness, areas, through, straight):
                 self._findings.violation("columns", problem, str(item), value)
@@ -122,7 +122,7 @@ class _Checks:
         findings = self._findings
         if abs(item.pixel_mm - shown.pixel_mm) > 1e-4 * shown.pixel_mm:
             found = f"{item.pixel_mm:g} mm, not {shown.pixel_mm:g}"
-            findings.violation("boxes", "The size of a pixel is not that of the image.", str(item), found)
+            findings.violation("boxes", "The pixel size differs from that of the image.", str(item), found)
         for name, box, point, image in zip(item.structures, item.boxes, item.points, item.box_images, strict=True):
             if image != number:
                 continue

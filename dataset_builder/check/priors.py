@@ -110,7 +110,7 @@ def check_priors(
     credit: dict[str, Floats] = {"first": first_option(rows), "longest": longest_option(rows)}
     folds = volume_folds(rows)
     if folds is None:
-        findings.note("priors", "There is one volume only: nothing can be trained on others.")
+        findings.note("priors", "There is only one volume, so nothing can be trained on others.")
     else:
         credit["constant"] = constant_answer(rows, folds)
         kept = sample(rows, MAX_ROWS)
@@ -173,7 +173,7 @@ def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findin
     findings.looked("leakage", len(traces))
     for (cell, name, result), p in zip(traces, holm([result.p for _, _, result in traces]), strict=True):
         if p < TRACE_LEVEL and result.deviation > MIN_TRACE:
-            problem = "Ids, order of rows or statistics of images tell the answer."
+            problem = "Ids, order of rows or image statistics reveal the answer."
             findings.violation("leakage", problem, cell, _told(name, result))
     bounded = [
         (prior.cell, name, result)

@@ -104,14 +104,14 @@ def _shown(item: Item, said: Said) -> Iterator[Problem]:
     else:
         stated = direction(found[1]), direction(found[2])
         if stated != edges(item.plane, item.convention):
-            yield "The question states other edges of the image than its plane and convention have.", found[0]
+            yield "The question states other image edges than its plane and convention imply.", found[0]
     for column, values in (("plane", PLANES), ("modality", MODALITIES)):
         named = [value for value in values if re.search(rf"\b{value}\b", said.context, re.IGNORECASE)]
         if named != [getattr(item, column)]:
-            yield f"The question says another {column} than the row.", ", ".join(named)
+            yield f"The question states another {column} than the row.", ", ".join(named)
     named = [view for view in phrases()["view"] if pattern("view", view).search(said.context)]
     if named != ([] if item.view == "plain" else [item.view]):
-        yield "The question says another view than the row.", ", ".join(named) or "none"
+        yield "The question states another view than the row.", ", ".join(named) or "none"
     register = "lay" if pattern("lay").search(said.context) else "clinical"
     if register != item.register:
         yield "The question is worded in another register than the row says.", register
@@ -123,9 +123,9 @@ def _marked(item: Item, said: Said, size: int) -> Iterator[Problem]:
     letters = re.findall("[ABC]", found[1]) if found else []
     expected = list("ABC"[: len(item.structures)]) if item.prompt in DRAWN_PROMPTS else []
     if letters != expected:
-        yield "The question says that other structures are marked.", ", ".join(letters) or "none"
+        yield "The question states other marked structures than the row.", ", ".join(letters) or "none"
     elif item.prompt in DRAWN_PROMPTS and not pattern("marker", item.prompt).search(said.context):
-        yield "The question speaks of another kind of marker.", item.prompt
+        yield "The question mentions another kind of marker.", item.prompt
     if stated := re.search(r"\bimage is (\d+) x (\d+) pixels", said.context):
         if size and (int(stated[1]), int(stated[2])) != (size, size):
             yield "The question states another size of the image.", f"{stated[0]}; it has {size}"
@@ -173,14 +173,14 @@ def _asked(item: Item, said: Said, words: Mapping[str, Structure]) -> Iterator[P
     if counted:
         asked = [name for name in ("largest", "first", "last") if pattern("asked", name).search(said.asked)]
         if asked != [kind]:
-            yield "The question asks for something else than the column relation says.", ", ".join(asked) or "nothing"
+            yield "The question asks for something other than the column relation.", ", ".join(asked) or "nothing"
         return
     if item.input == "stack" and len(item.structures) == 3:
         found = re.search(r"\bfrom ([^,?]+?) to ([^,?]+)", said.asked, re.IGNORECASE)
         ends = (direction(found[1]), direction(found[2])) if found else None
         if ends != (opposite().get(item.relation), item.relation):
             yield (
-                "The question asks for something else than the column relation says.",
+                "The question asks for something other than the column relation.",
                 found[0] if found else "no ends",
             )
         return
@@ -195,7 +195,7 @@ def _words(item: Item, said: Said) -> Iterator[Problem]:
     if item.terminology == "directional" and in_image != (item.frame == "image"):
         yield "The question is asked in another frame than the row says.", said.asked
     elif item.terminology == "directional" and not in_image and not pattern("patient_frame").search(said.asked):
-        yield "The question does not say in whose frame it asks.", said.asked
+        yield "The question does not state its frame.", said.asked
     if item.frame == "image":
         pairs = ({"left", "right"}, {"above", "below"})
         if set(item.options) not in pairs:
@@ -205,7 +205,7 @@ def _words(item: Item, said: Said) -> Iterator[Problem]:
     if None in meant or len(meant) != 2 or opposite()[meant[0] or ""] != meant[1]:
         yield "The options are not a relation and its opposite.", "; ".join(item.options)
     elif item.relation not in meant:
-        yield "The question asks for something else than the column relation says.", "; ".join(item.options)
+        yield "The question asks for something other than the column relation.", "; ".join(item.options)
 
 
 _VERB = "is|are|does|do|can"

@@ -56,7 +56,7 @@ class Folder:
             if (path / RECORD_NAME).exists():
                 findings.violation("files", error.problem, RECORD_NAME, error.value)
             else:
-                findings.note("files", f"There is no {RECORD_NAME}: what was asked for is taken from the rows.")
+                findings.note("files", f"There is no {RECORD_NAME}: the settings are inferred from the rows.")
         self._vocabulary: Mapping[str, Structure] | None = None
 
     @property
@@ -109,7 +109,9 @@ def check_files(folder: Folder, findings: Findings) -> None:
             here = sum(rows.get(file, 0) for file in note.files)
             if here != note.rows:
                 found = f"{here}, noted are {note.rows}"
-                findings.violation("files", "A split does not have the rows of the record.", f"{config}/{split}", found)
+                findings.violation(
+                    "files", "The number of rows of a split differs from the record.", f"{config}/{split}", found
+                )
         for name in sorted(set(rows) - noted):
             findings.violation("files", "A file is not in the record.", name)
     _check_card(folder, sorted(rows), findings)
@@ -127,14 +129,14 @@ def _check_card(folder: Folder, names: Sequence[str], findings: Findings) -> Non
             for pattern in ([files["path"]] if isinstance(files["path"], str) else files["path"])
         ]
     except (OSError, UnicodeDecodeError, IndexError, KeyError, TypeError, yaml.YAMLError) as error:
-        problem = "The card has no list of configs: load_dataset cannot tell slices from questions."
+        problem = "The card has no list of configs: load_dataset cannot distinguish slices from questions."
         findings.violation("files", problem, CARD, type(error).__name__)
         return
     reached: set[str] = set()
     for config, pattern in listed:
         found = {file.relative_to(folder.path).as_posix() for file in folder.path.glob(pattern)}
         if not found:
-            findings.violation("files", "A config of the card names files that are not there.", config, pattern)
+            findings.violation("files", "A config of the card names missing files.", config, pattern)
         reached |= found
     for name in names:
         if name not in reached:
@@ -187,9 +189,7 @@ def _item(row: dict[str, Any], file: str, names: Names, findings: Findings) -> t
     """A row and its encoded images by digest, if its values can be relied on."""
     findings.looked("schema")
     if missing := gaps(row):
-        findings.violation(
-            "schema", "A row holds nothing where it must.", f"{file}, row {row['id']}", ", ".join(missing)
-        )
+        findings.violation("schema", "A row lacks a required value.", f"{file}, row {row['id']}", ", ".join(missing))
         return None
     images = row.get("images")
     encoded: dict[bytes, bytes] = {}
@@ -210,5 +210,5 @@ def _item(row: dict[str, Any], file: str, names: Names, findings: Findings) -> t
     if not is_usable(item):
         return None
     if belongs := wrong_cell(item, *split_of(file)):
-        findings.violation("schema", "A row lies in the file of another cell.", str(item), belongs)
+        findings.violation("schema", "A row is in the file of another cell.", str(item), belongs)
     return item, encoded

@@ -33,11 +33,11 @@ from dataset_builder.slices.selection import records_of
 from dataset_builder.vocabulary import structures
 
 CHECK = "reproduction"
-MISSING = "A row that the build makes is missing."
-FOREIGN = "The build makes no row of this id."
+MISSING = "A row that the build produces is missing."
+FOREIGN = "The build produces no row with this id."
 PIXELS = "An image is not the one that the build draws."
-FILE = "A row stands in another file than the build writes it to."
-ORDER = "Rows stand in another order than the build writes them in."
+FILE = "A row is in another file than the build writes it to."
+ORDER = "Rows are in another order than the build writes them."
 
 Volume = tuple[str, str]
 Problem = tuple[str, str, str]
@@ -104,7 +104,7 @@ def check_reproduction(
         num_proc: worker processes.
     """
     if record is None:
-        findings.skip(CHECK, "There is no build.json: so it is unknown how the rows were made.")
+        findings.skip(CHECK, "There is no build.json, so it is unknown how the rows were made.")
         return
     processes = Processes(num_proc)
     try:
@@ -155,7 +155,7 @@ def _reproduce(
         findings.looked(CHECK, len(task.rows))
         for problem, where, found in problems:
             findings.violation(CHECK, problem, where, found)
-        progress("rows made again", done, len(tasks))
+        progress("rows rebuilt", done, len(tasks))
 
 
 def _tasks(
@@ -223,7 +223,7 @@ def _differences(task: _Task, made: Mapping[str, dict[str, Any]]) -> Iterator[Pr
             is_float = COLUMNS[name] == pa.float32()
             wanted, found = _plain(row[name], is_float), _plain(getattr(item, name), is_float)
             if wanted != found:
-                yield f"The column {name} is not what the build makes.", where(item), f"{found!r}, not {wanted!r}"
+                yield f"The column {name} is not what the build produces.", where(item), f"{found!r}, not {wanted!r}"
         if pixels is not None and pixels != tuple(picture["bytes"] for picture in row["images"]):
             numbers = [
                 str(number)

@@ -147,12 +147,12 @@ def text_problems(item: Item, names: Names) -> Iterator[tuple[str, object]]:
     stem = item.stem
     said = plain(stem)
     if f" {item.plane} " not in said:
-        yield "The question does not say the plane.", item.plane
+        yield "The question does not state the plane.", item.plane
     if f" {item.modality} " not in said:
-        yield "The question does not say the modality.", item.modality
+        yield "The question does not state the modality.", item.modality
     for convention, pattern in _CONVENTION_WORDS.items():
         if bool(re.search(pattern, stem)) != (convention == item.convention):
-            yield "The question does not say the convention, or another one.", item.convention
+            yield "The question does not state the convention, or states another.", item.convention
     if item.prompt == "none":
         looked_for = item.terminology == "anatomical"
         for name in item.structures:
@@ -187,7 +187,7 @@ def pairs(items: Items, findings: Findings) -> None:
         findings.looked("pairs")
         where = str(members[0])
         if len(members) != 2:
-            findings.violation("pairs", "A pair does not have two rows.", where, len(members))
+            findings.violation("pairs", "A pair does not consist of two rows.", where, len(members))
         else:
             for problem, found in pair_problems(*members):
                 findings.violation("pairs", problem, where, found)
@@ -245,7 +245,7 @@ def facts(items: Items, findings: Findings) -> None:
         for names_of_one in templates.values():
             if len(names_of_one) > 1:
                 found = ", ".join(names_of_one)
-                findings.violation("facts", "Rows of a fact are worded by different templates.", where, found)
+                findings.violation("facts", "Rows of a fact use different templates.", where, found)
         for names, about in group((item.structures, item) for item in members).items():
             relations = {item.relation for item in about if not _counts_images(item)}
             in_order = len(names) == 3 and all(item.input == "stack" for item in about)
@@ -258,7 +258,7 @@ def facts(items: Items, findings: Findings) -> None:
         for (names, relation, _), count in keys.items():
             if count > 1:
                 found = f"{count} times {', '.join(names)}: {relation}"
-                findings.violation("facts", "Rows of a fact differ in no factor.", where, found)
+                findings.violation("facts", "Rows of a fact do not differ in any factor.", where, found)
 
 
 def blanks(items: Items, findings: Findings) -> None:
@@ -275,7 +275,9 @@ def blanks(items: Items, findings: Findings) -> None:
         findings.looked("blanks")
         found = twins.get(_blank_key(item), [])
         if len(found) != 1:
-            findings.violation("blanks", "A blank canvas does not have one twin.", str(item), f"{len(found)} twins")
+            findings.violation(
+                "blanks", "A blank canvas does not have exactly one twin.", str(item), f"{len(found)} twins"
+            )
             continue
         different = [name for name in _TWIN if getattr(item, name) != getattr(found[0], name)]
         if different:
@@ -315,6 +317,6 @@ def registers(items: Items, asked: Asked, findings: Findings) -> None:
                 missing.append((cell, f"{factor} {value}", (1 - 1 / len(wanted)) ** many * len(wanted), many))
     for (cell, what, _, many), p in zip(missing, holm([entry[2] for entry in missing]), strict=True):
         if p < ALPHA:
-            findings.violation("registers", "A cell lacks a value that was asked for.", cell, f"{what}; {many} facts")
+            findings.violation("registers", "A cell lacks a requested value.", cell, f"{what}; {many} facts")
         else:
             findings.note("registers", "Some cells are too small to have every register and convention.")

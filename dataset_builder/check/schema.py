@@ -53,7 +53,7 @@ def column_problems(schema: pa.Schema) -> Iterator[tuple[str, str]]:
             continue
         found = schema.field(name).type
         if _plain(found) != _plain(kind) and not (name in _MAY_BE_NULL and pa.types.is_null(found)):
-            yield "A column has another type than it should have.", f"{name}: {found}, not {kind}"
+            yield "A column has the wrong type.", f"{name}: {found}, not {kind}"
 
 
 def _plain(kind: pa.DataType) -> object:
@@ -86,12 +86,12 @@ def value_problems(item: Item) -> Iterator[tuple[str, object]]:
     """What is wrong with the values of a row: (problem, found)."""
     for name, legal in LEGAL.items():
         if getattr(item, name) not in legal:
-            yield "A factor has a value that it cannot have.", f"{name}: {getattr(item, name)}"
+            yield "A factor has an illegal value.", f"{name}: {getattr(item, name)}"
     for name in _FILLED:
         if not getattr(item, name).strip():
             yield "A column is empty.", name
     if not 2 <= len(set(item.options)) == len(item.options):
-        yield "Options are fewer than two, or not all different.", "; ".join(item.options)
+        yield "There are fewer than two options, or they are not all different.", "; ".join(item.options)
     if not (0 <= item.answer_index < len(item.options) and item.options[item.answer_index] == item.answer):
         yield "The answer is not the option that answer_index names.", f"{item.answer}, {item.answer_index}"
     if item.prior_answer and item.prior_answer not in item.options:
@@ -102,7 +102,7 @@ def value_problems(item: Item) -> Iterator[tuple[str, object]]:
     if any(len(box) != 4 for box in item.boxes) or any(len(point) != 2 for point in item.points):
         yield "A box has other than four numbers, or a point other than two.", (item.boxes, item.points)
     if any(not 0 <= image < len(item.slice_index) for image in item.box_images):
-        yield "A box is said to be in an image that the row does not have.", item.box_images
+        yield "A box refers to an image that the row does not have.", item.box_images
     if (len(item.slice_index) > 1) != (item.input == "stack") or not item.slice_index:
         yield "Only a stack, and every stack, has several slices.", len(item.slice_index)
     if (item.stack_order is None) == (item.input == "stack"):
@@ -112,7 +112,7 @@ def value_problems(item: Item) -> Iterator[tuple[str, object]]:
     if not (isfinite(item.pixel_mm) and item.pixel_mm > 0):
         yield "The size of a pixel is not a positive number.", item.pixel_mm
     if not 0 <= item.oblique_degrees <= MAX_OBLIQUITY_DEG + 0.01:
-        yield "The angle of the slices is not one that is asked about.", item.oblique_degrees
+        yield "The angle of the slices is outside the allowed range.", item.oblique_degrees
     if not (isfinite(item.margin_mm) and item.margin_mm >= 0):
         yield "The margin is not a number of 0 or more.", item.margin_mm
 

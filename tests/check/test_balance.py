@@ -68,4 +68,4 @@ def test_small_cells_raise_no_alarm():
 def test_a_structure_that_is_always_a_is_found():
     rows = [item(pair_id="", answer=("left", "right")[number % 2]) for number in range(100)]
     found, _ = problems(items(rows))
-    assert ("A structure is A more often than B, or less often.", "ct_axial directional_box: liver") in found
+    assert ("A structure is A more or less often than it is B.", "ct_axial directional_box: liver") in found

@@ -46,12 +46,12 @@ def test_a_first_option_that_goes_with_the_letters_is_found():
                 ("left", "right") if (row.points[0] < row.points[1]) == (row.answer == "left") else ("right", "left")
             )
             made.append(replace(row, options=options, answer_index=options.index(row.answer)))
-    assert "The position of the right option goes with where A is." in problems(items(made))
+    assert "The position of the right option correlates with the place of A." in problems(items(made))
 
 
 def test_an_order_of_rows_that_goes_with_the_answer_is_found():
     made = [sorted(rows, key=lambda row: row.answer) for rows in fair()]
-    assert problems(items(*made)) == {"The order of a pair's rows goes with the answer."}
+    assert problems(items(*made)) == {"The order of a pair's rows correlates with the answer."}
 
 
 def test_a_size_that_goes_with_the_answer_is_found():

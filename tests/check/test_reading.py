@@ -77,7 +77,7 @@ def test_a_file_without_a_column_is_named_and_left_out(ground, tmp_path):
     pq.write_table(table.drop_columns(["fact_id"]).set_column(0, "id", pa.array(range(table.num_rows))), folder / name)
     items, wrong = read(folder)
     assert not items.rows
-    assert wrong["schema"] == {"A column is missing.", "A column has another type than it should have."}
+    assert wrong["schema"] == {"A column is missing.", "A column has the wrong type."}
 
 
 def test_a_file_that_is_no_parquet_is_named(ground, tmp_path):

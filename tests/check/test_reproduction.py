@@ -49,7 +49,7 @@ def test_every_column_and_every_image_is_compared(read):
         row = rows[number]
         value = getattr(row, name)
         rows[number] = replace(row, **{name: changed(value)})
-        problem = reproduction.FOREIGN if name == "id" else f"The column {name} is not what the build makes."
+        problem = reproduction.FOREIGN if name == "id" else f"The column {name} is not what the build produces."
         wanted[problem] = rows[number].id
     at = len(columns)
     other = next(row for row in rows[at:] if row.pictures != rows[at].pictures)
@@ -65,7 +65,7 @@ def test_every_column_and_every_image_is_compared(read):
     for problem, row in wanted.items():
         assert any(row in example for example in check.violations[problem].examples), problem
     # Config and split, row and column: enough to find the place.
-    (place,) = check.violations["The column margin_mm is not what the build makes."].examples
+    (place,) = check.violations["The column margin_mm is not what the build produces."].examples
     row = rows[columns.index("margin_mm")]
     assert place.startswith("/".join(row.file.removesuffix(".parquet").split("/")[1:]))
 

@@ -113,14 +113,14 @@ def ids(rows: list[Row]) -> list[str]:
     return [row["id"] for row in rows]
 
 
-@defect(answers="An answer is not true.", pairs="The rows of a pair have the same answer.")
+@defect(answers="An answer is wrong.", pairs="The rows of a pair have the same answer.")
 def an_answer_swapped(ground):
     rows = ground.take(lambda row: plain(row, "none"))
     say(rows[0], other_option(rows[0]))
     return ids(rows)
 
 
-@defect(answers="An answer is not true.")
+@defect(answers="An answer is wrong.")
 def both_answers_of_a_pair_swapped_with_their_relations(ground):
     rows = ground.take(lambda row: drawn(row) and row["frame"] == "patient" and row["relation"] in OPPOSITE)
     for row in rows:
@@ -129,7 +129,7 @@ def both_answers_of_a_pair_swapped_with_their_relations(ground):
     return ids(rows)
 
 
-@defect(answers="An answer is not true.")
+@defect(answers="An answer is wrong.")
 def both_answers_in_the_frame_of_the_picture_swapped(ground):
     rows = ground.take(lambda row: row["view"] != "plain" and row["frame"] == "image")
     for row in rows:
@@ -137,14 +137,14 @@ def both_answers_in_the_frame_of_the_picture_swapped(ground):
     return ids(rows)
 
 
-@defect(pairs="A pair does not have two rows.", files="A split does not have the rows of the record.")
+@defect(pairs="A pair does not consist of two rows.", files="The number of rows of a split differs from the record.")
 def half_a_pair_lost(ground):
     rows = ground.take(lambda row: plain(row, "text_box"))
     ground.files[ground.file_of(rows[1])].remove(rows[1])
     return [rows[0]["id"], "directional_text_box"]
 
 
-@defect(orientation="An image is turned otherwise than stated.")
+@defect(orientation="An image is rotated or mirrored otherwise than stated.")
 def a_picture_without_markers_mirrored(ground):
     rows = ground.take(lambda row: row["prompt"] == "none" and len(row["images"]) == 1 and row["pair_id"])
     for row in rows:
@@ -152,7 +152,7 @@ def a_picture_without_markers_mirrored(ground):
     return ids(rows)
 
 
-@defect(markers="colour", orientation="An image is turned otherwise than stated.")
+@defect(markers="colour", orientation="An image is rotated or mirrored otherwise than stated.")
 def a_picture_with_markers_mirrored(ground):
     rows = ground.take(drawn)
     rows[0]["images"] = [encode(decode(rows[0])[:, ::-1])]
@@ -203,8 +203,8 @@ def points_in_the_corners_of_their_boxes(ground):
 
 @defect(
     duplicates="Two rows are the same.",
-    facts="Rows of a fact differ in no factor.",
-    files="A split does not have the rows of the record.",
+    facts="Rows of a fact do not differ in any factor.",
+    files="The number of rows of a split differs from the record.",
 )
 def a_row_doubled_under_another_id(ground):
     (row,) = ground.take(lambda row: plain(row, "none", terminology="anatomical"))
@@ -242,7 +242,7 @@ def a_picture_cut_off(ground):
     return ids(rows)
 
 
-@defect(pictures="A picture's file carries text.")
+@defect(pictures="An image file contains text.")
 def a_picture_with_text_in_its_file(ground):
     rows = ground.take(drawn)
     data, text = rows[0]["images"][0]["bytes"], b"tEXtComment\0left"
@@ -284,7 +284,7 @@ def another_margin(ground):
     return [row["fact_id"] for row in rows]
 
 
-@defect(facts="Rows of a fact are worded by different templates.")
+@defect(facts="Rows of a fact use different templates.")
 def another_template(ground):
     rows = ground.take(lambda row: row["view"] != "plain" and row["prompt"].startswith("text_"))
     for row in rows:
@@ -307,14 +307,14 @@ def a_blank_canvas_with_another_window(ground):
     return ids(rows)
 
 
-@defect(schema="A factor has a value that it cannot have.", pairs="A pair does not have two rows.")
+@defect(schema="A factor has an illegal value.", pairs="A pair does not consist of two rows.")
 def an_unknown_factor(ground):
     rows = ground.take(lambda row: row["prompt"] == "text_box" and row["view"] != "plain")
     rows[0]["convention"] = "neurological"
     return ids(rows)
 
 
-@defect(schema="A row holds nothing where it must.", pairs="A pair does not have two rows.")
+@defect(schema="A row lacks a required value.", pairs="A pair does not consist of two rows.")
 def an_empty_question(ground):
     rows = ground.take(lambda row: row["prompt"].startswith("text_") and row["terminology"] == "relational")
     rows[0]["question"] = None
@@ -328,7 +328,7 @@ def an_answer_index_of_another_option(ground):
     return ids(rows)
 
 
-@defect(schema="A row lies in the file of another cell.", files="A split does not have the rows of the record.")
+@defect(schema="A row is in the file of another cell.", files="The number of rows of a split differs from the record.")
 def a_row_in_the_file_of_another_cell(ground):
     (row,) = ground.take(lambda row: plain(row, "none", terminology="anatomical"))
     here = ground.file_of(row)
@@ -345,7 +345,7 @@ def a_slice_that_the_store_does_not_have(ground):
     return [*ids(rows), *(row["fact_id"] for row in rows)]
 
 
-@defect(answers="An answer is not true.", pixels="An image differs from its slice outside the markers.")
+@defect(answers="An answer is wrong.", pixels="An image differs from its slice outside the markers.")
 def a_stack_in_the_other_order(ground):
     rows = ground.take(lambda row: row["input"] == "stack" and row["stack_order"] == "ascending")
     for row in rows:
@@ -353,7 +353,7 @@ def a_stack_in_the_other_order(ground):
     return ids(rows)
 
 
-@defect(files="A config of the card names files that are not there.")
+@defect(files="A config of the card names missing files.")
 def a_file_lost(ground):
     """One that no row of another defect is in, and without markers: no blank canvas misses it."""
     for name, rows in ground.files.items():

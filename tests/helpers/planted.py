@@ -176,26 +176,26 @@ def turned(row: Row) -> bool:
 # Answers
 
 
-@kind(lambda row: bool(row["pair_id"]), answers="An answer is not true.")
+@kind(lambda row: bool(row["pair_id"]), answers="An answer is wrong.")
 def the_other_answer(planting, rows):
     for row in rows[:1]:
         say(row, other_option(row))
 
 
-@kind(lambda row: two(row) and row["frame"] == "patient" and row["relation"] in OPPOSITE, answers="not true")
+@kind(lambda row: two(row) and row["frame"] == "patient" and row["relation"] in OPPOSITE, answers="wrong")
 def both_answers_and_relations_of_a_pair_opposite(planting, rows):
     for row in rows:
         say(row, other_option(row))
         row["relation"] = OPPOSITE[row["relation"]]
 
 
-@kind(lambda row: row["frame"] == "image", answers="An answer is not true.")
+@kind(lambda row: row["frame"] == "image", answers="An answer is wrong.")
 def both_answers_in_the_frame_of_the_image_opposite(planting, rows):
     for row in rows:
         say(row, other_option(row))
 
 
-@kind(lambda row: two(row) and row["frame"] == "patient", answers="An answer is not true.")
+@kind(lambda row: two(row) and row["frame"] == "patient", answers="An answer is wrong.")
 def the_relation_of_the_inverse(planting, rows):
     for row in rows:
         row["relation"] = OPPOSITE.get(row["relation"], "proximal")
@@ -221,13 +221,13 @@ def _asked(row: Row, change: Callable[[str], str]) -> None:
     row["question"] = f"{context}{dot}{change(asked)}\n{options}"
 
 
-@kind(lambda row: row["plane"] != "sagittal", text="other edges of the image")
+@kind(lambda row: row["plane"] != "sagittal", text="other image edges")
 def left_and_right_edge_exchanged_in_the_text(planting, rows):
     for row in rows:
         _context(row, lambda text: _exchange(text, "patient's right", "patient's left"))
 
 
-@kind(lambda row: row["plane"] != "axial", text="other edges of the image")
+@kind(lambda row: row["plane"] != "axial", text="other image edges")
 def the_top_edge_exchanged_in_the_text(planting, rows):
     for row in rows:
         for one, other in (("is superior", "is inferior"), ("toward the head", "toward the feet")):
@@ -240,7 +240,7 @@ def the_edges_left_out_of_the_text(planting, rows):
         _context(row, lambda text: re.sub(r": the left edge.*", ".", text))
 
 
-@kind(anything, text="does not say the convention")
+@kind(anything, text="does not state the convention")
 def another_convention_in_the_text(planting, rows):
     for row in rows:
         _context(
@@ -371,13 +371,13 @@ def other_words_asked_for(planting, rows):
             _asked(row, lambda text, option=option: text.replace(option, f"more {option[::-1]}"))
 
 
-@kind(lambda row: row["relation"].startswith(("first", "last")), text="something else than the column relation")
+@kind(lambda row: row["relation"].startswith(("first", "last")), text="something other than the column relation")
 def the_last_image_asked_for_and_not_the_first(planting, rows):
     for row in rows:
         _asked(row, lambda text: _exchange(text, "first", "last"))
 
 
-@kind(lambda row: stack(row) and len(row["structures"]) == 3, text="something else than the column relation")
+@kind(lambda row: stack(row) and len(row["structures"]) == 3, text="something other than the column relation")
 def an_order_asked_for_from_the_other_end(planting, rows):
     for row in rows:
         pattern = r"\b([Ff]rom) ([^,?]+?) to ([^,?]+)"

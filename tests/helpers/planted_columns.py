@@ -29,19 +29,19 @@ def a_prior_answer_where_there_is_none(planting, rows):
         row["prior_answer"] = row["answer"]
 
 
-@kind(anything, columns="The licence is not that of the scan.")
+@kind(anything, columns="The licence differs from that of the scan.")
 def another_licence(planting, rows):
     for row in rows:
         row["licence"] = "cc-by-nc-4.0"
 
 
-@kind(anything, columns="The version is not that of the data set.")
+@kind(anything, columns="The version differs from that of the data set.")
 def another_version(planting, rows):
     for row in rows:
         row["version"] = "0.9.0"
 
 
-@kind(two, columns="The margin is not that of the structures.")
+@kind(two, columns="The margin differs from that of the structures.")
 def another_margin(planting, rows):
     for row in rows:
         row["margin_mm"] += 1.5
@@ -59,7 +59,7 @@ def another_fact_id(planting, rows):
         row["fact_id"] = row["fact_id"][::-1]
 
 
-@kind(two, "row", "cell", ids="The id of a row is not that of its pair.")
+@kind(two, "row", "cell", ids="The id of a row does not match its pair.")
 def another_pair_id(planting, rows):
     for row in rows:
         row["pair_id"] = row["pair_id"][::-1]
@@ -71,7 +71,7 @@ def no_pair_id(planting, rows):
         row["pair_id"] = ""
 
 
-@kind(anything, boxes="size of a pixel")
+@kind(anything, boxes="pixel size")
 def another_pixel_size(planting, rows):
     for row in rows:
         row["pixel_mm"] *= 1.01
@@ -136,7 +136,7 @@ def another_answer_index(planting, rows):
         row["answer_index"] = (row["answer_index"] + 1) % len(row["options"])
 
 
-@kind(lambda row: row["input"] == "slice" and row["view"] == "plain", orientation="turned otherwise")
+@kind(lambda row: row["input"] == "slice" and row["view"] == "plain", orientation="rotated or mirrored otherwise")
 def the_other_convention_in_the_column(planting, rows):
     for row in rows:
         row["convention"] = "ras" if row["convention"] == "radiological" else "radiological"
@@ -154,7 +154,7 @@ def another_order_in_the_column(planting, rows):
         row["stack_order"] = "unstated" if row["stack_order"] != "unstated" else "ascending"
 
 
-@kind(anything, "cell", facts="worded by different templates")
+@kind(anything, "cell", facts="use different templates")
 def another_template(planting, rows):
     for row in rows:
         row["template"] = f"{row['template'].rsplit('.', 1)[0]}.9"
@@ -163,7 +163,7 @@ def another_template(planting, rows):
 # What tells the answer
 
 
-@kind(anything, "everywhere", leakage="Ids, order of rows or statistics of images tell the answer.")
+@kind(anything, "everywhere", leakage="Ids, order of rows or image statistics reveal the answer.")
 def the_place_of_the_answer_in_the_id(planting, rows):
     for row in rows:
         row["id"] = f"{row['id'][:-2]}{row['answer_index']}{row['id'][-2:]}"
@@ -175,7 +175,7 @@ def the_answer_in_the_id(planting, rows):
         row["id"] = f"{row['id']}-{row['answer'].replace(' ', '-')}"
 
 
-@kind(drawn_two, "everywhere", leakage="The order of a pair's rows goes with the answer.")
+@kind(drawn_two, "everywhere", leakage="The order of a pair's rows correlates with the answer.")
 def the_order_of_a_pair_that_tells_the_answer(planting, rows):
     for files in planting.ground.files.values():
         files.sort(key=lambda row: (row["pair_id"] or row["id"], row["answer"]))
@@ -187,7 +187,7 @@ def the_answer_in_the_path_of_an_image(planting, rows):
         row["images"][0]["path"] = f"a/{row['answer']}.png"
 
 
-@kind(blank, "row", "everywhere", blanks="A blank canvas does not have one twin.")
+@kind(blank, "row", "everywhere", blanks="A blank canvas does not have exactly one twin.")
 def blank_canvases_of_other_facts(planting, rows):
     for row in rows:
         row["fact_id"] = "0123456789abcdef"
@@ -196,7 +196,7 @@ def blank_canvases_of_other_facts(planting, rows):
 # Rows
 
 
-@kind(two, "row", pairs="A pair does not have two rows.")
+@kind(two, "row", pairs="A pair does not consist of two rows.")
 def a_row_lost(planting, rows):
     for files in planting.ground.files.values():
         files[:] = [row for row in files if row["id"] != rows[1]["id"]]

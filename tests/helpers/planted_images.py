@@ -86,7 +86,7 @@ def no_marker_drawn(planting, rows):
         row["images"] = [planting.draw(row | {"prompt": "none"}, planting.record(row), [])]
 
 
-@kind(clean, markers="An image has a marker, though its question has none.")
+@kind(clean, markers="An image has a marker, but its question has none.")
 def a_marker_drawn_where_none_is_to_be(planting, rows):
     for row in rows:
         row["images"] = [planting.draw(row | {"prompt": "box"}, planting.record(row), row["structures"][:1])]
@@ -160,19 +160,19 @@ def another_window_shown(planting, rows):
         row["images"] = [planting.draw(row | {"window": f"other {other}"}, planting.record(row), [])]
 
 
-@kind(clean, orientation="turned otherwise")
+@kind(clean, orientation="mirrored otherwise")
 def the_image_mirrored(planting, rows):
     for row in rows:
         row["images"] = [encode(decode(row)[:, ::-1])]
 
 
-@kind(clean, orientation="turned otherwise")
+@kind(clean, orientation="mirrored otherwise")
 def the_other_convention_shown(planting, rows):
     for row in rows:
         row["images"] = [encode(decode(row)[::-1, ::-1])]
 
 
-@kind(lambda row: row["view"] == "rotated90" and row["prompt"] not in DRAWN_PROMPTS, orientation="turned otherwise")
+@kind(lambda row: row["view"] == "rotated90" and row["prompt"] not in DRAWN_PROMPTS, orientation="mirrored otherwise")
 def turned_the_other_way_in_the_image(planting, rows):
     for row in rows:
         row["images"] = [encode(decode(row)[::-1, ::-1])]
