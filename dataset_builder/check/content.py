@@ -4,7 +4,7 @@ Outside the markers an image is its slice: averaged over blocks it differs from 
 differs from the other images of that slice. Markers and letters are held to the label map.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ LIKENESS = 0.75
 """From here on a letter is read as one. Measured: 0.87 and more."""
 LINE = 2 / 512
 """Width of a box's line as a share of the image."""
+MOST_COMPARED = 64
+"""So many images of a slice say what most of them show."""
 INSIDE, OUTSIDE = 0.6, 0.15
 """An overlay fills at least this share of its structure's inner blocks, and lies off it with at most this share."""
 
@@ -40,7 +42,7 @@ class Content:
 
     def __init__(self, pictures: Pictures, findings: Findings) -> None:
         self._pictures, self._findings = pictures, findings
-        self._tiles: dict[tuple[object, ...], npt.NDArray[np.uint32]] = {}
+        self._tiles: dict[tuple[object, ...], dict[bytes, npt.NDArray[np.uint32]]] = {}
 
     def look(self, here: Map, uses: Uses) -> None:
         """Check all images of a slice."""
@@ -61,6 +63,11 @@ class Content:
             if item.input == "blank" and digest in scans and np.ptp(here.grey) > 0:
                 problem = "A blank canvas shows the same image as a row with the scan."
                 self._findings.violation("blanks", problem, str(item))
+        odd = {digest: found for tiles in self._tiles.values() for digest, found in odd_ones(tiles).items()}
+        for item, number in uses:
+            if number < len(item.pictures) and (found := odd.get(item.pictures[number])):
+                problem = "Images of one slice differ outside the markers."
+                self._findings.violation("pixels", problem, str(item), f"image {number + 1}: {found}")
 
     def _problems(
         self,
@@ -116,13 +123,29 @@ class Content:
                     found = f"{which}: {item.convention}, {item.view}"
                     yield "orientation", "An image is rotated or mirrored otherwise than stated.", found
                 return
-        tiles = printed.hashes
-        base = self._tiles.setdefault((*key, item.convention, item.view), np.zeros_like(tiles))
-        both = (base != 0) & (tiles != 0)
-        if (base[both] != tiles[both]).any():
-            found = f"{which}: {int((base[both] != tiles[both]).sum())} of {int(both.sum())} tiles"
-            yield "pixels", "Images of one slice differ outside the markers.", found
-        np.copyto(base, tiles, where=base == 0)
+        digest = item.pictures[number]
+        self._tiles.setdefault((*key, item.convention, item.view), {})[digest] = printed.hashes
+
+
+def odd_ones(tiles: Mapping[bytes, npt.NDArray[np.uint32]]) -> dict[bytes, str]:
+    """The images of one slice, by digest, that differ outside the markers from what most of them show.
+
+    Args:
+        tiles: hash of each tile of an image, 0 where a marker touches it.
+    """
+    if len(tiles) < 2:
+        return {}
+    rows = np.stack([each for each in tiles.values() if len(each) == len(next(iter(tiles.values())))])
+    some = rows[:MOST_COMPARED]
+    agreeing = np.stack([((some == each) & (each != 0)).sum(axis=0) for each in some])
+    usual = np.take_along_axis(some, agreeing.argmax(axis=0)[None], axis=0)[0]
+    found = {}
+    for digest, each in tiles.items():
+        if len(each) == len(usual):
+            both = (each != 0) & (usual != 0)
+            if count := int((each[both] != usual[both]).sum()):
+                found[digest] = f"{count} of {int(both.sum())} tiles"
+    return found
 
 
 def _off(shown: Floats, own: Floats, free: npt.NDArray[np.bool_]) -> tuple[float, float]:

@@ -256,7 +256,7 @@ def blank_canvases_of_a_grey_that_tells_the_answer(planting, rows):
 # What only a program sees
 
 
-@kind(drawn_two, pixels="Images of one slice differ")
+@kind(drawn_two, pixels="differ")  # from the slice or, where that is too little to tell, from its other images
 def brightness_that_tells_the_answer(planting, rows):
     for row in rows:
         picture = decode(row).astype(int)
