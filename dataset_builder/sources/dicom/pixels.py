@@ -116,8 +116,8 @@ def frames_of(image: Any, numbers: Sequence[int]) -> Iterator[npt.NDArray]:
         raise UnreadableError("The compressed pixels of a file are damaged.", remedy=CONVERT_AGAIN) from None
 
 
-_PREFERRED = ("pyjpegls", "pydicom", "pylibjpeg", "pillow", "gdcm")
-"""Decoders, the first to be had is used: of damaged pixels gdcm ends the process, and RLE in Rust prints a stack."""
+_PREFERRED = ("pyjpegls", "pylibjpeg", "pillow", "gdcm", "pydicom")
+"""Decoders, the first to be had is used: damaged pixels make gdcm end the process, where the others raise an error."""
 
 
 def _plugin(image: Any) -> str:
