@@ -116,7 +116,9 @@ class Trainer:
         draw = random.Random(f"{self.seed} {self.step} {self.team.rank}")
         if progress >= STACKS_FROM and self.step % STACK_EVERY == STACK_EVERY - 1:
             # As often one structure (its images), two (which way) and three (their order).
-            kinds = draw.choices(["stack of 1", "stack of 2", "stack of 3"], k=STACK_BATCH)
+            possible = ("stack of 1", "stack of 2", "stack of 3")
+            there = [kind for kind in possible if self.by_kind[kind, True] or self.by_kind[kind, False]]
+            kinds = draw.choices(there, k=STACK_BATCH)
             return make_batch([self._one(draw, kind) for kind in kinds], draw, 4, shift=8)
         shares = [shares for begin, shares in SHARES if progress >= begin][-1]
         kinds = draw.choices(list(shares), list(shares.values()), k=BATCH)
