@@ -106,6 +106,7 @@ def order(couples: Sequence[tuple[Item, Item]]) -> list[Claim]:
     """Of two inverse rows, which stands first says nothing about its relation; a fact is drawn once for its pairs."""
     found: dict[str, list[tuple[bool, str]]] = {}
     for first, second in couples:
+        found.setdefault("all pairs, by answer", []).append((first.answer < second.answer, first.fact_id))
         if opposites().get(first.relation) == second.relation:
             low, high = sorted((first.relation, second.relation))
             found.setdefault(f"{low} / {high}", []).append((first.relation == low, first.fact_id))

@@ -1,7 +1,5 @@
 """Kinds of defects in images: markers, letters, slices, stacks, blank canvases. See :mod:`tests.helpers.planted`."""
 
-import struct
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -279,12 +277,3 @@ def the_lowest_bits_of_unmarked_images_that_tell_the_answer(planting, rows):
         picture = decode(row).copy()
         picture[0, :8] = picture[0, :8] // 2 * 2 + (row["answer_index"] >> np.arange(8) & 1).astype(np.uint8)
         row["images"] = [encode(picture)]
-
-
-@kind(drawn_two, "everywhere", made_again=False, leakage="the image is larger for one of the answers")
-def the_size_of_a_file_that_tells_the_answer(planting, rows):
-    """By a chunk that no program shows."""
-    for row in rows:
-        data, more = row["images"][0]["bytes"], bytes(200 if row["answer"] == min(row["options"]) else 0)
-        chunk = struct.pack(">I", len(more)) + b"prVt" + more + struct.pack(">I", zlib.crc32(b"prVt" + more))
-        row["images"] = [{"bytes": data[:33] + chunk + data[33:], "path": None}]
