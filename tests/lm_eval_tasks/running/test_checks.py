@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.core.errors import MISGroundError
-from lm_eval_tasks.running import checks, evaluate
+from lm_eval_tasks.running import checks, evaluate, server_checks
 from lm_eval_tasks.running.failures import told
 from tests.helpers.chat_server import ChatServer
 from tests.helpers.tiny_dataset import write_dataset
@@ -234,4 +234,4 @@ def test_the_command_prints_no_traceback_of_a_models_error(home, monkeypatch):
 
 def test_a_server_that_answers_passes():
     with ChatServer() as server:
-        checks.check_server("local-chat-completions", {"model": "x", "base_url": server.url}, {})
+        server_checks.check_server("local-chat-completions", {"model": "x", "base_url": server.url}, {})
