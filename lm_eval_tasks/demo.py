@@ -22,6 +22,7 @@ from rich.table import Table
 
 from dataset_builder.core.errors import FetchError, MISGroundError
 from dataset_builder.core.factors import MODALITIES, PLANES, TEXT_PROMPTS
+from lm_eval_tasks.demo_scores import mean, share
 from lm_eval_tasks.running.evaluate import TASKS
 from lm_eval_tasks.small_vlm import model_folder
 from lm_eval_tasks.smollm2 import fetch_smollm2
@@ -318,9 +319,9 @@ def outcome(name: str, samples: Sequence[Mapping[str, Any]]) -> Outcome:
     whole = [pair for pair_id, pair in pairs.items() if pair_id and len(pair) == 2]
     return Outcome(
         name=name,
-        acc=_share([sample["acc"] for sample in samples], samples),
-        pair_acc=_share([min(sample["acc"] for sample in pair) for pair in whole], [pair[0] for pair in whole]),
-        invalid=_mean([sample["invalid"] for sample in samples]),
+        acc=share([sample["acc"] for sample in samples], samples),
+        pair_acc=share([min(sample["acc"] for sample in pair) for pair in whole], [pair[0] for pair in whole]),
+        invalid=mean([sample["invalid"] for sample in samples]),
         items=len(samples),
         pairs=len(whole),
         replies=tuple(sample["filtered_resps"][0] for sample in samples),
@@ -334,7 +335,7 @@ def chance(samples: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """
     options = [len(sample["doc"]["options"]) for sample in samples]
     paired = [count for count, sample in zip(options, samples, strict=True) if sample["doc"]["pair_id"]]
-    return _mean([1 / count for count in options]), _mean([1 / count**2 for count in paired])
+    return mean([1 / count for count in options]), mean([1 / count**2 for count in paired])
 
 
 def table(sections: Sequence[Section]) -> Table:
@@ -377,15 +378,6 @@ def _add_section(shown: Table, section: Section) -> None:
     shown.add_row("chance", f"{100 * by_chance:.0f}", f"{100 * pairs_by_chance:.0f}", "", "", "", end_section=True)
 
 
-def _share(values: Sequence[float], samples: Sequence[Mapping[str, Any]]) -> "Interval":
-    """A share of samples, with its interval by volume."""
-    from cluster_statistics import proportion
-    from lm_eval_tasks.report.items import by_volume, codes, fact, volume
-
-    volumes, facts = (codes([of(sample["doc"]) for sample in samples]) for of in (volume, fact))
-    return proportion(values, *by_volume(volumes, facts))
-
-
 def _print_example(console: Console, outcomes: Sequence[Outcome], samples: Sequence[Mapping[str, Any]]) -> None:
     """One question with the replies; one to which the decodings reply differently, if there is any."""
     runs = [each for each in outcomes if each.name != CONSTANT]
@@ -397,7 +389,3 @@ def _print_example(console: Console, outcomes: Sequence[Outcome], samples: Seque
     console.print(f"  right: {escape(document['answer'])}", highlight=False)
     for each, reply in zip(runs, replies[number], strict=True):
         console.print(f"  {each.name}: {escape(' '.join(reply.split()))}", highlight=False)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
