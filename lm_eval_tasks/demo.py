@@ -244,24 +244,24 @@ def _decode(
         model = {"pretrained": Path(lm.model.name_or_path).name}
         for name, (run, arguments) in decodings.items():
             bar = bars.add_task(name, total=sum(map(len, chosen.values())))
-            with _quiet(), _told(lm, partial(bars.advance, bar)):
+            with _quiet(), _reported(lm, partial(bars.advance, bar)):
                 lm.use(settings[name])
                 samples = _evaluate(lm, {**model, **arguments}, manager, chosen, results / run)
             yield name, samples
 
 
 @contextmanager
-def _told(lm: "SemanticSamplingLM", tell: Callable[[int], None]) -> Iterator[None]:
+def _reported(lm: "SemanticSamplingLM", tell: Callable[[int], None]) -> Iterator[None]:
     """Calls ``tell`` with the number of prompts that a batch has answered."""
     name = "_model_multimodal_generate" if hasattr(lm, "_model_multimodal_generate") else "_model_generate"
     generate = getattr(lm, name)
 
-    def told(*inputs: Any, **arguments: Any) -> Any:
+    def reported(*inputs: Any, **arguments: Any) -> Any:
         answers = generate(*inputs, **arguments)
         tell(len(answers))
         return answers
 
-    setattr(lm, name, told)
+    setattr(lm, name, reported)
     try:
         yield
     finally:

@@ -257,7 +257,9 @@ class _Build:
                 "No question could be asked about these volumes.",
                 file=None if not self.quarantined else self.quarantined.keep_at(beside(self.out)),
                 value=f"{len(self.volumes)} usable volumes, {len(self.quarantined)} in quarantine"
-                + "".join(f"; {told}" for told in (*map(_in_full, self.quarantined[:3]), *self.without_rows[:3])),
+                + "".join(
+                    f"; {reported}" for reported in (*map(_in_full, self.quarantined[:3]), *self.without_rows[:3])
+                ),
                 remedy="Look at the reasons, all of which are in the file; check the labels and the settings (planes, "
                 "prompts)."
                 if self.quarantined
@@ -294,9 +296,9 @@ class _Build:
         warnings = read_record(self.target).builds[0].warnings
         kept = put_in_place(self.target, self.out)
         self.quarantined.path = self.out / QUARANTINE_NAME
-        told = (kept, self.left_out, warnings, self.files_left_out, tuple(self.without_rows))
+        reported = (kept, self.left_out, warnings, self.files_left_out, tuple(self.without_rows))
         scans = sum(1 for _ in distinct_scans(volume_notes(self.volumes)))
-        return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, *told, scans)
+        return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, *reported, scans)
 
     def _fresh(self, name: str) -> Path:
         """An empty folder in the work folder."""

@@ -51,7 +51,7 @@ class Quarantined:
         """The record of an error in a case; paths are shortened to their last parts, which hold no user's name."""
         if isinstance(error, CaseError):
             file = Path(error.file) if error.file else None
-            told = (
+            reported = (
                 "/".join(file.parts[-2:]) if file else "",
                 error.reason,
                 error.problem,
@@ -60,14 +60,14 @@ class Quarantined:
             )
         else:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            told = (
+            reported = (
                 "",
                 "internal_error",
                 f"{type(error).__name__}: {error}",
                 f"{Path(where.filename).name}:{where.lineno}",
                 "This is a bug in MIS-Ground: please report it with this line.",
             )
-        return cls(*(_printable(text, case) for text in (case.source, case.subject, *told)))
+        return cls(*(_printable(text, case) for text in (case.source, case.subject, *reported)))
 
 
 def _printable(text: str, case: Case) -> str:
@@ -126,10 +126,10 @@ def store_case(
             raise
         return Quarantined.of(case, error)
     except MemoryError as error:
-        told = None if strict else too_large(error)
-        if told is None:
+        reported = None if strict else too_large(error)
+        if reported is None:
             raise  # the machine's trouble, not the case's
-        return Quarantined.of(case, told)
+        return Quarantined.of(case, reported)
     except OSError as error:
         if strict or not _is_of_input(error, case):
             raise  # such as a full disk

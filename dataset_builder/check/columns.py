@@ -143,8 +143,8 @@ def _compare(margin: float, known: Sequence[float], most: float, exact: bool) ->
     """How a margin differs from what it can be; empty if it does not."""
     slack = _SLACK_MM + 2e-4 * most
     right = any(abs(margin - each) <= slack for each in known) if exact else -slack <= margin <= most + slack
-    told = " or ".join(f"{each:.2f}" for each in dict.fromkeys(np.round(known, 2).tolist()))
-    return "" if right else f"{margin:.2f} mm, {'not' if exact else 'at most'} {told}"
+    reported = " or ".join(f"{each:.2f}" for each in dict.fromkeys(np.round(known, 2).tolist()))
+    return "" if right else f"{margin:.2f} mm, {'not' if exact else 'at most'} {reported}"
 
 
 # Names of facts, pairs and rows ---------------------------------------------------------------------------------------

@@ -93,8 +93,8 @@ class Findings:
         violation = self.checks[check].violations.setdefault(problem, Violation(problem))
         violation.count += 1
         if len(violation.examples) < EXAMPLES:
-            told = "" if found is None else f" [found: {found}]"
-            violation.examples.append(f"{where}{told}".strip())
+            reported = "" if found is None else f" [found: {found}]"
+            violation.examples.append(f"{where}{reported}".strip())
 
     def note(self, check: str, text: str) -> None:
         """Note, once, something worth knowing that is not a violation."""

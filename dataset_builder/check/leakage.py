@@ -36,9 +36,9 @@ def check_path(path: str, item: Item, names: Names, findings: Findings) -> None:
     """The path of an image names no structure of its row and no option."""
     findings.looked("leakage")
     said = plain(path)
-    told = [name for name in item.structures if names.inside(name, said)]
-    told += [option for option in item.options if plain(option) in said]
-    if told:
+    reported = [name for name in item.structures if names.inside(name, said)]
+    reported += [option for option in item.options if plain(option) in said]
+    if reported:
         findings.violation("leakage", "The path of an image names a structure or an option.", str(item), path)
 
 
@@ -51,9 +51,9 @@ def check_file_names(folder: Path, structures: Sequence[str], names: Names, find
             said = plain(relative.as_posix())
             if said == plain(" ".join(part for part in _USUAL.findall(relative.as_posix()))):
                 continue  # a structure of a user's own may be called "data"
-            told = [name for name in structures if names.inside(name, said)]
-            if told:
-                findings.violation("leakage", "A file is named after a structure.", relative.as_posix(), told[0])
+            reported = [name for name in structures if names.inside(name, said)]
+            if reported:
+                findings.violation("leakage", "A file is named after a structure.", relative.as_posix(), reported[0])
 
 
 _USUAL = re.compile(

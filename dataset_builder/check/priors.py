@@ -168,13 +168,13 @@ def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findin
     for (cell, name, result), p in zip(must, holm([result.p for _, _, result in must]), strict=True):
         if p < LEVEL:
             problem = "The answer can be guessed without looking, although markers are drawn."
-            findings.violation("priors", problem, cell, _told(name, result))
+            findings.violation("priors", problem, cell, _reported(name, result))
     traces = [test for test in tests if test[1] == "traces"]
     findings.looked("leakage", len(traces))
     for (cell, name, result), p in zip(traces, holm([result.p for _, _, result in traces]), strict=True):
         if p < TRACE_LEVEL and result.deviation > MIN_TRACE:
             problem = "Ids, order of rows or image statistics reveal the answer."
-            findings.violation("leakage", problem, cell, _told(name, result))
+            findings.violation("leakage", problem, cell, _reported(name, result))
     bounded = [
         (prior.cell, name, result)
         for prior in priors
@@ -187,7 +187,7 @@ def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findin
     for (cell, name, result), p in zip(bounded, holm(above), strict=True):
         if p < LEVEL:
             problem = "Of four names or images, the right one can be guessed without looking."
-            findings.violation("priors", problem, cell, _told(name, result))
+            findings.violation("priors", problem, cell, _reported(name, result))
 
 
 def _each(priors: Sequence[Prior]) -> Iterator[Prior]:
@@ -195,7 +195,7 @@ def _each(priors: Sequence[Prior]) -> Iterator[Prior]:
     return (prior for prior in priors for _ in prior.guessers)
 
 
-def _told(name: str, result: Share) -> str:
+def _reported(name: str, result: Share) -> str:
     return (
         f"{name}: {100 * result.value:.1f} % of {result.rows}, chance {100 * result.expected:.1f} %, "
         f"standard error {100 * result.error:.1f} %"

@@ -116,9 +116,9 @@ def check_reproduction(
             try:
                 _reproduce(folder, build, items, pictures, findings, progress, processes)
             except (MISGroundError, pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-                told = error.problem if isinstance(error, MISGroundError) else error
+                reported = error.problem if isinstance(error, MISGroundError) else error
                 findings.looked(CHECK)
-                findings.violation(CHECK, "The rows cannot be rebuilt.", "build.json", told)
+                findings.violation(CHECK, "The rows cannot be rebuilt.", "build.json", reported)
     finally:
         processes.close()
 

@@ -267,8 +267,8 @@ def print_summary(summary: "BuildSummary") -> None:
             named = summary.files_left_out.get(reason) or ()
             files = f" {some_of(named, 10)}" if named else ""
             console.print(escape(f"  {count:,} x {reason}{files}"), soft_wrap=True)
-    for told in summary.without_rows[:10]:
-        errors.print(f"[yellow]No question about[/] {escape(told)}", soft_wrap=True)
+    for reported in summary.without_rows[:10]:
+        errors.print(f"[yellow]No question about[/] {escape(reported)}", soft_wrap=True)
     if len(summary.without_rows) > 10:
         errors.print(f"{len(summary.without_rows)} such volumes in {summary.out / 'build.json'}", soft_wrap=True)
     for warning in summary.warnings[:10]:

@@ -259,16 +259,16 @@ def main() -> None:
         sys.exit(2)
     except OSError as error:
         text = "The system could not write or read a file; finished work is kept."
-        told = MISGroundError(text, file=error.filename, value=error.strerror or str(error), remedy=_remedy(error))
-        errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
+        reported = MISGroundError(text, file=error.filename, value=error.strerror or str(error), remedy=_remedy(error))
+        errors.print(f"[bold red]Error:[/] {escape(str(reported))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except MemoryError as error:
-        told = MISGroundError(
+        reported = MISGroundError(
             "There is not enough memory; finished work is kept.",
             value=str(error) or None,
             remedy="Give the same command again with fewer processes, or on a machine with more memory.",
         )
-        errors.print(f"[bold red]Error:[/] {escape(str(told))}", soft_wrap=True, highlight=False)
+        errors.print(f"[bold red]Error:[/] {escape(str(reported))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except (KeyboardInterrupt, Interrupted):
         errors.print("Stopped. Give the same command again to resume.")

@@ -53,7 +53,7 @@ def write_card(
     split: Split = TEST,
     known: Mapping[str, FileNote] = NOTHING_KNOWN,
     left_out: Mapping[str, int] | None = None,
-    told: Mapping[str, Any] | None = None,
+    reported: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write card, record, Croissant file and example images into a data set folder.
 
@@ -70,10 +70,10 @@ def write_card(
         split: purpose of the data set, ``test`` or ``train``.
         known: what was noted of the data files when they were written, by their paths in the folder.
         left_out: how many files and series no case was made of, by what they are.
-        told: further fields of the record: ``files_left_out``, ``without_rows``.
+        reported: further fields of the record: ``files_left_out``, ``without_rows``.
     """
     build = describe_build(
-        folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split, known, left_out, told
+        folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split, known, left_out, reported
     )
     hashes = file_hashes(folder, known)
     record = Record((build,), content_version(hashes))

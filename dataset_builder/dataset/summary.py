@@ -51,7 +51,7 @@ def describe_build(
     split: Split = TEST,
     known: Mapping[str, FileNote] = NOTHING_KNOWN,
     left_out: Mapping[str, int] | None = None,
-    told: Mapping[str, Any] | None = None,
+    reported: Mapping[str, Any] | None = None,
 ) -> BuildNote:
     """The note of a build whose data files are all there; writes the examples' images into the folder.
 
@@ -67,7 +67,7 @@ def describe_build(
         split: what the build is for.
         known: what was noted of files already, by their paths in the folder.
         left_out: how many files and series no case was made of, by what they are.
-        told: further fields of the note: ``files_left_out``, ``without_rows``.
+        reported: further fields of the note: ``files_left_out``, ``without_rows``.
     """
     asked = [[folder / file for file in files] for key, files in splits.items() if key[0] != "slices"]
     questions = [file for files in asked for file in files]
@@ -92,7 +92,7 @@ def describe_build(
         split=split,
         left_out=dict(left_out or {}),
         warnings=tuple(warnings),  # filled while the sources were counted
-        **(told or {}),
+        **(reported or {}),
     )
 
 

@@ -182,7 +182,7 @@ def in_plain_words(place: str, state: Callable[[], str] = lambda: "") -> Iterato
         plain = refined(error, place)
         if plain is None:
             raise
-        told = state()
+        reported = state()
         raise HubError(
-            f"{plain.problem} {told}".strip(), file=plain.file, value=plain.value, remedy=plain.remedy
+            f"{plain.problem} {reported}".strip(), file=plain.file, value=plain.value, remedy=plain.remedy
         ) from error

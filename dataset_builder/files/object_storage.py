@@ -151,7 +151,7 @@ def telling(folder: Path) -> Iterator[None]:
 
 
 def _storage_error(folder: Path, error: Exception) -> SourceError:
-    told = f"{type(error).__name__}: {error}"
+    reported = f"{type(error).__name__}: {error}"
     if isinstance(error, FileNotFoundError):
         bucket = key_of(folder).strip("/").partition("/")[0]
         return SourceError(
@@ -160,18 +160,18 @@ def _storage_error(folder: Path, error: Exception) -> SourceError:
             value=str(error),
             remedy=f"Check '{bucket}' and the path.",
         )
-    if isinstance(error, PermissionError) or "Credential" in told or "Token" in told:
+    if isinstance(error, PermissionError) or "Credential" in reported or "Token" in reported:
         return SourceError(
             "The storage denies access.",
             file=folder,
-            value=told,
+            value=reported,
             remedy="Set up credentials where the backend looks for them (environment, its configuration files, "
             "~/.config/fsspec); they must allow listing and reading this folder, and writing a store.",
         )
     return SourceError(
         "The storage does not answer, or answers with an error.",
         file=folder,
-        value=told,
+        value=reported,
         remedy=f"Check network and endpoint. {_AGAIN}",
     )
 

@@ -33,19 +33,19 @@ def accept(volume: Volume, vocabulary: Mapping[str, Structure], trust: Collectio
     Raises:
         CaseError: a subclass for each reason; it names what was found and the remedy.
     """
-    told = list(volume.remarks)
+    reported = list(volume.remarks)
     if "affine" not in trust:
         _check_affine(volume)
     if "labels" not in trust:
         check_label_fit(volume.image, volume.labels, volume.spacing, volume.modality)
     if "values" not in trust:
-        told += check_intensities(volume.image, volume.labels, volume.names, volume.modality)
+        reported += check_intensities(volume.image, volume.labels, volume.names, volume.modality)
     check_sides(volume, vocabulary)
     if "orientation" not in trust:
-        told += check_orientation(volume.labels, volume.names, volume.affine, volume.spacing)
+        reported += check_orientation(volume.labels, volume.names, volume.affine, volume.spacing)
     if "affine" not in trust:
         _check_whole_sizes(volume)
-    return told
+    return reported
 
 
 def _check_affine(volume: Volume) -> None:

@@ -123,7 +123,7 @@ class Values:
                     yield name, float(np.median(found))
 
     @property
-    def told(self) -> str:
+    def reported(self) -> str:
         """The range, for messages."""
         low, high = np.percentile(self.values, [0.5, 99.5])
         return f"values {self.lowest:.5g} to {self.highest:.5g}, 99 % of them {low:.5g} to {high:.5g}"
@@ -167,7 +167,7 @@ def check_intensities(
 
 
 def _refuse(problem: str, known: Values, found: str = "") -> IntensityError:
-    return IntensityError(problem, value=found or known.told, remedy=_REMEDY)
+    return IntensityError(problem, value=found or known.reported, remedy=_REMEDY)
 
 
 def _check_range(known: Values) -> None:
@@ -310,6 +310,6 @@ def _check_no_ct(known: Values) -> None:
     if labelled and known.share(-150, 250) > 0.02:
         raise IntensityError(
             "The MR has the values of a CT: air near -1000, soft tissue near 50.",
-            value=known.told,
+            value=known.reported,
             remedy="Say in the source's description that it is CT; if it is MR, add --trust-values.",
         )

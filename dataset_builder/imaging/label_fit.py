@@ -74,10 +74,10 @@ def check_label_fit(
     blunt = placed.sharpness() < limits["shift_sharpness"] * placed.sharpness(shift=shift)
     sure = blunt and placed.strength(shift=shift) > limits["least_strength"]
     if sure and gain > bound and placed.agreement(shift=shift) > limits["agreement"][1]:
-        told = ", ".join(
+        reported = ", ".join(
             f"{step * mm:+.0f} mm {name}" for step, mm, name in zip(shift, placed.spacing, _AXES, strict=True) if step
         )
-        raise _refused(f"shifted by {told}", placed, gain)
+        raise _refused(f"shifted by {reported}", placed, gain)
 
 
 def _refused(how: str, placed: "Placed", gain: float) -> LabelFitError:

@@ -97,7 +97,7 @@ def check_fits(grid: Grid, label_bytes: int) -> None:
         raise TooLargeError(
             "The volume is too large for the available memory.",
             file=grid.path,
-            value=f"{row} x {column} x {count} voxels take {_told(needed)}; this process has {_told(there)}",
+            value=f"{row} x {column} x {count} voxels take {_reported(needed)}; this process has {_reported(there)}",
             remedy=REMEDY,
         )
 
@@ -123,7 +123,7 @@ def too_large(error: MemoryError) -> TooLargeError | None:
     return TooLargeError("There was not enough memory for the case.", value=str(error) or None, remedy=REMEDY)
 
 
-def _told(size: int) -> str:
+def _reported(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 

@@ -79,11 +79,13 @@ def border_contrast(
     for side in (inside, 1 - inside):
         sides.append([_sums(values, size)[border] for values in (side, side * grey)])
     (inner, of_inner), (outer, of_outer) = sides
-    told = (np.rint(inner) > 0) & (np.rint(outer) > 0)
-    if not told.any():
+    reported = (np.rint(inner) > 0) & (np.rint(outer) > 0)
+    if not reported.any():
         return 0.0
-    inner, outer = inner[told], outer[told]
-    squared = np.mean((of_inner[told] / inner - of_outer[told] / outer) ** 2 - noise**2 * (1 / inner + 1 / outer))
+    inner, outer = inner[reported], outer[reported]
+    squared = np.mean(
+        (of_inner[reported] / inner - of_outer[reported] / outer) ** 2 - noise**2 * (1 / inner + 1 / outer)
+    )
     return float(np.sqrt(max(0.0, float(squared))))
 
 

@@ -169,8 +169,8 @@ class _Wanted:
 def _check_room(folder: Path, needed: int) -> None:
     free = disk_usage(folder).free
     if needed > free:
-        told = f"Not enough space for the {needed:,} bytes of a case ({free:,} free); set TMPDIR to another folder"
-        raise OSError(errno.ENOSPC, told, str(folder.parent))
+        reported = f"Not enough space for the {needed:,} bytes of a case ({free:,} free); set TMPDIR to another folder"
+        raise OSError(errno.ENOSPC, reported, str(folder.parent))
 
 
 def _download(wanted: _Wanted, folder: Path) -> None:
@@ -212,7 +212,7 @@ def blaming(path: Path, folder: Path) -> Iterator[None]:
 def _named(names: Mapping[str, str]) -> Iterator[None]:
     """Errors about copies become errors about what they are copies of."""
 
-    def told(value: Any) -> Any:
+    def reported(value: Any) -> Any:
         if isinstance(value, str):
             for copy, name in names.items():
                 value = value.replace(copy, name)
@@ -221,8 +221,10 @@ def _named(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except MISGroundError as error:
-        value = told(error.value if error.value is None else str(error.value))
-        raise type(error)(told(error.problem), file=told(error.file), value=value, remedy=told(error.remedy)) from error
+        value = reported(error.value if error.value is None else str(error.value))
+        raise type(error)(
+            reported(error.problem), file=reported(error.file), value=value, remedy=reported(error.remedy)
+        ) from error
     except Exception as error:
-        error.args = tuple(told(value) for value in error.args)
+        error.args = tuple(reported(value) for value in error.args)
         raise

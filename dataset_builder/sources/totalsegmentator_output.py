@@ -38,7 +38,7 @@ class ProgramOutput:
         folder: that holds the cases.
         words: the vocabulary.
         ignore: labels to leave out, normalised.
-        modality: of all images; by default CT for the source ``totalsegmentator``, told by values where that cannot be.
+        modality: of all images; by default CT for the source ``totalsegmentator``, else recognised by values.
     """
 
     folder: Path

@@ -162,7 +162,7 @@ class Judged:
         return "" if found is None else found.option or found.verdict
 
 
-def told(judged: Mapping[str, Any], run: str) -> str:
+def judge_summary(judged: Mapping[str, Any], run: str) -> str:
     """A judge's readings of a run in a sentence."""
     return (
         f"Judge {judged['model']} on {run}: of {judged['unread']:,} unread replies it reads an option in "

@@ -71,10 +71,10 @@ def is_changed(before: Outcome, now: Outcome) -> bool:
     return before not in (now, "unscored") and not (before == "no answer" and now not in ("right", "wrong"))
 
 
-def told(changes: Mapping[tuple[Outcome, Outcome], int]) -> str:
+def changes_in_words(changes: Mapping[tuple[Outcome, Outcome], int]) -> str:
     """Changes in words, the most frequent first.
 
-    >>> told({("wrong", "right"): 3, ("right", "unread"): 1})
+    >>> changes_in_words({("wrong", "right"): 3, ("right", "unread"): 1})
     '3 wrong -> right, 1 right -> unread'
     """
     ordered = sorted(changes.items(), key=lambda change: (-change[1], change[0]))

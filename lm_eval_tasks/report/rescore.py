@@ -220,14 +220,14 @@ def _pooled_error(members: Sequence[tuple[Any, int]]) -> float | str:
 
 def told_of(done: Iterable[Rescored]) -> Iterator[str]:
     """What was done, a line for each file."""
-    from lm_eval_tasks.report.reread import told
+    from lm_eval_tasks.report.reread import changes_in_words
 
     for each in done:
         if each.new is None:
             yield f"{each.old}: scored with reader {READER_VERSION} already."
             continue
         changed = sum(each.changes.values())
-        how = f": {told(each.changes)}" if changed else ""
+        how = f": {changes_in_words(each.changes)}" if changed else ""
         if each.before is None or each.now is None:
             yield f"{each.old}: {each.answers:,} answers scored for the first time" + (
                 f"; {100 * each.now:.1f} % right." if each.now is not None else "."

@@ -15,7 +15,15 @@ from typing import Any, Literal
 
 from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.mis_ground.reading import READER_VERSION
-from lm_eval_tasks.report.reread import is_changed, is_newer, is_scored, read_sample, reader_of, scored_outcome, told
+from lm_eval_tasks.report.reread import (
+    changes_in_words,
+    is_changed,
+    is_newer,
+    is_scored,
+    read_sample,
+    reader_of,
+    scored_outcome,
+)
 from lm_eval_tasks.report.settings import (
     asked_how,
     model_name,
@@ -238,7 +246,7 @@ def _told_of_readings(
     if scored and changed:
         notes.append(
             f"{anew:,} answers of {model} were scored with reader {', '.join(scored)} and are read again with reader "
-            f"{READER_VERSION}: {changed:,} changed ({told(changes)})."
+            f"{READER_VERSION}: {changed:,} changed ({changes_in_words(changes)})."
         )
     if "unscored" in readers:
         notes.append(f"Answers of {model} had no scores (--predict_only) and are read with reader {READER_VERSION}.")

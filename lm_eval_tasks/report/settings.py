@@ -41,10 +41,10 @@ def asked_how(results: Mapping[str, Any]) -> dict[str, Any]:
     configs = {name: config for name, config in results.get("configs", {}).items() if OURS.match(name)}
     metadata = [config.get("metadata") or {} for config in configs.values()]
     budgets = {(config.get("generation_kwargs") or {}).get("max_gen_toks") for config in configs.values()}
-    told = results.get("versions", {})
+    reported = results.get("versions", {})
     versions = [
         *(each.get("version") for each in metadata),
-        *(told.get(name) for name in results.get("results", {}) if OURS.match(name)),
+        *(reported.get(name) for name in results.get("results", {}) if OURS.match(name)),
     ]
     found: dict[str, Any] = {"tasks_version": _joined(versions)}
     found["max_gen_toks"] = _joined(budgets)
@@ -110,8 +110,8 @@ def unique_names(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) ->
         keys = sorted({key for own in of_each.values() for key in own})
         different = [key for key in keys if len({of_each[number].get(key) for number in numbers}) > 1]
         for number in numbers:
-            told = ", ".join(f"{key}={of_each[number][key]}" for key in different[:2] if key in of_each[number])
-            unique, count = f"{name} [{told}]" if told else name, 1
+            reported = ", ".join(f"{key}={of_each[number][key]}" for key in different[:2] if key in of_each[number])
+            unique, count = f"{name} [{reported}]" if reported else name, 1
             while unique in taken:
                 count += 1
                 unique = f"{name} ({count})"

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cluster_statistics import FEW_CLUSTERS
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
-from lm_eval_tasks.report.judge import told
+from lm_eval_tasks.report.judge import judge_summary
 from lm_eval_tasks.report.scores import NO_ANSWER, Json
 
 SHOWN = (
@@ -48,7 +48,7 @@ def show(report: Json, console: Console) -> None:
         console.print(_comparisons(report))
     for run in report["runs"]:
         if "judge" in run:
-            console.print(told(run["judge"], run["name"]), soft_wrap=True, highlight=False, markup=False)
+            console.print(judge_summary(run["judge"], run["name"]), soft_wrap=True, highlight=False, markup=False)
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}", soft_wrap=True)
 

@@ -20,7 +20,7 @@ from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.mis_ground.settings import ON_THE_HUB, RunSettings, RunSettingsError
 from lm_eval_tasks.running import checks
 from lm_eval_tasks.running.checks import TASKS
-from lm_eval_tasks.running.failures import told
+from lm_eval_tasks.running.failures import as_user_error
 from lm_eval_tasks.running.options import HELP, Options, is_for_the_harness, read_options
 
 MODEL_MODULES = ("lm_eval_tasks.running.baselines", "semsam.harness")
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str]) -> int:
             raise
         harness = options.harness
         context = {name: getattr(harness, name, None) for name in ("model", "model_args", "batch_size")}
-        raise told(error, context) from error
+        raise as_user_error(error, context) from error
 
 
 def _as_the_harness(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ Context = Mapping[str, Any]
 """The run's own: ``model`` (kind), ``model_args``, ``batch_size``."""
 
 
-def told(error: BaseException, context: Context) -> MISGroundError:
+def as_user_error(error: BaseException, context: Context) -> MISGroundError:
     """An error of any kind as one of this package's, in a sentence.
 
     Args:

@@ -253,9 +253,9 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
                 for case in source.cases():
                     source.read(case)
             except MISGroundError as error:
-                told = f"{error} {error.__cause__}"
-                if any(secret in told for secret in SECRETS):
-                    raise AssertionError(f"the error says who the patient is: {told}") from None
+                reported = f"{error} {error.__cause__}"
+                if any(secret in reported for secret in SECRETS):
+                    raise AssertionError(f"the error says who the patient is: {reported}") from None
                 raise
 
         return read
@@ -287,7 +287,7 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
 
 
 def fuzz(
-    count: int, seed: int, told: Callable[[str], None] = lambda _: None, only: str = ""
+    count: int, seed: int, reported: Callable[[str], None] = lambda _: None, only: str = ""
 ) -> tuple[dict[str, Counter], list[str]]:
     """Read changed files.
 
@@ -326,7 +326,7 @@ def fuzz(
                 harm.append(f"{name} {number}: {peak / 1e6:.0f} MB")
             outcomes.setdefault(name, Counter())[outcome] += 1
             if number % 5000 == 4999:
-                told("\n".join([f"{number + 1:,} inputs, {len(harm)} did harm", *harm[-20:]]))
+                reported("\n".join([f"{number + 1:,} inputs, {len(harm)} did harm", *harm[-20:]]))
         tracemalloc.stop()
         own.stop()
         outside = {path.name for path in folder.iterdir()} - _KNOWN
@@ -365,8 +365,8 @@ def main() -> int:
         )
         print("| what | inputs | outcomes |\n| --- | ---: | --- |")
         for name, counts in outcomes.items():
-            told = ", ".join(f"{outcome} {count:,}" for outcome, count in counts.most_common())
-            print(f"| {name} | {counts.total():,} | {told} |")
+            reported = ", ".join(f"{outcome} {count:,}" for outcome, count in counts.most_common())
+            print(f"| {name} | {counts.total():,} | {reported} |")
         print(f"\n{given.count:,} inputs, {len(harm)} did harm.")
         print("\n".join(harm[:20]))
         return 1 if harm else 0

@@ -38,12 +38,12 @@ def seen(tmp_path_factory):
 def is_a_sentence(scene, *, file: str, remedy: str) -> None:
     """One error with file, cause and remedy, and no stack trace."""
     assert scene["status"] == 2
-    told = scene["told"]
-    assert told.count("Error:") == 1
-    assert file in told.partition("[file: ")[2].partition("]")[0]
-    assert remedy in told.partition("Remedy: ")[2]
-    assert "Traceback" not in told
-    assert "Exception ignored" not in told
+    reported = scene["told"]
+    assert reported.count("Error:") == 1
+    assert file in reported.partition("[file: ")[2].partition("]")[0]
+    assert remedy in reported.partition("Remedy: ")[2]
+    assert "Traceback" not in reported
+    assert "Exception ignored" not in reported
 
 
 def test_a_store_that_fills_up_keeps_what_is_whole(seen):

@@ -167,9 +167,9 @@ def put_aside(body, tmp_path_factory):
     assert summary.total_rows > 0
     lines = (out / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()
     assert "someone" not in "".join(lines)
-    told = {row["subject"]: row for row in map(json.loads, lines)}
-    assert len(told) == len(lines) == len(BAD) + 1
-    return told
+    reported = {row["subject"]: row for row in map(json.loads, lines)}
+    assert len(reported) == len(lines) == len(BAD) + 1
+    return reported
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -201,10 +201,10 @@ def masks_of(tmp_path, body, harm) -> dict[str, str]:
     harm(tmp_path / "data" / "s0000" / "segmentations")
     source = open_source(f"totalsegmentator:{tmp_path / 'data'}")
     (case,) = source.cases()
-    told = store_case((source, case), SMALL, tmp_path / "store", None, False)
-    assert isinstance(told, Quarantined)
+    reported = store_case((source, case), SMALL, tmp_path / "store", None, False)
+    assert isinstance(reported, Quarantined)
     assert not list((tmp_path / "store").rglob("*.parquet"))
-    return vars(told)
+    return vars(reported)
 
 
 @pytest.fixture(scope="module")
@@ -225,10 +225,10 @@ def small_body():
     ],
 )
 def test_bad_masks(tmp_path, small_body, reason, harm):
-    told = masks_of(tmp_path, small_body, harm)
-    assert told["reason"] == reason
-    assert told["remedy"]
-    "".join(told.values()).encode("utf-8")
+    reported = masks_of(tmp_path, small_body, harm)
+    assert reported["reason"] == reason
+    assert reported["remedy"]
+    "".join(reported.values()).encode("utf-8")
 
 
 # --- whose fault it is ------------------------------------------------------------------------------------------------
@@ -252,8 +252,8 @@ def case_in(folder: Path) -> Case:
 def test_a_file_that_the_system_cannot_read_is_the_cases_fault(tmp_path):
     case = case_in(tmp_path)
     error = PermissionError(13, "Permission denied", str(case.paths[0]))
-    told = store_case((Failing(error), case), SMALL, tmp_path / "store", None, False)
-    assert (told.reason, told.found) == ("unreadable", "Permission denied")
+    reported = store_case((Failing(error), case), SMALL, tmp_path / "store", None, False)
+    assert (reported.reason, reported.found) == ("unreadable", "Permission denied")
     with pytest.raises(PermissionError):
         store_case((Failing(error), case), SMALL, tmp_path / "store", None, True)
 
@@ -274,9 +274,9 @@ def test_the_machines_trouble_is_not_the_cases(tmp_path, error):
 
 def test_a_case_that_ended_its_process_is_put_aside_or_stops_the_build_if_strict(tmp_path):
     case = case_in(tmp_path)
-    told = lost_case(case, strict=False)
-    assert (told.subject, told.reason) == ("one", "memory")
-    assert "MIS_GROUND_MEMORY" in told.remedy
+    reported = lost_case(case, strict=False)
+    assert (reported.subject, reported.reason) == ("one", "memory")
+    assert "MIS_GROUND_MEMORY" in reported.remedy
     with pytest.raises(CaseError, match="was killed each time"):
         lost_case(case, strict=True)
 
@@ -284,11 +284,11 @@ def test_a_case_that_ended_its_process_is_put_aside_or_stops_the_build_if_strict
 def test_no_folder_above_the_data_is_told(tmp_path):
     case = case_in(tmp_path)
     error = CaseError("Bad.", file=case.paths[0], value=f"in {case.paths[0]}", remedy=f"Look at {case.paths[0]}.")
-    told = Quarantined.of(case, error)
-    assert (told.found, told.remedy) == ("in image.nii.gz", "Look at image.nii.gz.")
-    told = store_case((Failing(ValueError(f"oh: {case.paths[0]}")), case), SMALL, tmp_path / "store", None, False)
-    assert told.problem == "ValueError: oh: image.nii.gz"
-    assert os.sep not in told.found
+    reported = Quarantined.of(case, error)
+    assert (reported.found, reported.remedy) == ("in image.nii.gz", "Look at image.nii.gz.")
+    reported = store_case((Failing(ValueError(f"oh: {case.paths[0]}")), case), SMALL, tmp_path / "store", None, False)
+    assert reported.problem == "ValueError: oh: image.nii.gz"
+    assert os.sep not in reported.found
 
 
 # --- the list of them -------------------------------------------------------------------------------------------------

@@ -108,8 +108,8 @@ def test_whatever_differs_from_the_recipe_is_found(built, tmp_path, column):
             )
         pq.write_table(table, target)
     (changed / "build.json").write_bytes((recipe / "build.json").read_bytes())
-    told = "other questions" if column == "id" else f"{column} of 1 row"
-    with pytest.raises(BuildError, match=rf"differs from the recipe.*{told}"):
+    reported = "other questions" if column == "id" else f"{column} of 1 row"
+    with pytest.raises(BuildError, match=rf"differs from the recipe.*{reported}"):
         rebuild(str(changed), ["phantom:1"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert (tmp_path / "out-different" / "README.md").exists()

@@ -27,8 +27,8 @@ def test_a_sound_data_set_passes_every_check(sound):
 def test_a_defect_is_found(name, broken, sound):
     _, made, audit = broken
     for check, problem in NOTED[name].items():
-        told = [example for of, what, example in violations(audit) if of == check and problem in what]
-        assert any(any(mark in example for mark in made[name]) for example in told), (check, problem, told)
+        reported = [example for of, what, example in violations(audit) if of == check and problem in what]
+        assert any(any(mark in example for mark in made[name]) for example in reported), (check, problem, reported)
 
 
 def test_nothing_else_is_reported(broken):

@@ -46,10 +46,15 @@ def test_details_are_given_by_name():
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_survives_the_way_between_processes(kind):
     error = kind("It is broken.", file="ct.nii.gz", value=[1, 2], remedy="Mend it.")
-    told = pickle.loads(pickle.dumps(error))
-    assert type(told) is kind
-    assert str(told) == str(error)
-    assert (told.problem, told.file, told.value, told.remedy) == ("It is broken.", "ct.nii.gz", [1, 2], "Mend it.")
+    reported = pickle.loads(pickle.dumps(error))
+    assert type(reported) is kind
+    assert str(reported) == str(error)
+    assert (reported.problem, reported.file, reported.value, reported.remedy) == (
+        "It is broken.",
+        "ct.nii.gz",
+        [1, 2],
+        "Mend it.",
+    )
 
 
 def test_every_reason_to_quarantine_a_case_has_a_name_of_its_own():

@@ -499,12 +499,12 @@ def test_the_name_of_a_repository(api, grounds, place):
 
 def test_progress_counts_all_bytes(hub, api, grounds, monkeypatch):
     monkeypatch.setattr(hub_module, "BATCH_FILES", 2)
-    told = []
-    done = push(grounds["first"], PLACE, progress=lambda *call: told.append(call), api=api)
+    reported = []
+    done = push(grounds["first"], PLACE, progress=lambda *call: reported.append(call), api=api)
     size = sum(Path(here).stat().st_size for here in done.plan.data.values())
-    assert told[0] == ("upload", 0, size)
-    assert told[-1] == ("upload", size, size)
-    assert len(told) == 1 + -(-len(done.plan.data) // 2)
+    assert reported[0] == ("upload", 0, size)
+    assert reported[-1] == ("upload", size, size)
+    assert len(reported) == 1 + -(-len(done.plan.data) // 2)
 
 
 # ------------------------------------------------------------------------------------------- cards with own words

@@ -188,7 +188,7 @@ def test_interpolated_labels_are_not_rounded(image, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git lfs pull"),
@@ -196,8 +196,8 @@ def test_interpolated_labels_are_not_rounded(image, tmp_path):
         (b"no scan at all", "not gzip"),
     ],
 )
-def test_what_stands_in_a_scans_place_is_named(image, tmp_path, content, told):
+def test_what_stands_in_a_scans_place_is_named(image, tmp_path, content, reported):
     path = tmp_path / "stand_in.nii.gz"
     path.write_bytes(content)
-    with pytest.raises(errors.UnreadableError, match=told):
+    with pytest.raises(errors.UnreadableError, match=reported):
         read_volume(image, path, NAMES, **IDENTITY)

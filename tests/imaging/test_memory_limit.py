@@ -53,14 +53,14 @@ def cases_of(folder: Path):
 
 def test_what_reading_takes_is_told_before_it_is_asked_for(scans, monkeypatch, tmp_path):
     monkeypatch.setenv(memory.VARIABLE, "500M")
-    told = store_case(cases_of(scans)["large"], SMALL, tmp_path, None, False)
-    assert isinstance(told, Quarantined)
-    assert (told.reason, told.file) == ("memory", "imagesTr/large_0000.nii.gz")
-    needed = float(re.search(r"700 x 700 x 400 voxels take ([\d.]+) GB; this process has 0\.5 GB", told.found)[1])
+    reported = store_case(cases_of(scans)["large"], SMALL, tmp_path, None, False)
+    assert isinstance(reported, Quarantined)
+    assert (reported.reason, reported.file) == ("memory", "imagesTr/large_0000.nii.gz")
+    needed = float(re.search(r"700 x 700 x 400 voxels take ([\d.]+) GB; this process has 0\.5 GB", reported.found)[1])
     voxels = 700 * 700 * 400
     assert voxels * 3 <= needed * 1e9 + 5e7
     assert needed * 1e9 <= voxels * 3 * 1.2
-    assert memory.VARIABLE in told.remedy
+    assert memory.VARIABLE in reported.remedy
     assert store_case(cases_of(scans)["small"], SMALL, tmp_path, None, False).subject == "small"
     with pytest.raises(TooLargeError):
         store_case(cases_of(scans)["large"], SMALL, tmp_path, None, True)

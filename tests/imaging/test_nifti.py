@@ -93,9 +93,9 @@ def test_a_float64_file_never_stands_in_memory_as_such(tmp_path, monkeypatch):
 
 def test_further_dimensions_may_only_be_one(tmp_path):
     assert open_nifti(save(tmp_path / "a.nii", np.ones((3, 4, 5, 1), np.int16))).read().shape == (3, 4, 5)
-    for shape, told in (((3, 4, 5, 2), "2 volumes of 3 x 4 x 5"), ((3, 4), "3 x 4")):
+    for shape, reported in (((3, 4, 5, 2), "2 volumes of 3 x 4 x 5"), ((3, 4), "3 x 4")):
         path = save(tmp_path / "b.nii", np.ones(shape, np.int16))
-        with pytest.raises(errors.DimensionError, match=told):
+        with pytest.raises(errors.DimensionError, match=reported):
             open_nifti(path)
 
 

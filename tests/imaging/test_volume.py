@@ -145,8 +145,8 @@ def test_more_than_thirty_degrees_is_refused():
 def refuse(error, match, image, labels, names=NAMES):
     with pytest.raises(error, match=match) as caught:
         read_volume(image, labels, names, **IDENTITY)
-    told = pickle.loads(pickle.dumps(caught.value))
-    assert str(told) == str(caught.value)
+    reported = pickle.loads(pickle.dumps(caught.value))
+    assert str(reported) == str(caught.value)
     return caught.value
 
 

@@ -199,10 +199,10 @@ def test_every_answer_about_a_stack_is_what_its_label_maps_show(built):
             ascending = sorted(row["structures"], key=centre.get)
             ordered = ascending if row["relation"] == high else ascending[::-1]
             if row["prompt"] == "none":
-                told = [getattr(WORDS[name], row["register"]) for name in ordered]
+                reported = [getattr(WORDS[name], row["register"]) for name in ordered]
             else:
-                told = ["ABC"[row["structures"].index(name)] for name in ordered]
-            assert row["answer"] == ", ".join(told)
+                reported = ["ABC"[row["structures"].index(name)] for name in ordered]
+            assert row["answer"] == ", ".join(reported)
         else:
             a, b = (centre[name] for name in row["structures"])
             low, high = THROUGH[row["plane"]]

@@ -179,7 +179,7 @@ def test_the_simulation_counts_what_a_build_makes(tmp_path):
         size.add(paper_size.measure(number, [(name, of_volume)]))
     assert size.rows == summary.rows
     assert size.slices == 4
-    told = "\n".join(paper_size.report(size, 2, 1))
+    reported = "\n".join(paper_size.report(size, 2, 1))
     of_slices = sum(rows for (config, _), rows in summary.rows.items() if config.startswith(("ct_", "mri_")))
-    assert f"| questions about slices | {of_slices} | 33,864 |" in told
-    assert f"| on top: blank canvases | {summary.rows['blank', 'test']} |" in told
+    assert f"| questions about slices | {of_slices} | 33,864 |" in reported
+    assert f"| on top: blank canvases | {summary.rows['blank', 'test']} |" in reported

@@ -36,7 +36,7 @@ def stack_of(spans, plane="axial", count=8, areas=None):
     return cut_stack(volume, plane, range(0, STEP * count, STEP))
 
 
-def told(facts, kind):
+def reported(facts, kind):
     """What the facts of a kind say, both items: {(structures, relation)}."""
     found = set()
     for fact in facts:
@@ -49,7 +49,7 @@ def told(facts, kind):
 def test_direction_along_the_axis(plane):
     low, high = ENDS[plane]
     facts = find_stack_facts(stack_of({1: (0, 1), 2: (5, 7)}, plane))
-    assert told(facts, "direction") == {(("spleen", "liver"), high), (("liver", "spleen"), low)}
+    assert reported(facts, "direction") == {(("spleen", "liver"), high), (("liver", "spleen"), low)}
     (fact,) = [fact for fact in facts if fact.kind == "direction"]
     assert fact.axis == f"{high}_{low}"
     assert fact.margin_mm == pytest.approx(np.mean(range(20, 29)) * 2 - np.mean(range(5)) * 2)
@@ -64,13 +64,13 @@ def test_direction_along_the_axis(plane):
     ],
 )
 def test_no_direction_where_it_is_not_clear(spans):
-    assert told(find_stack_facts(stack_of(spans)), "direction") == set()
+    assert reported(find_stack_facts(stack_of(spans)), "direction") == set()
 
 
 def test_arms_are_not_asked_about_up_and_down():
     spans = {1: (0, 1), 5: (5, 6)}
-    assert told(find_stack_facts(stack_of(spans, "axial")), "direction") == set()
-    assert len(told(find_stack_facts(stack_of(spans, "coronal")), "direction")) == 2
+    assert reported(find_stack_facts(stack_of(spans, "axial")), "direction") == set()
+    assert len(reported(find_stack_facts(stack_of(spans, "coronal")), "direction")) == 2
 
 
 def test_three_in_order_are_asked_from_both_ends():
@@ -98,9 +98,9 @@ def test_which_structure_is_a_in_an_order_is_drawn():
 def test_first_and_last_image_and_largest():
     areas = {1: [0, 6, 8, 12, 6, 0, 0, 0], 2: [0, 0, 6, 6, 6, 9, 14, 6]}
     facts = find_stack_facts(stack_of({1: (1, 4), 2: (2, 6)}, areas=areas))
-    assert told(facts, "largest") == {(("liver",), "3"), (("spleen",), "6")}
-    assert told(facts, "low_end") == {(("liver",), "1"), (("spleen",), "2")}
-    assert told(facts, "high_end") == {(("liver",), "4"), (("spleen",), "6")}
+    assert reported(facts, "largest") == {(("liver",), "3"), (("spleen",), "6")}
+    assert reported(facts, "low_end") == {(("liver",), "1"), (("spleen",), "2")}
+    assert reported(facts, "high_end") == {(("liver",), "4"), (("spleen",), "6")}
     for fact in facts:
         if fact.kind in ("largest", "low_end", "high_end"):
             assert len(fact.options) == len(set(fact.options)) == 4
@@ -115,20 +115,20 @@ def test_first_and_last_image_and_largest():
 
 def test_what_reaches_the_end_of_the_stack_has_no_end_there():
     facts = find_stack_facts(stack_of({1: (0, 3), 2: (2, 7)}))
-    assert told(facts, "low_end") == set()
-    assert told(facts, "high_end") == set()
+    assert reported(facts, "low_end") == set()
+    assert reported(facts, "high_end") == set()
 
 
 def test_an_image_that_shows_a_crumb_is_in_doubt():
     areas = {1: [0, 2, 6, 6, 6, 0, 0, 0], 2: [0, 0, 0, 6, 6, 6, 0, 0]}  # 2 x 2 voxels are 16 mm2
     facts = find_stack_facts(stack_of({1: (1, 4), 2: (3, 5)}, areas=areas))
-    assert told(facts, "low_end") == set()
+    assert reported(facts, "low_end") == set()
 
 
 def test_margins_are_settable():
     records = stack_of({1: (0, 1), 2: (3, 4)})
-    assert told(find_stack_facts(records, ClarityLimits(min_gap_mm=10)), "direction")
-    assert not told(find_stack_facts(records, ClarityLimits(min_gap_mm=60)), "direction")
+    assert reported(find_stack_facts(records, ClarityLimits(min_gap_mm=10)), "direction")
+    assert not reported(find_stack_facts(records, ClarityLimits(min_gap_mm=60)), "direction")
 
 
 def test_facts_are_a_function_of_the_seed():

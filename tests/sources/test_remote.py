@@ -169,15 +169,15 @@ def test_a_store_that_cannot_be_is_told(server, place):
 
 
 def test_quarantine_names_the_object_not_its_copy(uploaded, tmp_path):
-    told = put_aside(f"nnunet:{uploaded}/own", "broken", tmp_path)
-    assert (told.reason, told.file) == ("unreadable", "labelsTr/broken.nii.gz")
-    assert "mis-ground-" not in json.dumps(vars(told))
+    reported = put_aside(f"nnunet:{uploaded}/own", "broken", tmp_path)
+    assert (reported.reason, reported.file) == ("unreadable", "labelsTr/broken.nii.gz")
+    assert "mis-ground-" not in json.dumps(vars(reported))
 
 
 def test_a_mask_that_is_not_there_is_told_as_on_this_machine(here, uploaded, storage, tmp_path):
     storage.pipe_file("scans/few/s0001/ct.nii.gz", (here / "ct" / "s0000" / "ct.nii.gz").read_bytes())
-    told = put_aside("totalsegmentator:s3://scans/few", "s0001", tmp_path)
-    assert (told.reason, told.file) == ("missing_labels", "s0001/segmentations")
+    reported = put_aside("totalsegmentator:s3://scans/few", "s0001", tmp_path)
+    assert (reported.reason, reported.file) == ("missing_labels", "s0001/segmentations")
 
 
 def test_an_archive_is_read_where_it_lies(here, storage, tmp_path):
@@ -217,18 +217,18 @@ def test_one_that_breaks_again_and_again_puts_the_case_aside(uploaded, server, t
     server.cut["two_0000.nii.gz"] = 99
     summary = build([open_source(f"nnunet:{uploaded}/own", keep_names=True)], tmp_path / "out", SMALL)
     assert summary.volumes == 1
-    told = {case.subject: case for case in summary.quarantined}["two"]
-    assert (told.reason, told.file) == ("unreadable", "imagesTr/two_0000.nii.gz")
-    assert "storage" in told.problem
-    assert told.remedy
+    reported = {case.subject: case for case in summary.quarantined}["two"]
+    assert (reported.reason, reported.file) == ("unreadable", "imagesTr/two_0000.nii.gz")
+    assert "storage" in reported.problem
+    assert reported.remedy
     assert len(server.got("two_0000.nii.gz")) == storage_module.ATTEMPTS
 
 
 def test_an_object_that_nobody_may_read_puts_its_case_aside(uploaded, server, tmp_path):
     server.refused.add("labelsTr/one.nii.gz")
-    told = put_aside(f"nnunet:{uploaded}/own", "one", tmp_path)
-    assert isinstance(told, Quarantined)
-    assert (told.reason, told.file) == ("unreadable", "labelsTr/one.nii.gz")
+    reported = put_aside(f"nnunet:{uploaded}/own", "one", tmp_path)
+    assert isinstance(reported, Quarantined)
+    assert (reported.reason, reported.file) == ("unreadable", "labelsTr/one.nii.gz")
 
 
 def test_storage_that_refuses_all_of_a_sudden_stops_the_build(uploaded, server, tmp_path):
@@ -247,7 +247,7 @@ def test_a_full_temporary_folder_is_not_blamed_on_the_case(uploaded, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("place", "problem", "told"),
+    ("place", "problem", "reported"),
     [
         ("s3://no-such-bucket/ct", "does not exist", "no-such-bucket"),
         ("s3://scans/nothing", "does not exist", "scans/nothing"),
@@ -258,11 +258,11 @@ def test_a_full_temporary_folder_is_not_blamed_on_the_case(uploaded, monkeypatch
         ("sftp://me:hush@host/ct", "password", "environment"),
     ],
 )
-def test_a_place_that_cannot_be_used_is_told(uploaded, server, place, problem, told):
+def test_a_place_that_cannot_be_used_is_told(uploaded, server, place, problem, reported):
     server.refused.add("secret")
     with pytest.raises(SourceError, match=problem) as caught:
         open_source(f"nnunet:{place}", keep_names=True)
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
     assert "hush" not in str(caught.value)
 
 

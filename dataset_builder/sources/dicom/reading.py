@@ -67,7 +67,7 @@ def read_case(
         images: so many of the paths are images.
         vocabulary: a user's own structures, if any.
         ignored: normalised names of labels to leave out.
-        identifiers: told of every file that is opened.
+        identifiers: notified of every file that is opened.
 
     Raises:
         CaseError: a subclass for each reason why it cannot be used.

@@ -1,7 +1,7 @@
 """The source ``dicom``: studies as scanners, archives and radiotherapy planning write them.
 
 A case is a volume of one series with the segmentations (SEG, RTSTRUCT) that refer to it. Which of a series' files are
-one volume is told from their geometry (:mod:`dataset_builder.sources.dicom.stack`), which segmentation belongs to it
+one volume follows from their geometry (:mod:`dataset_builder.sources.dicom.stack`), which segmentation belongs to it
 from the UIDs that the segmentation refers to: images first, then series, then the frame of reference alone.
 """
 
@@ -166,9 +166,9 @@ class DicomStudies:
             try:
                 return read_case(case, case.slices, case.images, self.vocabulary, self.ignored, identifiers)
             except MISGroundError as error:
-                told = cleaned(error, identifiers.known, f"{place}{identifiers.place}")
+                reported = cleaned(error, identifiers.known, f"{place}{identifiers.place}")
             except OSError as error:
-                told = UnreadableError(
+                reported = UnreadableError(
                     "The system cannot read a file of the series.",
                     file=place,
                     value=error.strerror,
@@ -177,13 +177,13 @@ class DicomStudies:
             except (MemoryError, KeyboardInterrupt):
                 raise
             except Exception as error:  # of a damaged file; what pydicom says may hold a value of it
-                told = UnreadableError(
+                reported = UnreadableError(
                     "A file of the series is damaged.",
                     file=f"{place}{identifiers.place}",
                     value=type(error).__name__,
                     remedy="Export the series and its segmentation again from their archive.",
                 )
-        raise told from None
+        raise reported from None
 
 
 _PROBLEMS = {

@@ -72,9 +72,9 @@ def bare_option(text: str, asked: Asked) -> str | None:
     if asked.kind == "names":
         return lists.bare_name(text, asked)
     if asked.kind in ("relation", "other"):
-        told = _told_by_words(phrase, asked)
-        if told:
-            return told
+        reported = _told_by_words(phrase, asked)
+        if reported:
+            return reported
     if asked.kind == "relation" and len(phrase.split()) <= 8 and not re.search(r"[.;\n].*\w", text.strip()):
         marked = mark_references(text, asked)
         given_votes = list(votes(re.sub(r"[.!]+$", "", marked.strip()), 0, asked))

@@ -1,4 +1,4 @@
-"""A user's mistake is told in one sentence, before anything heavy is loaded, and near misses are named."""
+"""A user's mistake is reported in one sentence, before anything heavy is loaded, and near misses are named."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.running import checks, evaluate, server_checks
-from lm_eval_tasks.running.failures import told
+from lm_eval_tasks.running.failures import as_user_error
 from tests.helpers.chat_server import ChatServer
 from tests.helpers.tiny_dataset import write_dataset
 
@@ -210,14 +210,14 @@ def chained(outer, inner):
 )
 def test_errors_of_others_are_told_in_a_sentence(error, context, message):
     with pytest.raises(MISGroundError, match=message) as caught:
-        raise told(error, context)
+        raise as_user_error(error, context)
     assert "\n" not in str(caught.value)
 
 
 def test_errors_of_semantic_sampling_are_told_as_they_are():
     from semsam.errors import SettingsError
 
-    found = told(SettingsError("k is too large.", value=9, remedy="take less."), {})
+    found = as_user_error(SettingsError("k is too large.", value=9, remedy="take less."), {})
     assert (found.problem, found.value, found.remedy) == ("k is too large.", 9, "take less.")
 
 

@@ -109,9 +109,9 @@ def test_a_build_writes_and_shows_nothing_that_says_who_the_patient_is(hospital,
 def test_a_strict_build_stops_with_an_error_that_says_nothing_either(hospital, tmp_path, capfd):
     folder, uids = hospital
     source = open_source(f"dicom:{folder}")
-    with pytest.raises(SlicePositionError, match="missing") as told:
+    with pytest.raises(SlicePositionError, match="missing") as reported:
         build([source], tmp_path / "out" / "data", Settings(image_size=64), strict=True)
-    shown = "".join(capfd.readouterr()) + str(told.value)
+    shown = "".join(capfd.readouterr()) + str(reported.value)
     assert leaks(shown.encode() + everything_in(tmp_path), uids) == []
 
 

@@ -164,22 +164,22 @@ def test_without_a_folder_it_goes_into_the_cache(public, tmp_path, monkeypatch):
 def test_unpacking_and_going_on_with_it(tmp_path):
     members = {f"top/s{n}/ct.nii.gz": random.Random(n).randbytes(5000) for n in range(4)}
     archive = write(tmp_path / "a.zip", members)
-    told = []
-    assert unpack(archive, tmp_path / "out", lambda *call: told.append(call)) == 4
+    reported = []
+    assert unpack(archive, tmp_path / "out", lambda *call: reported.append(call)) == 4
     for name, content in members.items():
         assert (tmp_path / "out" / name).read_bytes() == content
-    assert told[-1] == ("unpack", 20_000, 20_000)
+    assert reported[-1] == ("unpack", 20_000, 20_000)
     (tmp_path / "out" / "top/s1/ct.nii.gz").unlink()
     (tmp_path / "out" / "top/s2/ct.nii.gz").write_bytes(b"corrected by hand")
-    told.clear()
+    reported.clear()
     with pytest.raises(FetchError, match=r"differ from those in the archive.*top/s2/ct\.nii\.gz"):
-        unpack(archive, tmp_path / "out", lambda *call: told.append(call))
+        unpack(archive, tmp_path / "out", lambda *call: reported.append(call))
     assert (tmp_path / "out" / "top/s2/ct.nii.gz").read_bytes() == b"corrected by hand"
     assert not (tmp_path / "out" / "top/s1/ct.nii.gz").exists()
-    assert told == []
+    assert reported == []
     (tmp_path / "out" / "top/s2/ct.nii.gz").unlink()
-    unpack(archive, tmp_path / "out", lambda *call: told.append(call))
-    assert told == [("unpack", 5000, 10_000), ("unpack", 10_000, 10_000)]
+    unpack(archive, tmp_path / "out", lambda *call: reported.append(call))
+    assert reported == [("unpack", 5000, 10_000), ("unpack", 10_000, 10_000)]
     assert not list((tmp_path / "out").rglob("*.partial"))
 
 

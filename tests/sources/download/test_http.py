@@ -44,15 +44,15 @@ def only_the_file(folder):
 
 @pytest.mark.parametrize("known", [{"bytes": len(CONTENT), "md5": MD5}, {"sha256": SHA256}, {}])
 def test_a_file_comes_and_is_checked(tmp_path, known):
-    told = []
+    reported = []
     with serve() as server:
         file = scans(server, **known) if known else RemoteFile("scans.zip", f"{server.root}/scans.zip")
-        path = download(file, tmp_path / "new" / "folder", lambda *call: told.append(call))
+        path = download(file, tmp_path / "new" / "folder", lambda *call: reported.append(call))
     assert path.read_bytes() == CONTENT
     assert only_the_file(path.parent)
-    assert told[0] == ("scans.zip", 0, len(CONTENT))
-    assert ("scans.zip", len(CONTENT), len(CONTENT)) in told
-    assert (told[-1] == ("check scans.zip", len(CONTENT), len(CONTENT))) == bool(known)
+    assert reported[0] == ("scans.zip", 0, len(CONTENT))
+    assert ("scans.zip", len(CONTENT), len(CONTENT)) in reported
+    assert (reported[-1] == ("check scans.zip", len(CONTENT), len(CONTENT))) == bool(known)
 
 
 def test_what_is_there_is_not_fetched_again_until_it_changes(tmp_path):

@@ -248,14 +248,14 @@ for body in (torso(3, spacing=9.0), torso(3, "mri", spacing=9.0), knee(3, "left"
 
 def test_another_process_makes_the_same_bytes():
     environment = {**os.environ, "PYTHONHASHSEED": "77", "OMP_NUM_THREADS": "2"}
-    told = subprocess.run([sys.executable, "-c", MADE], env=environment, capture_output=True, text=True, check=True)
+    reported = subprocess.run([sys.executable, "-c", MADE], env=environment, capture_output=True, text=True, check=True)
     np.random.seed(5)  # the global generator must not matter
     made = [torso(3, spacing=9.0), torso(3, "mri", spacing=9.0), knee(3, "left", spacing=4.0)]
     wanted = [
         hashlib.sha256(body.image.tobytes() + body.labels.tobytes() + body.affine.tobytes()).hexdigest()
         for body in made
     ]
-    assert told.stdout.split() == wanted
+    assert reported.stdout.split() == wanted
 
 
 def test_every_seed_is_another_body():
