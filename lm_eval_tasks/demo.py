@@ -107,7 +107,7 @@ def run_demo_evaluation(
 ) -> list[Section]:
     """Evaluate, print a table, and keep the harness's files.
 
-    If the language model is out of reach, that is said, and on its questions the constant answer stands alone.
+    If the language model cannot be downloaded, a warning says so and only the constant answer is scored.
 
     Args:
         dataset: folder of a built data set, for the questions without images.

@@ -1,4 +1,4 @@
-"""Whether anything but the picture's content betrays answers: names of files, sizes, letters, order of rows."""
+"""Whether anything but the image content gives answers away: names of files, sizes, letters, order of rows."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Pictures: each is decoded once, its markers are compared with the places that the row states, a print is kept."""
+"""Images: each is decoded once, its markers are compared with the places that the row states, a print is kept."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ from dataset_builder.core.factors import DRAWN_PROMPTS
 from dataset_builder.pictures.render import MARKER_COLOURS
 
 LINE_SHARE = 0.25
-"""At least so much of a box's line must have its colour: letters and other lines may cover the rest."""
+"""The least share of a box's line that must have its colour: letters and other lines may cover the rest."""
 Picture = npt.NDArray[np.uint8]
 """RGB [height, width, 3]."""
 
@@ -144,7 +144,7 @@ class Pictures:
 
 
 def pixels_digest(picture: Picture) -> bytes:
-    """What a picture's pixels are known by: equal for a grey image, and for the same one stored as RGB."""
+    """What identifies an image's pixels: equal for a grey image, and for the same one stored as RGB."""
     shown = picture
     if (
         shown.ndim == 3
@@ -157,7 +157,7 @@ def pixels_digest(picture: Picture) -> bytes:
 
 
 def digest_of(data: bytes) -> bytes:
-    """What an image is known by: the sha256 of its bytes."""
+    """What identifies an image: the sha256 of its bytes."""
     return hashlib.sha256(data).digest()
 
 
@@ -166,7 +166,7 @@ Mark = tuple[str, tuple[int, ...], tuple[int, ...]]
 
 
 def _marks(item: Item) -> Iterator[tuple[tuple[object, ...], list[Mark]]]:
-    """For each image with drawn markers: what the check is known by (first the picture's digest), and the markers."""
+    """For each image with drawn markers: the key of the check (first the image's digest), and the markers."""
     if item.prompt not in DRAWN_PROMPTS:
         return
     for number, digest in enumerate(item.pictures):

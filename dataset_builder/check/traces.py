@@ -16,9 +16,9 @@ Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 
 END, START = 8, 4
-"""So many characters of ids are looked at, from the end and from the beginning."""
+"""How many characters of ids are looked at, from the end and from the beginning."""
 _SHRINK = 30.0
-"""A trace counts as if it had been seen so many more times with each place."""
+"""How many more times a trace counts as seen with each place."""
 
 
 def traces_of(rows: Sequence[Item], pictures: Pictures) -> list[tuple[str, ...]]:

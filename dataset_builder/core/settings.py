@@ -51,7 +51,7 @@ class ClarityLimits:
         min_marker_between_deg: the same for points and centres of boxes.
         max_box_overlap: a structure is not offered as an answer if its box covers the marked one's by more (shared area
             / joint area).
-        min_contrast: a structure is visible if grey changes by so much across its border, in levels of 255 and without
+        min_contrast: a structure is visible if grey changes by this much across its border, in levels of 255, without
             what noise adds (:mod:`dataset_builder.pictures.contrast`); 6 are 9 HU in the soft tissue window.
         max_rival_share: nor if it covers more of the marked one's box than this share of what the marked one covers.
         min_box_fill: a structure is marked to be named if it fills its box at least so far.
@@ -63,7 +63,7 @@ class ClarityLimits:
             at least so many times as many as the right one; else its name alone would tell it.
         min_image_voxels, min_image_mm: an image has at least so many voxels along both sides, and is so long.
         max_image_ratio: its longer side is at most so many times its shorter one.
-        max_facts: most facts of three structures of one kind in a slice; which, the seed decides.
+        max_facts: most facts about three structures of one kind in a slice; the seed decides which.
     """
 
     min_area_mm2: float = VISIBLE_MM2
@@ -138,7 +138,7 @@ class Settings:
         stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
         ct_share: share of the questions that are about CT: volumes of the modality in excess get fewer, see
             :mod:`dataset_builder.questions.quotas`; ``None`` to treat all volumes alike.
-        image_size: side of the square pictures, in pixels.
+        image_size: side of the square images, in pixels.
         clarity: the margins that a question must keep.
         trust: what is not checked of the scans, since the user vouches for it.
     """

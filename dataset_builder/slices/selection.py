@@ -151,7 +151,7 @@ class SliceRecord:
 
     @property
     def oblique(self) -> bool:
-        """Whether the array's axes and the world's have to be told apart."""
+        """Whether the array's axes and the world's have to be distinguished."""
         return obliquity_deg(self.affine) >= OBLIQUE_DEG
 
     seen_in: Mapping[int, tuple[int, int]] = field(default_factory=dict)

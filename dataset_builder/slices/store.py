@@ -54,7 +54,7 @@ _KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
 """Columns of every table of slices."""
 
 FORMAT = 4
-"""Moves whenever slices of the same volume can come out different."""
+"""Raised whenever slices of the same volume can come out different."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from dataset_builder.imaging.laterality import label_profiles
 from dataset_builder.imaging.volume import Volume
 
 MIN_STRUCTURES = 2
-"""Slices that show fewer structures are never chosen: there is nothing to relate."""
+"""Slices with fewer structures are never chosen: there is nothing to relate."""
 
 RICH = 0.5
-"""Slices count as rich from this share of the structures of the plane's richest slice on."""
+"""A slice counts as rich if it has at least this share of the structures of the plane's richest slice."""
 
 _BITS = 63
 _HASHED_VOXELS = 4_000_000

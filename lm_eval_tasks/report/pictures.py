@@ -19,7 +19,7 @@ from lm_eval_tasks.report.runs import Reading
 
 FOLDER = "pictures"
 EMBEDDED_BYTES = 12_000_000
-"""Pictures that together take more than this lie beside the page, made small."""
+"""Images that together take more than this are stored beside the page, reduced in size."""
 THUMBNAIL = 384
 """Longer side of an image beside the page, in pixels."""
 

@@ -316,7 +316,7 @@ def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any
 
 
 def _hash_of(picture: object) -> str:
-    """SHA-256 of an image as the data set holds it; the harness writes it bare, or as the picture's own name."""
+    """SHA-256 of an image as the data set holds it; the harness writes it bare, or as the image's own name."""
     found = re.search(r"[0-9a-f]{64}", str(picture))
     return found[0] if found else ""
 

@@ -30,7 +30,7 @@ def write_report(
     Args:
         places: folders that the harness wrote to, or result files; ``NAME=PLACE`` names a run.
         out: folder to write to; files of an earlier report are replaced, if nobody changed them.
-        dataset: folder of the data set, for the page's pictures; None: where the tasks found it or would look for it.
+        dataset: folder of the data set, for the page's images; None: where the tasks found it or would look for it.
         progress: called as ``progress(stage, done, total)``.
         judge: a model that reads the unread replies, too; its readings stand beside the reader's and change no score.
 

@@ -137,7 +137,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
 
 
 def plot(rows: Sequence[Row], plain: float, metric: str) -> str:
-    """An SVG image: the score against K, a line for each M, top-p and guard, and plain decoding."""
+    """An SVG image: the score against K, one line per M, top-p and guard, and plain decoding."""
     lines: dict[str, list[Point]] = {}
     for one in rows:
         settings = one.settings
