@@ -189,7 +189,7 @@ def test_a_file_with_the_mark_is_replaced_and_no_other(tmp_path):
     page.write_bytes(b"<html>MARK")
     check_may_replace(page, b"MARK")
     page.write_text("my own page")
-    with pytest.raises(BuildError, match="no page of MIS-Ground"):
+    with pytest.raises(BuildError, match="not a page of MIS-Ground"):
         check_may_replace(page, b"MARK")
 
 

@@ -14,7 +14,7 @@ def test_a_page_replaces_a_page_of_ours_and_nothing_else(tmp_path):
     assert GENERATOR in out.read_text()
     for text in ("<html>my own page</html>", f"{'x' * 5000}{GENERATOR}"):
         out.write_text(text)
-        with pytest.raises(BuildError, match="no page of MIS-Ground"):
+        with pytest.raises(BuildError, match="not a page of MIS-Ground"):
             write_page(out, make_page(TEMPLATE, {}, {"title": "three"}))
         assert out.read_text() == text
     with pytest.raises(BuildError, match="is a folder"):

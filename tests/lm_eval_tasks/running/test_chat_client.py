@@ -83,9 +83,9 @@ def test_many_at_once_and_each_once(server):
         ("no model", r"404: The model `x` does not exist.*the model's name"),
         ("quota", r"exceeded your current quota.*no quota left"),
         ("images", r"At most 1 image.*--stack sheet"),
-        ("fault", r"no answer to a question in 2 tries.*500: internal.*--resume"),
-        ("cut", r"no answer to a question in 2 tries"),
-        ("no json", r"no answer to a question in 2 tries"),
+        ("fault", r"did not answer a question in 2 attempts.*500: internal.*--resume"),
+        ("cut", r"did not answer a question in 2 attempts"),
+        ("no json", r"did not answer a question in 2 attempts"),
     ],
 )
 def test_what_does_not_pass_is_a_sentence(server, fault, message):
@@ -150,7 +150,7 @@ def test_a_server_that_is_not_there_is_a_sentence():
     with ChatServer() as server:
         url = server.url
     error, _ = asked(None, "vllm", client=ChatClient(url, tries=2, first_wait=0.01))
-    assert "no answer to a question in 2 tries" in str(error)
+    assert "did not answer a question in 2 attempts" in str(error)
     assert url in str(error)
 
 
