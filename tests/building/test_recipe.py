@@ -71,7 +71,7 @@ def test_what_is_rebuilt_is_the_data_set_again(built, tmp_path):
 def test_a_recipe_comes_back_from_the_hub(built, tmp_path, monkeypatch):
     ground, recipe = built
     with LoopbackHub() as hub:
-        done = push(recipe, "me/recipe", api=client(hub, monkeypatch))
+        done = push(recipe, "me/recipe", private=False, api=client(hub, monkeypatch))
         check_whole(hub, "me/recipe")
         assert not any(path.endswith(".png") for path in hub.tree("me/recipe"))
         rebuild("me/recipe", ["phantom:1"], tmp_path / "again", revision=done.tag)
