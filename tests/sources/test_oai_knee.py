@@ -304,7 +304,7 @@ def test_a_file_that_an_archive_lacks_is_told_for_its_case(tmp_path):
     with pytest.raises(MissingLabelsError, match="no labels for this knee") as caught:
         source.read(cases["b"])
     assert (caught.value.file, caught.value.value) == (str(data / "labelsTr.zip"), "b")
-    with pytest.raises(UnreadableError, match="no image of this knee"):
+    with pytest.raises(UnreadableError, match="no image for this knee"):
         source.read(cases["c"])
 
 
