@@ -131,7 +131,7 @@ def test_quantised_files_are_refused(folder):
 def test_damaged_files_are_refused(folder, length):
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:length])
-    with pytest.raises(EmbeddingError, match=r"cannot be read.*Remedy: fetch them again"):
+    with pytest.raises(EmbeddingError, match=r"cannot be read.*Remedy: download them again"):
         embedding.read(folder)
 
 
