@@ -48,7 +48,7 @@ def is_a_sentence(scene, *, file: str, remedy: str) -> None:
 
 def test_a_store_that_fills_up_keeps_what_is_whole(seen):
     scene = seen["store"]
-    is_a_sentence(scene, file="/store/slices/nnunet/case_", remedy="Free some space")
+    is_a_sentence(scene, file="/store/slices/nnunet/", remedy="Free some space")
     assert "No space left" in scene["told"]
     assert not scene["there"]
     assert scene["finished"]  # some were, and those are used again
