@@ -188,7 +188,7 @@ def test_an_odd_but_right_build_is_accepted(name):
         {"prompts": ("mask",), "inputs": ("slice", "blank")},
         {"registers": ("lay",), "conventions": ("ras",)},
         {"planes": ("sagittal",), "stack_size": 7},
-        {"questions_per_volume": 1, "stack_questions_per_volume": 1},
+        {"questions_per_volume": 2, "stack_questions_per_volume": 2},
         {"clarity": ClarityLimits(min_ratio=1.0, min_gap_mm=0.0, apart_mm=0.0, min_marker_gap_mm=0.0)},
         {"clarity": ClarityLimits(min_area_mm2=0.0)},
     ],

@@ -272,7 +272,9 @@ def images(scene: StackScene) -> Iterator[Fact]:
     high_end = scene.area.shape[1] - 1 - in_image[:, ::-1].argmax(axis=1)
     inside = np.logical_and.reduce(scene.clear, axis=1)
     everywhere = np.ones_like(in_image)
-    smaller = scene.area * scene.clarity.min_ratio <= scene.area.max(axis=1, keepdims=True) + ROUNDING_MM
+    most = scene.area.max(axis=1, keepdims=True)
+    # Smaller by the ratio, and smaller at all: with a ratio of 1, an image of equal area would be right, too.
+    smaller = (scene.area * scene.clarity.min_ratio <= most + ROUNDING_MM) & (scene.area < most)
     yield from _paired(scene, "largest", largest, np.ones(len(scene.names), np.bool_), smaller)
     # What is seen in the first image may begin before it.
     # Nor is that image offered: it would be a wrong answer that needs no look.
