@@ -79,7 +79,7 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
             check_reproduction(dataset, folder.record, items, pictures, findings, progress, num_proc)
         else:
             findings.skip("reproduction", "Not requested.")
-        check_places(items, pictures, folder.slices, folder.words, findings, progress)
+        check_places(items, pictures, folder.slices, folder.words, findings, progress, _min_contrast(folder))
         asked_about = sorted({name for item in items.rows for name in item.structures})
         check_file_names(dataset, asked_about, names, findings)
         balance = check_balance(items, findings)
@@ -97,3 +97,9 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
         balance=balance,
         priors=priors,
     )
+
+
+def _min_contrast(folder: Folder) -> float:
+    """The least contrast that every build of the data set kept; 0 if that is not known."""
+    builds = folder.record.builds if folder.record else ()
+    return min((float(build.settings.get("clarity", {}).get("min_contrast", 0.0)) for build in builds), default=0.0)

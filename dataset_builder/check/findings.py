@@ -17,7 +17,7 @@ CHECKS: dict[str, str] = {
     "markers": "Drawn markers are where boxes and points say, in the colour of their letter.",
     "orientation": "Images show their slice, oriented as convention and view say.",
     "pixels": "Outside the markers an image is its slice, the same in all rows that show it.",
-    "labels": "Borders of labels lie on edges of the image, better than when flipped.",
+    "labels": "Borders of labels lie on edges of the image, better than when flipped; what is asked about can be seen.",
     "answers": "Answers are true, by the label maps.",
     "pairs": "Inverse pairs are complete and opposite: the same question the other way round.",
     "facts": "Rows of a fact differ only in factors.",

@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 from dataset_builder.check.answers import in_slice, in_stack
 from dataset_builder.check.columns import slice_problems, stack_problems
 from dataset_builder.check.content import Content
+from dataset_builder.check.contrast import SHARE, contrast
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, SliceKey, group
 from dataset_builder.check.label_fit import LabelFit
-from dataset_builder.check.maps import Map, Shown, read_maps
+from dataset_builder.check.maps import Map, Shown, read_maps, window_limits
 from dataset_builder.check.pictures import Pictures
 from dataset_builder.vocabulary import Structure
 
@@ -27,18 +28,20 @@ def check_places(
     words: Mapping[str, Structure],
     findings: Findings,
     progress: Callable[[str, int, int], None],
+    min_contrast: float = 0.0,
 ) -> None:
     """Go once through the slice store and make all checks that need it.
 
     Args:
         files: of the slice store.
         words: structures by canonical name.
+        min_contrast: that the builds kept, in grey levels of 255.
     """
     if not files:
         for check in BY_MAPS:
             findings.skip(check, "The data set has no slice store, which holds the label maps.")
         return
-    checks = _Checks(items, pictures, words, findings)
+    checks = _Checks(items, pictures, words, findings, min_contrast)
     try:
         total = sum(pq.read_metadata(file).num_rows for file in files)
         for done, here in enumerate(read_maps(list(files)), 1):
@@ -53,7 +56,15 @@ def check_places(
 class _Checks:
     """All checks against slices, fed one slice at a time."""
 
-    def __init__(self, items: Items, pictures: Pictures, words: Mapping[str, Structure], findings: Findings) -> None:
+    def __init__(
+        self,
+        items: Items,
+        pictures: Pictures,
+        words: Mapping[str, Structure],
+        findings: Findings,
+        min_contrast: float,
+    ) -> None:
+        self._min_contrast = min_contrast * SHARE
         self._words, self._findings, self._pictures = words, findings, pictures
         self._items = items
         self._waiting: dict[SliceKey, list[tuple[Item, int]]] = group(
@@ -76,6 +87,7 @@ class _Checks:
             self._areas[here.key] = {name: structure.area_mm2 for name, structure in here.structures.items()}
         shown: dict[tuple[int, str, str], Shown] = {}
         uses = self._waiting.pop(here.key, [])
+        seen: dict[tuple[str, str], float | None] = {}
         self._content.look(here, uses)
         for item, number in uses:
             # Without its images a data set does not say how large they are; pixels are square, so this does.
@@ -84,6 +96,8 @@ class _Checks:
             if key not in shown:
                 shown[key] = here.shown(*key)
             self._places(item, number, shown[key])
+            if number == 0 and item.input == "slice":
+                self._faint(item, here, seen)
             if number == 0:
                 for problem, value in slice_problems(item, here):
                     self._findings.violation("columns", problem, str(item), value)
@@ -91,6 +105,19 @@ class _Checks:
                 self._findings.looked("answers")
                 if wrong := in_slice(item, here, shown[key], self._words):
                     self._findings.violation("answers", "An answer is wrong.", str(item), wrong)
+
+    def _faint(self, item: Item, here: Map, seen: dict[tuple[str, str], float | None]) -> None:
+        """Name structures that melt into what is around them."""
+        if not self._min_contrast:
+            return
+        for name in item.structures:
+            key = (name, item.window)
+            if key not in seen:
+                seen[key] = contrast(here, name, *window_limits(item.window))
+            found = seen[key]
+            if found is not None and found < self._min_contrast:
+                value = f"{name}: {found:.1f} grey levels across its border"
+                self._findings.violation("labels", "A structure that is asked about cannot be seen.", str(item), value)
 
     def finish(self) -> None:
         """Check stacks, of which all slices are known now, and name rows about slices that never came."""

@@ -217,5 +217,14 @@ def test_a_flipped_label_map_is_found():
     assert "flipped" in str(found.get("labels")), found
 
 
+def test_structures_without_contrast_are_found():
+    """A builder that asked about what cannot be seen."""
+    settings = replace(FEW, clarity=ClarityLimits(min_contrast=0.0))
+    image = np.random.default_rng(0).normal(40, 5, (40, 34, 30))
+    count, found = audit_volumes([scan(blocks(seed=4), image=image)], settings, min_contrast=6.0)
+    assert count
+    assert "cannot be seen" in str(found.get("labels")), found
+
+
 def test_there_are_enough_odd_builds():
     assert len(ODD) >= 20

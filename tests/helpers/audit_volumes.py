@@ -42,11 +42,13 @@ def audit_volumes(
     settings: Settings,
     words=None,
     change: Callable[[SliceRecord], SliceRecord] = lambda r: r,
+    min_contrast: float | None = None,
 ) -> tuple[int, dict[str, list[str]]]:
     """How many rows there are, and every violation: check -> "problem: place".
 
     Args:
         change: changes a slice before rows are made of it.
+        min_contrast: that is checked; by default the settings'.
     """
     words = words or structures()
     findings, items, files = Findings(), [], []
@@ -69,7 +71,8 @@ def audit_volumes(
         asked = {"register": REGISTERS, "convention": CONVENTIONS}
         found = Items(tuple(sorted(items, key=lambda item: item.file)))
         check_rows(found, words, lambda _: asked, lambda _: None, pictures.size_of, findings)
-        check_places(found, pictures, files, words, findings, lambda *_: None)
+        limit = settings.clarity.min_contrast if min_contrast is None else min_contrast
+        check_places(found, pictures, files, words, findings, lambda *_: None, limit)
         check_balance(found, findings)
         check_leakage(found, pictures, findings)
         if found.rows:
