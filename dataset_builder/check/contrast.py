@@ -2,7 +2,8 @@
 
 A route of its own, without smoothing: pixels on either side of the border, some millimetres apart, are compared as they
 are stored, and what pixels of one label differ by at that distance is taken off. The bound is far below the builder's
-own, so that only structures that melt into what is around them are reported.
+own, and what chance could have hidden counts as seen, so that only structures that melt into what is around them are
+reported.
 """
 
 import numpy as np
@@ -17,12 +18,14 @@ SHARE = 1 / 3
 FULL_SCALE = 255.0
 MAX_WIDTH = 400.0
 """Of a window: a structure shown in a wider one, among bones, has been judged in that of soft tissue."""
+SPREADS = 3.0
+"""So many standard errors of the difference across the border are added to it."""
 MIN_PAIRS = 20
 """With fewer pixels along the border nothing is concluded."""
 
 
 def contrast(here: Map, name: str, low: float, high: float) -> float | None:
-    """Root mean square of the difference across a structure's border, in grey levels of 255, without noise.
+    """The most that the root mean square difference across a structure's border may be, in grey levels, without noise.
 
     Args:
         here: the slice.
@@ -47,7 +50,7 @@ def contrast(here: Map, name: str, low: float, high: float) -> float | None:
         within.append(change[same])
     if not across or (count := sum(map(len, across))) < MIN_PAIRS:
         return None
-    signal = sum(float(np.square(part).sum()) for part in across) / count
+    signal = sum(float(np.square(part).sum()) for part in across) / count * (1 + SPREADS * np.sqrt(2 / count))
     # The median of what one label differs by is noise alone: few of its pixels lie on edges of their own.
     quiet = np.abs(np.concatenate(within)) if sum(map(len, within)) else np.zeros(1)
     noise = float(np.square(np.median(quiet) / 0.6745))

@@ -25,12 +25,12 @@ def test_a_step_of_grey_is_measured_without_its_noise(noise, spacing):
     for step in (20.0, 60.0, -60.0):
         expected = abs(step) * 255 / (HIGH - LOW)
         found = contrast(square(step, noise, spacing), "spleen", LOW, HIGH)
-        assert found == pytest.approx(expected, rel=0.1, abs=1.5 + noise / 8)
+        assert 0.9 * expected - 1 <= found <= 1.25 * expected + 1.5 + noise / 2
 
 
 @pytest.mark.parametrize("noise", [0.0, 5.0, 20.0])
 def test_what_melts_into_its_surroundings_has_none(noise):
-    assert contrast(square(0.0, noise), "spleen", LOW, HIGH) < 2 + noise / 6
+    assert contrast(square(0.0, noise), "spleen", LOW, HIGH) <= noise / 2
 
 
 def test_a_wide_window_is_no_excuse_in_ct_and_the_window_counts_in_mr():

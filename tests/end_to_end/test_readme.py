@@ -43,7 +43,7 @@ NOT_RUN = {
 SMALLER = [
     (r"--slices-per-volume \d+", "--slices-per-volume 3"),
     (r"--questions-per-volume (?:\d+|all)", "--questions-per-volume 126"),
-    (r"(mis-ground build [^\n]*)", r"\1 --image-size 64"),
+    (r"(mis-ground build [^\n]*)", r"\1 --image-size 128"),  # at 64 structures fall between pixels
     (r"--limit \d+", "--limit 1"),
     (r"(--model mis-semsam [^\n]*--tasks )\S+", r"\1'mis_ground_*_directional_box'"),
     (r"(--tasks )\S+( --limit \d+ --resume)", r"\1'mis_ground_*_directional_box'\2"),
