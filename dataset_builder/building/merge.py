@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from dataset_builder.building.engines import Engine, in_stage
 from dataset_builder.building.parts import Parts
 from dataset_builder.core.factors import (
+    ANSWER_CONFIGS,
     INPUT_CONFIGS,
     MODALITIES,
     PLANES,
@@ -47,7 +48,7 @@ def cells(split: Split = TEST) -> Iterator[Key]:
     """Config and split of every cell of a data set of that split, in a fixed order."""
     for modality, plane, terminology, prompt in product(MODALITIES, PLANES, TERMINOLOGIES, PROMPTS):
         yield config_name(modality, plane), split_name(terminology, prompt)
-    for config in INPUT_CONFIGS:
+    for config in (*INPUT_CONFIGS, *dict.fromkeys(ANSWER_CONFIGS.values())):
         yield config, split
 
 

@@ -69,7 +69,7 @@ def rows_of(
 
 def _cell(question: Question) -> tuple[str, str]:
     of = (question.modality, question.plane, question.terminology, question.prompt, question.input, question.view)
-    return cell_of(*of)
+    return cell_of(*of, answer_type=question.answer_type)
 
 
 def volume_questions(

@@ -30,7 +30,7 @@ from dataset_builder.imaging.memory_limit import REMEDY, too_large
 from dataset_builder.slices.store import StoredVolume, store_volume
 from dataset_builder.sources.base import Case, Source
 
-CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view")
+CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
 """The columns that decide a row's config and split."""
 
 

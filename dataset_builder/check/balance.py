@@ -69,7 +69,7 @@ def words(cell: str, rows: Sequence[Item]) -> list[Claim]:
     for offered, members in group((tuple(sorted(item.options)), item) for item in rows).items():
         if len(offered) == 2:
             right = [item.answer == offered[0] for item in members]
-            result = share(right, 0.5, [item.unit for item in members])
+            result = share(right, 0.5, [item.draw_id for item in members])
             where = f"{cell}: {offered[0]} / {offered[1]}"
             claims.append((where, "One of two words is right more often than the other.", result))
     return claims
@@ -79,7 +79,7 @@ def positions(cell: str, rows: Sequence[Item]) -> list[Claim]:
     """Each position is right as often as the others."""
     claims = []
     for count, members in group((len(item.options), item) for item in rows).items():
-        units = [item.unit for item in members]
+        units = [item.draw_id for item in members]
         for position in range(count):
             right = [item.options[position] == item.answer for item in members]
             where = f"{cell}: option {position + 1} of {count}"
@@ -99,7 +99,7 @@ def roles(cell: str, rows: Sequence[Item]) -> list[Claim]:
     for item in rows:
         if len(item.structures) == 2 and item.relation not in SHARED:
             for role, name in enumerate(item.structures):
-                about.setdefault(name, []).append((role == 0, item.unit))
+                about.setdefault(name, []).append((role == 0, item.draw_id))
     return [
         (
             f"{cell}: {name}",

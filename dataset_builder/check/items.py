@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from dataset_builder.core.factors import INPUT_CONFIGS, MODALITIES, PLANES, config_name
+from dataset_builder.core.factors import ANSWER_CONFIGS, INPUT_CONFIGS, MODALITIES, PLANES, config_name
 from dataset_builder.dataset.format import COLUMNS
 from dataset_builder.dataset.parquet import stem_of_file
 
-FACTORS = ("register", "convention", "frame", "prompt", "input", "view", "stack_order")
+FACTORS = ("register", "convention", "frame", "prompt", "input", "view", "stack_order", "answer_type", "scale")
 """Columns in which rows of one fact may differ."""
 
-STANDARD_CONFIGS = {config_name(m, p) for m in MODALITIES for p in PLANES} | set(INPUT_CONFIGS)
+STANDARD_CONFIGS = {config_name(m, p) for m in MODALITIES for p in PLANES}
+STANDARD_CONFIGS |= {*INPUT_CONFIGS, *ANSWER_CONFIGS.values()}
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -65,6 +66,13 @@ class Item:
     margin_mm: float
     licence: str
     version: str
+    answer_type: str = "choice"
+    scale: str | None = None
+    masks: tuple[Mapping[str, Any], ...] = ()
+    answer_image: int | None = None
+    value: float | None = None
+    unit: str | None = None
+    tolerance: float | None = None
 
     def __str__(self) -> str:
         return f"{self.file}, row {self.id}"
@@ -81,7 +89,7 @@ class Item:
         return f"{kind}{self.modality}_{self.plane} {self.terminology}_{self.prompt}"
 
     @property
-    def unit(self) -> str:
+    def draw_id(self) -> str:
         """The pair, or the row itself if it has none: what was drawn together."""
         return self.pair_id or self.id
 
@@ -98,7 +106,7 @@ class Item:
 def make_item(row: Mapping[str, Any], file: str, pictures: tuple[bytes, ...]) -> Item:
     """A row as Python values, its images known by their digests."""
     made: dict[str, Any] = {name: row[name] for name in COLUMNS if name != "images"}
-    for name in ("options", "structures", "box_images", "slice_index"):
+    for name in ("options", "structures", "box_images", "slice_index", "masks"):
         made[name] = tuple(made[name])
     for name in ("boxes", "points"):
         made[name] = tuple(tuple(place) for place in made[name])

@@ -95,7 +95,7 @@ def letters(cell: str, rows: Sequence[Item]) -> list[Claim]:
                     share(
                         [first == (item.answer == item.options[0]) for first, item in two],
                         0.5,
-                        [item.unit for _, item in two],
+                        [item.draw_id for _, item in two],
                     ),
                 )
             )

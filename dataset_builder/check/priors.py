@@ -312,7 +312,7 @@ def sample(rows: Sequence[Item], count: int) -> npt.NDArray[np.int64]:
     if len(rows) <= count:
         return np.arange(len(rows))
     limit = int(count / len(rows) * 2**64)
-    drawn = (int.from_bytes(hashlib.blake2b(item.unit.encode(), digest_size=8).digest(), "big") for item in rows)
+    drawn = (int.from_bytes(hashlib.blake2b(item.draw_id.encode(), digest_size=8).digest(), "big") for item in rows)
     return np.flatnonzero([value < limit for value in drawn])
 
 

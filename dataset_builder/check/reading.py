@@ -19,7 +19,7 @@ from dataset_builder.check.rows import Names
 from dataset_builder.check.schema import column_problems, gaps, is_usable, value_problems, wrong_cell
 from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
 from dataset_builder.core.factors import CONVENTIONS, REGISTERS
-from dataset_builder.dataset.format import COLUMNS, VERSION
+from dataset_builder.dataset.format import COLUMNS, LATER_COLUMNS, VERSION
 from dataset_builder.dataset.manifest import RECORD_NAME, BuildNote, Record, is_slices, read_record
 from dataset_builder.files.progress import Progress
 from dataset_builder.vocabulary import Structure, structures
@@ -182,7 +182,7 @@ def _batches(name: str, file: Path, findings: Findings) -> Iterator[list[dict[st
     if "images" not in columns:
         findings.skip("pictures", "The data set leaves images out.")
     for batch in opened.iter_batches(batch_size=BATCH_ROWS, columns=columns):
-        yield batch.to_pylist()
+        yield [LATER_COLUMNS | row for row in batch.to_pylist()]
 
 
 def _item(row: dict[str, Any], file: str, names: Names, findings: Findings) -> tuple[Item, dict[bytes, bytes]] | None:

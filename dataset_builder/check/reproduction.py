@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from dataset_builder.building.engines import Processes
 from dataset_builder.building.rows import rows_of
+from dataset_builder.building.worker import CELL_COLUMNS
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, group, split_of
 from dataset_builder.check.pictures import Pictures, pixels_digest
@@ -240,8 +241,7 @@ def _differences(task: _Task, made: Mapping[str, dict[str, Any]]) -> Iterator[Pr
 
 def _cell(row: Mapping[str, Any], split: str) -> tuple[str, str]:
     """Config and split of the file that a row is written to."""
-    columns = ("modality", "plane", "terminology", "prompt", "input", "view")
-    return cell_of(**{column: row[column] for column in columns}, split=split)  # type: ignore[arg-type]
+    return cell_of(**{column: row[column] for column in CELL_COLUMNS}, split=split)  # type: ignore[arg-type]
 
 
 def _order(task: _Task, made: Mapping[str, object]) -> Iterator[Problem]:
@@ -264,6 +264,8 @@ def _plain(value: Any, is_float: bool) -> Any:
     """A value as it comes out of Arrow: sequences as tuples, 32-bit floats."""
     if is_float and value is not None:
         return float(np.float32(value))
+    if isinstance(value, Mapping):
+        return tuple((key, _plain(part, False)) for key, part in sorted(value.items()))
     if isinstance(value, list | tuple):
         return tuple(_plain(part, False) for part in value)
     return value

@@ -16,6 +16,9 @@ Input = Literal["slice", "stack", "blank"]
 View = Literal["plain", "mirrored", "rotated90", "rotated180"]
 StackOrder = Literal["ascending", "descending", "unstated"]
 Side = Literal["left", "right"]
+AnswerType = Literal["choice", "point", "box", "number"]
+Scale = Literal["text", "bar", "none"]
+MeasureUnit = Literal["mm", "degree", "ratio"]
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 PLANES: tuple[Plane, ...] = get_args(Plane)
@@ -29,6 +32,11 @@ VIEWS: tuple[View, ...] = get_args(View)
 """Changes of the displayed slice: none, mirrored left to right, rotated clockwise by 90 or 180 degrees."""
 STACK_ORDERS: tuple[StackOrder, ...] = get_args(StackOrder)
 """The stated order of a stack's images along the patient's axis, if the question states one."""
+ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
+"""What a question wants: one of its options, a point on a structure, its bounding box, or a measurement."""
+SCALES: tuple[Scale, ...] = get_args(Scale)
+"""How a question for a measurement gives the size of a pixel: in words, as a scale bar on the image, or not at all."""
+MEASURE_UNITS: tuple[MeasureUnit, ...] = get_args(MeasureUnit)
 
 DRAWN_PROMPTS: tuple[Prompt, ...] = ("label", "point", "box", "mask")
 """Prompts whose marker is drawn into the image."""
@@ -45,6 +53,8 @@ TEST: Split = "test"
 
 INPUT_CONFIGS = ("stack", "blank", "view")
 """Configs beside those of a modality and plane: questions across slices, and the controls derived from slices."""
+ANSWER_CONFIGS: dict[AnswerType, str] = {"point": "locate", "box": "locate", "number": "measure"}
+"""Configs of the questions that have no options, by what they want."""
 
 
 def cell_of(
@@ -55,8 +65,11 @@ def cell_of(
     input: Input,
     view: View,
     split: Split = TEST,
+    answer_type: AnswerType = "choice",
 ) -> tuple[str, str]:
     """Config and split that a row belongs to, beside ``all``; ``split`` is what the data set is for."""
+    if answer_type != "choice":
+        return ANSWER_CONFIGS[answer_type], split
     if input != "slice":
         return input, split
     if view != "plain":

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 PICTURE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """What ``datasets.Image()`` is in a table."""
+MASK = pa.struct({"size": pa.list_(pa.int32()), "counts": pa.string()})
+"""A mask in COCO's run-length encoding: its height and width, and the compressed counts (pycocotools)."""
 
 
 def described(columns: Mapping[str, pa.DataType]) -> pa.Schema:

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from dataset_builder.core.factors import (
+    ANSWER_TYPES,
     CONVENTIONS,
     FRAMES,
     INPUTS,
@@ -14,6 +15,7 @@ from dataset_builder.core.factors import (
     PLANES,
     PROMPTS,
     REGISTERS,
+    SCALES,
     STACK_ORDERS,
     TERMINOLOGIES,
     TEST,
@@ -137,6 +139,8 @@ def factor_table() -> str:
         "input": INPUTS,
         "view": VIEWS,
         "stack_order": STACK_ORDERS,
+        "answer_type": ANSWER_TYPES,
+        "scale": SCALES,
     }
     return "\n".join(f"| `{name}` | {', '.join(f'`{v}`' for v in values)} |" for name, values in factors.items())
 

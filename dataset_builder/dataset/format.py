@@ -1,10 +1,12 @@
 """The format of the data set: its version, and the columns of a row with their Arrow types."""
 
+from typing import Any
+
 import pyarrow as pa
 
-from dataset_builder.dataset.arrow_schema import PICTURE, described
+from dataset_builder.dataset.arrow_schema import MASK, PICTURE, described
 
-VERSION = "2.0.0"
+VERSION = "2.1.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
 
 COLUMNS: dict[str, pa.DataType] = {
@@ -25,12 +27,19 @@ COLUMNS: dict[str, pa.DataType] = {
     "input": pa.string(),
     "view": pa.string(),
     "stack_order": pa.string(),
+    "answer_type": pa.string(),
+    "scale": pa.string(),
     "template": pa.string(),
     "relation": pa.string(),
     "structures": pa.list_(pa.string()),
     "boxes": pa.list_(pa.list_(pa.int32())),
     "points": pa.list_(pa.list_(pa.int32())),
     "box_images": pa.list_(pa.int32()),
+    "masks": pa.list_(MASK),
+    "answer_image": pa.int32(),
+    "value": pa.float64(),
+    "unit": pa.string(),
+    "tolerance": pa.float64(),
     "pair_id": pa.string(),
     "fact_id": pa.string(),
     "source": pa.string(),
@@ -44,6 +53,20 @@ COLUMNS: dict[str, pa.DataType] = {
     "version": pa.string(),
 }
 """Columns of a row, in order, with their Arrow types; the data set's card says what they mean."""
+
+LATER_COLUMNS: dict[str, Any] = {
+    "answer_type": "choice",
+    "scale": None,
+    "masks": [],
+    "answer_image": None,
+    "value": None,
+    "unit": None,
+    "tolerance": None,
+}
+"""Columns that data sets before version 2.1.0 lack, with what they hold on such rows."""
+
+NULLABLE = ("stack_order", "scale", "answer_image", "value", "unit", "tolerance")
+"""Columns that are null on rows that they do not apply to."""
 
 ROW_SCHEMA = described(COLUMNS)
 """The same as a schema, with the features that ``load_dataset`` reads from Parquet."""

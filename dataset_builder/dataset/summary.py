@@ -28,6 +28,7 @@ _COMMON = {
     "convention": "radiological",
     "register": "clinical",
     "frame": "patient",
+    "answer_type": "choice",
 }
 """What an example on the card should be like."""
 
@@ -36,7 +37,7 @@ _ROWS_AT_A_TIME = 4096
 MOST_WARNINGS = 200
 """How many are kept in the note of a build."""
 
-_ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view"]
+_ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view", "answer_type"]
 
 
 def describe_build(
@@ -172,7 +173,7 @@ def _guessing_rates(splits: Iterable[Sequence[Path]]) -> Iterator[GuessingRates]
     for paths in splits:
         answers: dict[str, Counter[str]] = defaultdict(Counter)
         for row in (row for path in paths for row in _rows(path, _ANSWERS)):
-            if row["input"] == "blank" or row["view"] != "plain":
+            if row["input"] == "blank" or row["view"] != "plain" or row.get("answer_type", "choice") != "choice":
                 continue
             of = count[row["terminology"]]
             of["questions"] += 1
@@ -200,7 +201,7 @@ def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
     best: dict[str, tuple[int, Path, int]] = {}
     for path in paths:
         for number, row in enumerate(_rows(path, ["prompt", *_COMMON])):
-            liked = sum(row[name] == value for name, value in _COMMON.items())
+            liked = sum(row.get(name, value) == value for name, value in _COMMON.items())
             if row["prompt"] not in best or liked > best[row["prompt"]][0]:
                 best[row["prompt"]] = (liked, path, number)
     for prompt in PROMPTS:
@@ -217,8 +218,10 @@ def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Some columns of all rows, some rows at a time."""
-    for batch in pq.ParquetFile(path).iter_batches(columns=list(columns), batch_size=_ROWS_AT_A_TIME):
+    """Some columns of all rows, as far as the file has them, some rows at a time."""
+    file = pq.ParquetFile(path)
+    there = [name for name in columns if name in file.schema_arrow.names]
+    for batch in file.iter_batches(columns=there, batch_size=_ROWS_AT_A_TIME):
         yield from batch.to_pylist()
 
 

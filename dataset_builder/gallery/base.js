@@ -65,6 +65,7 @@ function outline(item, size, colours, position = 0) {
 }
 
 function plain(value) {
+  if (Array.isArray(value) && value[0]?.counts) return value.map((mask) => `${mask.size.join(" x ")} pixels, run-length`).join("; ");
   if (Array.isArray(value)) return value.map((part) => (Array.isArray(part) ? `[${part.join(", ")}]` : part)).join(", ");
   if (typeof value === "number" && !Number.isInteger(value)) return value.toFixed(2);
   return String(value ?? "");
@@ -95,7 +96,7 @@ class Filters {
         this.boxes[name].set(value, { box, count, label });
         values.append(label);
       }
-      form.append(make("fieldset", {}, make("legend", {}, name.replaceAll("_", " ")), values));
+      if (values.childElementCount) form.append(make("fieldset", {}, make("legend", {}, name.replaceAll("_", " ")), values));
     }
     form.addEventListener("submit", (event) => event.preventDefault());
   }

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.core.factors import (
+    ANSWER_TYPES,
     CONVENTIONS,
     FRAMES,
     INPUTS,
@@ -24,10 +25,12 @@ from dataset_builder.core.factors import (
     PLANES,
     PROMPTS,
     REGISTERS,
+    SCALES,
     STACK_ORDERS,
     TERMINOLOGIES,
     VIEWS,
 )
+from dataset_builder.dataset.format import LATER_COLUMNS
 from dataset_builder.dataset.parquet import stem_of_file
 from dataset_builder.gallery import pages
 from dataset_builder.gallery.pages import check_page, data_url, embed, write_page
@@ -44,15 +47,17 @@ FACTORS: dict[str, Sequence[str]] = {
     "input": INPUTS,
     "view": VIEWS,
     "stack_order": STACK_ORDERS,
+    "answer_type": ANSWER_TYPES,
+    "scale": SCALES,
     "relation": (),
     "source": (),
 }
 """Columns to filter by, with their values in order; further values follow in alphabetical order."""
 
-CELL = ("modality", "plane", "terminology", "prompt", "input", "view")
+CELL = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
 """Columns whose values make a cell."""
 
-_REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FACTORS}
+_REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FACTORS} - LATER_COLUMNS.keys()
 
 
 def write_gallery(
@@ -96,7 +101,7 @@ def write_gallery(
             with _naming(path):
                 opened[path] = pq.ParquetFile(path, memory_map=True)
                 _check_columns(opened[path], path)
-                tables.append(opened[path].read(columns=list(FACTORS)))
+                tables.append(_factors(opened[path]))
             done += 1
         factors = pa.concat_tables(tables)
         rows += factors.num_rows
@@ -129,6 +134,15 @@ def _check_columns(file: pq.ParquetFile, path: Path) -> None:
             value=f"no {', '.join(missing)}",
             remedy="Give a folder that `mis-ground build` made.",
         )
+
+
+def _factors(file: pq.ParquetFile) -> pa.Table:
+    """The columns of ``FACTORS``; those that an older data set lacks, as its rows would have them."""
+    there = [name for name in FACTORS if name in file.schema_arrow.names]
+    table = file.read(columns=there)
+    for name in FACTORS.keys() - set(there):
+        table = table.append_column(name, pa.array([LATER_COLUMNS[name]] * table.num_rows, pa.string()))
+    return table.select(list(FACTORS))
 
 
 def choose_examples(factors: pa.Table, per_cell: int, seen: Counter[tuple[str, str]]) -> list[int]:
@@ -181,7 +195,7 @@ def _read_rows(files: Mapping[Path, pq.ParquetFile], rows: Sequence[int]) -> Ite
             if wanted:
                 with _naming(path):
                     found = file.read_row_group(group).take(wanted).to_pylist()
-                yield from found
+                yield from (LATER_COLUMNS | row for row in found)
             start = end
 
 
@@ -212,7 +226,7 @@ def make_page(items: Sequence[dict[str, Any]], pictures: Sequence[str], title: s
     order = {name: {value: i for i, value in enumerate(values)} for name, values in FACTORS.items()}
     found = {
         name: sorted(
-            {item[name] for item in items}, key=lambda value: (order[name].get(value, len(order[name])), value)
+            {item[name] for item in items} - {None}, key=lambda value: (order[name].get(value, len(order[name])), value)
         )
         for name in FACTORS
     }

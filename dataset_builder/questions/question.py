@@ -1,17 +1,21 @@
 """A question as all kinds have it: the text, what is right, and what it is about."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dataset_builder.core.factors import (
+    AnswerType,
     Convention,
     Frame,
     Input,
+    MeasureUnit,
     Modality,
     Plane,
     Prompt,
     Register,
+    Scale,
     StackOrder,
     Terminology,
     View,
@@ -25,6 +29,8 @@ from dataset_builder.slices.selection import SliceRecord
 
 Box = tuple[int, int, int, int]
 Point = tuple[int, int]
+Mask = Mapping[str, Any]
+"""``{"size": [height, width], "counts": text}``: COCO's run-length encoding."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,10 @@ class Question:
     mapped. ``prior_answer`` is what anatomy says without the image: of a right-left question in the frame of a
     mirrored image, say, the answer that the image as radiologists show it would have; empty where anatomy has no
     answer.
+
+    What has no options asks for a point, a box or a number (``answer_type``): ``masks`` are then the structures' own
+    pixels, ``answer_image`` is the image of a stack that is asked for, and ``value``, ``unit`` and ``tolerance`` are
+    the measurement and by how much an answer may miss it.
     """
 
     id: str
@@ -63,11 +73,18 @@ class Question:
     box_images: tuple[int, ...]
     margin_mm: float
     window: Window
+    answer_type: AnswerType = "choice"
+    scale: Scale | None = None
+    masks: tuple[Mask, ...] = ()
+    answer_image: int | None = None
+    value: float | None = None
+    unit: MeasureUnit | None = None
+    tolerance: float | None = None
 
     @property
     def answer_index(self) -> int:
-        """Position of the right option."""
-        return self.options.index(self.answer)
+        """Position of the right option; -1 where there are no options."""
+        return self.options.index(self.answer) if self.options else -1
 
 
 @dataclass(frozen=True)

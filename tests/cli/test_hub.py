@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from dataset_builder.cli import main as cli
 from dataset_builder.core.errors import HubError
+from dataset_builder.dataset.format import VERSION
 from tests.helpers.hub_checks import check_whole
 from tests.helpers.loopback_hub import TOKEN, Fault, LoopbackHub, client
 from tests.helpers.small_ground import CELLS, write_ground
@@ -49,7 +50,7 @@ def fails(*arguments):
 def test_what_a_push_says(hub, grounds):
     done, said = run("push", PLACE, grounds["first"], "--dry-run")
     assert "Dry run: 10 file(s)" in said
-    assert f"to a new repository {PLACE}, tag v2.0.0-" in said
+    assert f"to a new repository {PLACE}, tag v{VERSION}-" in said
     assert hub.repos == {}
     _, said = run("push", PLACE, grounds["first"], "--config", "clinic", "--dry-run")
     assert "clinic" in said

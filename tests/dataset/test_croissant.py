@@ -6,6 +6,7 @@ import pytest
 
 from dataset_builder.building.datasets_builder import FEATURES, SLICE_FEATURES
 from dataset_builder.dataset.croissant import croissant_text
+from dataset_builder.dataset.format import VERSION
 from dataset_builder.dataset.manifest import BuildNote, Record, SourceNote, SplitNote, read_record
 from dataset_builder.dataset.summary import file_hashes
 from tests.helpers.small_ground import write_ground
@@ -42,7 +43,7 @@ def test_record_sets_have_the_columns_of_their_files(ground, described):
 def test_licence_version_and_citations(ground, described):
     record = read_record(ground)
     assert described["license"] == "https://www.apache.org/licenses/LICENSE-2.0"
-    assert described["version"] == f"2.0.0+{record.content}"
+    assert described["version"] == f"{VERSION}+{record.content}"
     assert "Makers of sample" in described["citeAs"]
 
 

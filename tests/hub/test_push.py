@@ -10,6 +10,7 @@ from dataset_builder.core.errors import BuildError, DatasetNotFoundError, HubErr
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset import parquet
 from dataset_builder.dataset.card import write_card
+from dataset_builder.dataset.format import VERSION
 from dataset_builder.dataset.manifest import read_record
 from dataset_builder.hub import push as hub_module
 from dataset_builder.hub.push import push
@@ -60,7 +61,7 @@ def test_a_first_push_makes_the_repository_with_the_folders_bytes(hub, api, grou
         assert hub.read(PLACE, path) == content
     record = check_whole(hub)
     assert hub.repos[PLACE].refs[f"refs/tags/{done.tag}"] == done.commit == hub.repos[PLACE].refs["refs/heads/main"]
-    assert done.tag == f"v2.0.0-{record.content[:8]}"
+    assert done.tag == f"v{VERSION}-{record.content[:8]}"
     assert f'load_dataset("{PLACE}", "all", split="test")' in hub.read(PLACE, "README.md").decode()
     assert len(hub.repos[PLACE].messages) == 2  # the Hub's own, and one for all
 
