@@ -37,13 +37,13 @@ LEAVES = tuple(f"blind_mis_ground_{prompt}" for prompt in ("none", *TEXT_PROMPTS
 ITEMS_PER_LEAF = 20
 """Questions of each leaf: with three decodings some minutes on two cores."""
 
-LEAVES_WITH_PICTURES = tuple(
+LEAVES_WITH_IMAGES = tuple(
     f"mis_ground_{modality}_{plane}_directional_{prompt}"
     for modality in MODALITIES
     for plane in PLANES
     for prompt in ("point", "box", "mask")
 )
-ITEMS_PER_LEAF_WITH_PICTURES = 4
+ITEMS_PER_LEAF_WITH_IMAGES = 4
 """Questions of each of these leaves: with three decodings some twenty seconds on two cores."""
 
 BATCH_SIZE = 16
@@ -60,7 +60,7 @@ DECODINGS: dict[str, tuple[str, dict[str, Any]]] = {
 decoding, the second the published rule, the third the rule with this project's guard."""
 
 SMALL_VLM = "small VLM"
-DECODINGS_WITH_PICTURES = dict(zip([SMALL_VLM, *list(DECODINGS)[1:]], DECODINGS.values(), strict=True))
+DECODINGS_WITH_IMAGES = dict(zip([SMALL_VLM, *list(DECODINGS)[1:]], DECODINGS.values(), strict=True))
 """The same of the small vision-language model."""
 
 
@@ -103,7 +103,7 @@ class Section:
 
 
 def run_demo_evaluation(
-    dataset: Path, results: Path, console: Console, pictures: Mapping[str, Path] | None = None
+    dataset: Path, results: Path, console: Console, images: Mapping[str, Path] | None = None
 ) -> list[Section]:
     """Evaluate, print a table, and keep the harness's files.
 
@@ -128,10 +128,10 @@ def run_demo_evaluation(
         for name, samples in _decode(lm, DECODINGS, manager, chosen, results, console):
             runs[name] = samples
     sections = [_section("without images", runs)]
-    if pictures:
+    if images:
         lm = _load_small_vlm(console)
-        for name, place in pictures.items():
-            sections.append(_look(lm, name, place, results / f"pictures_{name.replace(' ', '_')}", console))
+        for name, place in images.items():
+            sections.append(_look(lm, name, place, results / f"images_{name.replace(' ', '_')}", console))
     console.print(table(sections))
     if folder is not None:
         _print_example(console, sections[0].outcomes, sections[0].samples)
@@ -155,12 +155,12 @@ def _constant(manager: Any, chosen: Mapping[str, list[int]], results: Path) -> l
 def _look(lm: "LM", name: str, dataset: Path, results: Path, console: Console) -> Section:
     """The small vision-language model on the images of one data set."""
     with console.status("Starting the harness ..."), _quiet():
-        manager, chosen = _questions(dataset, LEAVES_WITH_PICTURES, ITEMS_PER_LEAF_WITH_PICTURES)
+        manager, chosen = _questions(dataset, LEAVES_WITH_IMAGES, ITEMS_PER_LEAF_WITH_IMAGES)
         if not chosen:
             raise MISGroundError("The data set has no directional questions with markers.", file=dataset)
         runs = {CONSTANT: _constant(manager, chosen, results)}
     console.print(f"{sum(map(len, chosen.values()))} questions with images, {name}.")
-    for decoding, samples in _decode(lm, DECODINGS_WITH_PICTURES, manager, chosen, results, console):
+    for decoding, samples in _decode(lm, DECODINGS_WITH_IMAGES, manager, chosen, results, console):
         runs[decoding] = samples
     return _section(name, runs)
 

@@ -35,8 +35,8 @@ INSTRUCTION = "Answer with one of the options and nothing else."
 def data() -> tuple[datasets.Dataset, pd.DataFrame]:
     """The rows, and their texts as a table."""
     rows = datasets.load_dataset(PLACE, "all", split="test", revision=REVISION)
-    pictures = [name for name in ("images",) if name in rows.column_names]
-    return rows, rows.remove_columns(pictures).to_pandas()
+    columns = [name for name in ("images",) if name in rows.column_names]
+    return rows, rows.remove_columns(columns).to_pandas()
 
 
 def choose(texts: pd.DataFrame, values: dict[str, str]) -> list[int]:
@@ -63,7 +63,7 @@ def clean_sibling(texts: pd.DataFrame, number: int) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def pictures(number: int, shown: str) -> list[Image.Image]:
+def images_of(number: int, shown: str) -> list[Image.Image]:
     """The images of a row: as they are, without the marker, or with the boxes of its structures drawn in."""
     rows, texts = data()
     if "images" not in rows.column_names:
@@ -72,18 +72,16 @@ def pictures(number: int, shown: str) -> list[Image.Image]:
         sibling = clean_sibling(texts, number)
         return [] if sibling is None else rows[sibling]["images"]
     found = rows[number]["images"]
-    return (
-        [boxed(picture, texts.loc[number], place) for place, picture in enumerate(found)] if shown == BOXED else found
-    )
+    return [boxed(image, texts.loc[number], place) for place, image in enumerate(found)] if shown == BOXED else found
 
 
-def boxed(picture: Image.Image, row: pd.Series, place: int) -> Image.Image:
+def boxed(image: Image.Image, row: pd.Series, place: int) -> Image.Image:
     """An image with the box of each structure that lies in it."""
-    drawn = picture.convert("RGB")
+    drawn = image.convert("RGB")
     pen = ImageDraw.Draw(drawn)
     where = row.get("box_images", [0] * len(row["boxes"]))
-    for number, (box, image) in enumerate(zip(row["boxes"], where, strict=True)):
-        if image == place:
+    for number, (box, lies_in) in enumerate(zip(row["boxes"], where, strict=True)):
+        if lies_in == place:
             x0, y0, x1, y1 = (int(value) for value in box)
             pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=COLOURS[number % len(COLOURS)], width=2)
             pen.text((x0 + 3, y0 + 2), "ABCD"[number % 4], fill=COLOURS[number % len(COLOURS)])
@@ -117,9 +115,9 @@ def ask(number: int, model: str, token: str | None) -> str:
     rows, texts = data()
     row = texts.loc[number]
     content: list[dict[str, Any]] = []
-    for picture in rows[number]["images"] if "images" in rows.column_names else []:
+    for image in rows[number]["images"] if "images" in rows.column_names else []:
         stream = BytesIO()
-        picture.save(stream, "PNG")
+        image.save(stream, "PNG")
         encoded = base64.b64encode(stream.getvalue()).decode()
         content.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}})
     content.append({"type": "text", "text": f"{row['question']}\n{INSTRUCTION}"})
@@ -159,9 +157,9 @@ def build() -> gr.Blocks:
                     place = gr.Number(1, precision=0, minimum=1, label="question", elem_id="place")
                     onward = gr.Button("Next", elem_id="next")
                 count = gr.Markdown(elem_id="count")
-                shown = gr.Radio([AS_SHOWN, WITHOUT, BOXED], value=AS_SHOWN, label="picture", elem_id="shown")
+                shown = gr.Radio([AS_SHOWN, WITHOUT, BOXED], value=AS_SHOWN, label="image", elem_id="shown")
                 gallery = gr.Gallery(
-                    label="picture", columns=4, object_fit="contain", height=600, format="png", elem_id="picture"
+                    label="image", columns=4, object_fit="contain", height=600, format="png", elem_id="image"
                 )
             with gr.Column(scale=2, min_width=300):
                 question = gr.Textbox(label="question", lines=5, interactive=False, elem_id="question")
@@ -188,7 +186,7 @@ def build() -> gr.Blocks:
             if number is None:
                 return "No question has these values.", [], "", gr.Radio(choices=[], value=None), "", [], ""
             row = texts.loc[number]
-            images = pictures(number, how)
+            images = images_of(number, how)
             text = f"{min(max(int(wanted or 1), 1), len(chosen))} of {len(chosen):,} · `{row['id']}`"
             if not images:
                 text += " · the data set has no such image of this slice"

@@ -42,7 +42,7 @@ from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case, Source, SourceOf
 
-PICTURES, HASHES = "images", "image_sha256"
+IMAGES, HASHES = "images", "image_sha256"
 
 
 def write_recipe(folder: Path, out: Path) -> Path:
@@ -61,7 +61,7 @@ def write_recipe(folder: Path, out: Path) -> Path:
             if is_slices(key):
                 continue  # images too
             for file in note.files:
-                _without_pictures(folder / file, out / file)
+                _without_images(folder / file, out / file)
             splits[key] = note_split(out, note.files)
         if not splits:
             continue
@@ -81,12 +81,12 @@ def _features(path: Path) -> dict[str, Any]:
     return datasets.Features.from_arrow_schema(pq.read_schema(path)).to_dict()
 
 
-def _without_pictures(path: Path, target: Path) -> None:
+def _without_images(path: Path, target: Path) -> None:
     """Write a file's rows with the sha256 of each image in its place."""
     source = pq.ParquetFile(path)
     features = datasets.Features.from_arrow_schema(source.schema_arrow)
-    columns = [HASHES if name == PICTURES else name for name in features]
-    kept = {name: kind for name, kind in features.items() if name != PICTURES}
+    columns = [HASHES if name == IMAGES else name for name in features]
+    kept = {name: kind for name, kind in features.items() if name != IMAGES}
     listed = datasets.List(datasets.Value("string"))
     schema = datasets.Features({name: listed if name == HASHES else kept[name] for name in columns}).arrow_schema
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,15 +99,15 @@ def _without_pictures(path: Path, target: Path) -> None:
 def _hashed(table: pa.Table) -> pa.Table:
     known: dict[bytes, str] = {}
     hashes = []
-    for pictures in table[PICTURES].to_pylist():
+    for images in table[IMAGES].to_pylist():
         row = []
-        for picture in pictures:
-            content = picture["bytes"]
+        for image in images:
+            content = image["bytes"]
             if content not in known:
                 known[content] = hashlib.sha256(content).hexdigest()
             row.append(known[content])
         hashes.append(row)
-    return table.drop_columns([PICTURES]).append_column(HASHES, pa.array(hashes, pa.list_(pa.string())))
+    return table.drop_columns([IMAGES]).append_column(HASHES, pa.array(hashes, pa.list_(pa.string())))
 
 
 # -------------------------------------------------------------------------------------------------------- making again

@@ -59,7 +59,7 @@ def rows_of(
         only: the config whose rows are wanted.
         encode: makes of an image what stands in the column ``images`` under ``bytes``.
     """
-    drawn = _Pictures(settings, encode)
+    drawn = _Images(settings, encode)
     for question, shown in volume_questions(records, settings, words, identity):
         if only is not None and _cell(question)[0] != only:
             continue
@@ -101,7 +101,7 @@ def volume_questions(
                 yield question, in_order
 
 
-class _Pictures:
+class _Images:
     """The encoded images of one volume: each is drawn once, however many questions show it."""
 
     def __init__(self, settings: Settings, encode: Callable[[npt.NDArray[np.uint8]], Any] = encode_png) -> None:
@@ -127,8 +127,8 @@ class _Pictures:
             size = self._settings.image_size
             grey = None if blank else self._grey(record, convention, view, window)
             options: dict[str, Any] = {"view": view, "blank": blank, "letters": letters, "grey": grey}
-            picture = draw(record, convention, prompt, names, window, size, **options)
-            self._known[key] = self._encode(picture)
+            image = draw(record, convention, prompt, names, window, size, **options)
+            self._known[key] = self._encode(image)
         return self._known[key]
 
     def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
@@ -143,12 +143,12 @@ class _Pictures:
 
 
 def _row(
-    question: Question, records: Sequence[SliceRecord], pictures: Sequence[Any], settings: Settings
+    question: Question, records: Sequence[SliceRecord], images: Sequence[Any], settings: Settings
 ) -> dict[str, Any]:
     first = records[0]
     extent = max(size * step for size, step in zip(first.shape, first.spacing, strict=True))
     of_slices = {
-        "images": [{"bytes": picture, "path": None} for picture in pictures],
+        "images": [{"bytes": image, "path": None} for image in images],
         "answer_index": question.answer_index,
         "source": first.source,
         "subject": first.subject,

@@ -210,8 +210,8 @@ def write_part(
             batch = pa.RecordBatch.from_pylist(rows, schema=ROW_SCHEMA)
             writer.write_batch(batch)
             sizes.append(batch.nbytes)
-            pictures = {picture["bytes"] for row in rows for picture in row["images"]}
-            distinct.append(sum(map(len, pictures)))
+            images = {image["bytes"] for row in rows for image in row["images"]}
+            distinct.append(sum(map(len, images)))
     unfinished.replace(path)
     rows_of = tuple(map(len, of_cells.values()))
     return Part(number, tuple(of_cells), rows_of, tuple(sizes), tuple(distinct), tuple(sorted(names)))

@@ -1,7 +1,7 @@
 """Audit of a data set folder: are its answers true and balanced, and can they be found only by looking at the image?
 
 ``reading`` goes through the files, ``schema`` and ``rows`` check rows by themselves and against each other,
-``pictures`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``balance``, ``priors`` and
+``images`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``balance``, ``priors`` and
 ``leakage`` test what could be had without looking, ``report`` and ``terminal`` show it.
 
 May import ``building`` and the rooms before it; not ``gallery`` or ``hub``.
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dataset_builder.check.balance import Balance, check_balance
 from dataset_builder.check.findings import Findings
-from dataset_builder.check.leakage import check_file_names, check_leakage, picture_sizes
-from dataset_builder.check.pictures import Pictures
+from dataset_builder.check.images import Images
+from dataset_builder.check.leakage import check_file_names, check_leakage, image_sizes
 from dataset_builder.check.places import check_places
 from dataset_builder.check.priors import Priors, check_priors
 from dataset_builder.check.reading import Folder, check_files, read_items
@@ -41,7 +41,7 @@ class Audit:
     volumes: int
     facts: int
     cells: int
-    pictures: dict[str, int]
+    images: dict[str, int]
     findings: Findings
     balance: list[Balance]
     priors: Priors
@@ -68,23 +68,23 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
     folder = Folder(dataset, findings)
     check_files(folder, findings)
     names = Names(folder.vocabulary)
-    with Pictures(findings) as pictures:
+    with Images(findings) as images:
         if not folder.words:
             findings.note(
                 "text", "The questions were written by another version: names of structures are not compared."
             )
-        items = read_items(folder, pictures, findings, progress)
-        check_rows(items, folder.words, folder.asked, folder.build_of, pictures.size_of, findings)
+        items = read_items(folder, images, findings, progress)
+        check_rows(items, folder.words, folder.asked, folder.build_of, images.size_of, findings)
         if reproduce:
-            check_reproduction(dataset, folder.record, items, pictures, findings, progress, num_proc)
+            check_reproduction(dataset, folder.record, items, images, findings, progress, num_proc)
         else:
             findings.skip("reproduction", "Not requested.")
-        check_places(items, pictures, folder.slices, folder.words, findings, progress, _min_contrast(folder))
+        check_places(items, images, folder.slices, folder.words, findings, progress, _min_contrast(folder))
         asked_about = sorted({name for item in items.rows for name in item.structures})
         check_file_names(dataset, asked_about, names, findings)
         balance = check_balance(items, findings)
-        check_leakage(items, pictures, findings)
-        priors = check_priors(items, findings, progress, pictures)
+        check_leakage(items, images, findings)
+        priors = check_priors(items, findings, progress, images)
     return Audit(
         dataset=dataset.resolve().name,
         content=folder.record.content if folder.record else "",
@@ -92,7 +92,7 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
         volumes=len({item.volume for item in items.rows}),
         facts=len(items.facts),
         cells=len(items.cells),
-        pictures=picture_sizes(pictures),
+        images=image_sizes(images),
         findings=findings,
         balance=balance,
         priors=priors,

@@ -54,7 +54,7 @@ def in_slice(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]
     if item.terminology == "anatomical":
         return _naming(item, here, words)
     if item.frame == "image":
-        return _in_picture(item, here, shown)
+        return _in_image(item, here, shown)
     relation = relation_of(item)
     if relation != item.relation:
         return f"the column relation says {item.relation}"
@@ -62,12 +62,12 @@ def in_slice(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]
     return "" if holds is not False else f"{item.structures[0]} is not {relation}"
 
 
-def _in_picture(item: Item, here: Map, shown: Shown) -> str:
+def _in_image(item: Item, here: Map, shown: Shown) -> str:
     """Of a row in the frame of the image: where the centre of A lies from that of B."""
     if len(item.structures) < 2 or item.answer not in _IMAGE:
         return "it names no side of the image"
     (x0, y0), (x1, y1) = (here.structures[name].centre for name in item.structures[:2])
-    one, other = shown.to_picture((x0, y0, x0, y0)), shown.to_picture((x1, y1, x1, y1))
+    one, other = shown.to_image((x0, y0, x0, y0)), shown.to_image((x1, y1, x1, y1))
     axis, sign = _IMAGE[item.answer]
     right = sign * (one[axis] - other[axis]) > 0
     return "" if right else f"the centre of A does not lie {item.answer} of that of B in the image"

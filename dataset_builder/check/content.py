@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item
 from dataset_builder.check.maps import Map, Shown, as_shown, window_limits
-from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.prints import Print, blocks_of, unpack
 from dataset_builder.core.factors import DRAWN_PROMPTS
 
@@ -40,8 +40,8 @@ Uses = Sequence[tuple[Item, int]]
 class Content:
     """All checks of what images show; fed one slice at a time."""
 
-    def __init__(self, pictures: Pictures, findings: Findings) -> None:
-        self._pictures, self._findings = pictures, findings
+    def __init__(self, images: Images, findings: Findings) -> None:
+        self._images, self._findings = images, findings
         self._tiles: dict[tuple[object, ...], dict[bytes, npt.NDArray[np.uint32]]] = {}
 
     def look(self, here: Map, uses: Uses) -> None:
@@ -49,14 +49,12 @@ class Content:
         known: dict[tuple[object, ...], list[tuple[str, str, object]]] = {}
         slices: dict[tuple[str, int], Floats | None] = {}
         self._tiles.clear()
-        scans = {
-            item.pictures[number] for item, number in uses if item.input != "blank" and number < len(item.pictures)
-        }
+        scans = {item.images[number] for item, number in uses if item.input != "blank" and number < len(item.images)}
         for item, number in uses:
-            digest = item.pictures[number] if number < len(item.pictures) else b""
+            digest = item.images[number] if number < len(item.images) else b""
             key = (digest, item.window, item.convention, item.view, item.prompt, item.structures, item.input, number)
             if key not in known:
-                printed = self._pictures.print_of(digest)
+                printed = self._images.print_of(digest)
                 known[key] = [] if printed is None else list(self._problems(item, number, here, printed, slices))
             for check, problem, found in known[key]:
                 self._findings.violation(check, problem, str(item), found)
@@ -65,7 +63,7 @@ class Content:
                 self._findings.violation("blanks", problem, str(item))
         odd = {digest: found for tiles in self._tiles.values() for digest, found in odd_ones(tiles).items()}
         for item, number in uses:
-            if number < len(item.pictures) and (found := odd.get(item.pictures[number])):
+            if number < len(item.images) and (found := odd.get(item.images[number])):
                 problem = "Images of one slice differ outside the markers."
                 self._findings.violation("pixels", problem, str(item), f"image {number + 1}: {found}")
 
@@ -84,7 +82,7 @@ class Content:
             yield from self._scan(item, number, here, printed, slices)
         self._findings.looked("markers")
         if item.prompt in DRAWN_PROMPTS:
-            for problem, found in marker_problems(item, number, here, printed, self._pictures):
+            for problem, found in marker_problems(item, number, here, printed, self._images):
                 yield "markers", problem, found
         elif printed.boxes or printed.marked.any():
             yield "markers", "An image has a marker, but its question has none.", f"image {number + 1}"
@@ -123,7 +121,7 @@ class Content:
                     found = f"{which}: {item.convention}, {item.view}"
                     yield "orientation", "An image is rotated or mirrored otherwise than stated.", found
                 return
-        digest = item.pictures[number]
+        digest = item.images[number]
         self._tiles.setdefault((*key, item.convention, item.view), {})[digest] = printed.hashes
 
 
@@ -159,12 +157,10 @@ def turns(square: Floats) -> list[Floats]:
     return [side[:: 1 - 2 * up, :: 1 - 2 * left] for side in (square, square.T) for up in (0, 1) for left in (0, 1)]
 
 
-def marker_problems(
-    item: Item, number: int, here: Map, printed: Print, pictures: Pictures
-) -> Iterator[tuple[str, object]]:
+def marker_problems(item: Item, number: int, here: Map, printed: Print, images: Images) -> Iterator[tuple[str, object]]:
     """What is wrong with the markers and letters of an image: (problem, found)."""
     shown = here.shown(printed.size, item.convention, item.view)
-    glyphs = pictures.glyphs_of(item.pictures[number])
+    glyphs = images.glyphs_of(item.images[number])
     expected = {letter: name for letter, name in zip(LETTERS, item.structures, strict=False) if name in here.structures}
     for letter in LETTERS:
         glyph = glyphs.get(letter)

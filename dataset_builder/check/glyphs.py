@@ -60,23 +60,23 @@ def shape_of(letter: str, size: int) -> Floats:
     return np.asarray(small, np.float32) / np.float32(255)
 
 
-def read_glyphs(picture: npt.NDArray[np.uint8]) -> Mapping[str, Glyph]:
+def read_glyphs(image: npt.NDArray[np.uint8]) -> Mapping[str, Glyph]:
     """The letter in the tint of each marker's colour: colour's letter -> what is read there.
 
     Args:
         image: RGB [S, S, 3].
     """
-    size = picture.shape[0]
+    size = image.shape[0]
     found = {}
     height, width = shape_of("A", size).shape
     for letter, colour in MARKER_COLOURS.items():
         tint = tuple(part + (255 - part) * 2 // 5 for part in colour)
-        core = cv2.inRange(picture, _shifted(tint, -3), _shifted(tint, 3))
+        core = cv2.inRange(image, _shifted(tint, -3), _shifted(tint, 3))
         x, y, w, h = cv2.boundingRect(core)
         if not w:
             continue
         x0, y0 = max(0, x - width), max(0, y - height)
-        cover = _coverage(picture[y0 : y + h + height, x0 : x + w + width], colour)
+        cover = _coverage(image[y0 : y + h + height, x0 : x + w + width], colour)
         if cover.shape[0] < height or cover.shape[1] < width:
             continue
         ink = float(shape_of(letter, size).sum())

@@ -32,7 +32,7 @@ class Item:
     """
 
     file: str
-    pictures: tuple[bytes, ...]
+    images: tuple[bytes, ...]
     id: str
     question: str
     options: tuple[str, ...]
@@ -103,14 +103,14 @@ class Item:
         return [(self.source, self.subject, self.plane, index) for index in self.slice_index]
 
 
-def make_item(row: Mapping[str, Any], file: str, pictures: tuple[bytes, ...]) -> Item:
+def make_item(row: Mapping[str, Any], file: str, images: tuple[bytes, ...]) -> Item:
     """A row as Python values, its images known by their digests."""
     made: dict[str, Any] = {name: row[name] for name in COLUMNS if name != "images"}
     for name in ("options", "structures", "box_images", "slice_index", "masks"):
         made[name] = tuple(made[name])
     for name in ("boxes", "points"):
         made[name] = tuple(tuple(place) for place in made[name])
-    return Item(file=file, pictures=pictures, **made)
+    return Item(file=file, images=images, **made)
 
 
 def split_of(file: str) -> tuple[str, str]:

@@ -7,27 +7,27 @@ from pathlib import Path
 
 from dataset_builder.check.balance import Claim, report_claims
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item, Items
-from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.rows import SHARED, Names, plain
 from dataset_builder.check.statistics import share
 from dataset_builder.core.factors import DRAWN_PROMPTS
 from dataset_builder.questions.wording import opposites
 
 
-def check_leakage(items: Items, pictures: Pictures, findings: Findings) -> None:
+def check_leakage(items: Items, images: Images, findings: Findings) -> None:
     """Test letters, sizes and order over pairs.
 
     The colour of a marker is its letter's (the check ``markers`` compares them), so that what holds of letters holds of
     colours.
     """
-    if len(pictures.blank_greys) > 1:
-        for grey, item in sorted(pictures.blank_greys.items()):
+    if len(images.blank_greys) > 1:
+        for grey, item in sorted(images.blank_greys.items()):
             findings.violation("blanks", "Blank canvases have different greys.", str(item), grey)
     claims = [claim for cell, rows in items.cells.items() for claim in letters(cell, rows)]
     couples = [(a, b) for a, b in (m for m in items.pairs.values() if len(m) == 2) if a.answer != b.answer]
     claims += order(couples)
-    claims += sizes(items, couples, pictures)
+    claims += sizes(items, couples, images)
     findings.looked("leakage", len(claims))
     report_claims("leakage", claims, findings)
 
@@ -120,18 +120,18 @@ def order(couples: Sequence[tuple[Item, Item]]) -> list[Claim]:
     ]
 
 
-def sizes(items: Items, couples: Sequence[tuple[Item, Item]], pictures: Pictures) -> list[Claim]:
+def sizes(items: Items, couples: Sequence[tuple[Item, Item]], images: Images) -> list[Claim]:
     """The size of an image, in pixels or in bytes, goes with no answer."""
     claims: list[Claim] = []
 
     def seen(item: Item) -> tuple[int, int]:
         """Pixels and bytes of all images of a row."""
-        found = [pictures.seen[digest] for digest in item.pictures]
+        found = [images.seen[digest] for digest in item.images]
         return sum(one.width * one.height for one in found), sum(one.bytes for one in found)
 
     larger: dict[str, list[tuple[float, str]]] = {}
     for first, second in couples:
-        known = all(digest in pictures.seen for digest in (*first.pictures, *second.pictures))
+        known = all(digest in images.seen for digest in (*first.images, *second.images))
         if first.prompt in DRAWN_PROMPTS and known and len(first.options) == 2:
             low, high = sorted((first, second), key=lambda item: item.answer)
             for number, what in enumerate(("pixels", "bytes")):
@@ -146,7 +146,7 @@ def sizes(items: Items, couples: Sequence[tuple[Item, Item]], pictures: Pictures
     return claims
 
 
-def picture_sizes(pictures: Pictures) -> dict[str, int]:
+def image_sizes(images: Images) -> dict[str, int]:
     """How many images there are of each size."""
-    count = Counter(f"{seen.width} x {seen.height}" for seen in pictures.seen.values() if seen.width)
+    count = Counter(f"{seen.width} x {seen.height}" for seen in images.seen.values() if seen.width)
     return dict(count.most_common())

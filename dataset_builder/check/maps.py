@@ -171,7 +171,7 @@ class Shown:
         side = max(self.map.extent)
         return (side - self.map.extent[0]) / 2, (side - self.map.extent[1]) / 2
 
-    def to_picture(self, place: Rectangle) -> Rectangle:
+    def to_image(self, place: Rectangle) -> Rectangle:
         """A rectangle in mm of the stored slice, in pixels of the image."""
         (left, above), mm = self._padding, self.pixel_mm
         x0, y0, x1, y1 = place
@@ -189,7 +189,7 @@ class Shown:
         """Around a structure's voxels, in pixels of the image."""
         x0, y0, x1, y1 = self.map.structures[name].voxels
         u, v = self.map.spacing
-        return self.to_picture((x0 * u, y0 * v, x1 * u, y1 * v))
+        return self.to_image((x0 * u, y0 * v, x1 * u, y1 * v))
 
     def has_box(self, name: str, box: tuple[int, ...]) -> bool:
         """Whether a box is that of a structure, to a pixel.
@@ -353,10 +353,10 @@ def _directions(affine: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
 
 
 def _decode(data: bytes) -> npt.NDArray:
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
         raise ValueError("an image of the slice store cannot be decoded")
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 def as_shown(square: npt.NDArray[Number], convention: str, view: str) -> npt.NDArray[Number]:

@@ -11,10 +11,10 @@ from dataset_builder.check.columns import slice_problems, stack_problems
 from dataset_builder.check.content import Content
 from dataset_builder.check.contrast import SHARE, contrast
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item, Items, SliceKey, group
 from dataset_builder.check.label_fit import LabelFit
 from dataset_builder.check.maps import Map, Shown, read_maps, window_limits
-from dataset_builder.check.pictures import Pictures
 from dataset_builder.vocabulary import Structure
 
 BY_MAPS = ("boxes", "orientation", "pixels", "labels", "answers")
@@ -23,7 +23,7 @@ BY_MAPS = ("boxes", "orientation", "pixels", "labels", "answers")
 
 def check_places(
     items: Items,
-    pictures: Pictures,
+    images: Images,
     files: Sequence[Path],
     words: Mapping[str, Structure],
     findings: Findings,
@@ -41,7 +41,7 @@ def check_places(
         for check in BY_MAPS:
             findings.skip(check, "The data set has no slice store, which holds the label maps.")
         return
-    checks = _Checks(items, pictures, words, findings, min_contrast)
+    checks = _Checks(items, images, words, findings, min_contrast)
     try:
         total = sum(pq.read_metadata(file).num_rows for file in files)
         for done, here in enumerate(read_maps(list(files)), 1):
@@ -59,13 +59,13 @@ class _Checks:
     def __init__(
         self,
         items: Items,
-        pictures: Pictures,
+        images: Images,
         words: Mapping[str, Structure],
         findings: Findings,
         min_contrast: float,
     ) -> None:
         self._min_contrast = min_contrast * SHARE
-        self._words, self._findings, self._pictures = words, findings, pictures
+        self._words, self._findings, self._images = words, findings, images
         self._items = items
         self._waiting: dict[SliceKey, list[tuple[Item, int]]] = group(
             (key, (item, number)) for item in items.rows for number, key in enumerate(item.slice_keys())
@@ -75,7 +75,7 @@ class _Checks:
         self._through: dict[tuple[str, str, str], Mapping[str, float]] = {}
         self._fit = LabelFit()
         self._scans: dict[tuple[str, str, str], tuple[float, bool]] = {}
-        self._content = Content(pictures, findings)
+        self._content = Content(images, findings)
 
     def look(self, here: Map) -> None:
         """Check all rows about a slice; a slice that the store holds twice is looked at once."""
@@ -141,7 +141,7 @@ class _Checks:
 
     def _size(self, item: Item, number: int) -> int:
         """Side of an image in pixels; 0 if there is no image."""
-        seen = self._pictures.seen.get(item.pictures[number]) if number < len(item.pictures) else None
+        seen = self._images.seen.get(item.images[number]) if number < len(item.images) else None
         return seen.width if seen else 0
 
     def _places(self, item: Item, number: int, shown: Shown) -> None:

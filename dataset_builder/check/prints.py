@@ -99,15 +99,15 @@ def rim(size: int) -> int:
     return max(1, round(size * 2 / 512)) + 2
 
 
-def print_of(picture: npt.NDArray[np.uint8], overlay: bool) -> Print:
+def print_of(image: npt.NDArray[np.uint8], overlay: bool) -> Print:
     """What is kept of an image.
 
     Args:
         image: RGB [S, S, 3].
         overlay: whether overlays are to be looked for.
     """
-    size, side = picture.shape[0], blocks_of(picture.shape[0])
-    red, green, blue = channels(picture)
+    size, side = image.shape[0], blocks_of(image.shape[0])
+    red, green, blue = channels(image)
     low, high = extremes(red, green, blue)
     coloured = np.asarray(cv2.compare(low, high, cv2.CMP_NE), np.uint8)
     boxes: dict[str, Rectangle] = {}
@@ -116,7 +116,7 @@ def print_of(picture: npt.NDArray[np.uint8], overlay: bool) -> Print:
         reach = rim(size)
         touched = np.asarray(cv2.dilate(coloured, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8)
         for letter, colour in MARKER_COLOURS.items():
-            exact = cv2.inRange(picture, colour, colour)
+            exact = cv2.inRange(image, colour, colour)
             x, y, width, height = cv2.boundingRect(exact)
             if width:
                 boxes[letter] = (x, y, x + width, y + height)
@@ -137,15 +137,15 @@ def print_of(picture: npt.NDArray[np.uint8], overlay: bool) -> Print:
         flat=flat,
         mean=float(free.mean()) if len(free) else 0.0,
         low_bits=float((free & 1).mean()) if len(free) else 0.0,
-        corner=int(np.packbits(picture[0, :8, 0] & 1)[0]),
+        corner=int(np.packbits(image[0, :8, 0] & 1)[0]),
         boxes=boxes,
         overlays=overlays,
     )
 
 
-def channels(picture: npt.NDArray[np.uint8]) -> tuple[Grey, Grey, Grey]:
+def channels(image: npt.NDArray[np.uint8]) -> tuple[Grey, Grey, Grey]:
     """Red, green and blue of an image [S, S, 3]."""
-    red, green, blue = cv2.split(picture)
+    red, green, blue = cv2.split(image)
     return np.asarray(red, np.uint8), np.asarray(green, np.uint8), np.asarray(blue, np.uint8)
 
 

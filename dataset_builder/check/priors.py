@@ -30,8 +30,8 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item, Items, group
-from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.statistics import Share, accuracy, holm
 from dataset_builder.check.traces import trace_classifier, traces_of
 from dataset_builder.core.factors import DRAWN_PROMPTS
@@ -103,7 +103,7 @@ def is_bounded(item: Item) -> bool:
 
 
 def check_priors(
-    items: Items, findings: Findings, progress: Callable[[str, int, int], None], pictures: Pictures | None = None
+    items: Items, findings: Findings, progress: Callable[[str, int, int], None], images: Images | None = None
 ) -> Priors:
     """Score the guessers in every cell and test those cells in which they must be at chance."""
     rows = list(items.rows)
@@ -121,9 +121,9 @@ def check_priors(
         credit["text"] = scored
         credit["rank"] = rank_of_image(rows, folds)
         credit["place"] = marker_place(rows, folds)
-    if pictures is not None:
+    if images is not None:
         by = folds if folds is not None else _facts_apart(rows)
-        credit["traces"] = trace_classifier(rows, by, traces_of(rows, pictures))
+        credit["traces"] = trace_classifier(rows, by, traces_of(rows, images))
     number = {id(item): i for i, item in enumerate(rows)}
     result = Priors([], [], followed(rows))
     members_of: dict[int, Sequence[Item]] = {}

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images, digest_of
 from dataset_builder.check.items import Item, Items, make_item, split_of
 from dataset_builder.check.leakage import check_path
-from dataset_builder.check.pictures import Pictures, digest_of
 from dataset_builder.check.rows import Names
 from dataset_builder.check.schema import column_problems, gaps, is_usable, value_problems, wrong_cell
 from dataset_builder.core.errors import DatasetNotFoundError, MISGroundError
@@ -143,7 +143,7 @@ def _check_card(folder: Folder, names: Sequence[str], findings: Findings) -> Non
             findings.violation("files", "No config of the card reads a file.", name)
 
 
-def read_items(folder: Folder, pictures: Pictures, findings: Findings, progress: Progress) -> Items:
+def read_items(folder: Folder, images: Images, findings: Findings, progress: Progress) -> Items:
     """All usable rows; columns, values and images are checked on the way."""
     names = Names(folder.vocabulary)
     total = sum(_rows_of(file) for file in folder.questions.values())
@@ -153,7 +153,7 @@ def read_items(folder: Folder, pictures: Pictures, findings: Findings, progress:
         try:
             for batch in _batches(name, file, findings):
                 usable = [item for row in batch if (item := _item(row, name, names, findings))]
-                pictures.look(usable)
+                images.look(usable)
                 kept += [item for item, _ in usable]
                 done += len(batch)
                 progress("rows", done, total)

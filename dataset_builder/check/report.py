@@ -81,7 +81,7 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "volumes": audit.volumes,
         "facts": audit.facts,
         "cells": audit.cells,
-        "pictures": audit.pictures,
+        "pictures": audit.images,
         "checks": [_check(check) for check in audit.findings.checks.values()],
         "guessers": {
             "pooled": [_prior(prior) for prior in audit.priors.pooled],
@@ -125,13 +125,13 @@ def _prior(prior: Prior) -> dict[str, Any]:
 def to_markdown(audit: Audit) -> str:
     """The report to read."""
     checks = audit.findings.checks.values()
-    pictures = ", ".join(f"{count:,} of {size}" for size, count in audit.pictures.items()) or "none"
+    images = ", ".join(f"{count:,} of {size}" for size, count in audit.images.items()) or "none"
     facts: list[list[object]] = [
         ["questions", audit.rows],
         ["volumes", audit.volumes],
         ["facts", audit.facts],
         ["cells", audit.cells],
-        ["pictures", pictures],
+        ["images", images],
         ["content", f"`{audit.content}`" if audit.content else "no record"],
     ]
     parts = [

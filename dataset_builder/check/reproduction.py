@@ -21,8 +21,8 @@ from dataset_builder.building.engines import Processes
 from dataset_builder.building.rows import rows_of
 from dataset_builder.building.worker import CELL_COLUMNS
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images, pixels_digest
 from dataset_builder.check.items import Item, Items, group, split_of
-from dataset_builder.check.pictures import Pictures, pixels_digest
 from dataset_builder.core.errors import MISGroundError
 from dataset_builder.core.factors import MODALITIES, Modality, cell_of
 from dataset_builder.core.settings import Settings
@@ -92,7 +92,7 @@ def check_reproduction(
     folder: Path,
     record: Record | None,
     items: Items,
-    pictures: Pictures,
+    images: Images,
     findings: Findings,
     progress: Callable[[str, int, int], None],
     num_proc: int = 1,
@@ -115,7 +115,7 @@ def check_reproduction(
                 findings.note(CHECK, reason)
                 continue
             try:
-                _reproduce(folder, build, items, pictures, findings, progress, processes)
+                _reproduce(folder, build, items, images, findings, progress, processes)
             except (MISGroundError, pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
                 reported = error.problem if isinstance(error, MISGroundError) else error
                 findings.looked(CHECK)
@@ -140,7 +140,7 @@ def _reproduce(
     folder: Path,
     build: BuildNote,
     items: Items,
-    pictures: Pictures,
+    images: Images,
     findings: Findings,
     progress: Callable[[str, int, int], None],
     processes: Processes,
@@ -150,7 +150,7 @@ def _reproduce(
     rows = group((item.volume, item) for item in items.rows if item.file in files)
     for volume in sorted(rows.keys() - store.groups.keys()):
         findings.violation(CHECK, "The slices of a row's volume are not in the data set.", str(rows[volume][0]))
-    tasks = list(_tasks(build, store, rows, pictures))
+    tasks = list(_tasks(build, store, rows, images))
     work = partial(compare_volume, vocabulary=build.vocabulary)
     for done, (task, problems) in enumerate(zip(tasks, processes.each(work, tasks), strict=True), 1):
         findings.looked(CHECK, len(task.rows))
@@ -159,9 +159,7 @@ def _reproduce(
         progress("rows rebuilt", done, len(tasks))
 
 
-def _tasks(
-    build: BuildNote, store: _Store, rows: Mapping[Volume, Sequence[Item]], pictures: Pictures
-) -> Iterator[_Task]:
+def _tasks(build: BuildNote, store: _Store, rows: Mapping[Volume, Sequence[Item]], images: Images) -> Iterator[_Task]:
     mixture = Mixture(settings_of(build))
     for volume, modality in store.modality.items():
         mixture.count("/".join(volume), modality)
@@ -170,8 +168,8 @@ def _tasks(
         settings = mixture.settings_of("/".join(volume), store.modality[volume])
         of_volume = tuple(rows.get(volume, ()))
         shown = tuple(
-            tuple(pictures.seen[one].pixels if one in pictures.seen else b"" for one in item.pictures)
-            if item.pictures and all(one in pictures.seen for one in item.pictures)
+            tuple(images.seen[one].pixels if one in images.seen else b"" for one in item.images)
+            if item.images and all(one in images.seen for one in item.images)
             else None
             for item in of_volume
         )
@@ -225,7 +223,7 @@ def _differences(task: _Task, made: Mapping[str, dict[str, Any]]) -> Iterator[Pr
             wanted, found = _plain(row[name], is_float), _plain(getattr(item, name), is_float)
             if wanted != found:
                 yield f"The column {name} is not what the build produces.", where(item), f"{found!r}, not {wanted!r}"
-        if pixels is not None and pixels != tuple(picture["bytes"] for picture in row["images"]):
+        if pixels is not None and pixels != tuple(image["bytes"] for image in row["images"]):
             numbers = [
                 str(number)
                 for number, (one, other) in enumerate(zip(pixels, row["images"], strict=False), 1)

@@ -205,10 +205,10 @@ def pair_problems(one: Item, other: Item) -> Iterator[tuple[str, object]]:
     if not _are_inverse(one, other):
         found = f"{', '.join(one.structures)}; {', '.join(other.structures)}"
         yield "The structures of a pair are not those of inverse questions.", found
-    same_pictures = one.pictures == other.pictures
-    if one.pictures and one.prompt in DRAWN_PROMPTS and one.structures != other.structures and same_pictures:
+    same_images = one.images == other.images
+    if one.images and one.prompt in DRAWN_PROMPTS and one.structures != other.structures and same_images:
         yield "The rows of a pair show the same images, though their markers differ.", None
-    if one.pictures and one.prompt not in DRAWN_PROMPTS and not same_pictures:
+    if one.images and one.prompt not in DRAWN_PROMPTS and not same_images:
         yield "The rows of a pair show different images, though none has a marker.", None
 
 
@@ -294,9 +294,7 @@ def duplicates(items: Items, findings: Findings) -> None:
     seen: dict[bytes, Item] = {}
     for item in items.rows:
         findings.looked("duplicates")
-        key = hashlib.blake2b(
-            f"{item.input} {item.question}".encode() + b"".join(item.pictures), digest_size=16
-        ).digest()
+        key = hashlib.blake2b(f"{item.input} {item.question}".encode() + b"".join(item.images), digest_size=16).digest()
         if key in seen:
             findings.violation("duplicates", "Two rows are the same.", str(item), f"as {seen[key]}")
         seen.setdefault(key, item)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item
-from dataset_builder.check.pictures import Pictures
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -21,17 +21,17 @@ _SHRINK = 30.0
 """How many more times a trace counts as seen with each place."""
 
 
-def traces_of(rows: Sequence[Item], pictures: Pictures) -> list[tuple[str, ...]]:
+def traces_of(rows: Sequence[Item], images: Images) -> list[tuple[str, ...]]:
     """The traces of each row, as words."""
     number_in_file: dict[str, int] = {}
     found = []
     for item in rows:
         number = number_in_file[item.file] = number_in_file.get(item.file, -1) + 1
-        found.append(tuple(_of_row(item, number, pictures)))
+        found.append(tuple(_of_row(item, number, images)))
     return found
 
 
-def _of_row(item: Item, number: int, pictures: Pictures) -> Iterator[str]:
+def _of_row(item: Item, number: int, images: Images) -> Iterator[str]:
     for name in ("id", "pair_id", "fact_id"):
         text = getattr(item, name)
         yield f"{name} {len(text)}"
@@ -39,15 +39,15 @@ def _of_row(item: Item, number: int, pictures: Pictures) -> Iterator[str]:
         yield from (f"{name} {at} {text[at]}" for at in range(min(START, len(text))))
     yield f"row % 2 {number % 2}"
     yield f"row % 4 {number % 4}"
-    for at, digest in enumerate(item.pictures[:1]):
-        printed = pictures.print_of(digest)
+    for at, digest in enumerate(item.images[:1]):
+        printed = images.print_of(digest)
         if printed is not None:
             yield f"image {at} low bits {round(printed.low_bits * 20)}"
             yield f"image {at} first bits {printed.corner}"
             yield f"image {at} mean {round(printed.mean)}"
             yield f"image {at} mean % 1 {int(printed.mean % 1 * 8)}"
-        if digest in pictures.seen:
-            yield f"image {at} bytes % 4 {pictures.seen[digest].bytes % 4}"
+        if digest in images.seen:
+            yield f"image {at} bytes % 4 {images.seen[digest].bytes % 4}"
 
 
 def trace_classifier(rows: Sequence[Item], folds: Numbers, traces: Sequence[Sequence[str]]) -> Floats:

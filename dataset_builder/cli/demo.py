@@ -87,8 +87,8 @@ def run_demo(
     with progress_bars() as progress:
         write_gallery(dataset, gallery, progress=progress)
     console.rule("3. Scores")
-    pictures = {"phantoms": phantoms} if spec == PHANTOMS else {"real scans": dataset, "phantoms": phantoms}
-    run_demo_evaluation(dataset, results, console, pictures)
+    images = {"phantoms": phantoms} if spec == PHANTOMS else {"real scans": dataset, "phantoms": phantoms}
+    run_demo_evaluation(dataset, results, console, images)
     console.rule("Where everything is")
     for path, what in (
         (dataset, 'the benchmark: datasets.load_dataset("mis-ground", split="test") beside it'),

@@ -175,7 +175,7 @@ def _making(record: Record) -> str:
                 f"{clarity.get('min_area_mm2'):g} mm²",
             ]
         )
-    header = ["build", "MIS-Ground", "seed", "questions", "pictures", "centroids apart at least", "visible from"]
+    header = ["build", "MIS-Ground", "seed", "questions", "images", "centroids apart at least", "visible from"]
     return (
         table(header, lines) + "\n\nAlong the asked axis the middle halves of the two structures do not overlap. "
         f"`{RECORD_NAME}` has all settings."

@@ -76,7 +76,7 @@ _MEANING = {
     "relation": "what A is to B in the patient, as a clinical term",
     "structures": "canonical names of the structures, A first",
     "boxes": "[x0, y0, x1, y1] of each structure, pixels of the image, half-open",
-    "points": "[x, y] on each structure, pixels of the picture",
+    "points": "[x, y] on each structure, pixels of the image",
     "masks": "the pixels of each structure, COCO run-length encoding",
     "answer_type": "what is wanted: one of the options, a point, a box or a number",
     "scale": "how a question for a measurement gives the size of a pixel",

@@ -4,14 +4,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from dataset_builder.dataset.arrow_schema import MASK, PICTURE, described
+from dataset_builder.dataset.arrow_schema import IMAGE, MASK, described
 
 VERSION = "2.1.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
 
 COLUMNS: dict[str, pa.DataType] = {
     "id": pa.string(),
-    "images": pa.list_(PICTURE),
+    "images": pa.list_(IMAGE),
     "question": pa.string(),
     "options": pa.list_(pa.string()),
     "answer": pa.string(),

@@ -52,7 +52,7 @@ class SourceNote:
 
 @dataclass(frozen=True)
 class Example:
-    """A question to show on the card; ``picture`` is a file in the folder, ``alt`` its description."""
+    """A question to show on the card; ``picture`` is the image, a file in the folder, ``alt`` its description."""
 
     prompt: str
     question: str
@@ -100,7 +100,7 @@ class BuildNote:
         splits: by config and split.
         examples: one a prompt.
         guessing_rates: one a terminology, over all rows of the build.
-        images: whether rows hold their images; a recipe holds their sha256 instead.
+        pictures: whether rows hold their images; a recipe holds their sha256 instead.
         audit: the outcome of ``mis-ground check``, as :func:`audit_of` makes it; empty if there was none.
         split: what the build is for, ``test`` or ``train``.
         left_out: how many files and series of its sources no case was made of, by what they are.

@@ -208,13 +208,13 @@ def _write_examples(folder: Path, paths: Sequence[Path]) -> Iterator[Example]:
         if prompt in best:
             _, path, number = best[prompt]
             row = _row(path, number)
-            picture = f"{EXAMPLES}/{prompt}.png"
+            image = f"{EXAMPLES}/{prompt}.png"
             (folder / EXAMPLES).mkdir(exist_ok=True)
-            (folder / picture).write_bytes(row["images"][0]["bytes"])
+            (folder / image).write_bytes(row["images"][0]["bytes"])
             marked = "unmarked" if prompt in ("none", "text_point", "text_box") else f"marked by {prompt}"
             alt = f"{row['plane']} {row['modality'].upper()} slice, {marked}"
             texts = (row["question"], tuple(row["options"]), row["answer"], row["source"], row["licence"])
-            yield Example(prompt, *texts, picture=picture, alt=alt)
+            yield Example(prompt, *texts, picture=image, alt=alt)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -88,7 +88,7 @@ def write_gallery(
     check_page(out)
     seen: Counter[tuple[str, str]] = Counter()
     items: list[dict[str, Any]] = []
-    pictures: dict[bytes, int] = {}
+    images: dict[bytes, int] = {}
     encoded: list[str] = []
     rows = 0
     done = 0
@@ -106,7 +106,7 @@ def write_gallery(
         factors = pa.concat_tables(tables)
         rows += factors.num_rows
         for row in _read_rows(opened, choose_examples(factors, per_cell, seen)):
-            items.append(_item(row, pictures, encoded))
+            items.append(_item(row, images, encoded))
     if progress:
         progress("gallery", len(files), len(files))
     page = make_page(items, encoded, title=dataset.resolve().name, rows=rows)
@@ -199,26 +199,26 @@ def _read_rows(files: Mapping[Path, pq.ParquetFile], rows: Sequence[int]) -> Ite
             start = end
 
 
-def _item(row: dict[str, Any], pictures: dict[bytes, int], encoded: list[str]) -> dict[str, Any]:
+def _item(row: dict[str, Any], images: dict[bytes, int], encoded: list[str]) -> dict[str, Any]:
     """A row for the page: each image by its number in ``encoded``, where it stands once."""
     numbers = []
-    for picture in row.pop("images"):
-        data = picture["bytes"] or b""
+    for image in row.pop("images"):
+        data = image["bytes"] or b""
         key = hashlib.sha256(data).digest()
-        if key not in pictures:
-            pictures[key] = len(encoded)
+        if key not in images:
+            images[key] = len(encoded)
             encoded.append(data_url(data))
-        numbers.append(pictures[key])
+        numbers.append(images[key])
     # JSON knows no NaN.
     finite = {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()}
     return {**finite, "images": numbers}
 
 
-def make_page(items: Sequence[dict[str, Any]], pictures: Sequence[str], title: str, rows: int) -> str:
+def make_page(items: Sequence[dict[str, Any]], images: Sequence[str], title: str, rows: int) -> str:
     """The page as HTML.
 
     Args:
-        items: rows whose ``images`` are numbers in ``pictures``.
+        items: rows whose ``images`` are numbers in ``images``.
         images: images as data URLs.
         title: name of the data set.
         rows: how many questions the whole data set has.
@@ -243,5 +243,5 @@ def make_page(items: Sequence[dict[str, Any]], pictures: Sequence[str], title: s
         "items": sorted(items, key=in_cell_order),
     }
     template = resources.files("dataset_builder.gallery").joinpath("gallery.html").read_text(encoding="utf-8")
-    parts = {"title": html.escape(title), "data": embed(data), "pictures": embed(pictures)}
+    parts = {"title": html.escape(title), "data": embed(data), "images": embed(images)}
     return pages.make_page(template, code={}, parts=parts)

@@ -31,7 +31,7 @@ def read_part(name: str) -> str:
     return resources.files("dataset_builder.gallery").joinpath(name).read_text(encoding="utf-8")
 
 
-def make_page(template: str, code: Mapping[str, str], parts: Mapping[str, str], pictures: str = "data:") -> str:
+def make_page(template: str, code: Mapping[str, str], parts: Mapping[str, str], images: str = "data:") -> str:
     """Fill a template's places ``{{name}}``.
 
     Args:
@@ -44,7 +44,7 @@ def make_page(template: str, code: Mapping[str, str], parts: Mapping[str, str], 
     template = template.replace(_CHARSET, f"{_CHARSET}\n{GENERATOR}")
     base = {"base_style": read_part("base.css"), "base_script": read_part("base.js")}
     with_code = _fill(template, base | dict(code), missing_is="left")
-    return _fill(with_code, {**parts, "policy": _policy(with_code, pictures)}, missing_is="wrong")
+    return _fill(with_code, {**parts, "policy": _policy(with_code, images)}, missing_is="wrong")
 
 
 def check_page(out: Path) -> None:
@@ -77,10 +77,10 @@ def embed(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def data_url(picture: bytes) -> str:
+def data_url(image: bytes) -> str:
     """An encoded image as an address that holds it."""
-    media_type = next((name for start, name in _MEDIA_TYPES if picture.startswith(start)), "image/png")
-    return f"data:{media_type};base64,{base64.b64encode(picture).decode()}"
+    media_type = next((name for start, name in _MEDIA_TYPES if image.startswith(start)), "image/png")
+    return f"data:{media_type};base64,{base64.b64encode(image).decode()}"
 
 
 def _fill(template: str, parts: Mapping[str, str], missing_is: str) -> str:
@@ -92,7 +92,7 @@ def _fill(template: str, parts: Mapping[str, str], missing_is: str) -> str:
     return re.sub(r"\{\{(\w+)\}\}", part, template)
 
 
-def _policy(template: str, pictures: str) -> str:
+def _policy(template: str, images: str) -> str:
     """A content security policy that allows the template's own scripts and styles, and images."""
 
     def source(tag: str) -> str:
@@ -101,6 +101,6 @@ def _policy(template: str, pictures: str) -> str:
         return " ".join(f"'sha256-{each}'" for each in hashes)
 
     return (
-        f"default-src 'none'; img-src {pictures}; script-src {source('script')}; style-src {source('style')}; "
+        f"default-src 'none'; img-src {images}; script-src {source('script')}; style-src {source('style')}; "
         "base-uri 'none'; form-action 'none'"
     )

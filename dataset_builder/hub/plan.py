@@ -48,7 +48,7 @@ class Local:
     record: Record
     files: dict[str, Path]
     hashes: dict[str, str]
-    pictures: dict[str, Path] = field(default_factory=dict)
+    images: dict[str, Path] = field(default_factory=dict)
     quarantine: tuple[str, ...] = ()
     card: str = ""
 
@@ -264,8 +264,8 @@ def make_plan(local: Local, remote: Remote, place: str, replace_splits: bool = F
     merged = replace(merged, content=content_version(hashes))
     data = {path: here for path, here in local.files.items() if not _is_there(remote, path, local)}
     for example in merged.examples:
-        here = local.pictures.get(example.picture)
-        if here is not None and example in local.record.examples and not _same_picture(remote, example.picture, here):
+        here = local.images.get(example.picture)
+        if here is not None and example in local.record.examples and not _same_image(remote, example.picture, here):
             data[example.picture] = here
     texts = {
         name: text
@@ -325,7 +325,7 @@ def _is_there(remote: Remote, path: str, local: Local) -> bool:
     return path in remote.files and remote.files[path].sha256 == local.hashes[path]
 
 
-def _same_picture(remote: Remote, path: str, here: Path) -> bool:
+def _same_image(remote: Remote, path: str, here: Path) -> bool:
     there = remote.files.get(path)
     return there is not None and (there.sha256 == sha256_of(here) or there.oid == git_hash(here.read_bytes()))
 

@@ -304,7 +304,7 @@ def _draw_letter(shown: npt.NDArray[np.uint8], letter: str, rectangle: Rectangle
 def encode_png(picture: npt.NDArray[np.uint8]) -> bytes:
     """An image as PNG without loss: [S, S] as 8-bit grey, [S, S, 3] as RGB; equal bytes for equal pixels."""
     shown = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    # Measured (tests/benchmarks/pictures.py): the smallest in less than 6 ms. Equal channels upset run-length matching.
+    # Measured (tests/benchmarks/images.py): the smallest in less than 6 ms. Equal channels upset run-length matching.
     if picture.ndim == 2:
         options = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
     else:

@@ -49,7 +49,7 @@ import pyarrow.parquet as pq
 from dataset_builder.core.factors import PLANES, Modality, Plane, Side
 from dataset_builder.core.hashing import digest
 from dataset_builder.core.settings import VISIBLE_MM2
-from dataset_builder.dataset.arrow_schema import PICTURE, described
+from dataset_builder.dataset.arrow_schema import IMAGE, described
 from dataset_builder.files.atomic import replacing
 from dataset_builder.files.memoize import remembered
 from dataset_builder.files.object_storage import get_many, is_remote, put_bytes
@@ -79,11 +79,11 @@ SLICE_SCHEMA = described(
         "licence": pa.string(),
         "side": pa.string(),
         "slice_index": pa.int32(),
-        "image": PICTURE,
+        "image": IMAGE,
         "slope": pa.float64(),
         "intercept": pa.float64(),
         "value_type": pa.string(),
-        "labels": PICTURE,
+        "labels": IMAGE,
         "names": pa.list_(pa.struct({"value": pa.int32(), "name": pa.string()})),
         "spacing_mm": pa.list_(pa.float64()),
         "thickness_mm": pa.float64(),

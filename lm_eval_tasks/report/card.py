@@ -103,7 +103,7 @@ def _results(report: Json, run: Json) -> Iterable[Any]:
             continue
         yield EvalResult(
             task_type="question-answering" if blind else "visual-question-answering",
-            task_name="MIS-Ground without pictures" if blind else "MIS-Ground",
+            task_name="MIS-Ground without images" if blind else "MIS-Ground",
             dataset_type=DATASET,
             dataset_name=f"MIS-Ground {', '.join(report['data']['versions'])}",
             dataset_split="test",

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dataset_builder.pictures.render import MARKER_COLOURS
+from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.items import FACTORS, MARGIN_GROUPS, in_order, margin_group, relation_of, text_of
-from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
 
@@ -21,7 +21,7 @@ FILTERS = (*FACTORS, "relation", "structure", "margin_mm", "source")
 """What questions can be filtered by, beside what was answered."""
 
 
-def page_data(reading: Reading, pictures: Pictures) -> Json:
+def page_data(reading: Reading, images: Images) -> Json:
     """What the page's script reads.
 
     A column is ``{"values": [...], "codes": [...]}``: for question i ``values[codes[i]]``, and without ``codes``
@@ -31,7 +31,7 @@ def page_data(reading: Reading, pictures: Pictures) -> Json:
     questions = [reading.questions[each] for each in ids]
     names = list(dict.fromkeys(name for question in questions for name in question))
     columns = {name: _column([question.get(name) for question in questions]) for name in names if name != "question"}
-    columns.pop("pictures", None)
+    columns.pop("image_hashes", None)
     pieces, numbers = _pieces([question["question"] for question in questions])
     margins = [margin_group(question.get("margin_mm")) for question in questions]
     columns["margin_group"] = _column(margins)
@@ -41,8 +41,8 @@ def page_data(reading: Reading, pictures: Pictures) -> Json:
         "columns": columns,
         "pieces": pieces,
         "questions": numbers,
-        "pictures": [pictures.of.get(each, []) for each in ids],
-        "widths": pictures.widths,
+        "images": [images.of.get(each, []) for each in ids],
+        "widths": images.widths,
         "filters": {name: values for name in FILTERS if len(values := _values(name, questions, margins)) > 1},
         "runs": [_answers(run.name, run.mode, [run.answers.get(each) for each in ids]) for run in reading.runs],
         "colours": [list(colour) for colour in MARKER_COLOURS.values()],

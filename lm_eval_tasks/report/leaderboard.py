@@ -114,7 +114,7 @@ def tied(board: Sequence[Json]) -> list[bool]:
 def _board(board: Sequence[Json]) -> str:
     first = board[0]
     data = first["data"]
-    what = "without pictures" if first["mode"] == "blind" else "with pictures"
+    what = "without images" if first["mode"] == "blind" else "with images"
     sources, versions = ", ".join(data["sources"]), ", ".join(data["versions"])
     title = (
         f"{first['items']:,} questions {what}; {first['scores'][0]['volumes']:,} volumes ({sources}); "

@@ -1,5 +1,5 @@
 const data = JSON.parse(byId("data").textContent);
-const pictures = JSON.parse(byId("pictures").textContent);
+const images = JSON.parse(byId("images").textContent);
 const total = data.ids.length;
 
 // --- reading the columns ---
@@ -75,14 +75,14 @@ function rowHeight() {
   return parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row"));
 }
 
-function pictureOf(i, position) {
-  const number = data.pictures[i][position];
-  return number === undefined ? null : pictures[number];
+function imageOf(i, position) {
+  const number = data.images[i][position];
+  return number === undefined ? null : images[number];
 }
 
-function picturesDescribed(i, position) {
+function imagesDescribed(i, position) {
   const names = ["modality", "plane", "convention", "prompt", "input", "view"];
-  return describe({ images: data.pictures[i], ...Object.fromEntries(names.map((name) => [name, cell(name, i)])) }, position);
+  return describe({ images: data.images[i], ...Object.fromEntries(names.map((name) => [name, cell(name, i)])) }, position);
 }
 
 function verdict(run, i) {
@@ -93,8 +93,8 @@ function verdict(run, i) {
 
 function makeRow(position) {
   const i = shown[position];
-  const picture = pictureOf(i, 0)
-    ? make("img", { src: pictureOf(i, 0), alt: picturesDescribed(i, 0), decoding: "async" })
+  const image = imageOf(i, 0)
+    ? make("img", { src: imageOf(i, 0), alt: imagesDescribed(i, 0), decoding: "async" })
     : make("span", { className: "blank" }, "no image");
   const given = make("span", { className: "given" }, verdict(state.run, i));
   if (outcome(state.run, i) !== "right") given.append(` said: ${said(state.run, i) ?? decode(data.runs[state.run].status, i)} · right: ${cell("answer", i)}`);
@@ -102,7 +102,7 @@ function makeRow(position) {
   if (cell("prior_answer", i)) given.append(` · prior: ${cell("prior_answer", i)}`);
   const where = ["modality", "plane", "prompt", "register", "convention", "frame", "view", "input", "stack_order"]
     .filter((name) => data.filters[name]).map((name) => cell(name, i)).filter(Boolean).join(" · ");
-  const button = make("button", { type: "button", className: "item" }, picture,
+  const button = make("button", { type: "button", className: "item" }, image,
     make("span", { className: "text" }, make("span", { className: "asked" }, asked(i)), given, make("span", { className: "where" }, where)));
   button.dataset.position = position;
   button.addEventListener("click", () => openItem(i));
@@ -180,18 +180,18 @@ function variant(i, among) {
   return different.map((name) => cell(name, i)).filter(Boolean).join(" · ") || "this";
 }
 
-function showPictures(i) {
-  const row = make("div", { className: data.pictures[i].length > 1 ? "pictures many" : "pictures" });
-  data.pictures[i].forEach((_, position) => {
-    const image = make("img", { src: pictureOf(i, position), alt: picturesDescribed(i, position) });
-    row.append(make("div", { className: "picture" }, image));
+function showImages(i) {
+  const row = make("div", { className: data.images[i].length > 1 ? "images many" : "images" });
+  data.images[i].forEach((_, position) => {
+    const image = make("img", { src: imageOf(i, position), alt: imagesDescribed(i, position) });
+    row.append(make("div", { className: "image" }, image));
     const clean = !MARKERS[cell("prompt", i)] && cell("boxes", i) && cell("points", i);
     if (!clean) return;
     image.decode().then(() => {
       // Boxes and points are in pixels of the stored image; what is shown may be a smaller one.
       const names = ["structures", "boxes", "points", "box_images"];
       const item = Object.fromEntries(names.map((name) => [name, cell(name, i)]));
-      image.after(outline(item, data.widths[data.pictures[i][position]], data.colours, position));
+      image.after(outline(item, data.widths[data.images[i][position]], data.colours, position));
     }, () => {});
   });
   return row;
@@ -251,7 +251,7 @@ function showVariants(i) {
 function openItem(i) {
   state.item = i;
   byId("detail-title").textContent = `${cell("terminology", i)} · ${data.ids[i]}`;
-  const left = make("div", {}, data.pictures[i].length ? showPictures(i) : make("p", { className: "empty" }, "no image"),
+  const left = make("div", {}, data.images[i].length ? showImages(i) : make("p", { className: "empty" }, "no image"),
     make("p", {}, make("a", { href: `#${toHash(i)}`, id: "link" }, "Link to this question")));
   const right = make("div", {}, make("p", { className: "question" }, question(i)), showOptions(i), showReplies(i), showVariants(i), showColumns(i));
   byId("detail-body").replaceChildren(left, right);

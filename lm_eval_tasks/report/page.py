@@ -13,8 +13,8 @@ from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.confusions import NO_ANSWER
 from lm_eval_tasks.report.data import page_data
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
+from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.items import FACTORS
-from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.plots import SHARE, Mark, Row, defs, difference_axis, forest, heat, legend
 from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
@@ -24,7 +24,7 @@ FEWEST_ITEMS = 8
 """A structure with fewer questions, or questions about one volume, is not among the worst: that would be luck."""
 
 
-def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
+def make_page(report: Json, reading: Reading, images: Images) -> str:
     """The page as HTML.
 
     Args:
@@ -42,7 +42,7 @@ def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
     parts = {
         "title": escape(" · ".join(runs[:3]) + (" ..." if len(runs) > 3 else "")),
         "about": escape(about),
-        "warnings": "".join(f"<li>{escape(each)}</li>" for each in (*report["warnings"], *pictures.warnings)),
+        "warnings": "".join(f"<li>{escape(each)}</li>" for each in (*report["warnings"], *images.warnings)),
         "shapes": defs(),
         "legend": legend(runs) if len(runs) > 1 else "",
         "headline": "".join(_card(run) for run in report["runs"]),
@@ -54,12 +54,12 @@ def make_page(report: Json, reading: Reading, pictures: Pictures) -> str:
         "structures": _structures(report),
         "settings": "".join(_settings(run) for run in report["runs"]),
         "made_by": escape(report["made_by"]),
-        "data": pages.embed(page_data(reading, pictures)),
-        "pictures": pages.embed(pictures.addresses),
+        "data": pages.embed(page_data(reading, images)),
+        "images": pages.embed(images.addresses),
     }
     for name in ("comparisons", "effects", "structures", "warnings"):
         parts[f"no_{name}"] = "" if parts[name] else "hidden"
-    sources = "data:" if pictures.embedded else "data: 'self' file:"
+    sources = "data:" if images.embedded else "data: 'self' file:"
     return pages.make_page(_part("page.html"), {"style": _part("page.css"), "script": _part("page.js")}, parts, sources)
 
 

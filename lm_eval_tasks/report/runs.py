@@ -311,13 +311,13 @@ def _samples(results: Path, task: str) -> Iterator[tuple[Question, dict[str, Any
         if document.get("empty"):
             continue
         question = {name: value for name, value in document.items() if name not in ("images", "paired")}
-        question["pictures"] = [_hash_of(picture) for picture in document.get("images") or []]
+        question["image_hashes"] = [_hash_of(image) for image in document.get("images") or []]
         yield question, sample
 
 
-def _hash_of(picture: object) -> str:
+def _hash_of(image: object) -> str:
     """SHA-256 of an image as the data set holds it; the harness writes it bare, or as the image's own name."""
-    found = re.search(r"[0-9a-f]{64}", str(picture))
+    found = re.search(r"[0-9a-f]{64}", str(image))
     return found[0] if found else ""
 
 
@@ -339,7 +339,7 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
     """Keep a question's columns; two runs that differ in one were not given the same data set."""
     question.pop("letters", None)
     if question.pop("panels", None):
-        question["pictures"] = []  # one sheet of them was shown
+        question["image_hashes"] = []  # one sheet of them was shown
     known = reading.questions.setdefault(question["id"], question)
     if known is question:
         return
@@ -351,14 +351,14 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
                 value=question[name],
                 remedy="Make a separate report of each, or evaluate again on one data set.",
             )
-    if question["pictures"]:
-        if known["pictures"] and known["pictures"] != question["pictures"]:
+    if question["image_hashes"]:
+        if known["image_hashes"] and known["image_hashes"] != question["image_hashes"]:
             raise MISGroundError(
                 f"The runs answered different data sets: the image of question {question['id']} differs.",
                 file=path,
                 remedy="Make a separate report of each, or evaluate again on one data set.",
             )
-        known["pictures"] = question["pictures"]
+        known["image_hashes"] = question["image_hashes"]
 
 
 def _as_scored(sample: Mapping[str, Any], question: Question, now: Answer) -> Answer:

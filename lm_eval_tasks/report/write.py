@@ -10,9 +10,9 @@ from dataset_builder.files.own_files import add_to_list, check_may_write, read_l
 from dataset_builder.files.progress import Progress
 from lm_eval_tasks.report.card import cards
 from lm_eval_tasks.report.contents import contents
+from lm_eval_tasks.report.images import gather
 from lm_eval_tasks.report.judge import Judge, judge_runs
 from lm_eval_tasks.report.page import make_page
-from lm_eval_tasks.report.pictures import gather
 from lm_eval_tasks.report.runs import read_runs
 from lm_eval_tasks.report.scores import Json
 from lm_eval_tasks.report.tables import tables
@@ -51,13 +51,13 @@ def write_report(
     try:
         earlier = [*(read_list(out) or {})]
         remove_listed(out, [name for name in earlier if name not in ("index.html", *files)])
-        pictures = gather(reading, dataset, out, progress)
-        files["index.html"] = make_page(report, reading, pictures)
+        images = gather(reading, dataset, out, progress)
+        files["index.html"] = make_page(report, reading, images)
         for done, (name, text) in enumerate(files.items(), start=1):
             write_atomically(out / name, text)
             if progress:
                 progress("report", done, len(files))
-        add_to_list(out, [*files, *pictures.files])
+        add_to_list(out, [*files, *images.files])
     except OSError as error:
         raise BuildError("The report cannot be written.", file=out, value=error.strerror) from error
     return report

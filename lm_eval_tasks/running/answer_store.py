@@ -1,7 +1,7 @@
 """Answers that survive: every answer of a model is kept on disk as it arrives, and never asked for again.
 
 ``mis-ground eval --resume DIR`` puts this between the harness and any model that generates text. An answer is found
-again by all that decides it: the prompt, the pictures' hashes, the generation settings, the version of the tasks, and
+again by all that decides it: the prompt, the images' hashes, the generation settings, the version of the tasks, and
 the model with its revision, its arguments (those of semantic sampling among them) and, where it is a folder, its files.
 (The harness's models leave the images out when they cache, and so never find an answer to an image.)
 
@@ -181,20 +181,20 @@ def request_keys(requests: Sequence[Request], run: str, versions: Callable[[str]
     keys = []
     for request in requests:
         prompt, generation, *rest = request.args
-        pictures = [picture_hash(picture) for picture in (rest[0].get("visual") or [])] if rest else []
+        images = [image_hash(image) for image in (rest[0].get("visual") or [])] if rest else []
         other = {name: value for name, value in rest[0].items() if name != "visual"} if rest else {}
-        key = digest([prompt, generation, pictures, other, str(versions(request.task_name)), run])
+        key = digest([prompt, generation, images, other, str(versions(request.task_name)), run])
         keys.append(digest([key, seen[key]]) if seen[key] else key)
         seen[key] += 1
     return keys
 
 
-def picture_hash(picture: Any) -> str:
+def image_hash(image: Any) -> str:
     """SHA-256 of an image; an image of the data set gives its bytes as they are stored."""
     from io import BytesIO
 
     stream = BytesIO()
-    picture.save(stream, format="PNG")
+    image.save(stream, format="PNG")
     return hashlib.sha256(stream.getvalue()).hexdigest()
 
 

@@ -42,14 +42,14 @@ class Plan:
     """What a run is going to ask."""
 
     questions: int
-    pictures: int
+    images: int
     tasks: int
 
     @classmethod
     def of(cls, requests: Sequence[Request]) -> "Plan":
         """Count the questions, their images and their tasks."""
         return cls(
-            len(requests), sum(len(pictures_of(request)) for request in requests), len({r.task_name for r in requests})
+            len(requests), sum(len(images_of(request)) for request in requests), len({r.task_name for r in requests})
         )
 
 
@@ -74,7 +74,7 @@ class Probe:
     empty: int = 0
 
 
-def pictures_of(request: Request) -> list[Any]:
+def images_of(request: Request) -> list[Any]:
     """The images of a request; none for a text-only one."""
     return list(request.args[2].get("visual") or []) if len(request.args) > 2 else []
 
@@ -90,7 +90,7 @@ def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
         Sentences for the user; none if all is well or it is unknown (models behind an API make places themselves).
     """
     problems = []
-    most = max((len(pictures_of(request)) for request in requests), default=0)
+    most = max((len(images_of(request)) for request in requests), default=0)
     taken = getattr(model, "max_images", None)
     if taken is not None and most > taken:
         problems.append(
@@ -102,7 +102,7 @@ def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:
     tokens = placeholders(model)
     wrong = []
     for request in requests:
-        expected = len(pictures_of(request))
+        expected = len(images_of(request))
         # The first token that there is counts: others may stand around it.
         places = next(filter(None, (request.args[0].count(token) for token in tokens)), 0)
         if expected and places != expected:
@@ -143,11 +143,11 @@ def probe(
         keep: called with a request of the run, the one that was asked in its place and its answer, where the two are
             the same: it need not be asked again.
     """
-    with_pictures = [request for request in requests if pictures_of(request)]
-    if not with_pictures:
+    with_images = [request for request in requests if images_of(request)]
+    if not with_images:
         return None
-    step = max(1, len(with_pictures) // count)
-    taken = with_pictures[::step][:count]
+    step = max(1, len(with_images) // count)
+    taken = with_images[::step][:count]
     chosen = [_decided(request, blank=False) for request in taken]
     blank = [_decided(request, blank=True) for request in taken]
     as_asked = [one.args[1] == request.args[1] for one, request in zip(chosen, taken, strict=True)]
@@ -200,10 +200,10 @@ def check_budget(requests: Sequence[Request], model: Any) -> None:
     if not isinstance(longest, int) or tokenizer is None or hasattr(model, "_concurrent") or not requests:
         return
     budget = requests[0].args[1].get("max_gen_toks") or 0
-    request = max(requests, key=lambda each: (len(pictures_of(each)), len(str(each.args[0]))))
+    request = max(requests, key=lambda each: (len(images_of(each)), len(str(each.args[0]))))
     encode = getattr(model, "tok_batch_multimodal_encode", None)
-    if encode is not None and pictures_of(request) and longest > budget:
-        length = int(encode([request.args[0]], [pictures_of(request)])["input_ids"].shape[1])
+    if encode is not None and images_of(request) and longest > budget:
+        length = int(encode([request.args[0]], [images_of(request)])["input_ids"].shape[1])
     else:
         length = len(model.tok_encode(str(request.args[0])))
     if length + budget > longest:
@@ -245,7 +245,7 @@ def logits_differ(model: Any, one: Request, other: Request) -> bool | None:
 
     with torch.no_grad():
         first, second = (
-            network(**encode([request.args[0]], [pictures_of(request)])).logits[:, -1] for request in (one, other)
+            network(**encode([request.args[0]], [images_of(request)])).logits[:, -1] for request in (one, other)
         )
     return first.shape != second.shape or not torch.equal(first, second)
 
@@ -255,11 +255,11 @@ def _decided(request: Request, blank: bool) -> Request:
     from PIL import Image
 
     prompt, generation, more = request.args
-    pictures = pictures_of(request)
+    images = images_of(request)
     if blank:
-        pictures = [Image.new("RGB", picture.size, (127, 127, 127)) for picture in pictures]
+        images = [Image.new("RGB", image.size, (127, 127, 127)) for image in images]
     changed = copy.copy(request)
-    changed.arguments = (prompt, {**generation, "do_sample": False, "temperature": 0.0}, {**more, "visual": pictures})
+    changed.arguments = (prompt, {**generation, "do_sample": False, "temperature": 0.0}, {**more, "visual": images})
     return changed
 
 

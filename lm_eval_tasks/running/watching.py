@@ -145,7 +145,7 @@ class Watch:
         if shown:
             known = f", {plan.questions - left:,} answered before" if left < plan.questions else ""
             self.console.print(
-                f"{plan.questions:,} questions{known}, {plan.pictures:,} images, {plan.tasks} task(s)",
+                f"{plan.questions:,} questions{known}, {plan.images:,} images, {plan.tasks} task(s)",
                 highlight=False,
             )
             if left and self.folder is None and hasattr(model, "ask_each"):

@@ -188,7 +188,7 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="folder or Hub name")
     parser.add_argument("--tasks", type=numbers(str), required=True, help="the harness's tasks, comma-separated")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and results")
-    parser.add_argument("--vision", action="store_true", help="a model that takes pictures")
+    parser.add_argument("--vision", action="store_true", help="a model that takes images")
     parser.add_argument("--limit", type=int, help="items a task, from its beginning (default: all)")
     parser.add_argument("--metric", default="acc", help="the metric that counts (default: %(default)s)")
     parser.add_argument("--cluster", help="column of the documents: items that share its value are not independent")

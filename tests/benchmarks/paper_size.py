@@ -1,7 +1,7 @@
 """How large the published mixture is: ``python tests/benchmarks/paper_size.py``. Prints Markdown tables.
 
 Simulates ``mis-ground build --preset paper`` on as many volumes as were published, torsos in CT and knees in MR in the
-published proportion. Everything decides as in a build (which slices, which facts, which questions), but no picture is
+published proportion. Everything decides as in a build (which slices, which facts, which questions), but no image is
 drawn, and a few phantoms stand for all: each is given many names, and the name decides every draw.
 """
 

@@ -84,7 +84,7 @@ def fill(store: Path, count: int) -> None:
 
 
 def ready_part(folder: Path) -> "Part":
-    """A few rows of a phantom in two cells, small pictures."""
+    """A few rows of a phantom in two cells, small images."""
     from dataset_builder.building.worker import write_part
     from dataset_builder.core.settings import Settings
     from dataset_builder.slices.store import store_volume

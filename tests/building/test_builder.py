@@ -91,14 +91,14 @@ def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch
     assert sorted(rows["id"]) == sorted(load_dataset(str(whole.out), split="test", cache_dir=str(tmp_path))["id"])
 
 
-def test_a_part_tells_what_its_pictures_take_in_a_file(built, tmp_path):
+def test_a_part_tells_what_its_images_take_in_a_file(built, tmp_path):
     """Each different one once, also where slices are shown again unmarked in stacks: files are cut by it."""
     part = write_part((0, volumes_in(built[1])[0], SMALL), None, tmp_path)
     with pa.OSFile(str(part_path(tmp_path, 0))) as file:
         batches = pa.ipc.open_file(file)
         for number, distinct in enumerate(part.distinct):
             rows = batches.get_batch(number)["images"].to_pylist()
-            assert distinct == sum(map(len, {picture["bytes"] for row in rows for picture in row}))
+            assert distinct == sum(map(len, {image["bytes"] for row in rows for image in row}))
     assert part.sizes[part.cells.index(("stack", "test"))] > part.distinct[part.cells.index(("stack", "test"))]
 
 
@@ -119,8 +119,8 @@ def test_load_dataset_reads_all_a_cell_and_the_slices(built, tmp_path):
     assert list(rows.features) == list(COLUMNS)
     assert len(rows) == summary.total_rows == sum(summary.rows.values())
     assert len(set(rows["id"])) == len(rows)
-    picture = rows[0]["images"][0]
-    assert picture.size == (128, 128)
+    image = rows[0]["images"][0]
+    assert image.size == (128, 128)
     (config, split), count = next(iter(summary.rows.items()))
     cell = load_dataset(str(summary.out), config, split=split, cache_dir=cache)
     assert len(cell) == count
@@ -304,7 +304,7 @@ def test_settings_name_the_bad_value_and_the_legal_ones(setting, value, message)
         Settings(**{setting: value})
 
 
-def test_pictures_are_not_empty(built):
+def test_images_are_not_empty(built):
     summary, _ = built
     for row in load_dataset(str(summary.out), split="test").select(range(0, summary.total_rows, 9)):
         assert np.asarray(row["images"][0].convert("L")).std() > 5

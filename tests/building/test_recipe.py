@@ -34,7 +34,7 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
 
 
-def test_a_recipe_has_all_but_the_pictures(built):
+def test_a_recipe_has_all_but_the_images(built):
     ground, recipe = built
     assert set(files(recipe)) == {name for name in files(ground) if name.startswith("data/")}
     for name, path in files(recipe).items():
@@ -43,8 +43,8 @@ def test_a_recipe_has_all_but_the_pictures(built):
         assert bare.drop_columns(["image_sha256"]) == rows.drop_columns(["images"]).cast(
             bare.drop_columns(["image_sha256"]).schema
         )
-        for hashes, pictures in zip(bare["image_sha256"].to_pylist(), rows["images"].to_pylist(), strict=True):
-            assert hashes == [hashlib.sha256(picture["bytes"]).hexdigest() for picture in pictures]
+        for hashes, images in zip(bare["image_sha256"].to_pylist(), rows["images"].to_pylist(), strict=True):
+            assert hashes == [hashlib.sha256(image["bytes"]).hexdigest() for image in images]
     everything = b"".join(path.read_bytes() for path in recipe.rglob("*") if path.is_file())
     assert b"PNG" not in everything
     assert b"IHDR" not in everything

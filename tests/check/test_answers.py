@@ -34,7 +34,7 @@ def item_of(question, records):
         **values
         | {
             "file": "",
-            "pictures": (),
+            "images": (),
             "source": first.source,
             "subject": first.subject,
             "slice_index": tuple(record.index for record in records),

@@ -2,16 +2,16 @@ import random
 from dataclasses import replace
 
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images, Seen
 from dataset_builder.check.leakage import check_leakage
-from dataset_builder.check.pictures import Pictures, Seen
 from tests.helpers.audit_items import items, pair
 
 
 def problems(rows, seen=None):
     findings = Findings()
-    pictures = Pictures(findings)
-    pictures.seen |= seen or {}
-    check_leakage(rows, pictures, findings)
+    images = Images(findings)
+    images.seen |= seen or {}
+    check_leakage(rows, images, findings)
     return set(findings.checks["leakage"].violations)
 
 
@@ -55,7 +55,7 @@ def test_an_order_of_rows_that_goes_with_the_answer_is_found():
 
 
 def test_a_size_that_goes_with_the_answer_is_found():
-    def with_pictures(bytes_of, width_of):
+    def with_images(bytes_of, width_of):
         seen, made = {}, []
         for number, rows in enumerate(fair()):
             shown = []
@@ -63,12 +63,12 @@ def test_a_size_that_goes_with_the_answer_is_found():
                 digest = f"{number}{row.answer}".encode()
                 width = width_of(row)
                 seen[digest] = Seen(width, width, bytes_of(row))
-                shown.append(replace(row, pictures=(digest,)))
+                shown.append(replace(row, images=(digest,)))
             made.append(shown)
         return items(*made), seen
 
     draw = random.Random(4)
-    assert problems(*with_pictures(lambda row: draw.randrange(1000, 2000), lambda row: 64)) == set()
+    assert problems(*with_images(lambda row: draw.randrange(1000, 2000), lambda row: 64)) == set()
     larger = {"Of two inverse rows the image is larger for one of the answers."}
-    assert problems(*with_pictures(lambda row: 1000 + (row.answer == "left"), lambda row: 64)) == larger
-    assert problems(*with_pictures(lambda row: 1000, lambda row: 64 + (row.answer == "left"))) == larger
+    assert problems(*with_images(lambda row: 1000 + (row.answer == "left"), lambda row: 64)) == larger
+    assert problems(*with_images(lambda row: 1000, lambda row: 64 + (row.answer == "left"))) == larger

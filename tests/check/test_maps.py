@@ -13,7 +13,7 @@ NAMES = {"liver": 1, "spleen": 2}
 
 
 def map_of(labels, spacing, **changes):
-    """A slice from labels [u, v]; the store's pictures have rows = v, columns = u."""
+    """A slice from labels [u, v]; the store's images have rows = v, columns = u."""
     fields = {
         "key": ("test", "one", "axial", 7),
         "side": None,
@@ -42,9 +42,9 @@ def slices(draw):
 def test_boxes_and_points_are_where_the_builder_shows_them(slice_, convention, view, size):
     labels, spacing = slice_
     shown = map_of(labels, spacing).shown(size, convention, view)
-    picture = DisplayTransform(labels.shape, spacing, convention, size, view).show_labels(labels)
+    image = DisplayTransform(labels.shape, spacing, convention, size, view).show_labels(labels)
     for name, value in NAMES.items():
-        rows, columns = np.nonzero(picture == value)
+        rows, columns = np.nonzero(image == value)
         if not len(rows):
             continue
         tight = int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
@@ -63,11 +63,11 @@ def test_a_pixel_away_from_a_structure_does_not_touch_it(convention, view):
     labels = np.zeros((20, 10), np.uint8)
     labels[15:18, 1:3] = 1
     shown = map_of(labels, (1, 1)).shown(80, convention, view)
-    picture = DisplayTransform((20, 10), (1, 1), convention, 80, view).show_labels(labels)
+    image = DisplayTransform((20, 10), (1, 1), convention, 80, view).show_labels(labels)
     grown = np.zeros((82, 82), bool)
     for dy in range(3):
         for dx in range(3):
-            grown[dy : dy + 80, dx : dx + 80] |= picture == 1
+            grown[dy : dy + 80, dx : dx + 80] |= image == 1
     away = np.argwhere(~grown[1:-1, 1:-1])
     assert len(away) > 5000
     assert not any(shown.touches("liver", (int(x), int(y))) for y, x in away[::11])

@@ -1,4 +1,4 @@
-"""How pictures are turned: the eight ways against the builder's own."""
+"""How images are turned: the eight ways against the builder's own."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from dataset_builder.imaging.geometry import DisplayTransform
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_a_square_is_turned_as_the_builder_turns_pictures(convention, view):
+def test_a_square_is_turned_as_the_builder_turns_images(convention, view):
     stored = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)  # rows = v, columns = u
     shown = DisplayTransform((64, 64), (1, 1), convention, 64, view).show_labels(stored.T)
     assert np.array_equal(as_shown(stored, convention, view), shown)

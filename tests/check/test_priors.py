@@ -99,7 +99,7 @@ def test_one_volume_trains_nothing_and_says_so():
     assert check.notes
 
 
-def test_the_prior_answer_is_scored_by_how_a_picture_is_shown():
+def test_the_prior_answer_is_scored_by_how_an_image_is_shown():
     rows = [
         item(prior_answer="left"),
         item(prior_answer="left", answer="right"),

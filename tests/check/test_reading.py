@@ -9,8 +9,8 @@ import pytest
 
 from dataset_builder.check import check_dataset
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import split_of
-from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.reading import Folder, check_files, read_items
 from dataset_builder.core.errors import DatasetNotFoundError
 
@@ -33,8 +33,8 @@ def read(folder):
     findings = Findings()
     opened = Folder(folder, findings)
     check_files(opened, findings)
-    with Pictures(findings) as pictures:
-        items = read_items(opened, pictures, findings, lambda *_: None)
+    with Images(findings) as images:
+        items = read_items(opened, images, findings, lambda *_: None)
     return items, {name: set(check.violations) for name, check in findings.checks.items() if check.violations}
 
 
@@ -42,15 +42,15 @@ def a_file(ground):
     return next(path.relative_to(ground).as_posix() for path in sorted((ground / "data").rglob("*_box.parquet")))
 
 
-def test_a_data_set_without_pictures_and_slices_is_checked_as_far_as_it_goes(ground, tmp_path):
+def test_a_data_set_without_images_and_slices_is_checked_as_far_as_it_goes(ground, tmp_path):
     folder = tmp_path / "recipe"
     shutil.copytree(ground / "data", folder / "data")
 
-    def without_pictures(table):
+    def without_images(table):
         listed = [[hashlib.sha256(i["bytes"]).hexdigest() for i in images] for images in table["images"].to_pylist()]
         return table.drop_columns(["images"]).append_column("image_sha256", pa.array(listed, pa.list_(pa.string())))
 
-    rewrite(folder, without_pictures)
+    rewrite(folder, without_images)
     audit = check_dataset(folder)
     left = {check.name for check in audit.findings.checks.values() if check.status == "not checked"}
     assert left == {"reproduction", "pictures", "boxes", "markers", "orientation", "pixels", "labels", "answers"}

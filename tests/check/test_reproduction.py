@@ -6,8 +6,8 @@ import pytest
 
 from dataset_builder.check import reproduction
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import Items
-from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.reading import Folder, read_items
 from dataset_builder.check.reproduction import check_reproduction
 from dataset_builder.dataset.format import COLUMNS
@@ -15,19 +15,19 @@ from dataset_builder.dataset.format import COLUMNS
 
 @pytest.fixture(scope="module")
 def read(ground):
-    """The small data set as the audit reads it: (folder, record, items, pictures)."""
+    """The small data set as the audit reads it: (folder, record, items, images)."""
     findings = Findings()
     folder = Folder(ground, findings)
-    with Pictures(findings) as pictures:
-        items = read_items(folder, pictures, findings, lambda *_: None)
-    return ground, folder.record, items, pictures
+    with Images(findings) as images:
+        items = read_items(folder, images, findings, lambda *_: None)
+    return ground, folder.record, items, images
 
 
-def reproduced(read, rows=None, record=None, pictures=None):
+def reproduced(read, rows=None, record=None, images=None):
     folder, known, items, seen = read
     findings = Findings()
     rows = items if rows is None else Items(tuple(rows))
-    check_reproduction(folder, record or known, rows, pictures or seen, findings, lambda *_: None)
+    check_reproduction(folder, record or known, rows, images or seen, findings, lambda *_: None)
     return findings.checks["reproduction"]
 
 
@@ -52,8 +52,8 @@ def test_every_column_and_every_image_is_compared(read):
         problem = reproduction.FOREIGN if name == "id" else f"The column {name} is not what the build produces."
         wanted[problem] = rows[number].id
     at = len(columns)
-    other = next(row for row in rows[at:] if row.pictures != rows[at].pictures)
-    rows[at] = replace(rows[at], pictures=other.pictures)
+    other = next(row for row in rows[at:] if row.images != rows[at].images)
+    rows[at] = replace(rows[at], images=other.images)
     wanted[reproduction.PIXELS] = rows[at].id
     lost = rows.pop(at + 1)
     wanted[reproduction.MISSING] = lost.id
@@ -104,4 +104,4 @@ def test_other_settings_are_found(read):
 
 
 def test_all_fields_of_an_item_are_columns(read):
-    assert {field.name for field in fields(type(read[2].rows[0]))} - {"file", "pictures"} == set(COLUMNS) - {"images"}
+    assert {field.name for field in fields(type(read[2].rows[0]))} - {"file", "images"} == set(COLUMNS) - {"images"}

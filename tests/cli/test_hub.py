@@ -76,12 +76,12 @@ def test_replace_only_and_create_pr(hub, grounds):
     assert "2 other split(s) on the Hub stay" in said
 
 
-def test_a_recipe_instead_of_pictures_that_may_not_be_passed_on(hub, grounds):
+def test_a_recipe_instead_of_images_that_may_not_be_passed_on(hub, grounds):
     assert "--recipe" in fails("push", PLACE, grounds["secret"])
     run("push", PLACE, grounds["secret"], "--recipe")
-    assert not check_whole(hub).builds[0].pictures
+    assert not check_whole(hub).builds[0].images
     run("push", "me/other", grounds["secret"], "--accept-licence", "hospital only")
-    assert check_whole(hub, "me/other").builds[0].pictures
+    assert check_whole(hub, "me/other").builds[0].images
 
 
 def test_a_refusal_is_told_in_a_sentence(hub, grounds, monkeypatch, capsys):

@@ -1,7 +1,7 @@
 import datasets
 import pyarrow as pa
 
-from dataset_builder.dataset.arrow_schema import PICTURE, described
+from dataset_builder.dataset.arrow_schema import IMAGE, described
 from dataset_builder.dataset.format import COLUMNS, ROW_SCHEMA
 from dataset_builder.slices.selection import SLICE_SCHEMA
 
@@ -16,7 +16,7 @@ def test_a_schema_is_the_one_that_datasets_would_write():
 
 def test_every_type_is_described():
     columns = {
-        "picture": PICTURE,
+        "image": IMAGE,
         "numbers": pa.list_(pa.struct({"a": pa.float32(), "b": pa.list_(pa.float64())})),
         "whole": pa.int32(),
         "text": pa.string(),
@@ -25,7 +25,7 @@ def test_every_type_is_described():
     features = datasets.Features.from_arrow_schema(described(columns))
     value = datasets.Value
     assert features == {
-        "picture": datasets.Image(),
+        "image": datasets.Image(),
         "numbers": datasets.List({"a": value("float32"), "b": datasets.List(value("float64"))}),
         "whole": value("int32"),
         "text": value("string"),

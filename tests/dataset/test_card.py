@@ -77,16 +77,16 @@ def test_the_text_counts_what_is_in_it(ground):
     assert "{{" not in text
 
 
-def test_each_prompt_has_an_example_with_its_picture(ground):
+def test_each_prompt_has_an_example_with_its_image(ground):
     text = text_of(ground)
     shown = re.findall(r"!\[([^\]]+)\]\((examples/\w+\.png)\)", text)
-    assert {picture for _, picture in shown} == {f"examples/{cell[3]}.png" for cell in CELLS}
+    assert {image for _, image in shown} == {f"examples/{cell[3]}.png" for cell in CELLS}
     assert all(alt for alt, _ in shown)
     for path in (ground / "data").rglob("*.parquet"):
         first = pq.read_table(path).to_pylist()[0]
-        picture = (ground / "examples" / f"{first['prompt']}.png").read_bytes()
-        assert picture == first["images"][0]["bytes"]
-        assert Image.open(BytesIO(picture)).size == (64, 64)
+        image = (ground / "examples" / f"{first['prompt']}.png").read_bytes()
+        assert image == first["images"][0]["bytes"]
+        assert Image.open(BytesIO(image)).size == (64, 64)
         assert f"> {first['question'].splitlines()[0]}" in text
 
 

@@ -53,7 +53,7 @@ def test_it_is_the_same_for_the_same_data(ground):
 
 
 def test_columns_of_a_real_build():
-    """Lists of lists are arrays, lists of structs have a field a member, pictures are pictures."""
+    """Lists of lists are arrays, lists of structs have a field a member, images are images."""
     features = {"rows": FEATURES.to_dict(), "slices": SLICE_FEATURES.to_dict()}
     splits = {key: SplitNote(1, 1, 1, (f"{key[0]}.parquet",)) for key in (("stack", "test"), ("slices", "test"))}
     source = SourceNote("phantom", "CC0-1.0", "", "", 1)

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from dataset_builder.dataset import parquet
 from dataset_builder.dataset.parquet import cuts, fits, shard, writer_options
 
-PICTURE = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
-SCHEMA = pa.schema({"id": pa.string(), "images": PICTURE, "boxes": pa.list_(pa.list_(pa.int32()))})
+IMAGE = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+SCHEMA = pa.schema({"id": pa.string(), "images": IMAGE, "boxes": pa.list_(pa.list_(pa.int32()))})
 
 
 def table(first, rows, size=20_000, shared=1):
-    """Rows with pictures of random bytes; ``shared`` rows in a row show the same."""
+    """Rows with images of random bytes; ``shared`` rows in a row show the same."""
     made = []
     for number in range(first, first + rows):
-        picture = np.random.default_rng(number // shared).bytes(size)
-        made.append({"id": str(number), "images": [{"bytes": picture, "path": None}], "boxes": [[1, 2, 3, number]]})
+        image = np.random.default_rng(number // shared).bytes(size)
+        made.append({"id": str(number), "images": [{"bytes": image, "path": None}], "boxes": [[1, 2, 3, number]]})
     return pa.Table.from_pylist(made, schema=SCHEMA)
 
 
@@ -30,7 +30,7 @@ def write(path, *tables):
     return path
 
 
-def test_pictures_are_stored_as_they_are_and_once(tmp_path):
+def test_images_are_stored_as_they_are_and_once(tmp_path):
     path = write(tmp_path / "a.parquet", table(0, 40, shared=8))
     group = pq.read_metadata(path).row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
@@ -106,7 +106,7 @@ def test_shards_are_the_same_bytes_every_time(tmp_path):
 
 
 def test_an_enlarged_split_shares_most_of_its_bytes_with_the_one_before(tmp_path):
-    """A volume is added in the middle: its pictures are new, the others are found again by their content."""
+    """A volume is added in the middle: its images are new, the others are found again by their content."""
     less = write(tmp_path / "less.parquet", table(0, 200))
     more = write(tmp_path / "more.parquet", pa.concat_tables([table(0, 100), table(900, 12), table(100, 100)]))
     known, new = pieces(less), pieces(more)

@@ -39,7 +39,7 @@ def lm_eval(python: Path, folder: Path, dataset: Path, *arguments: str) -> tuple
     return json.loads(path.read_text()), done.stdout
 
 
-def test_a_vlm_runs_all_leaves_with_pictures_and_shows_the_empty_ones(installed_python, tiny_vlm, grounds, tmp_path):
+def test_a_vlm_runs_all_leaves_with_images_and_shows_the_empty_ones(installed_python, tiny_vlm, grounds, tmp_path):
     results, printed = lm_eval(
         installed_python,
         tmp_path,
@@ -61,16 +61,16 @@ def test_a_vlm_runs_all_leaves_with_pictures_and_shows_the_empty_ones(installed_
             assert leaf in printed
     (samples,) = tmp_path.rglob("samples_mis_ground_ct_axial_directional_box_*.jsonl")
     sample = json.loads(samples.read_text().splitlines()[0])
-    prompt, settings, pictures = sample["arguments"]["gen_args_0"].values()
+    prompt, settings, images = sample["arguments"]["gen_args_0"].values()
     assert prompt.count("<|image_pad|>") == 1
     assert settings["do_sample"] is False
-    assert len(pictures["visual"]) == 1
+    assert len(images["visual"]) == 1
     (samples,) = tmp_path.rglob("samples_mis_ground_stack_ct_axial_*.jsonl")
-    prompt, _, pictures = json.loads(samples.read_text().splitlines()[0])["arguments"]["gen_args_0"].values()
-    assert prompt.count("<|image_pad|>") == len(pictures["visual"]) == 2
+    prompt, _, images = json.loads(samples.read_text().splitlines()[0])["arguments"]["gen_args_0"].values()
+    assert prompt.count("<|image_pad|>") == len(images["visual"]) == 2
 
 
-def test_a_text_model_runs_the_leaves_without_pictures(installed_python, grounds, tmp_path):
+def test_a_text_model_runs_the_leaves_without_images(installed_python, grounds, tmp_path):
     results, _ = lm_eval(
         installed_python, tmp_path, grounds["both"], "--model", "dummy", "--tasks", "blind_mis_ground_*"
     )

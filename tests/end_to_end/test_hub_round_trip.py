@@ -89,7 +89,7 @@ out = {}
 everything = load_dataset("me/mis-ground")
 out["splits"] = {name: len(rows) for name, rows in everything.items()}
 row = everything["test"][0]
-out["picture"] = row["images"][0].size
+out["image"] = row["images"][0].size
 out["cell"] = list(load_dataset("me/mis-ground", "ct_axial", split="directional_mask")["prompt"])
 stream = load_dataset("me/mis-ground", split="test", streaming=True)
 out["streamed"] = sorted(one["id"] for one in stream)
@@ -111,7 +111,7 @@ def test_load_dataset_from_the_hub(pushed, shell, hub):
     assert found["cell"] == ["mask"] * 4
     assert found["streamed"] == found["whole"]
     assert len(set(found["whole"])) == 20
-    assert found["picture"] == found["streamed size"] == [64, 64]
+    assert found["image"] == found["streamed size"] == [64, 64]
     assert (found["slices"], found["own"], found["earlier"]) == (1, 8, 16)
 
 

@@ -1,7 +1,7 @@
-"""An oracle that sees only pictures and questions is always right, through the harness and the real tasks.
+"""An oracle that sees only images and questions is always right, through the harness and the real tasks.
 
-So markers, pictures, wording, answers and the harness's way of handing pictures to a model agree; and it fails as soon
-as pictures are exchanged or mirrored, so that the agreement is no accident.
+So markers, images, wording, answers and the harness's way of handing images to a model agree; and it fails as soon
+as images are exchanged or mirrored, so that the agreement is no accident.
 """
 
 from collections import Counter
@@ -52,11 +52,11 @@ def stacks(tmp_path_factory, sample_folder) -> Path:
     return built(out, inputs=("stack",), terminologies=("directional", "relational"), **of_stacks)
 
 
-def asked(ground: Path, leaves: list[str], pictures: str = "own", limit: int | None = None) -> list[dict]:
-    """The harness's samples of the items that a picture can tell."""
+def asked(ground: Path, leaves: list[str], images: str = "own", limit: int | None = None) -> list[dict]:
+    """The harness's samples of the items that an image can tell."""
     results = simple_evaluate(
         model="mis-ground-oracle",
-        model_args={"pictures": pictures},
+        model_args={"images": images},
         tasks=leaves,
         task_manager=TaskManager(include_path=str(TASKS), include_defaults=False, metadata={"dataset": str(ground)}),
         apply_chat_template=True,
@@ -97,7 +97,7 @@ def test_the_oracle_is_always_right(ground):
 
 
 def test_it_is_right_on_the_controls_too(controls):
-    """Markers on an empty canvas, and pictures that were mirrored or turned."""
+    """Markers on an empty canvas, and images that were mirrored or turned."""
     samples = asked(controls, CONTROLS)
     assert share(samples) == 1
     kinds = Counter((sample["doc"]["input"], sample["doc"]["view"], sample["doc"]["frame"]) for sample in samples)
@@ -108,11 +108,11 @@ def test_it_is_right_on_the_controls_too(controls):
 STACKS = [f"mis_ground_stack_{modality}_{plane}" for modality, plane in product(MODALITIES, PLANES)]
 
 
-def asked_of_stacks(ground: Path, pictures: str = "own") -> list[dict]:
+def asked_of_stacks(ground: Path, images: str = "own") -> list[dict]:
     """The harness's samples of the stacks that the oracle answers."""
     results = simple_evaluate(
         model="mis-ground-oracle",
-        model_args={"pictures": pictures},
+        model_args={"images": images},
         tasks=STACKS,
         task_manager=TaskManager(include_path=str(TASKS), include_defaults=False, metadata={"dataset": str(ground)}),
         apply_chat_template=True,
@@ -142,11 +142,11 @@ def test_the_images_of_a_stack_reach_a_model_in_order(stacks):
     assert share(directions) == 0
 
 
-def test_it_is_always_wrong_with_the_pictures_of_the_opposite_questions(ground):
+def test_it_is_always_wrong_with_the_images_of_the_opposite_questions(ground):
     assert share(asked(ground, SOME, "partner")) == 0
 
 
-def test_it_guesses_with_the_pictures_of_other_questions(ground):
+def test_it_guesses_with_the_images_of_other_questions(ground):
     samples = asked(ground, SOME, "shuffled")
     assert 0.4 < share(samples) < 0.6
     pairs: dict[str, list[float]] = {}
@@ -155,8 +155,8 @@ def test_it_guesses_with_the_pictures_of_other_questions(ground):
     assert sum(map(min, pairs.values())) / len(pairs) < 0.4
 
 
-def test_it_notices_a_mirrored_picture(ground):
-    """Were pictures mirrored on their way to a model, every question along the picture's horizontal would go wrong."""
+def test_it_notices_a_mirrored_image(ground):
+    """Were images mirrored on their way to a model, every question along the image's horizontal would go wrong."""
     samples = asked(ground, SOME, "mirrored")
     horizontal = {"axial": ("right", "left"), "coronal": ("right", "left"), "sagittal": ("anterior", "posterior")}
     for sample in samples:

@@ -50,7 +50,7 @@ SMALLER = [
     (r"'mis_ground_\*'", "'mis_ground_ct_axial_*'"),  # test_harness.py runs them all
     (r"((?:lm_eval|mis-ground eval) [^\n]*)", r"\1 --gen_kwargs max_gen_toks=2"),
 ]
-"""What keeps it fast: few questions (two of each cell), small pictures, answers of two tokens."""
+"""What keeps it fast: few questions (two of each cell), small images, answers of two tokens."""
 
 
 @pytest.fixture(scope="module")

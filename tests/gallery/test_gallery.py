@@ -192,15 +192,15 @@ def test_choice_reaches_every_value():
     assert again == list(range(40))
 
 
-def test_a_picture_is_embedded_once(dataset, tmp_path):
+def test_an_image_is_embedded_once(dataset, tmp_path):
     write_gallery(dataset, tmp_path / "all.html", per_cell=100)
     text = (tmp_path / "all.html").read_text(encoding="utf-8")
-    pictures = embedded(text, "pictures")
+    images = embedded(text, "images")
     items = embedded(text, "data")["items"]
-    assert len(pictures) == len(set(pictures))
-    assert len(pictures) < sum(len(item["images"]) for item in items)
-    assert {number for item in items for number in item["images"]} == set(range(len(pictures)))
-    assert text.count(pictures[0]) == 1
+    assert len(images) == len(set(images))
+    assert len(images) < sum(len(item["images"]) for item in items)
+    assert {number for item in items for number in item["images"]} == set(range(len(images)))
+    assert text.count(images[0]) == 1
 
 
 def test_only_needed_row_groups_are_read(dataset, tmp_path, monkeypatch):
@@ -251,7 +251,7 @@ def test_a_folder_in_the_way_is_told(dataset, tmp_path):
 # --- in the browser --------------------------------------------------------------------------------------------------
 
 
-def test_pictures_decode_and_say_what_they_are(opened):
+def test_images_decode_and_say_what_they_are(opened):
     assert len(shown(opened)) == 9
     opened.evaluate(
         "(async () => { for (const image of document.querySelectorAll('article img')) {"
@@ -266,7 +266,7 @@ def test_pictures_decode_and_say_what_they_are(opened):
     assert any("image 3 of 3" in text for text in alternatives)
 
 
-def test_pictures_far_below_wait(browser, dataset, tmp_path):
+def test_images_far_below_wait(browser, dataset, tmp_path):
     write_gallery(dataset, tmp_path / "all.html", per_cell=100)
     browser.open(tmp_path / "all.html")
     loaded = "[...document.querySelectorAll('article img')].filter((image) => image.src).length"
@@ -300,7 +300,7 @@ def test_all_answers_at_once(opened):
     assert opened.evaluate("document.querySelectorAll('article.open').length") == 0
 
 
-def test_answer_outlines_the_structures_of_a_clean_picture(opened):
+def test_answer_outlines_the_structures_of_a_clean_image(opened):
     click(opened, "#answers")
     opened.wait_for("document.querySelectorAll('article svg').length === 4")
     assert opened.evaluate(
@@ -311,7 +311,7 @@ def test_answer_outlines_the_structures_of_a_clean_picture(opened):
         "['x', 'y', 'width', 'height', 'stroke'].map((name) => document.querySelector('svg rect').getAttribute(name))"
     )
     assert first == ["4", "8", "16", "22", f"rgb({','.join(map(str, MARKER_COLOURS['A']))})"]
-    # The outline lies on the picture, pixel for pixel.
+    # The outline lies on the image, pixel for pixel.
     places = opened.evaluate(
         "[document.querySelector('svg'), document.querySelector('svg').parentElement.querySelector('img')]"
         ".map((part) => { const box = part.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })"
@@ -398,8 +398,8 @@ def test_nothing_but_the_pages_own_script_may_run(browser, page, tmp_path):
     assert len(shown(browser)) == 9
 
 
-def test_pictures_enlarge(opened):
-    click(opened, "article .picture")
+def test_images_enlarge(opened):
+    click(opened, "article .image")
     assert opened.evaluate("byId('large').open")
     opened.wait_for("byId('enlarged').naturalWidth === 64 && byId('enlarged').width > 300")
     click(opened, "#close")
@@ -420,7 +420,7 @@ def test_keys_alone_are_enough(opened):
         )
         if "reveal" in reached:
             break
-    assert {"answers", "clear", "modality", "source", "picture", "reveal"} <= reached
+    assert {"answers", "clear", "modality", "source", "image", "reveal"} <= reached
     opened.press("Enter", text="\r")
     assert opened.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
 

@@ -14,7 +14,7 @@ def item(**changes: Any) -> Item:
     number = next(_NUMBER)
     row = Item(
         file="data/ct_axial/directional_box.parquet",
-        pictures=(),
+        images=(),
         id=f"row{number}",
         question="",
         options=("left", "right"),

@@ -10,9 +10,9 @@ from dataset_builder.building.rows import rows_of
 from dataset_builder.building.worker import CELL_COLUMNS
 from dataset_builder.check.balance import check_balance
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.images import Images
 from dataset_builder.check.items import Items
 from dataset_builder.check.leakage import check_leakage
-from dataset_builder.check.pictures import Pictures
 from dataset_builder.check.places import check_places
 from dataset_builder.check.priors import check_priors
 from dataset_builder.check.reading import _item
@@ -52,7 +52,7 @@ def audit_volumes(
     """
     words = words or structures()
     findings, items, files = Findings(), [], []
-    with TemporaryDirectory() as folder, Pictures(findings) as pictures:
+    with TemporaryDirectory() as folder, Images(findings) as images:
         names = Names(words)
         for number, volume in enumerate(volumes):
             records = [change(record) for record in slices_of(volume, settings, words)]
@@ -66,17 +66,17 @@ def audit_volumes(
                 cell = "/".join(cell_of(**{column: row[column] for column in CELL_COLUMNS}))
                 usable = _item(row, f"data/{cell}.parquet", names, findings)
                 if usable is not None:
-                    pictures.look([usable])
+                    images.look([usable])
                     items.append(usable[0])
         asked = {"register": REGISTERS, "convention": CONVENTIONS}
         found = Items(tuple(sorted(items, key=lambda item: item.file)))
-        check_rows(found, words, lambda _: asked, lambda _: None, pictures.size_of, findings)
+        check_rows(found, words, lambda _: asked, lambda _: None, images.size_of, findings)
         limit = settings.clarity.min_contrast if min_contrast is None else min_contrast
-        check_places(found, pictures, files, words, findings, lambda *_: None, limit)
+        check_places(found, images, files, words, findings, lambda *_: None, limit)
         check_balance(found, findings)
-        check_leakage(found, pictures, findings)
+        check_leakage(found, images, findings)
         if found.rows:
-            check_priors(found, findings, lambda *_: None, pictures)
+            check_priors(found, findings, lambda *_: None, images)
     return len(items), {
         check.name: [f"{v.problem}: {place}" for v in check.violations.values() for place in v.examples]
         for check in findings.checks.values()

@@ -90,8 +90,8 @@ def decode(row: Row, number: int = 0) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(row["images"][number]["bytes"], np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def encode(picture: np.ndarray) -> Row:
-    return {"bytes": cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes(), "path": None}
+def encode(image: np.ndarray) -> Row:
+    return {"bytes": cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes(), "path": None}
 
 
 # Each defect changes rows and returns their ids; NOTED says what the audit must find, by check.
@@ -130,7 +130,7 @@ def both_answers_of_a_pair_swapped_with_their_relations(ground):
 
 
 @defect(answers="An answer is wrong.")
-def both_answers_in_the_frame_of_the_picture_swapped(ground):
+def both_answers_in_the_frame_of_the_image_swapped(ground):
     rows = ground.take(lambda row: row["view"] != "plain" and row["frame"] == "image")
     for row in rows:
         say(row, other_option(row))
@@ -145,7 +145,7 @@ def half_a_pair_lost(ground):
 
 
 @defect(orientation="An image is rotated or mirrored otherwise than stated.")
-def a_picture_without_markers_mirrored(ground):
+def an_image_without_markers_mirrored(ground):
     rows = ground.take(lambda row: row["prompt"] == "none" and len(row["images"]) == 1 and row["pair_id"])
     for row in rows:
         row["images"] = [encode(decode(row)[:, ::-1])]
@@ -153,7 +153,7 @@ def a_picture_without_markers_mirrored(ground):
 
 
 @defect(markers="colour", orientation="An image is rotated or mirrored otherwise than stated.")
-def a_picture_with_markers_mirrored(ground):
+def an_image_with_markers_mirrored(ground):
     rows = ground.take(drawn)
     rows[0]["images"] = [encode(decode(rows[0])[:, ::-1])]
     return ids(rows)
@@ -162,11 +162,11 @@ def a_picture_with_markers_mirrored(ground):
 @defect(markers="colour")
 def the_colours_of_two_markers_exchanged(ground):
     rows = ground.take(lambda row: drawn(row, "point", "label"))
-    picture = decode(rows[0])
+    image = decode(rows[0])
     a, b = (0, 94, 213), (233, 180, 86)  # blue, green, red
-    was_a, was_b = (picture == a).all(axis=2), (picture == b).all(axis=2)
-    picture[was_a], picture[was_b] = b, a
-    rows[0]["images"] = [encode(picture)]
+    was_a, was_b = (image == a).all(axis=2), (image == b).all(axis=2)
+    image[was_a], image[was_b] = b, a
+    rows[0]["images"] = [encode(image)]
     return ids(rows)
 
 
@@ -179,7 +179,7 @@ def a_box_moved(ground):
 
 
 @defect(boxes="A box does not lie in the image.")
-def a_box_outside_of_the_picture(ground):
+def a_box_outside_of_the_image(ground):
     rows = ground.take(lambda row: plain(row, "none", terminology="relational"))
     rows[0]["boxes"][0][2] = 129
     return ids(rows)
@@ -221,7 +221,7 @@ def two_rows_with_one_id(ground):
 
 
 @defect(leakage="The path of an image names a structure or an option.")
-def a_name_in_the_path_of_a_picture(ground):
+def a_name_in_the_path_of_an_image(ground):
     rows = ground.take(lambda row: plain(row, "none", terminology="relational"))
     rows[0]["images"][0]["path"] = f"scans/{rows[0]['structures'][1]}_17.png"
     return ids(rows)
@@ -234,16 +234,16 @@ def a_name_in_the_name_of_a_file(ground):
     return [f"{name}-1.png"]
 
 
-@defect(pictures="An image cannot be decoded.")
-def a_picture_cut_off(ground):
+@defect(images="An image cannot be decoded.")
+def an_image_cut_off(ground):
     rows = ground.take(drawn)
     data = rows[0]["images"][0]["bytes"]
     rows[0]["images"][0]["bytes"] = data[: len(data) - 40]
     return ids(rows)
 
 
-@defect(pictures="An image file contains text.")
-def a_picture_with_text_in_its_file(ground):
+@defect(images="An image file contains text.")
+def an_image_with_text_in_its_file(ground):
     rows = ground.take(drawn)
     data, text = rows[0]["images"][0]["bytes"], b"tEXtComment\0left"
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))

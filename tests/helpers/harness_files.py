@@ -67,7 +67,7 @@ def factorial_rows(volumes: int = 6, facts: int = 3, prior: bool = False) -> lis
 
 
 def row(pair: str, member: int, **changes: Any) -> Row:
-    """One row without its picture."""
+    """One row without its image."""
     values = {
         "id": f"{pair}-{member}",
         "pair_id": pair,
@@ -104,8 +104,8 @@ def row(pair: str, member: int, **changes: Any) -> Row:
     return values
 
 
-def picture_hash(identity: str) -> str:
-    """A hash for the picture of a row that has none."""
+def image_hash(identity: str) -> str:
+    """A hash for the image of a row that has none."""
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
@@ -127,7 +127,7 @@ def write_run(
     reader: str | None = READER_VERSION,
     score: Callable[[Row, str], dict[str, Any]] = lambda row, text: process_results(row, [text]),
     finish_reason: str | None = None,
-    pictures: Callable[[Row], list[str]] = lambda row: [picture_hash(row["id"])],
+    images: Callable[[Row], list[str]] = lambda row: [image_hash(row["id"])],
     **config: Any,
 ) -> Path:
     """Write the files of one evaluation; returns the result file.
@@ -158,7 +158,7 @@ def write_run(
                 generation["semsam_plain"] = [plain(each)]
             arguments = {"arg_0": each["question"], "arg_1": generation}
             if not blind:
-                document["images"] = pictures(each)
+                document["images"] = images(each)
                 arguments["arg_2"] = {"visual": document["images"]}
             sample = {
                 "doc_id": number,

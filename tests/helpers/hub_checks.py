@@ -40,8 +40,8 @@ def check_whole(hub, place=PLACE, revision="main"):
     assert set(counts) == set(listed)
     if ("all", "test") in counts:
         assert counts["all", "test"] == sum(n for path, n in rows.items() if path.startswith("data/"))
-    for picture in re.findall(r"\((examples/\w+\.png)\)", hub.read(place, "README.md", revision).decode()):
-        assert picture in tree
+    for image in re.findall(r"\((examples/\w+\.png)\)", hub.read(place, "README.md", revision).decode()):
+        assert image in tree
     croissant = json.loads(hub.read(place, "croissant.json", revision))
     objects = {one["contentUrl"]: one["sha256"] for one in croissant["distribution"] if "sha256" in one}
     assert objects == {path: tree[path].sha256 for path in named}

@@ -1,7 +1,7 @@
-"""A harness model that solves directional questions with nothing but the pictures and the text of the question.
+"""A harness model that solves directional questions with nothing but the images and the text of the question.
 
-It finds the markers of A and B by their colours, reads in the question how the picture is shown and what is asked, and
-compares the two positions. It knows nothing of the data set's other columns. What a picture and its question cannot
+It finds the markers of A and B by their colours, reads in the question how the image is shown and what is asked, and
+compares the two positions. It knows nothing of the data set's other columns. What an image and its question cannot
 tell, it does not answer: medial and lateral need the body's midline, or in a knee which side's it is.
 """
 
@@ -50,21 +50,21 @@ EDGES = {
     "inferior": -SUPERIOR,
     "toward the feet": -SUPERIOR,
 }
-IN_PICTURE = {"left": (-1, 0), "right": (1, 0), "above": (0, -1), "below": (0, 1)}
+IN_IMAGE = {"left": (-1, 0), "right": (1, 0), "above": (0, -1), "below": (0, 1)}
 """Steps (x, y) in pixels; y grows downward."""
 
 
-def position(picture: Image.Image, letter: str) -> np.ndarray:
+def position(image: Image.Image, letter: str) -> np.ndarray:
     """Where the marker of a letter is: mean (x, y) of what its pixels enclose."""
     colour = MARKER_COLOURS[letter]
-    drawn = cv2.inRange(np.asarray(picture), colour, colour)
+    drawn = cv2.inRange(np.asarray(image), colour, colour)
     x, y, width, height = cv2.boundingRect(drawn)
     enclosed = binary_fill_holes(drawn[y : y + height, x : x + width])
     return np.add(np.argwhere(enclosed).mean(axis=0)[::-1], (x, y))
 
 
 def patient_axes(question: str) -> tuple[np.ndarray, np.ndarray]:
-    """The patient's directions toward the right and toward the bottom of the picture, as the question states them."""
+    """The patient's directions toward the right and toward the bottom of the image, as the question states them."""
     (left, top), *_ = re.findall(r"the left edge of the image is ([^,]+), the top edge is ([^.]+)\.", question)
     right, down = -EDGES[left], -EDGES[top]
     if re.search("mirrored left to right|flipped left to right", question):
@@ -78,15 +78,15 @@ def patient_axes(question: str) -> tuple[np.ndarray, np.ndarray]:
     return right, down
 
 
-def solve(question: str, picture: Image.Image) -> str:
-    """The option that the picture shows to be right; nothing if it cannot be told."""
+def solve(question: str, image: Image.Image) -> str:
+    """The option that the image shows to be right; nothing if it cannot be told."""
     listed = re.findall(r"^Options: (.*)$", question, re.MULTILINE)[-1].split("; ")
     asked = re.findall(r"[^.?]*\?", question)[-1]
     of_image, of_patient = ("image" in asked), ("patient" in asked or "Anatomically" in asked)
     assert of_image != of_patient, asked
-    step = position(picture, "A") - position(picture, "B")
+    step = position(image, "A") - position(image, "B")
     if of_image:
-        toward = {option: np.dot(IN_PICTURE[option], step) for option in listed}
+        toward = {option: np.dot(IN_IMAGE[option], step) for option in listed}
     elif all(option in WORDS for option in listed):
         right, down = patient_axes(question)
         moved = step[0] * right + step[1] * down  # from B to A in the patient
@@ -99,15 +99,15 @@ def solve(question: str, picture: Image.Image) -> str:
 ENDS = EDGES | {"the head end": SUPERIOR, "the foot end": -SUPERIOR}
 
 
-def solve_stack(question: str, pictures: list[Image.Image]) -> str:
-    """The option that the pictures of a stack show to be right; nothing if they cannot tell.
+def solve_stack(question: str, images: list[Image.Image]) -> str:
+    """The option that the images of a stack show to be right; nothing if they cannot tell.
 
     The order of the images must be stated: whatever else tells it, the markers do not.
     """
     listed = re.findall(r"^Options: (.*)$", question, re.MULTILINE)[-1].split("; ")
     asked = re.findall(r"[^.?]*\?", question)[-1]
     drawn = {
-        letter: [int((np.asarray(picture) == MARKER_COLOURS[letter]).all(axis=-1).sum()) for picture in pictures]
+        letter: [int((np.asarray(image) == MARKER_COLOURS[letter]).all(axis=-1).sum()) for image in images]
         for letter in "ABC"
     }
     shown = [number for number, pixels in enumerate(drawn["A"], 1) if pixels]
@@ -133,39 +133,39 @@ def solve_stack(question: str, pictures: list[Image.Image]) -> str:
 
 @register_model("mis-ground-oracle")
 class Oracle(LM):
-    """Sees the pictures as a model does.
+    """Sees the images as a model does.
 
     Args:
-        pictures: ``own``; or to see it fail: ``partner`` gives the two questions of a pair each other's picture,
+        images: ``own``; or to see it fail: ``partner`` gives the two questions of a pair each other's image,
             ``shuffled`` gives each question one of its leaf at random, ``mirrored`` its own mirrored left to right,
             ``reversed`` those of a stack from the last to the first.
     """
 
     MULTIMODAL = True
 
-    def __init__(self, pictures: str = "own", **_: Any) -> None:
+    def __init__(self, images: str = "own", **_: Any) -> None:
         super().__init__()
-        self.pictures = pictures
+        self.images = images
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         shown = [request.args[2]["visual"] for request in requests]
-        if any(len(pictures) > 1 for pictures in shown):
+        if any(len(images) > 1 for images in shown):
             return [self._of_stack(request.args[0], request.args[2]["visual"]) for request in requests]
-        seen = [pictures[0].convert("RGB") for pictures in shown]
-        if self.pictures == "mirrored":
-            seen = [ImageOps.mirror(picture) for picture in seen]
-        elif self.pictures != "own":
+        seen = [images[0].convert("RGB") for images in shown]
+        if self.images == "mirrored":
+            seen = [ImageOps.mirror(image) for image in seen]
+        elif self.images != "own":
             seen = [seen[other] for other in self._exchange([request.task_name for request in requests])]
         answers = []
-        for request, picture in zip(requests, seen, strict=True):
+        for request, image in zip(requests, seen, strict=True):
             assert request.args[0].count("<image>") == 1
-            answers.append(solve(request.args[0], picture) if "marked A" in request.args[0] else "")
+            answers.append(solve(request.args[0], image) if "marked A" in request.args[0] else "")
         return answers
 
-    def _of_stack(self, prompt: str, pictures: list[Image.Image]) -> str:
-        assert prompt.count("<image>") == len(pictures)
-        seen = [picture.convert("RGB") for picture in pictures]
-        if self.pictures == "reversed":
+    def _of_stack(self, prompt: str, images: list[Image.Image]) -> str:
+        assert prompt.count("<image>") == len(images)
+        seen = [image.convert("RGB") for image in images]
+        if self.images == "reversed":
             seen = seen[::-1]
         return solve_stack(prompt, seen) if "marked A" in prompt or "structure A" in prompt else ""
 
@@ -176,7 +176,7 @@ class Oracle(LM):
         taken = list(range(len(leaves)))
         for own in members.values():
             others = own.copy()
-            if self.pictures == "partner":  # the two of a pair stand side by side
+            if self.images == "partner":  # the two of a pair stand side by side
                 others = [own[number ^ 1] for number in range(len(own))]
             else:
                 random.Random(0).shuffle(others)

@@ -125,8 +125,8 @@ def _copied(row: Row) -> Row:
     return other | {"images": [dict(image) for image in images]}
 
 
-def encode_rgb(picture: np.ndarray) -> Row:
-    return {"bytes": render.encode_png(picture), "path": None}
+def encode_rgb(image: np.ndarray) -> Row:
+    return {"bytes": render.encode_png(image), "path": None}
 
 
 # Which rows can have what

@@ -146,9 +146,9 @@ def two_slices_mixed(planting, rows):
 @kind(clean, pixels=DIFFERS)
 def a_part_of_the_image_painted_over(planting, rows):
     for row in rows:
-        picture = decode(row).copy()
-        picture[60:70, 60:70] = 255 - picture[60:70, 60:70]
-        row["images"] = [encode(picture)]
+        image = decode(row).copy()
+        image[60:70, 60:70] = 255 - image[60:70, 60:70]
+        row["images"] = [encode(image)]
 
 
 @kind(clean, pixels=DIFFERS)
@@ -197,7 +197,7 @@ def an_image_of_a_stack_twice(planting, rows):
         row["images"][2] = dict(row["images"][1])
 
 
-@kind(stack_clean, pictures="not one image for each slice")
+@kind(stack_clean, images="not one image for each slice")
 def an_image_of_a_stack_lost(planting, rows):
     for row in rows:
         row["images"] = row["images"][:-1]
@@ -227,28 +227,28 @@ def the_scan_faintly_on_a_blank_canvas(planting, rows):
     for row in rows:
         record = planting.record(row)
         scan = planting.draw(row | {"input": "slice", "prompt": "none"}, record, [])
-        picture, faint = decode(row).copy(), decode({"images": [scan]}) // 60
-        dark = (picture == 0).all(axis=2)
-        picture[dark] = faint[dark][:, None] if faint.ndim == 2 else faint[dark]
-        row["images"] = [encode(picture)]
+        image, faint = decode(row).copy(), decode({"images": [scan]}) // 60
+        dark = (image == 0).all(axis=2)
+        image[dark] = faint[dark][:, None] if faint.ndim == 2 else faint[dark]
+        row["images"] = [encode(image)]
 
 
 @kind(blank, blanks="shows more than markers")
 def a_gradient_on_a_blank_canvas(planting, rows):
     for row in rows:
-        picture = decode(row).copy()
-        dark = (picture == 0).all(axis=2)
-        steps = np.arange(len(picture))[:, None] // 32 * np.ones(len(picture), int)
-        picture[dark] = steps[dark][:, None]
-        row["images"] = [encode(picture)]
+        image = decode(row).copy()
+        dark = (image == 0).all(axis=2)
+        steps = np.arange(len(image))[:, None] // 32 * np.ones(len(image), int)
+        image[dark] = steps[dark][:, None]
+        row["images"] = [encode(image)]
 
 
 @kind(blank, "everywhere", "cell", blanks="Blank canvases have different greys.")
 def blank_canvases_of_a_grey_that_tells_the_answer(planting, rows):
     for row in rows:
-        picture = decode(row).copy()
-        picture[(picture == 0).all(axis=2)] = 3 * row["answer_index"]
-        row["images"] = [encode(picture)]
+        image = decode(row).copy()
+        image[(image == 0).all(axis=2)] = 3 * row["answer_index"]
+        row["images"] = [encode(image)]
 
 
 # What only a program sees
@@ -257,23 +257,23 @@ def blank_canvases_of_a_grey_that_tells_the_answer(planting, rows):
 @kind(drawn_two, pixels="differ")  # from the slice or, where that is too little to tell, from its other images
 def brightness_that_tells_the_answer(planting, rows):
     for row in rows:
-        picture = decode(row).astype(int)
-        grey = (picture.max(axis=2) == picture.min(axis=2)) & (picture[..., 0] < 255)
-        picture[grey] += row["answer_index"]
-        row["images"] = [encode(picture.astype(np.uint8))]
+        image = decode(row).astype(int)
+        grey = (image.max(axis=2) == image.min(axis=2)) & (image[..., 0] < 255)
+        image[grey] += row["answer_index"]
+        row["images"] = [encode(image.astype(np.uint8))]
 
 
 @kind(drawn_two, pixels="Images of one slice differ")
 def the_lowest_bit_of_a_pixel_that_tells_the_answer(planting, rows):
     for row in rows:
-        picture = decode(row).copy()
-        picture[0, :8] = picture[0, :8] // 2 * 2 + row["answer_index"]
-        row["images"] = [encode(picture)]
+        image = decode(row).copy()
+        image[0, :8] = image[0, :8] // 2 * 2 + row["answer_index"]
+        row["images"] = [encode(image)]
 
 
 @kind(clean, pixels="Images of one slice differ")
 def the_lowest_bits_of_unmarked_images_that_tell_the_answer(planting, rows):
     for row in rows:
-        picture = decode(row).copy()
-        picture[0, :8] = picture[0, :8] // 2 * 2 + (row["answer_index"] >> np.arange(8) & 1).astype(np.uint8)
-        row["images"] = [encode(picture)]
+        image = decode(row).copy()
+        image[0, :8] = image[0, :8] // 2 * 2 + (row["answer_index"] >> np.arange(8) & 1).astype(np.uint8)
+        row["images"] = [encode(image)]

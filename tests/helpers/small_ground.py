@@ -41,8 +41,8 @@ def write_ground(
     Args:
         rows: of each cell.
         source, licence, subject: of every row.
-        first: number of the first row; other numbers are other questions with other pictures.
-        size: side of the pictures.
+        first: number of the first row; other numbers are other questions with other images.
+        size: side of the images.
         seed: said to be the build's.
         slices: whether there is a slice store.
     """

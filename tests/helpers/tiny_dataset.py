@@ -1,4 +1,4 @@
-"""A data set folder written by hand in the published layout: some rows a cell, noise for pictures."""
+"""A data set folder written by hand in the published layout: some rows a cell, noise for images."""
 
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -42,7 +42,7 @@ configs:
 
 
 def noise(seed: int, coloured: bool, size: int = 64) -> bytes:
-    """An encoded picture like no other."""
+    """An encoded image like no other."""
     shape = (size, size, 3) if coloured else (size, size)
     stream = BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
@@ -95,7 +95,7 @@ def row(cell: tuple[str, str, str, str], number: int) -> dict[str, Any]:
 
 
 def controls(modality: str, rows_per_cell: int) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the configs beside those of cells: stacks of two pictures, markers on a blank canvas, turned pictures."""
+    """Rows of the configs beside those of cells: stacks of two images, markers on a blank canvas, turned images."""
     found: dict[str, list[dict[str, Any]]] = {"stack": [], "blank": [], "view": []}
     for number in range(rows_per_cell):
         for plane in PLANES:

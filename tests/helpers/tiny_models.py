@@ -1,4 +1,4 @@
-"""Tiny models with the real classes and random weights: they load, take pictures and generate, and know nothing."""
+"""Tiny models with the real classes and random weights: they load, take images and generate, and know nothing."""
 
 from pathlib import Path
 

@@ -80,8 +80,8 @@ def test_a_dry_run_tells_all_and_changes_nothing(hub, api, grounds):
     assert hub.writes() == []
     assert hub.repos == {}
     assert set(plan.states.values()) == {"new"}
-    pictures = {path for path in plan.data if path.endswith(".png")}
-    assert set(plan.data) - pictures == set(data_files(grounds["first"]))
+    images = {path for path in plan.data if path.endswith(".png")}
+    assert set(plan.data) - images == set(data_files(grounds["first"]))
     push(grounds["first"], PLACE, api=api)
     hub.requests.clear()
     plan = push(grounds["more"], PLACE, dry_run=True, api=api).plan
@@ -315,7 +315,7 @@ def test_a_proposal_to_someone_elses_repository(hub, api, grounds, monkeypatch):
 # ----------------------------------------------------------------------------------------------------------- licences
 
 
-def test_pictures_that_may_not_be_passed_on_are_not_sent(hub, api, grounds):
+def test_images_that_may_not_be_passed_on_are_not_sent(hub, api, grounds):
     with pytest.raises(HubError, match=r"'clinic'.*hospital only.*--recipe.*--accept-licence 'hospital only'"):
         push(grounds["secret"], PLACE, api=api)
     assert hub.requests == []

@@ -1,4 +1,4 @@
-"""Where every voxel of a slice ends up in a picture, against the table of directions written out by hand."""
+"""Where every voxel of a slice ends up in an image, against the table of directions written out by hand."""
 
 import itertools
 
@@ -17,7 +17,7 @@ from dataset_builder.imaging.geometry import (
     take_slice,
 )
 
-# What lies at the left and at the top of a picture.
+# What lies at the left and at the top of an image.
 LEFT_AND_TOP = {
     ("axial", "radiological"): ("right", "anterior"),
     ("coronal", "radiological"): ("right", "superior"),
@@ -50,7 +50,7 @@ def test_the_table_is_of_every_view():
 
 
 @pytest.mark.parametrize(("plane", "convention"), EVERY_VIEW)
-def test_directions_at_the_edges_of_the_picture(plane, convention):
+def test_directions_at_the_edges_of_the_image(plane, convention):
     left, top = LEFT_AND_TOP[plane, convention]
     wanted = {"left": left, "right": OPPOSITE[left], "top": top, "bottom": OPPOSITE[top]}
     assert image_edges(plane, convention) == wanted
@@ -94,7 +94,7 @@ def test_a_slice_is_a_view(plane):
     [((2, 3, 4), (1, 2, 3)), ((4, 3, 2), (3, 1, 2)), ((5, 2, 3), (1, 1, 4)), ((3, 3, 3), (1, 1, 1))],
 )
 def test_every_voxel_lands_where_the_table_says(plane, convention, shape, spacing):
-    """The picture is painted voxel by voxel from positions in mm and the directions of the picture's edges."""
+    """The image is painted voxel by voxel from positions in mm and the directions of the image's edges."""
     volume = np.arange(1, np.prod(shape) + 1, dtype=np.uint16).reshape(shape)
     left, top = LEFT_AND_TOP[plane, convention]
     through = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]
@@ -159,7 +159,7 @@ def test_places_are_transformed_one_by_one(transform, places):
 
 
 @given(TRANSFORMS)
-def test_the_whole_slice_is_in_the_middle_of_the_picture_and_fills_it_one_way(transform):
+def test_the_whole_slice_is_in_the_middle_of_the_image_and_fills_it_one_way(transform):
     corners = [-0.5, -0.5], np.array(transform.shape) - 0.5
     low, high = np.sort([transform.to_pixels(corner) for corner in corners], axis=0)
     np.testing.assert_allclose(low + high, transform.image_size)
@@ -214,10 +214,10 @@ def test_an_image_covers_what_the_labels_cover(transform, grey):
     np.testing.assert_array_equal(shown, grey * transform.show_labels(np.ones(transform.shape, np.uint8)))
 
 
-def centre_of(picture):
+def centre_of(image):
     """Centre of the grey values in pixel coordinates (x, y)."""
-    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]] + 0.5
-    return np.array([(x * picture).sum(), (y * picture).sum()]) / picture.sum()
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
+    return np.array([(x * image).sum(), (y * image).sum()]) / image.sum()
 
 
 @settings(max_examples=80)
@@ -290,14 +290,14 @@ def test_real_sizes():
 
 
 def shown_in(view, labels, convention="radiological"):
-    """The picture in a view, and the plain one, each pixel a voxel."""
+    """The image in a view, and the plain one, each pixel a voxel."""
     size = max(labels.shape)
     transforms = [DisplayTransform(labels.shape, (1.0, 1.0), convention, size, each) for each in ("plain", view)]
     return [transform.show_labels(labels) for transform in transforms]
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_a_view_turns_the_plain_picture(convention):
+def test_a_view_turns_the_plain_image(convention):
     """Written out by pixel: mirrored, each row runs backward; turned clockwise, the left column becomes the top row."""
     labels = np.arange(1, 10, dtype=np.uint8).reshape(3, 3)
     plain, mirrored = shown_in("mirrored", labels, convention)
@@ -335,6 +335,6 @@ def test_grey_values_turn_with_the_labels(view):
     grey = np.zeros((6, 4), np.uint8)
     grey[1, 2] = 255
     transform = DisplayTransform(grey.shape, (1.0, 1.0), "ras", 60, view)
-    picture = transform.show_image(grey)
-    row, column = np.unravel_index(np.argmax(picture), picture.shape)
+    image = transform.show_image(grey)
+    row, column = np.unravel_index(np.argmax(image), image.shape)
     assert transform.show_labels((grey > 0).astype(np.uint8))[row, column] == 1

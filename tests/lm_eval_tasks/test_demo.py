@@ -26,7 +26,7 @@ def run_command(monkeypatch, out: Path) -> str:
     monkeypatch.setattr(builder_demo, "PHANTOM_SETTINGS", FEW)
     monkeypatch.setattr(builder_demo, "PROCESSES", 1)
     monkeypatch.setattr(demo, "ITEMS_PER_LEAF", 2)
-    monkeypatch.setattr(demo, "ITEMS_PER_LEAF_WITH_PICTURES", 2)
+    monkeypatch.setattr(demo, "ITEMS_PER_LEAF_WITH_IMAGES", 2)
     monkeypatch.setattr(cli, "console", Console(width=80))
     result = CliRunner().invoke(cli.app, ["demo", "--out", str(out)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -52,7 +52,7 @@ def test_the_demo_with_real_scans_and_a_real_model(tmp_path, monkeypatch, sample
     sections = sections_of(output)
     assert list(sections) == ["without images", "real scans", "phantoms"]
     for section in list(sections.values())[1:]:
-        assert list(section) == [*demo.DECODINGS_WITH_PICTURES, demo.CONSTANT, "chance"]
+        assert list(section) == [*demo.DECODINGS_WITH_IMAGES, demo.CONSTANT, "chance"]
         assert section[demo.SMALL_VLM][2] == "0", "every reply of the small model is an option"
         assert section["chance"] == ["50", "25", "", "", ""]
     rows = sections["without images"]
@@ -102,12 +102,12 @@ def test_all_out_of_reach_falls_back_to_phantoms_and_the_constant_answer(tmp_pat
     assert "Only the constant answer is scored." in said
     sections = sections_of(output)
     assert list(sections) == ["without images", "phantoms"]
-    assert list(sections["phantoms"]) == [*demo.DECODINGS_WITH_PICTURES, demo.CONSTANT, "chance"]
+    assert list(sections["phantoms"]) == [*demo.DECODINGS_WITH_IMAGES, demo.CONSTANT, "chance"]
     rows = sections["without images"]
     assert list(rows) == [demo.CONSTANT, "chance"]
     assert rows[demo.CONSTANT][1].startswith("0 (")
     assert json.loads((tmp_path / "mis-ground" / "demo.json").read_text()) == {"source": "phantom"}
-    assert {path.name for path in (tmp_path / "results").iterdir()} == {"constant", "pictures_phantoms"}
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"constant", "images_phantoms"}
 
 
 def test_a_missing_package_is_told(monkeypatch, capsys):

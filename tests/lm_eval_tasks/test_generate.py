@@ -44,7 +44,7 @@ def test_names_are_those_of_the_design():
     } <= set(manager.all_tags)
 
 
-def test_a_wildcard_takes_no_group_and_no_leaf_without_pictures():
+def test_a_wildcard_takes_no_group_and_no_leaf_without_images():
     manager = TaskManager(include_path=str(TASKS), include_defaults=False)
     taken = manager.match_tasks(["mis_ground_*"])
     assert not set(taken) & set(manager.all_groups)

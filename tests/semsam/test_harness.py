@@ -41,11 +41,11 @@ def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MIS_GROUND_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def requests(generation=GREEDY, pictures: bool = False) -> list[Instance]:
+def requests(generation=GREEDY, images: bool = False) -> list[Instance]:
     made = []
     for number, prompt in enumerate(PROMPTS):
         rest: tuple = (generation.copy(),)
-        if pictures:
+        if images:
             from io import BytesIO
 
             prompt = f"<|vision_start|><|image_pad|><|vision_end|>{prompt}"
@@ -71,7 +71,7 @@ def plain_text(llama) -> list[str]:
 def plain_vision(qwen) -> list[str]:
     model = text_model(HFMultimodalLM, qwen)
     model.chat_applied = True
-    return answers(model, pictures=True)
+    return answers(model, images=True)
 
 
 @pytest.mark.parametrize("off", [{"semsam_k": 1}, {"semsam_strength": 0}, {"semsam_top_m": 1}])
@@ -80,18 +80,18 @@ def test_switched_off_it_is_the_harness_s_text_model(llama, plain_text, off):
 
 
 @pytest.mark.parametrize("off", [{"semsam_k": 1}, {"semsam_strength": 0}])
-def test_switched_off_it_is_the_harness_s_model_for_pictures(qwen, plain_vision, off):
+def test_switched_off_it_is_the_harness_s_model_for_images(qwen, plain_vision, off):
     model = text_model(SemanticSamplingVLM, qwen, **off)
     model.chat_applied = True
-    assert answers(model, pictures=True) == plain_vision
+    assert answers(model, images=True) == plain_vision
 
 
-def test_the_rule_changes_answers_with_and_without_pictures(llama, qwen, plain_text, plain_vision):
+def test_the_rule_changes_answers_with_and_without_images(llama, qwen, plain_text, plain_vision):
     assert answers(text_model(SemanticSamplingLM, llama, **ACTING)) != plain_text
     model = text_model(SemanticSamplingVLM, qwen, **ACTING)
     model.chat_applied = True
-    assert answers(model, pictures=True) != plain_vision
-    assert answers(model) != answers(text_model(HFMultimodalLM, qwen))  # tasks without pictures go another way
+    assert answers(model, images=True) != plain_vision
+    assert answers(model) != answers(text_model(HFMultimodalLM, qwen))  # tasks without images go another way
 
 
 def test_other_settings_with_the_same_loaded_model(llama, plain_text):
@@ -105,17 +105,17 @@ def test_other_settings_with_the_same_loaded_model(llama, plain_text):
 
 
 def test_a_comparison_gives_both_answers_to_each_request(llama, qwen, plain_text, plain_vision):
-    for kind, folder, plain, pictures in (
+    for kind, folder, plain, images in (
         (SemanticSamplingLM, llama, plain_text, False),
         (SemanticSamplingVLM, qwen, plain_vision, True),
     ):
         alone, both = (text_model(kind, folder, **ACTING, **compare) for compare in ({}, {"semsam_compare": True}))
         alone.chat_applied = both.chat_applied = True
-        asked = requests(pictures=pictures)
-        assert both.generate_until(asked, disable_tqdm=True) == answers(alone, pictures=pictures)
+        asked = requests(images=images)
+        assert both.generate_until(asked, disable_tqdm=True) == answers(alone, images=images)
         assert [request.args[1] for request in asked] == [GREEDY | {"semsam_plain": [answer]} for answer in plain]
-        assert [request.args[0] for request in asked] == [r.args[0] for r in requests(pictures=pictures)]
-        assert [len(request.args) for request in asked] == [3 if pictures else 2] * len(PROMPTS)
+        assert [request.args[0] for request in asked] == [r.args[0] for r in requests(images=images)]
+        assert [len(request.args) for request in asked] == [3 if images else 2] * len(PROMPTS)
 
 
 def test_a_comparison_leaves_random_answers_as_they_are(llama):

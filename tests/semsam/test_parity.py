@@ -30,7 +30,7 @@ TEXTS = [
     "Anatomy names the front of the body",
     "The spleen is found",
 ]
-PICTURED = [f"<|vision_start|><|image_pad|><|vision_end|>Where is {text}?" for text in TEXTS]
+IMAGED = [f"<|vision_start|><|image_pad|><|vision_end|>Where is {text}?" for text in TEXTS]
 
 
 class Case:
@@ -40,20 +40,20 @@ class Case:
         model: loaded.
         processor: makes inputs from prompts; of a text model its tokenizer.
         settings: with which the rule acts on this model.
-        pictures: one for each prompt, or none.
+        images: one for each prompt, or none.
     """
 
-    def __init__(self, folder: str, model, processor, settings: Settings, pictures=None) -> None:
+    def __init__(self, folder: str, model, processor, settings: Settings, images=None) -> None:
         self.folder, self.model, self.processor, self.settings = folder, model, processor, settings
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.tokenizer.padding_side = "left"
-        self.prompts = PICTURED if pictures else TEXTS
-        self.pictures = pictures
+        self.prompts = IMAGED if images else TEXTS
+        self.images = images
 
     def inputs(self, first: int, last: int):
         texts = {"text": self.prompts[first:last], "padding": True, "return_tensors": "pt"}
-        if self.pictures:
-            texts["images"] = [[picture] for picture in self.pictures[first:last]]
+        if self.images:
+            texts["images"] = [[image] for image in self.images[first:last]]
         return self.processor(**texts)
 
     def generate(self, batch: int, **arguments) -> list[list[int]]:
@@ -104,7 +104,7 @@ def text(smollm2) -> Case:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Case:
+def images(tmp_path_factory) -> Case:
     folder = str(save_tiny_qwen3_vl(tmp_path_factory.mktemp("model") / "qwen3-vl"))
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     shown = [Image.open(BytesIO(noise(number, coloured=True))).convert("RGB") for number in range(len(TEXTS))]
@@ -128,14 +128,14 @@ def test_all_adapters_choose_the_tokens_of_the_pure_function(name, request):
 
 
 def harness_answers(case: Case, batch: int) -> list[str]:
-    kind = SemanticSamplingVLM if case.pictures else SemanticSamplingLM
-    # The harness's class for pictures takes no loaded model; the tiny one is read again in no time.
-    loaded = {"pretrained": case.folder} if case.pictures else {"pretrained": case.model, "tokenizer": case.tokenizer}
+    kind = SemanticSamplingVLM if case.images else SemanticSamplingLM
+    # The harness's class for images takes no loaded model; the tiny one is read again in no time.
+    loaded = {"pretrained": case.folder} if case.images else {"pretrained": case.model, "tokenizer": case.tokenizer}
     model = kind(**loaded, device="cpu", dtype="float32", batch_size=batch, **case.ours())
     model.chat_applied = True  # the prompts are complete
     generation = {"do_sample": False, "temperature": 0.0, "until": [], "max_gen_toks": TOKENS}
     made = []
     for number, prompt in enumerate(case.prompts[: case.count(batch)]):
-        shown = ({"visual": [case.pictures[number]]},) if case.pictures else ()
+        shown = ({"visual": [case.images[number]]},) if case.images else ()
         made.append(Instance("generate_until", {}, (prompt, dict(generation), *shown), number, ("task", number, 1)))
     return model.generate_until(made, disable_tqdm=True)

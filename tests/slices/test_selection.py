@@ -348,18 +348,18 @@ def test_no_slices_are_kept_as_none(tmp_path):
     assert kept(tmp_path) == []
 
 
-def test_the_picture_is_the_stored_array(tmp_path):
+def test_the_image_is_the_stored_array(tmp_path):
     """What the table promises its readers: columns = first index, rows = second, value = slope * pixel + intercept."""
     image = np.array([[-5, 10, 20, 30], [40, 50, 60, 70], [80, 90, 100, 2000]], np.int16)
     record = record_of(image)
     kept(tmp_path, record)
     (row,) = pq.read_table(tmp_path / "slices.parquet").to_pylist()
-    with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
-        assert picture.format == "PNG"
-        assert picture.size == (3, 4)
-        pixels = np.asarray(picture).astype(np.float64)
-    with Image.open(io.BytesIO(row["labels"]["bytes"])) as picture:
-        shown = np.asarray(picture)
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as opened:
+        assert opened.format == "PNG"
+        assert opened.size == (3, 4)
+        pixels = np.asarray(opened).astype(np.float64)
+    with Image.open(io.BytesIO(row["labels"]["bytes"])) as opened:
+        shown = np.asarray(opened)
     for u, v in np.ndindex(image.shape):
         assert pixels[v, u] * row["slope"] + row["intercept"] == image[u, v]
         assert shown[v, u] == record.labels[u, v]

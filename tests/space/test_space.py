@@ -115,7 +115,7 @@ def visit(browser, address):
 
 QUESTION = "document.querySelector('#question textarea').value"
 COUNT = "document.querySelector('#count').innerText"
-PICTURE = "document.querySelector('#picture img')?.src"
+IMAGE = "document.querySelector('#image img')?.src"
 
 
 def pick(browser, factor, value):
@@ -141,10 +141,10 @@ def rows_of(ground, **values):
     return [row for row in rows if all(row[name] == value for name, value in values.items())]
 
 
-def test_the_first_question_is_shown_with_its_picture(page, ground):
+def test_the_first_question_is_shown_with_its_image(page, ground):
     assert "1 of 16" in page.evaluate(COUNT)
     assert "Options: right; left" in page.evaluate(QUESTION)
-    page.wait_for(f"{PICTURE} && document.querySelector('#picture img').naturalWidth === 96")
+    page.wait_for(f"{IMAGE} && document.querySelector('#image img').naturalWidth === 96")
 
 
 def test_filters_leave_only_what_was_asked_for(page, ground):
@@ -166,15 +166,15 @@ def test_next_and_back(page):
 
 
 def test_with_and_without_marker(page, tmp_path):
-    before = page.evaluate(PICTURE)
+    before = page.evaluate(IMAGE)
     click(page, "with boxes", "#shown")
-    page.wait_for(f"{PICTURE} && {PICTURE} !== {json.dumps(before)}")
-    with_boxes = page.evaluate(PICTURE)
+    page.wait_for(f"{IMAGE} && {IMAGE} !== {json.dumps(before)}")
+    with_boxes = page.evaluate(IMAGE)
     click(page, "without marker", "#shown")
-    page.wait_for(f"{PICTURE} && {PICTURE} !== {json.dumps(with_boxes)}")
-    assert page.evaluate(PICTURE) != before
+    page.wait_for(f"{IMAGE} && {IMAGE} !== {json.dumps(with_boxes)}")
+    assert page.evaluate(IMAGE) != before
     click(page, "as the model sees it", "#shown")
-    page.wait_for(f"{PICTURE} === {json.dumps(before)}")
+    page.wait_for(f"{IMAGE} === {json.dumps(before)}")
 
 
 def test_an_answer_is_judged(page):
@@ -184,7 +184,7 @@ def test_an_answer_is_judged(page):
     page.wait_for("document.querySelector('#verdict').innerText.includes('Wrong')")
 
 
-def test_a_model_is_asked_with_the_picture(page, model):
+def test_a_model_is_asked_with_the_image(page, model):
     page.evaluate("document.querySelector('#ask button').click()")
     page.wait_for("document.querySelector('#go') !== null")
     page.evaluate("document.querySelector('#go').click()")

@@ -70,17 +70,17 @@ def test_text_alone_and_in_a_mixed_batch(smollm2):
         assert any(changed) == (asked != {"semsam_k": 1})
 
 
-def test_pictures_in_a_mixed_batch(tmp_path):
+def test_images_in_a_mixed_batch(tmp_path):
     folder = str(save_tiny_qwen3_vl(tmp_path / "qwen3-vl"))
     processor = AutoProcessor.from_pretrained(folder)
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
-    pictures = [Image.open(BytesIO(noise(number, coloured=True))).convert("RGB") for number in range(4)]
+    images = [Image.open(BytesIO(noise(number, coloured=True))).convert("RGB") for number in range(4)]
     prompts = [f"<|vision_start|><|image_pad|><|vision_end|>Where is {name}?" for name in ("A", "the liver", "B", "it")]
     both = [(number, asked) for number in range(len(prompts)) for asked in ASKED_OF_TINY]
     wanted = [
         expected(
             model,
-            processor(text=[prompts[number]], images=[[pictures[number]]], return_tensors="pt"),
+            processor(text=[prompts[number]], images=[[images[number]]], return_tensors="pt"),
             processor.tokenizer,
             asked,
             12,
@@ -88,7 +88,7 @@ def test_pictures_in_a_mixed_batch(tmp_path):
         for number, asked in both
     ]
     with running(folder) as engine:
-        requests = [{"prompt": prompts[number], "multi_modal_data": {"image": pictures[number]}} for number, _ in both]
+        requests = [{"prompt": prompts[number], "multi_modal_data": {"image": images[number]}} for number, _ in both]
         made = engine.generate(requests, [params(asked, 12) for _, asked in both], use_tqdm=False)
         assert [list(one.outputs[0].token_ids) for one in made] == wanted
         (alone,) = engine.generate(requests[1], params(both[1][1], 12), use_tqdm=False)

@@ -17,7 +17,7 @@ LEAVES = [
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """A constant answer's evaluation with pictures, in which one leaf is empty, and without."""
+    """A constant answer's evaluation with images, in which one leaf is empty, and without."""
     with pytest.MonkeyPatch.context() as patch:
         only_our_tasks(patch)
         yield evaluate_both(tmp_path_factory)

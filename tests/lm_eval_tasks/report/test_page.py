@@ -1,4 +1,4 @@
-"""The report's page in a real browser: numbers, filters, pictures, answers, links; and what it does with many items."""
+"""The report's page in a real browser: numbers, filters, images, answers, links; and what it does with many items."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ import pytest
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.files.own_files import add_to_list
 from dataset_builder.pictures.render import encode_png
-from lm_eval_tasks.report import pictures as pictures_module
+from lm_eval_tasks.report import images as images_module
 from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.formats import per_cent
+from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.page import make_page
-from lm_eval_tasks.report.pictures import Pictures
 from lm_eval_tasks.report.runs import Answer, Reading, Run, read_runs
 from lm_eval_tasks.report.write import write_report
 from tests.helpers.browser import Browser
@@ -39,20 +39,20 @@ def png(identity, size=64):
 
 
 def encoded(each):
-    """A picture of each fact, and three of the stack."""
+    """An image of each fact, and three of the stack."""
     return [png(f"{each['fact_id']}-{n}") for n in range(3 if each["input"] == "stack" else 1)]
 
 
-def write_pictures(folder, rows):
+def write_images(folder, rows):
     path = folder / "data" / "ct_coronal" / "some.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = [[{"bytes": picture, "path": None} for picture in encoded(each)] for each in rows]
+    images = [[{"bytes": image, "path": None} for image in encoded(each)] for each in rows]
     pq.write_table(pa.table({"id": [each["id"] for each in rows], "images": images}), path)
     return folder
 
 
 def hashes(each):
-    return [hashlib.sha256(picture).hexdigest() for picture in encoded(each)]
+    return [hashlib.sha256(image).hexdigest() for image in encoded(each)]
 
 
 def noisy(each):
@@ -64,10 +64,10 @@ def noisy(each):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    write_pictures(folder / "ground", EVERY)
-    write_run(folder / "a", EVERY, noisy, pictures=hashes)
+    write_images(folder / "ground", EVERY)
+    write_run(folder / "a", EVERY, noisy, images=hashes)
     write_run(
-        folder / "b", EVERY, lambda each: each["answer"], model_args={"pretrained": f"x/{HOSTILE}"}, pictures=hashes
+        folder / "b", EVERY, lambda each: each["answer"], model_args={"pretrained": f"x/{HOSTILE}"}, images=hashes
     )
     write_run(folder / "c", ROWS[:100], lambda each: each["options"][0], blind=True)
     return folder
@@ -187,7 +187,7 @@ def test_every_part_is_there(opened, report):
 
 
 def test_parts_without_numbers_are_not_shown(browser, tmp_path, folder):
-    write_run(tmp_path / "one", [STACK], lambda each: each["answer"], pictures=hashes)
+    write_run(tmp_path / "one", [STACK], lambda each: each["answer"], images=hashes)
     write_report([str(tmp_path / "one")], tmp_path / "report", folder / "ground")
     browser.open(tmp_path / "report" / "index.html")
     for part in ("effects", "comparisons", "structures"):
@@ -203,7 +203,7 @@ def test_numbers_of_few_volumes_are_grey_and_named_and_none_is_cut(browser, tmp_
     ]
     few = [each for each in rows if each["subject"] in ("s0", "s1", "s2")]
     for name in "ab":
-        write_run(tmp_path / name, few, noisy, model_args={"pretrained": name}, pictures=hashes)
+        write_run(tmp_path / name, few, noisy, model_args={"pretrained": name}, images=hashes)
     report = write_report([str(tmp_path / name) for name in "ab"], tmp_path / "report", folder / "ground")
     assert {effect["volumes"] for effect in report["runs"][0]["effects"]} == {3}
     browser.open(tmp_path / "report" / "index.html")
@@ -339,7 +339,7 @@ def test_hostile_text_is_shown_as_text(opened):
     assert opened.evaluate("document.querySelectorAll('.scores i').length") == 0
 
 
-def test_a_question_shows_picture_answers_and_outlines(opened, page, reading):
+def test_a_question_shows_image_answers_and_outlines(opened, page, reading):
     identity = next(e["id"] for e in ROWS if e["prompt"] == "none" and not reading.runs[0].answers[e["id"]].right)
     question = reading.questions[identity]
     open_at(opened, page, f"item={identity}")
@@ -366,13 +366,13 @@ def test_a_question_shows_picture_answers_and_outlines(opened, page, reading):
     opened.wait_for("!location.hash.includes('item')")
 
 
-def test_a_stack_shows_all_its_pictures(opened, page):
+def test_a_stack_shows_all_its_images(opened, page):
     open_at(opened, page, f"item={STACK['id']}")
     opened.wait_for("[...document.querySelectorAll('#detail-body img')].every((image) => image.naturalWidth)")
     alternatives = opened.evaluate("[...document.querySelectorAll('#detail-body img')].map((image) => image.alt)")
     assert len(alternatives) == 3
     assert "image 3 of 3" in alternatives[2]
-    # Each structure is outlined in the picture that it is in.
+    # Each structure is outlined in the image that it is in.
     opened.wait_for("document.querySelectorAll('#detail-body svg').length === 3")
     letters = opened.evaluate("[...document.querySelectorAll('#detail-body svg')].map((svg) => svg.textContent)")
     assert letters == ["A", "", "B"]
@@ -487,22 +487,22 @@ def test_text_can_be_read_in_light_and_dark(opened, scheme):
     assert checked >= 16
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
+# --- images --------------------------------------------------------------------------------------------------------
 
 
-def test_many_pictures_lie_beside_the_page_made_small(browser, places, folder, tmp_path, monkeypatch, reading):
-    monkeypatch.setattr(pictures_module, "EMBEDDED_BYTES", 10_000)
-    monkeypatch.setattr(pictures_module, "THUMBNAIL", 32)
-    stale = tmp_path / "report" / "pictures" / "0123456789abcdef0123.webp"
+def test_many_images_lie_beside_the_page_made_small(browser, places, folder, tmp_path, monkeypatch, reading):
+    monkeypatch.setattr(images_module, "EMBEDDED_BYTES", 10_000)
+    monkeypatch.setattr(images_module, "THUMBNAIL", 32)
+    stale = tmp_path / "report" / "images" / "0123456789abcdef0123.webp"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"of an earlier report")
-    add_to_list(tmp_path / "report", ["pictures/0123456789abcdef0123.webp"])
-    (tmp_path / "report" / "pictures" / "mine.webp").write_bytes(b"mine")
+    add_to_list(tmp_path / "report", ["images/0123456789abcdef0123.webp"])
+    (tmp_path / "report" / "images" / "mine.webp").write_bytes(b"mine")
     (tmp_path / "report" / "cards").mkdir()
     (tmp_path / "report" / "cards" / "mine.md").write_text("mine")
     write_report(places, tmp_path / "report", folder / "ground")
     assert (tmp_path / "report" / "cards" / "mine.md").read_text() == "mine"
-    files = [path for path in (tmp_path / "report" / "pictures").iterdir() if path.name != "mine.webp"]
+    files = [path for path in (tmp_path / "report" / "images").iterdir() if path.name != "mine.webp"]
     assert len(files) == len({name for each in EVERY for name in hashes(each)})
     assert not stale.exists()
     text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
@@ -513,45 +513,45 @@ def test_many_pictures_lie_beside_the_page_made_small(browser, places, folder, t
     browser.open(tmp_path / "report" / "index.html", f"item={identity}")
     browser.wait_for("!!document.querySelector('#detail-body svg rect')")
     assert browser.evaluate("document.querySelector('#detail-body img').naturalWidth") == 32
-    # Outlines are in pixels of the stored picture.
+    # Outlines are in pixels of the stored image.
     assert browser.evaluate("document.querySelector('#detail-body svg').getAttribute('viewBox')") == "0 0 64 64"
     assert browser.messages == []
-    loaded = [request for request in browser.requests if "/pictures/" in request]
+    loaded = [request for request in browser.requests if "/images/" in request]
     assert 0 < len(loaded) < len(files)  # those in sight only
 
 
-def test_pictures_that_the_model_was_not_shown_are_left_out(folder, places, tmp_path):
-    write_pictures(tmp_path / "ground", [each | {"fact_id": "other"} for each in EVERY[:10]] + EVERY[10:30])
+def test_images_that_the_model_was_not_shown_are_left_out(folder, places, tmp_path):
+    write_images(tmp_path / "ground", [each | {"fact_id": "other"} for each in EVERY[:10]] + EVERY[10:30])
     reading = read_runs(places)
-    found = pictures_module.gather(reading, tmp_path / "ground", tmp_path)
+    found = images_module.gather(reading, tmp_path / "ground", tmp_path)
     assert set(found.of) == {each["id"] for each in EVERY[10:30]}
     assert any("10 question(s) have another image" in warning for warning in found.warnings)
     assert any(f"{len(EVERY) - 30} question(s) are not in" in warning for warning in found.warnings)
 
 
-def test_pictures_are_looked_for_where_the_tasks_look(folder, places, tmp_path, monkeypatch):
+def test_images_are_looked_for_where_the_tasks_look(folder, places, tmp_path, monkeypatch):
     reading = read_runs(places)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MIS_GROUND_DATASET", raising=False)
-    nothing = pictures_module.gather(reading, None, tmp_path)
+    nothing = images_module.gather(reading, None, tmp_path)
     assert nothing.of == {}
     assert "--dataset" in nothing.warnings[0]
     monkeypatch.setenv("MIS_GROUND_DATASET", str(folder / "ground"))
-    assert len(pictures_module.gather(reading, None, tmp_path).of) == len(EVERY)
+    assert len(images_module.gather(reading, None, tmp_path).of) == len(EVERY)
     monkeypatch.setenv("MIS_GROUND_DATASET", "/not/there")
-    assert pictures_module.gather(reading, None, tmp_path).of == {}
+    assert images_module.gather(reading, None, tmp_path).of == {}
     reading.runs[0] = Run("x", "pictures", "x", {}, {}, reading.runs[0].answers, dataset=str(folder / "ground"))
-    assert len(pictures_module.gather(reading, None, tmp_path).of) == len(EVERY)
+    assert len(images_module.gather(reading, None, tmp_path).of) == len(EVERY)
 
 
 def test_a_data_set_that_is_not_there_or_damaged_is_told(reading, tmp_path):
     with pytest.raises(DatasetNotFoundError, match="not a MIS-Ground data set"):
-        pictures_module.gather(reading, tmp_path / "nothing", tmp_path)
+        images_module.gather(reading, tmp_path / "nothing", tmp_path)
     path = tmp_path / "ground" / "data" / "x.parquet"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1 no")
     with pytest.raises(BuildError, match=r"cannot be read.*x\.parquet"):
-        pictures_module.gather(reading, tmp_path / "ground", tmp_path)
+        images_module.gather(reading, tmp_path / "ground", tmp_path)
 
 
 # --- many items ------------------------------------------------------------------------------------------------------
@@ -564,14 +564,14 @@ def test_thirty_four_thousand_questions_stay_usable(browser, tmp_path):
     for number in range(copies):
         for each in few:
             identity = f"{each['id']}-{number}"
-            questions[identity] = each | {"id": identity, "fact_id": f"{each['fact_id']}-{number}", "pictures": []}
+            questions[identity] = each | {"id": identity, "fact_id": f"{each['fact_id']}-{number}", "image_hashes": []}
     assert len(questions) >= 34_000
     answers = {i: Answer("Left.", None, luck(i) < 0.4) for i in questions}
     few_reading = Reading([Run("m", "pictures", "m", {}, {}, {each["id"]: Answer("", None, True) for each in few})])
-    few_reading.questions = {each["id"]: each | {"pictures": []} for each in few}
+    few_reading.questions = {each["id"]: each | {"image_hashes": []} for each in few}
     reading = Reading([Run("m", "pictures", "m", {}, {}, answers)], questions)
     page = tmp_path / "index.html"
-    text = make_page(contents(few_reading), reading, Pictures())
+    text = make_page(contents(few_reading), reading, Images())
     assert len(text) < 8_000_000
     page.write_text(text, encoding="utf-8")
     browser.messages.clear()

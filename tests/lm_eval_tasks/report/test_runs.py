@@ -6,7 +6,7 @@ import pytest
 
 from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.report.runs import read_runs
-from tests.helpers.harness_files import factorial_rows, picture_hash, row, write_run
+from tests.helpers.harness_files import factorial_rows, image_hash, row, write_run
 
 ROWS = factorial_rows(volumes=2, facts=1)
 
@@ -33,7 +33,7 @@ def test_answers_are_as_scored_and_as_read(tmp_path):
             assert answer.said == each["options"][0]
             assert answer.right == (each["answer_index"] == 0)
     question = reading.questions[ROWS[0]["id"]]
-    assert question["pictures"] == [picture_hash(ROWS[0]["id"])]
+    assert question["image_hashes"] == [image_hash(ROWS[0]["id"])]
     assert "images" not in question
     assert "paired" not in question
     assert run.versions == {
@@ -124,7 +124,7 @@ def test_blind_answers_are_a_run_of_their_own(tmp_path):
         ("some-model, blind", "blind"),
         ("some-model", "pictures"),
     ]
-    assert reading.questions[ROWS[0]["id"]]["pictures"]  # known from the other run
+    assert reading.questions[ROWS[0]["id"]]["image_hashes"]  # known from the other run
 
 
 def test_names_can_be_given(tmp_path):
@@ -221,7 +221,7 @@ def test_a_damaged_result_file_is_named(tmp_path):
         read_runs([str(tmp_path)])
 
 
-@pytest.mark.parametrize("name", ["question", "options", "answer", "picture"])
+@pytest.mark.parametrize("name", ["question", "options", "answer", "image"])
 def test_runs_of_different_data_sets_are_refused(tmp_path, name):
     write_run(tmp_path / "a", ROWS, right)
     changed = [dict(each) for each in ROWS]
@@ -231,22 +231,20 @@ def test_runs_of_different_data_sets_are_refused(tmp_path, name):
         changed[0] |= {"options": [*changed[0]["options"], "other"]}
     elif name == "question":
         changed[0] |= {"question": "Another?"}
-    pictures = (
-        (lambda each: [picture_hash("other")]) if name == "picture" else (lambda each: [picture_hash(each["id"])])
-    )
-    write_run(tmp_path / "b", changed, right, pictures=pictures)
+    images = (lambda each: [image_hash("other")]) if name == "image" else (lambda each: [image_hash(each["id"])])
+    write_run(tmp_path / "b", changed, right, images=images)
     with pytest.raises(
         MISGroundError,
-        match=rf"different data sets: (the )?{name.replace('picture', 'image')} of question {ROWS[0]['id']}",
+        match=rf"different data sets: (the )?{name} of question {ROWS[0]['id']}",
     ):
         read_runs([str(tmp_path / "a"), str(tmp_path / "b")])
 
 
-def test_pictures_may_be_written_by_their_own_name(tmp_path):
+def test_images_may_be_written_by_their_own_name(tmp_path):
     """As they are with LMEVAL_HASHMM=0."""
     one = row("p", 0)
-    write_run(tmp_path, [one], right, pictures=lambda each: [f"<Picture sha256={picture_hash(each['id'])}>"])
-    assert read_runs([str(tmp_path)]).questions["p-0"]["pictures"] == [picture_hash("p-0")]
+    write_run(tmp_path, [one], right, images=lambda each: [f"<Picture sha256={image_hash(each['id'])}>"])
+    assert read_runs([str(tmp_path)]).questions["p-0"]["image_hashes"] == [image_hash("p-0")]
 
 
 def test_a_reply_may_hold_any_character(tmp_path):

@@ -26,8 +26,8 @@ from tests.helpers.tiny_dataset import write_dataset
 class Request:
     """What is read of the harness's requests."""
 
-    def __init__(self, prompt, pictures=(), task="mis_ground_x", **generation):
-        self.arguments = (prompt, generation, {"visual": list(pictures)}) if pictures else (prompt, generation)
+    def __init__(self, prompt, images=(), task="mis_ground_x", **generation):
+        self.arguments = (prompt, generation, {"visual": list(images)}) if images else (prompt, generation)
         self.task_name = task
 
     @property
@@ -69,14 +69,14 @@ def test_equal_requests_are_told_apart_by_their_order():
     assert [one, two, three] == keys(Request("p"), Request("p"), Request("p"))
 
 
-def test_a_picture_of_the_data_set_counts_by_its_stored_bytes():
+def test_an_image_of_the_data_set_counts_by_its_stored_bytes():
     from io import BytesIO
 
     from lm_eval_tasks.mis_ground.images import Picture
 
     stream = BytesIO()
     grey(7).save(stream, "PNG")
-    assert resume.picture_hash(Picture(stream.getvalue)) == hashlib.sha256(stream.getvalue()).hexdigest()
+    assert resume.image_hash(Picture(stream.getvalue)) == hashlib.sha256(stream.getvalue()).hexdigest()
 
 
 def test_a_model_is_its_arguments_revision_and_files(tmp_path):
@@ -349,7 +349,7 @@ def test_kill_minus_nine_at_any_moment(tmp_path):
 
 @pytest.fixture(scope="module")
 def looking():
-    """A model whose answer depends on the picture and the prompt, and that notes what it is asked."""
+    """A model whose answer depends on the image and the prompt, and that notes what it is asked."""
     from lm_eval.api.registry import register_model
 
     from lm_eval_tasks.running.baselines import ConstantAnswer
@@ -370,16 +370,16 @@ def looking():
         def generate_until(self, requests, disable_tqdm=False):
             answers = []
             for request in requests:
-                pictures = [resume.picture_hash(picture) for picture in request.args[2]["visual"]]
+                images = [resume.image_hash(image) for image in request.args[2]["visual"]]
                 if self.stop_after is not None and len(self.asked) >= self.stop_after:
                     raise KeyboardInterrupt
-                self.asked.append((request.args[0], *pictures))
+                self.asked.append((request.args[0], *images))
                 if self.log:
                     with open(self.log, "a") as file:
-                        file.write(json.dumps([request.args[0], *pictures]) + "\n")
+                        file.write(json.dumps([request.args[0], *images]) + "\n")
                     time.sleep(self.pause)
                 options = request.doc["options"]
-                number = int(hashlib.sha256(repr((request.args[0], pictures)).encode()).hexdigest(), 16)
+                number = int(hashlib.sha256(repr((request.args[0], images)).encode()).hexdigest(), 16)
                 answers.append(options[number % len(options)])
             return answers
 
@@ -391,7 +391,7 @@ TASKS = "mis_ground_ct_axial_directional_box,mis_ground_ct_axial_directional_mas
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory):
-    """Rows of which some have the same question and another picture."""
+    """Rows of which some have the same question and another image."""
     folder = tmp_path_factory.mktemp("resume")
 
     def change(row):

@@ -8,23 +8,23 @@ from tests.helpers.tiny_models import save_tiny_qwen3_vl
 
 
 class Request:
-    def __init__(self, prompt, pictures=1, task="mis_ground_x", **generation):
+    def __init__(self, prompt, images=1, task="mis_ground_x", **generation):
         self.task_name = task
-        images = [Image.new("RGB", (64, 64), (17 * n % 255, 90, 200)) for n in range(pictures)]
-        self.arguments = (prompt, generation, {"visual": images}) if pictures else (prompt, generation)
+        images = [Image.new("RGB", (64, 64), (17 * n % 255, 90, 200)) for n in range(images)]
+        self.arguments = (prompt, generation, {"visual": images}) if images else (prompt, generation)
 
     @property
     def args(self):
         return self.arguments
 
 
-def test_plan_counts_questions_pictures_and_tasks():
+def test_plan_counts_questions_images_and_tasks():
     plan = preflight.Plan.of([Request("<image>"), Request("", 0, "blind"), Request("<image><image>", 2)])
-    assert (plan.questions, plan.pictures, plan.tasks) == (3, 3, 2)
+    assert (plan.questions, plan.images, plan.tasks) == (3, 3, 2)
 
 
 @pytest.mark.parametrize(
-    ("prompt", "pictures", "token", "good"),
+    ("prompt", "images", "token", "good"),
     [
         ("<image>\nWhere?", 1, None, True),
         ("<|image_pad|> Where?", 1, "<|image_pad|>", True),
@@ -36,15 +36,15 @@ def test_plan_counts_questions_pictures_and_tasks():
         ("Where?", 0, None, True),
     ],
 )
-def test_places_for_pictures_are_counted(prompt, pictures, token, good):
+def test_places_for_images_are_counted(prompt, images, token, good):
     class Model:
         image_token = token
 
-    problems = preflight.placeholder_problems([Request(prompt, pictures)], Model())
+    problems = preflight.placeholder_problems([Request(prompt, images)], Model())
     assert (problems == []) == good
     if not good:
         assert "--apply_chat_template" in problems[0]
-        assert f"a question of mis_ground_x has {pictures}" in problems[0]
+        assert f"a question of mis_ground_x has {images}" in problems[0]
 
 
 def test_a_model_behind_an_api_makes_places_itself():
@@ -55,7 +55,7 @@ def test_a_model_behind_an_api_makes_places_itself():
     assert preflight.placeholder_problems([Request("Where?", 2)], Model()) == []
 
 
-def test_pictures_that_would_be_cut_off_are_told():
+def test_images_that_would_be_cut_off_are_told():
     class Model:
         max_images = 1
 
@@ -99,7 +99,7 @@ def test_a_model_that_does_not_look_is_doubted():
     assert "the same to every one" in problem
 
 
-def test_questions_without_pictures_are_not_probed():
+def test_questions_without_images_are_not_probed():
     assert preflight.probe([Request("", 0)], object(), looking) is None
 
 
@@ -124,8 +124,8 @@ def qwen(tmp_path_factory):
     return HFMultimodalLM(str(folder), dtype="float32", device="cpu", batch_size=4)
 
 
-def templated(model, pictures=1):
-    request = Request("<image>" * pictures + "\nWhere is A?", pictures)
+def templated(model, images=1):
+    request = Request("<image>" * images + "\nWhere is A?", images)
     prompt = model.apply_chat_template([{"role": "user", "content": request.args[0]}])
     request.arguments = (prompt, *request.args[1:])
     return request
@@ -138,7 +138,7 @@ def test_the_chat_template_of_a_real_model_has_its_places(qwen):
     assert "1 of 2 prompts" in preflight.placeholder_problems(requests, qwen)[0]
 
 
-def test_a_real_model_tells_whether_the_picture_reaches_it(qwen, monkeypatch):
+def test_a_real_model_tells_whether_the_image_reaches_it(qwen, monkeypatch):
     """A model with random weights answers the same to everything; its logits know better."""
     request = templated(qwen)
     blank = preflight._decided(request, blank=True)

@@ -62,7 +62,7 @@ def test_strict_stops_it(evaluated):
         evaluated("--strict")
 
 
-def test_questions_without_pictures_are_not_doubted(ground, monkeypatch, capfd):
+def test_questions_without_images_are_not_doubted(ground, monkeypatch, capfd):
     only_our_tasks(monkeypatch)
     given = ["--model", "mis-ground-constant", "--tasks", "blind_mis_ground_none", "--strict"]
     assert evaluate.main([*given, "--metadata", json.dumps({"dataset": str(ground)})]) == 0

@@ -127,8 +127,8 @@ def test_a_sweep_of_a_model_on_a_task(tmp_path, monkeypatch, capsys):
     assert first[0]["answers_changed"] == first[0]["tokens_changed"] == "0.0"
     assert float(first[1]["answers_changed"]) > 0
     assert 0 < float(first[1]["tokens_changed"]) <= float(first[1]["tokens_rescored"]) <= 1
-    picture = ElementTree.parse(tmp_path / "out" / "sweep.svg")
-    assert len(list(picture.iter("{http://www.w3.org/2000/svg}polyline"))) == 1
+    image = ElementTree.parse(tmp_path / "out" / "sweep.svg")
+    assert len(list(image.iter("{http://www.w3.org/2000/svg}polyline"))) == 1
 
     kept = tmp_path / "out" / "runs" / "k16-m5-p0.95-none" / "blind_mis_ground_none.json"
     stored = json.loads(kept.read_text())

@@ -17,7 +17,7 @@ from dataset_builder.files.progress import Progress
 from dataset_builder.gallery.pages import data_url
 from lm_eval_tasks.report.runs import Reading
 
-FOLDER = "pictures"
+FOLDER = "images"
 EMBEDDED_BYTES = 12_000_000
 """Images that together take more than this are stored beside the page, reduced in size."""
 THUMBNAIL = 384
@@ -25,7 +25,7 @@ THUMBNAIL = 384
 
 
 @dataclass
-class Pictures:
+class Images:
     """Where the page finds its images.
 
     Args:
@@ -52,7 +52,7 @@ class Pictures:
         return not self.addresses or self.addresses[0].startswith("data:")
 
 
-def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress | None = None) -> Pictures:
+def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress | None = None) -> Images:
     """Find the images of all questions.
 
     Args:
@@ -64,7 +64,7 @@ def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress
     Raises:
         DatasetNotFoundError: if ``dataset`` is given and holds no data set.
     """
-    pictures = Pictures()
+    images = Images()
     place = _place(reading, dataset)
     files = sorted((place / "data").rglob("*.parquet")) if place else []
     if dataset and not files:
@@ -72,24 +72,24 @@ def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress
             "This is not a MIS-Ground data set.", file=dataset, remedy="Give the folder that was evaluated on."
         )
     if not files:
-        pictures.warnings.append("No data set was found, so there are no images. Give its folder: --dataset DIR.")
-        return pictures
-    keeper = _Keeper(pictures, out)
+        images.warnings.append("No data set was found, so there are no images. Give its folder: --dataset DIR.")
+        return images
+    keeper = _Keeper(images, out)
     changed = 0
     for identity, encoded in _read(files, reading.questions, progress):
-        hashes = [hashlib.sha256(picture).hexdigest() for picture in encoded]
-        expected = reading.questions[identity]["pictures"]
+        hashes = [hashlib.sha256(image).hexdigest() for image in encoded]
+        expected = reading.questions[identity]["image_hashes"]
         if expected and hashes != expected:
             changed += 1
             continue
-        pictures.of[identity] = [keeper.keep(name, picture) for name, picture in zip(hashes, encoded, strict=True)]
+        images.of[identity] = [keeper.keep(name, image) for name, image in zip(hashes, encoded, strict=True)]
     keeper.finish()
-    missing = len(reading.questions) - len(pictures.of) - changed
+    missing = len(reading.questions) - len(images.of) - changed
     if changed:
-        pictures.warnings.append(f"{changed} question(s) have another image in {place} than the model was shown.")
+        images.warnings.append(f"{changed} question(s) have another image in {place} than the model was shown.")
     if missing:
-        pictures.warnings.append(f"{missing} question(s) are not in {place}; they are shown without an image.")
-    return pictures
+        images.warnings.append(f"{missing} question(s) are not in {place}; they are shown without an image.")
+    return images
 
 
 def _place(reading: Reading, dataset: Path | None) -> Path | None:
@@ -117,41 +117,41 @@ def _read(
 
     for done, path in enumerate(files):
         if progress:
-            progress("pictures", done, len(files))
+            progress("images", done, len(files))
         try:
             for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=["id", "images"]):
                 for row in batch.to_pylist():
                     if row["id"] in wanted:
-                        yield row["id"], [picture["bytes"] for picture in row["images"]]
+                        yield row["id"], [image["bytes"] for image in row["images"]]
         except (pa.ArrowException, KeyError, OSError) as error:
             raise BuildError(
                 "A file of the data set cannot be read.", file=path, value=error, remedy="Build the data set again."
             ) from error
     if progress:
-        progress("pictures", len(files), len(files))
+        progress("images", len(files), len(files))
 
 
 class _Keeper:
     """Keeps each image once: in memory while they are few, in files from when they are many."""
 
-    def __init__(self, pictures: Pictures, out: Path) -> None:
-        self._pictures = pictures
+    def __init__(self, images: Images, out: Path) -> None:
+        self._images = images
         self._folder = out / FOLDER
         self._numbers: dict[str, int] = {}
         self._waiting: dict[str, bytes] | None = {}
         self._bytes = 0
 
-    def keep(self, name: str, picture: bytes) -> int:
+    def keep(self, name: str, image: bytes) -> int:
         """Number of the image in the list of addresses."""
         if name not in self._numbers:
             self._numbers[name] = len(self._numbers)
-            with Image.open(BytesIO(picture)) as header:
-                self._pictures.widths.append(header.width)
+            with Image.open(BytesIO(image)) as header:
+                self._images.widths.append(header.width)
             if self._waiting is None:
-                self._write(name, picture)
+                self._write(name, image)
             else:
-                self._waiting[name] = picture
-                self._bytes += len(picture)
+                self._waiting[name] = image
+                self._bytes += len(image)
                 if self._bytes > EMBEDDED_BYTES:
                     waiting, self._waiting = self._waiting, None
                     for each, data in waiting.items():
@@ -161,13 +161,13 @@ class _Keeper:
     def finish(self) -> None:
         """Put the images that are few into the list as they are."""
         if self._waiting is not None:
-            self._pictures.addresses += map(data_url, self._waiting.values())
+            self._images.addresses += map(data_url, self._waiting.values())
 
-    def _write(self, name: str, picture: bytes) -> None:
+    def _write(self, name: str, encoded: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{name[:20]}.webp"
-        with Image.open(BytesIO(picture)) as image:
+        with Image.open(BytesIO(encoded)) as image:
             small = image.convert("RGB")
             small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
             small.save(path, "WEBP", quality=82, method=2)
-        self._pictures.addresses.append(f"{FOLDER}/{path.name}")
+        self._images.addresses.append(f"{FOLDER}/{path.name}")

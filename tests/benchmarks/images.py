@@ -1,6 +1,6 @@
-"""Time and size of pictures and tables: ``python tests/benchmarks/pictures.py``. Exit status 1 if a bar is missed.
+"""Time and size of images and tables: ``python tests/benchmarks/images.py``. Exit status 1 if a bar is missed.
 
-Draws and encodes the pictures of phantoms in CT and MR at 1.5 mm with the noise of a scanner, marker by marker, and
+Draws and encodes the images of phantoms in CT and MR at 1.5 mm with the noise of a scanner, marker by marker, and
 writes the rows of one data set into Parquet in several ways. Phantoms are the hard case for size: noise does not pack.
 """
 
@@ -32,7 +32,7 @@ from dataset_builder.slices.store import volumes_in
 from dataset_builder.sources import open_source
 
 MAX_TABLE, MAX_GROUP_MB, MAX_MS, MAX_PUBLISHED_GB, MIN_DB = 1.1, 200, 10.0, 3.0, 45.0
-"""The bars: table to unique picture bytes, row group, drawing and encoding of a picture, published mixture, loss."""
+"""The bars: table to unique image bytes, row group, drawing and encoding of an image, published mixture, loss."""
 
 
 def best_of(function: Callable[[], object], repeats: int = 5) -> float:
@@ -45,14 +45,14 @@ def best_of(function: Callable[[], object], repeats: int = 5) -> float:
     return 1000 * min(spent)
 
 
-def png(picture: npt.NDArray, *options: int) -> bytes:
-    shown = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+def png(image: npt.NDArray, *options: int) -> bytes:
+    shown = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", shown, list(options))[1].tobytes()
 
 
-def palette(picture: npt.NDArray) -> bytes:
+def palette(image: npt.NDArray) -> bytes:
     made = io.BytesIO()
-    Pillow.fromarray(picture).quantize(256).save(made, "png", compress_level=6)
+    Pillow.fromarray(image).quantize(256).save(made, "png", compress_level=6)
     return made.getvalue()
 
 
@@ -65,18 +65,18 @@ ENCODERS: dict[str, Callable[[npt.NDArray], bytes]] = {
 }
 
 
-def encoders(pictures: dict[str, npt.NDArray]) -> None:
+def encoders(images: dict[str, npt.NDArray]) -> None:
     """A table of ways to encode."""
-    print("| picture | way | KB | ms |\n| --- | --- | ---: | ---: |")
-    for kind, picture in pictures.items():
-        ways = ENCODERS | ({"palette of 256 (Pillow)": palette} if picture.ndim == 3 else {})
+    print("| image | way | KB | ms |\n| --- | --- | ---: | ---: |")
+    for kind, image in images.items():
+        ways = ENCODERS | ({"palette of 256 (Pillow)": palette} if image.ndim == 3 else {})
         for name, encode in ways.items():
-            took = best_of(partial(encode, picture))
-            print(f"| {kind} | {name} | {len(encode(picture)) / 1e3:.0f} | {took:.1f} |")
+            took = best_of(partial(encode, image))
+            print(f"| {kind} | {name} | {len(encode(image)) / 1e3:.0f} | {took:.1f} |")
 
 
 class Drawn:
-    """Counts and times what a build draws and encodes; the newest pictures of each prompt are kept."""
+    """Counts and times what a build draws and encodes; the newest images of each prompt are kept."""
 
     def __init__(self) -> None:
         self.spent = Counter()
@@ -88,45 +88,45 @@ class Drawn:
 
     def show(self, *args):
         begun = time.process_time()
-        picture = show(*args)
+        image = show(*args)
         self.spent["shared", "show"] += time.process_time() - begun
         self.shared += 1
-        return picture
+        return image
 
     def draw(self, record, convention, prompt, *args, **kwargs):
         begun = time.process_time()
-        picture = draw(record, convention, prompt, *args, **kwargs)
-        self._prompt = "blank" if kwargs.get("blank") else "grey" if picture.ndim == 2 else prompt
+        image = draw(record, convention, prompt, *args, **kwargs)
+        self._prompt = "blank" if kwargs.get("blank") else "grey" if image.ndim == 2 else prompt
         self.spent[self._prompt, "draw"] += time.process_time() - begun
-        self.kept[self._prompt] = picture
-        return picture
+        self.kept[self._prompt] = image
+        return image
 
-    def encode(self, picture):
+    def encode(self, image):
         begun = time.process_time()
-        data = encode_png(picture)
+        data = encode_png(image)
         self.spent[self._prompt, "encode"] += time.process_time() - begun
         self.count[self._prompt] += 1
         self.bytes[self._prompt] += len(data)
         return data
 
 
-def loss_in_db(pictures: dict[str, npt.NDArray]) -> float:
-    """Peak signal to noise of the grey pixels, worst picture; infinite without loss."""
+def loss_in_db(images: dict[str, npt.NDArray]) -> float:
+    """Peak signal to noise of the grey pixels, worst image; infinite without loss."""
     worst = float("inf")
-    for picture in pictures.values():
-        back = np.asarray(Pillow.open(io.BytesIO(encode_png(picture))))
-        error = float(np.mean((back.astype(float) - picture.astype(float)) ** 2))
+    for image in images.values():
+        back = np.asarray(Pillow.open(io.BytesIO(encode_png(image))))
+        error = float(np.mean((back.astype(float) - image.astype(float)) ** 2))
         worst = min(worst, 10 * np.log10(255**2 / error) if error else float("inf"))
     return worst
 
 
 def unique_bytes(files: list[Path]) -> tuple[int, int, int]:
-    """Bytes of different pictures, number of different pictures, number of pictures in rows."""
+    """Bytes of different images, number of different images, number of images in rows."""
     sizes, shown = {}, 0
     for file in files:
-        for pictures in pq.read_table(file, columns=["images"])["images"].to_pylist():
-            for picture in pictures:
-                sizes[hash(picture["bytes"])] = len(picture["bytes"])
+        for images in pq.read_table(file, columns=["images"])["images"].to_pylist():
+            for image in images:
+                sizes[hash(image["bytes"])] = len(image["bytes"])
                 shown += 1
     return sum(sizes.values()), len(sizes), shown
 
@@ -171,7 +171,7 @@ def main() -> int:
         (folder / "others").mkdir()
         others = tables(files, folder / "others")
     encoders(drawn.kept)
-    print("\n| drawn | pictures | KB each | draw ms | encode ms |\n| --- | ---: | ---: | ---: | ---: |")
+    print("\n| drawn | images | KB each | draw ms | encode ms |\n| --- | ---: | ---: | ---: | ---: |")
     for kind, count in drawn.count.items():
         each = [1000 * drawn.spent[kind, what] / count for what in ("draw", "encode")]
         print(f"| {kind} | {count} | {drawn.bytes[kind] / count / 1e3:.0f} | {each[0]:.1f} | {each[1]:.1f} |")
@@ -179,10 +179,8 @@ def main() -> int:
     print(f"| of these without markers, shared | {drawn.shared} | | {each_ms:.1f} | |")
     total_ms = 1000 * sum(drawn.spent.values()) / sum(drawn.count.values())
     print(f"| **all** | {sum(drawn.count.values())} | | {total_ms:.1f} in all | |")
-    print(
-        f"\n{summary.total_rows} rows show {shown} pictures, {different} of them different ({bytes_ / 1e6:.1f} MB).\n"
-    )
-    print("| table | MB | against the different pictures |\n| --- | ---: | ---: |")
+    print(f"\n{summary.total_rows} rows show {shown} images, {different} of them different ({bytes_ / 1e6:.1f} MB).\n")
+    print("| table | MB | against the different images |\n| --- | ---: | ---: |")
     for name, has in {"as built, one file per cell": size, **others, "Arrow cache of `load_dataset`": cache}.items():
         print(f"| {name} | {has / 1e6:.1f} | {has / bytes_:.2f} |")
     print(
@@ -194,9 +192,9 @@ def main() -> int:
     )
     assert set(drawn.count) & set(DRAWN_PROMPTS)
     bars = {
-        f"table at most {MAX_TABLE} x the different pictures": size <= MAX_TABLE * bytes_,
+        f"table at most {MAX_TABLE} x the different images": size <= MAX_TABLE * bytes_,
         f"row groups under {MAX_GROUP_MB} MB": max(groups) < MAX_GROUP_MB * 1e6,
-        f"at most {MAX_MS:g} ms a picture": total_ms <= MAX_MS,
+        f"at most {MAX_MS:g} ms an image": total_ms <= MAX_MS,
         f"published mixture at most {MAX_PUBLISHED_GB:g} GB": published <= MAX_PUBLISHED_GB * 1e9,
         f"at least {MIN_DB:g} dB": loss_in_db(drawn.kept) >= MIN_DB,
     }

@@ -1,16 +1,16 @@
-"""The pictures of README.md are those that the builder draws today."""
+"""The images of README.md are those that the builder draws today."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tests.helpers.readme_pictures import SHOWN, make
+from tests.helpers.readme_images import SHOWN, make
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_pictures_of_the_readme_are_what_is_drawn_today(tmp_path):
+def test_the_images_of_the_readme_are_what_is_drawn_today(tmp_path):
     asked = make(tmp_path)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in SHOWN:

@@ -25,7 +25,7 @@ from dataset_builder.pictures.render import MARKER_COLOURS
 
 LINE_SHARE = 0.25
 """The least share of a box's line that must have its colour: letters and other lines may cover the rest."""
-Picture = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 """RGB [height, width, 3]."""
 
 Digest = bytes
@@ -54,7 +54,7 @@ class Seen:
     glyphs: Mapping[str, Glyph] = field(default_factory=dict)
 
 
-class Pictures:
+class Images:
     """All images of a data set by their digest; rows are given batch by batch, so that few are in memory at a time.
 
     Used as a context manager: it decodes in several threads.
@@ -68,7 +68,7 @@ class Pictures:
         self._prints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # OpenCV and zlib let other threads run
 
-    def __enter__(self) -> "Pictures":
+    def __enter__(self) -> "Images":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,10 +83,10 @@ class Pictures:
             for digest, data in encoded.items():
                 if digest not in self.seen or any(key[0] == digest for key in open_keys):
                     wanted.setdefault(digest, (data, item))
-        decoded: dict[bytes, Picture | None] = {}
+        decoded: dict[bytes, Pixels | None] = {}
         found = self._pool.map(lambda pair: _decode(*pair), wanted.values())
-        for (digest, (_, item)), (picture, seen, printed, problems) in zip(wanted.items(), found, strict=True):
-            decoded[digest] = picture
+        for (digest, (_, item)), (image, seen, printed, problems) in zip(wanted.items(), found, strict=True):
+            decoded[digest] = image
             if digest not in self.seen:
                 self.seen[digest] = seen if printed is None else replace(seen, printed=self._keep(printed))
                 self._findings.looked("pictures")
@@ -117,17 +117,17 @@ class Pictures:
 
     def size_of(self, item: Item) -> int:
         """Side of a row's images in pixels; 0 if there are none."""
-        return max((self.seen[one].width for one in item.pictures if one in self.seen), default=0)
+        return max((self.seen[one].width for one in item.images if one in self.seen), default=0)
 
     def glyphs_of(self, digest: bytes) -> Mapping[str, Glyph]:
         """The letters that were read in an image."""
         return self.seen[digest].glyphs if digest in self.seen else {}
 
-    def _check_row(self, item: Item, decoded: dict[bytes, Picture | None]) -> None:
+    def _check_row(self, item: Item, decoded: dict[bytes, Pixels | None]) -> None:
         findings = self._findings
-        sizes = {(seen.width, seen.height) for seen in (self.seen[digest] for digest in item.pictures) if seen.width}
-        if len(item.pictures) != len(item.slice_index):
-            found = f"{len(item.pictures)} images, {len(item.slice_index)} slices"
+        sizes = {(seen.width, seen.height) for seen in (self.seen[digest] for digest in item.images) if seen.width}
+        if len(item.images) != len(item.slice_index):
+            found = f"{len(item.images)} images, {len(item.slice_index)} slices"
             findings.violation("pictures", "There is not one image for each slice.", str(item), found)
         if len(sizes) > 1:
             findings.violation("pictures", "The images of a row have different sizes.", str(item), sorted(sizes))
@@ -135,17 +135,17 @@ class Pictures:
         for problem, detail in _outside(item, sizes):
             findings.violation("boxes", problem, str(item), detail)
         for key, marks in _marks(item):
-            picture = decoded.get(key[0])  # type: ignore[call-overload]
-            if key not in self._checked and picture is not None:
+            image = decoded.get(key[0])  # type: ignore[call-overload]
+            if key not in self._checked and image is not None:
                 self._checked.add(key)
                 findings.looked("markers")
-                for problem, detail in _marker_problems(picture, item.prompt, marks):
+                for problem, detail in _marker_problems(image, item.prompt, marks):
                     findings.violation("markers", problem, str(item), detail)
 
 
-def pixels_digest(picture: Picture) -> bytes:
+def pixels_digest(image: Pixels) -> bytes:
     """What identifies an image's pixels: equal for a grey image, and for the same one stored as RGB."""
-    shown = picture
+    shown = image
     if (
         shown.ndim == 3
         and np.array_equal(shown[..., 0], shown[..., 1])
@@ -169,7 +169,7 @@ def _marks(item: Item) -> Iterator[tuple[tuple[object, ...], list[Mark]]]:
     """For each image with drawn markers: the key of the check (first the image's digest), and the markers."""
     if item.prompt not in DRAWN_PROMPTS:
         return
-    for number, digest in enumerate(item.pictures):
+    for number, digest in enumerate(item.images):
         marks = [
             (letter, box, point)
             for letter, box, point, image in zip(MARKER_COLOURS, item.boxes, item.points, item.box_images, strict=False)
@@ -190,33 +190,33 @@ def _outside(item: Item, sizes: set[tuple[int, int]]) -> Iterator[tuple[str, obj
             yield "A point does not lie in its box.", f"{point}, {box}"
 
 
-Decoded = tuple[Picture | None, Seen, Print | None, list[tuple[str, object]]]
+Decoded = tuple[Pixels | None, Seen, Print | None, list[tuple[str, object]]]
 """An image as RGB, what is kept of it in memory and in a file, and what is wrong with it."""
 
 
 def _decode(data: bytes, item: Item) -> Decoded:
     """Decode an image of a row; nothing is kept of one that cannot be decoded."""
     problems: list[tuple[str, object]] = []
-    picture: npt.NDArray | None = None
+    image: npt.NDArray | None = None
     if data.startswith(_PNG):
         chunks = _png_chunks(data)
         if chunks is not None:
             problems += [("An image file contains text.", kind.decode()) for kind in chunks if kind in _TEXT_CHUNKS]
-            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            picture = None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            image = None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     elif data:
         try:
             with Image.open(io.BytesIO(data)) as opened:
-                picture = np.array(opened.convert("RGB"))
+                image = np.array(opened.convert("RGB"))
         except (OSError, ValueError, SyntaxError):
-            picture = None
-    if picture is None:
+            image = None
+    if image is None:
         nothing = Seen(0, 0, len(data))
         return None, nothing, None, [("An image cannot be decoded.", f"{len(data)} bytes")]
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if height != width:
         problems.append(("An image is not square.", f"{width} x {height}"))
-    shown = np.asarray(picture, dtype=np.uint8)
+    shown = np.asarray(image, dtype=np.uint8)
     low, high = extremes(*channels(shown))
     coloured = bool(cv2.countNonZero(cv2.compare(low, high, cv2.CMP_NE)))
     seen = Seen(
@@ -244,39 +244,39 @@ def _png_chunks(data: bytes) -> list[bytes] | None:
     return kinds if kinds and kinds[-1] == b"IEND" and at == len(data) else None
 
 
-def _marker_problems(picture: Picture, prompt: str, marks: Sequence[Mark]) -> Iterator[tuple[str, object]]:
+def _marker_problems(image: Pixels, prompt: str, marks: Sequence[Mark]) -> Iterator[tuple[str, object]]:
     """Markers that do not stand where they should."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     for letter, (x0, y0, x1, y1), (x, y) in marks:
         colour = np.array(MARKER_COLOURS[letter], np.uint8)
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height and 0 <= x < width and 0 <= y < height):
             continue  # reported already
         if prompt in ("label", "point"):
-            if not np.array_equal(picture[y, x], colour):
+            if not np.array_equal(image[y, x], colour):
                 yield "There is no dot in the letter's colour at the point.", f"{letter} at ({x}, {y})"
         elif prompt == "box":
-            line = _line_around(picture, (x0, y0, x1, y1))
+            line = _line_around(image, (x0, y0, x1, y1))
             if len(line) and float((line == colour).all(axis=1).mean()) < LINE_SHARE:
                 yield "There is no line in the letter's colour around the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
         else:
-            there = cv2.inRange(picture, MARKER_COLOURS[letter], MARKER_COLOURS[letter])
+            there = cv2.inRange(image, MARKER_COLOURS[letter], MARKER_COLOURS[letter])
             inside = cv2.countNonZero(there[y0:y1, x0:x1])
             if not inside or inside < cv2.countNonZero(there):
                 yield "There is no overlay in the letter's colour in the box.", f"{letter} at ({x0}, {y0}, {x1}, {y1})"
 
 
-def _line_around(picture: Picture, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+def _line_around(image: Pixels, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
     """The pixels next to a box, outside of it but in the image [N, 3]."""
     x0, y0, x1, y1 = box
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     left, top, right, bottom = max(0, x0 - 1), max(0, y0 - 1), min(width, x1 + 1), min(height, y1 + 1)
     parts = []
     if y0 > 0:
-        parts.append(picture[y0 - 1, left:right])
+        parts.append(image[y0 - 1, left:right])
     if y1 < height:
-        parts.append(picture[y1, left:right])
+        parts.append(image[y1, left:right])
     if x0 > 0:
-        parts.append(picture[top:bottom, x0 - 1])
+        parts.append(image[top:bottom, x0 - 1])
     if x1 < width:
-        parts.append(picture[top:bottom, x1])
+        parts.append(image[top:bottom, x1])
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.uint8)

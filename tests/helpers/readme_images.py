@@ -1,4 +1,4 @@
-"""The pictures of README.md, of a phantom: ``python -m tests.helpers.readme_pictures docs``. A test keeps them so."""
+"""The images of README.md, of a phantom: ``python -m tests.helpers.readme_images docs``. A test keeps them so."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ SHOWN: dict[str, tuple[Prompt, Input, View, Frame]] = {
 
 
 def make(folder: Path) -> dict[str, Question]:
-    """Write the pictures; returns the question that each of them is shown with."""
+    """Write the images; returns the question that each of them is shown with."""
     source, words = Phantoms(1), structures()
     volume = source.read(next(source.cases()))
     (place,) = choose_slices(volume, ("coronal",), 1, SETTINGS.seed)
@@ -43,7 +43,7 @@ def make(folder: Path) -> dict[str, Question]:
     for name, (prompt, input_, view, frame) in SHOWN.items():
         unit = Unit(0, fact, prompt, "clinical", "radiological", frame, input_, view)
         (question,) = (one for one in ask(unit, record, SETTINGS, words) if one.relation == "right")
-        picture = draw(
+        image = draw(
             record,
             question.convention,
             prompt,
@@ -53,7 +53,7 @@ def make(folder: Path) -> dict[str, Question]:
             view=view,
             blank=input_ == "blank",
         )
-        (folder / f"{name}.png").write_bytes(encode_png(picture))
+        (folder / f"{name}.png").write_bytes(encode_png(image))
         asked[name] = question
     return asked
 
