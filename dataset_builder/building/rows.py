@@ -38,14 +38,13 @@ def volume_rows(
         vocabulary: the user's own structures beside the package's, if any.
         only: the config whose rows are wanted; the images of others are not drawn.
     """
-    yield from rows_of(volume.load(), settings, structures(vocabulary), volume.identity, only)
+    yield from rows_of(volume.load(), settings, structures(vocabulary), only)
 
 
 def rows_of(
     records: Sequence[SliceRecord],
     settings: Settings,
     words: Mapping[str, Structure],
-    identity: str,
     only: str | None = None,
     encode: Callable[[npt.NDArray[np.uint8]], Any] = encode_png,
 ) -> Iterator[dict[str, Any]]:
@@ -55,12 +54,11 @@ def rows_of(
         records: the volume's slices, and those of its stacks.
         settings: of the build.
         words: the vocabulary.
-        identity: what names the volume ("source/subject").
         only: the config whose rows are wanted.
         encode: makes of an image what stands in the column ``images`` under ``bytes``.
     """
     drawn = _Images(settings, encode)
-    for question, shown in volume_questions(records, settings, words, identity):
+    for question, shown in volume_questions(records, settings, words):
         if only is not None and _cell(question)[0] != only:
             continue
         of = drawn.of_stack if question.input == "stack" else drawn.of_slice
@@ -73,7 +71,7 @@ def _cell(question: Question) -> tuple[str, str]:
 
 
 def volume_questions(
-    records: Sequence[SliceRecord], settings: Settings, words: Mapping[str, Structure], identity: str
+    records: Sequence[SliceRecord], settings: Settings, words: Mapping[str, Structure]
 ) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
     """The questions of one volume, and the slices that each is to show, in order.
 
@@ -81,8 +79,8 @@ def volume_questions(
         records: the volume's slices, and those of its stacks.
         settings: of the build.
         words: the vocabulary.
-        identity: what names the volume ("source/subject").
     """
+    identity = "/".join(records[0].drawn_by) if records else ""
     slices = [record for record in records if not record.stack]
     if {"slice", "blank"} & set(settings.inputs):
         facts = [find_facts(record, settings.clarity, settings.seed, words) for record in slices]

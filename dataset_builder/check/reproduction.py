@@ -193,8 +193,7 @@ def compare_volume(task: _Task, vocabulary: str) -> list[Problem]:
     made: dict[str, dict[str, Any]] = {}
     if task.settings is not None:
         records = [record for file, number in task.groups for record in _records(file, number, task.volume)]
-        name = "/".join(task.volume)
-        for row in rows_of(records, task.settings, _words(vocabulary), name, encode=pixels_digest):
+        for row in rows_of(records, task.settings, _words(vocabulary), encode=pixels_digest):
             made[row["id"]] = row
     return list(_differences(task, made))
 

@@ -10,7 +10,7 @@ the image from memory (:func:`volume_from_arrays`).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -80,6 +80,8 @@ class Volume:
         stored_axes: where the stored axes led, such as ``LPS``.
         overlap_voxels: voxels that more than one mask claimed; the last mask has them.
         remarks: what was corrected in reading, such as the storage order of the labels.
+        scan_sha256: hash of the values, of scans whose names are arbitrary; every draw then depends on it, and not on
+            source and subject.
     """
 
     source: str
@@ -96,6 +98,17 @@ class Volume:
     stored_axes: str
     overlap_voxels: int = 0
     remarks: tuple[str, ...] = ()
+    scan_sha256: str | None = None
+
+    @property
+    def drawn_by(self) -> tuple[str, str]:
+        """What decides, with the seed, every draw about the volume."""
+        return drawn_by(self.source, self.subject, self.scan_sha256)
+
+
+def drawn_by(source: str, subject: str, scan_sha256: str | None) -> tuple[str, str]:
+    """What decides, with the seed, every draw about a volume: the scan's hash where there is one, else its names."""
+    return (source, subject) if scan_sha256 is None else ("scan", scan_sha256)
 
 
 def read_volume(image: Path, labels: Path, names: Mapping[int, str], **identity: Unpack[Identity]) -> Volume:
@@ -225,6 +238,19 @@ def _volume(
         overlap_voxels=overlap,
         remarks=remarks,
     )
+
+
+def numbered_by_name(volume: Volume) -> Volume:
+    """The same volume, its structures numbered from 1 by their names: formats number them as they like."""
+    numbers = {name: number for number, name in enumerate(sorted(set(volume.names.values())), start=1)}
+    if all(volume.names.get(number) == name for name, number in numbers.items()) and len(volume.names) == len(numbers):
+        return volume
+    lookup = np.zeros(int(volume.labels.max(initial=0)) + 1, np.uint8 if len(numbers) < 256 else np.uint16)
+    for value, name in volume.names.items():
+        if value < len(lookup):
+            lookup[value] = numbers[name]
+    names = {number: name for name, number in numbers.items()}
+    return replace(volume, labels=lookup[volume.labels], names=names)
 
 
 # The checks ----------------------------------------------------------------------------------------------------------

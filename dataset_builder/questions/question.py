@@ -91,12 +91,14 @@ class Question:
 class Names:
     """What identifies a unit's rows.
 
-    ``wording_seed`` is shared by a question and its controls, so that they differ in nothing else. Seed and sizes are
-    part of all names: two builds of the same scans can be joined and no two of their rows are taken for a pair.
+    ``wording_seed`` is shared by a question and its controls, so that they differ in nothing else, ``fact_seed`` by all
+    questions about a fact. Seed and sizes are part of all names: two builds of the same scans can be joined and no two
+    of their rows are taken for a pair.
     """
 
     fact_id: str
     pair_id: str
+    fact_seed: str
     wording_seed: str
 
     @classmethod
@@ -105,10 +107,12 @@ class Names:
         fact = unit.fact
         asked_about = ("/".join(names) for names in (fact.structures, fact.inverse_structures, fact.options))
         made = (settings.seed, settings.image_size, settings.stack_size if record.stack else 1)
-        where = (record.source, record.subject, record.plane, record.stack or record.index)
-        fact_id = digest(*made, *where, fact.kind, fact.axis, *asked_about)
-        asked_how = digest(fact_id, unit.prompt, unit.register, unit.convention, unit.frame, unit.stack_order)
-        return cls(fact_id, digest(asked_how, unit.input, unit.view), asked_how)
+        what = (record.plane, record.stack or record.index, fact.kind, fact.axis, *asked_about)
+        asked_how = (unit.prompt, unit.register, unit.convention, unit.frame, unit.stack_order)
+        fact_id = digest(*made, record.source, record.subject, *what)
+        fact_seed = digest(*made, *record.drawn_by, *what)
+        pair_id = digest(digest(fact_id, *asked_how), unit.input, unit.view)
+        return cls(fact_id, pair_id, fact_seed, digest(fact_seed, *asked_how))
 
 
 def members_of(fact: Fact) -> list[tuple[tuple[str, ...], str]]:
@@ -117,10 +121,10 @@ def members_of(fact: Fact) -> list[tuple[tuple[str, ...], str]]:
     return [first, (fact.inverse_structures, fact.inverse_relation)] if fact.inverse_structures else [first]
 
 
-def choose_template(key: str, register: Register, fact_id: str, seed: int) -> tuple[str, str]:
+def choose_template(key: str, register: Register, fact_seed: str, seed: int) -> tuple[str, str]:
     """One of a question's wordings, the same for all rows of a fact: (name for the column ``template``, text)."""
     templates = wording()["questions"][key][register]
-    number = random.Random(digest("template", seed, fact_id)).randrange(len(templates))
+    number = random.Random(digest("template", seed, fact_seed)).randrange(len(templates))
     return f"{key}.{number}", templates[number]
 
 

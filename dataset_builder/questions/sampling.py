@@ -94,7 +94,7 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
     Args:
         planes: plane of each slice.
         facts: facts of each slice.
-        identity: what names the volume ("source/subject"); with the seed it decides every draw.
+        identity: what names the volume ("source/subject", or its hash); with the seed it decides every draw.
     """
     if settings.questions_per_volume is None:
         return list(units(facts, settings))

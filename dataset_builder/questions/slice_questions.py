@@ -43,7 +43,7 @@ def ask(unit: Unit, record: SliceRecord, settings: Settings, structures: Mapping
     # All members share one window, or it would tell which of a pair's structures is asked about.
     named = {name for of_member, _ in members for name in of_member} | set(fact.options)
     window = choose_window(record, sorted(named), structures)
-    template_name, template = choose_template(_question_key(unit, plane), register, names.fact_id, settings.seed)
+    template_name, template = choose_template(_question_key(unit, plane), register, names.fact_seed, settings.seed)
     asked = []
     for number, (of_member, relation) in enumerate(members):
         boxes = tuple(where[name].box for name in of_member)

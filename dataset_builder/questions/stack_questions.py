@@ -63,7 +63,7 @@ def ask_of_stack(
         where = [_largest(name, shown, unit, settings) for name in of_member]
         refs = references(prompt, [structures[name] for name in of_member], register)
         key = _question_key(fact, ascending)
-        template_name, template = choose_template(key, register, names.fact_id, settings.seed)
+        template_name, template = choose_template(key, register, names.fact_seed, settings.seed)
         sentences = [
             stack_context(
                 first.modality, first.plane, unit.convention, register, len(stack), step_mm, unit.stack_order

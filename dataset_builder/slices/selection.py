@@ -7,6 +7,7 @@ The table (Parquet; the config ``slices`` of the data set) has one row per slice
 column                    meaning
 ========================  =============================================================================================
 source, subject           where the volume is from, and the source's own identifier of it
+scan_sha256               hash of a private scan's values: draws depend on it in place of source and subject; else null
 modality, plane           factors
 licence                   of the scan
 side                      side of the limb (knees), else null
@@ -63,7 +64,7 @@ from dataset_builder.imaging.geometry import (
 )
 from dataset_builder.imaging.laterality import midline, world_midline
 from dataset_builder.imaging.through import through, through_world
-from dataset_builder.imaging.volume import Volume
+from dataset_builder.imaging.volume import Volume, drawn_by
 from dataset_builder.slices.visibility import MIN_STRUCTURES, RICH, areas, seen_in
 from dataset_builder.vocabulary import Structure
 
@@ -74,6 +75,7 @@ SLICE_SCHEMA = described(
     {
         "source": pa.string(),
         "subject": pa.string(),
+        "scan_sha256": pa.string(),
         "modality": pa.string(),
         "plane": pa.string(),
         "licence": pa.string(),
@@ -148,6 +150,12 @@ class SliceRecord:
     stack: str = ""
     through_world_mm: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
     midline_world_mm: float | None = None
+    scan_sha256: str | None = None
+
+    @property
+    def drawn_by(self) -> tuple[str, str]:
+        """What decides, with the seed, every draw about the volume."""
+        return drawn_by(self.source, self.subject, self.scan_sha256)
 
     @property
     def oblique(self) -> bool:
@@ -175,7 +183,7 @@ def choose_slices(
     Returns:
         (plane, index) sorted by plane, then index.
     """
-    draw = random.Random(digest("slices", seed, volume.source, volume.subject))
+    draw = random.Random(digest("slices", seed, *volume.drawn_by))
     candidates: dict[Plane, npt.NDArray[np.int64]] = {}
     visible: dict[Plane, npt.NDArray[np.int64]] = {}
     for plane in (plane for plane in PLANES if plane in planes):
@@ -253,6 +261,7 @@ def cut(
         through_world_mm=through_world(volume, plane),
         midline_world_mm=world_midline(volume, vocabulary),
         seen_in=seen_in(volume, plane),
+        scan_sha256=volume.scan_sha256,
     )
 
 
@@ -290,6 +299,7 @@ def _row(record: SliceRecord) -> dict[str, Any]:
     return {
         "source": record.source,
         "subject": record.subject,
+        "scan_sha256": record.scan_sha256,
         "modality": record.modality,
         "plane": record.plane,
         "licence": record.licence,
@@ -348,6 +358,7 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
         through_world_mm={entry["value"]: tuple(entry["positions"]) for entry in row["through_world_mm"]},
         midline_world_mm=row["midline_world_mm"],
         seen_in={entry["value"]: (entry["visible"], entry["present"]) for entry in row["seen_in"]},
+        scan_sha256=row.get("scan_sha256"),
     )
 
 

@@ -36,7 +36,7 @@ def choose_stacks(
     Returns:
         (plane, indices ascending), of a plane's stacks those that begin lower first.
     """
-    draw = random.Random(digest("stacks", seed, volume.source, volume.subject))
+    draw = random.Random(digest("stacks", seed, *volume.drawn_by))
     runs = {plane: _runs(volume, plane, size, min_area_mm2) for plane in PLANES if plane in planes}
     turns = [plane for plane in runs if runs[plane]]
     start = draw.randrange(len(turns)) if turns else 0

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, tee
 from pathlib import Path
@@ -40,10 +40,11 @@ from dataset_builder.files.object_storage import (
     telling,
 )
 from dataset_builder.imaging.acceptance import accept
+from dataset_builder.imaging.volume import numbered_by_name
 from dataset_builder.slices.selection import SliceRecord, choose_slices, cut, load_slices, read_slices, save_slices
 from dataset_builder.slices.stacks import choose_stacks, cut_stack
 from dataset_builder.slices.visibility import narrow_planes, scan_sha256, why_nothing
-from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.base import Case, Source, is_public
 from dataset_builder.sources.remote import blaming, stamps
 from dataset_builder.vocabulary import structures
 
@@ -53,7 +54,7 @@ _NOTED = frozenset({"source", "subject", "fingerprint"})
 _KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
 """Columns of every table of slices."""
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever slices of the same volume can come out different."""
 
 
@@ -159,6 +160,9 @@ def store_volume(
             _write_note(note_path, known | fingerprints)
         return StoredVolume(case.source, case.subject, path, there)
     volume = source.read(case)
+    scan = scan_sha256(volume.image)
+    if not is_public(source):
+        volume = replace(numbered_by_name(volume), scan_sha256=scan)
     words = structures(vocabulary)
     warnings = accept(volume, words, settings.trust)
     narrow = narrow_planes(volume, settings.planes, settings.clarity)
@@ -191,7 +195,7 @@ def store_volume(
         "overlap_voxels": volume.overlap_voxels,
         "warnings": warnings,
         "nothing": "" if records else why_nothing(volume, planes),
-        "scan_sha256": scan_sha256(volume.image),
+        "scan_sha256": scan,
     }
     _write_note(note_path, note)
     return StoredVolume(case.source, case.subject, path, size)

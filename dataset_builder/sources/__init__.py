@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dataset_builder.core.errors import SourceError
 from dataset_builder.core.factors import TEST, Modality, Split
 from dataset_builder.files.object_storage import is_remote, is_url, remote_folder, remote_path, telling
-from dataset_builder.sources.base import Source
+from dataset_builder.sources.base import Source, is_public
 from dataset_builder.sources.remote import RemoteSource
 
 if TYPE_CHECKING:
@@ -106,9 +106,7 @@ def _private(source: Source, name: str, keep_names: bool) -> Source:
     """A source under pseudonyms, unless its scans are public or the user keeps the names; DICOM has its own."""
     from dataset_builder.sources.private import Private
 
-    inner = source.source if isinstance(source, RemoteSource) else source
-    public = getattr(inner, "public", name in _PUBLIC)
-    return source if keep_names or public or name == "dicom" else Private(source)
+    return source if keep_names or is_public(source) or name == "dicom" else Private(source)
 
 
 def _sample(argument: str | None, options: Options) -> Source:
@@ -251,7 +249,5 @@ _ADAPTERS: dict[str, Callable[[str | None, Options], Source]] = {
     "bids": _bids,
     "pairs": _pairs,
 }
-_PUBLIC = frozenset({"sample", "phantom", "oai_knee"})
-"""Sources of public scans, whose subjects keep their own names; others tell whether they are (``public``)."""
 _LOCAL = frozenset({"dicom", "slicer", "freesurfer", "bids", "pairs"})
 """Sources whose files are not read from object storage: headers and tables are looked into while cases are listed."""

@@ -127,6 +127,13 @@ class SourceOf:
         return self.source.url
 
 
+def is_public(source: object) -> bool:
+    """Whether the scans are published ones, whose names are the archive's; others are somebody's own."""
+    while isinstance(source, SourceOf):
+        source = source.source
+    return bool(getattr(source, "public", True))
+
+
 def folder_of(source: object) -> Path | None:
     """The folder that a source reads; ``None`` if it reads none."""
     while isinstance(source, SourceOf):

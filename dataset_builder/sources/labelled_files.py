@@ -6,6 +6,7 @@ What lists them is a source of its own (``pairs``, ``bids``, ``freesurfer``, ``s
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,8 @@ class Files:
         tables: other files that decide what comes out, such as a table of names.
         channel: of an image with several.
         side: of the limb, for a scan of one limb.
-        layers: for each layer of the label file its own values and what each is called by number in ``naming``; empty
-            for a label map of one layer.
+        layers: for each layer of the label file its own values, and under which number ``naming`` has each; where
+            structures overlap, the larger number has the voxel. Empty for a label map of one layer.
     """
 
     subject: str
@@ -64,6 +65,7 @@ class LabelledFiles:
     licence: str = "unknown"
     citation: str = ""
     url: str = ""
+    public: ClassVar[bool] = False
     unmatched: tuple[tuple[str, str], ...] = field(default=())
 
     def cases(self) -> Iterator[Case]:
@@ -131,7 +133,7 @@ def read_files(one: Files, case: Case) -> Volume:
 
 
 def _labels(one: Files, image: Scan) -> tuple[npt.NDArray, int]:
-    """Labels on the image's grid; of several layers the last one has a voxel that more than one claims."""
+    """Labels on the image's grid, and how many voxels more than one structure claims."""
     if not one.layers:
         scan = read_scan(one.labels)
         whole = label_values(_whole(scan.values), scan.path)
@@ -148,9 +150,8 @@ def _labels(one: Files, image: Scan) -> tuple[npt.NDArray, int]:
         if laid is None:
             laid = numbered
             continue
-        there = numbered > 0
-        overlap += int(np.count_nonzero(laid[there]))
-        laid[there] = numbered[there]
+        overlap += int(np.count_nonzero((laid > 0) & (numbered > 0) & (laid != numbered)))
+        np.maximum(laid, numbered, out=laid)
     assert laid is not None  # a file has a layer
     return lay_into(laid, affine, image.affine, image.values.shape, one.labels, one.image), overlap
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class NNUNet:
     folder: Path
     description: Description
     name: str = "nnunet"
+    public: ClassVar[bool] = False
     _left: list[LeftOut] = field(default_factory=list, compare=False)
 
     @property

@@ -5,11 +5,13 @@
     case1/CT.nrrd              or          case1.nrrd
     case1/Segmentation.seg.nrrd            case1.seg.nrrd
 
-Names, values and layers of the segments are in the segmentation's header. Segments may overlap: the last one of the
-header has the voxel. A segmentation may cover less than the image, as Slicer saves it by default.
+Names, values and layers of the segments are in the segmentation's header. Segments may overlap; the same rule as for
+masks decides which one has the voxel (:mod:`dataset_builder.sources.overlap`), and one that is left out has none. A
+segmentation may cover less than the image, as Slicer saves it by default.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from dataset_builder.core.errors import SourceError
@@ -19,6 +21,7 @@ from dataset_builder.sources.dataset_json import modality_of
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
 from dataset_builder.sources.modality import modality_of_scan
 from dataset_builder.sources.named_labels import name_labels
+from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.vocabulary import Structure
 
 SEGMENTATION = (".seg.nrrd", ".seg.nhdr")
@@ -86,11 +89,14 @@ def _case(
             file=path,
             remedy="Save it from 3D Slicer as a segmentation (.seg.nrrd), not as a label map.",
         )
-    naming = name_labels([(number, name) for number, (_, _, name) in enumerate(found, start=1)], words, ignore)
+    naming = name_labels(enumerate((name for _, _, name in found), start=1), words, ignore)
     naming.check(path, words)
     layers: list[dict[int, int]] = [{} for _ in range(max(layer for layer, _, _ in found) + 1)]
+    rank = {name: number for number, name in enumerate(in_laying_order(set(naming.names.values()), words), start=1)}
     for number, (layer, value, _) in enumerate(found, start=1):
-        layers[layer][value] = number
+        layers[layer][value] = rank[naming.names[number]] if number in naming.names else 0
+    spellings = {rank[name]: naming.spellings[number] for number, name in naming.names.items()}
+    naming = replace(naming, names={number: name for name, number in rank.items()}, spellings=spellings)
     stem = stem_of(path.name).removesuffix(".seg").removesuffix(".SEG")
     below = path.parent.relative_to(folder).parts
     alone = sum(map(is_segmentation, path.parent.iterdir())) == 1

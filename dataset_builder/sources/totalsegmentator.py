@@ -17,6 +17,7 @@ import csv
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class MaskFolders:
     citation: str
     url: str
 
-    @property
+    @cached_property
     def public(self) -> bool:
         """Whether the folder holds the public archive, by the columns of its ``meta.csv`` or by name and size of zips.
 
@@ -73,8 +74,14 @@ class MaskFolders:
 
     @property
     def has_layout(self) -> bool:
-        """Whether the folder is laid out as the public archive is."""
-        if next(self._folders(), None) is not None or (self.folder / "meta.csv").is_file():
+        """Whether the folder is laid out as the public archive is.
+
+        Folders with masks may also be what the program wrote beside images of other names: these tell.
+        """
+        if (self.folder / "meta.csv").is_file():
+            return True
+        beside = [name for subject in set(self._folders()) for name in self._scans_of(subject)]
+        if any(map(self._is_image, beside)) or (not beside and next(self._folders(), None) is not None):
             return True
         return next(self.folder.glob("[!.]*.zip"), None) is not None
 
@@ -111,6 +118,9 @@ class MaskFolders:
         if is_remote(usual) or usual.exists() or not usual.parent.is_dir():
             return usual
         return next((path for path in sorted(usual.parent.iterdir()) if self._is_image(path.name)), usual)
+
+    def _scans_of(self, subject: str) -> list[str]:
+        return [path.name for path in (self.folder / subject).iterdir() if path.is_file() and ending_of(path.name)]
 
     def _is_image(self, name: str) -> bool:
         return ending_of(name).lower() in ENDINGS and stem_of(name).lower() == stem_of(self.image)

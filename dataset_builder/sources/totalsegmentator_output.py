@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import nibabel
 
@@ -49,6 +50,7 @@ class ProgramOutput:
     licence: str = "unknown"
     citation: str = ""
     url: str = ""
+    public: ClassVar[bool] = False
     _files: dict[str, Files] = field(default_factory=dict, compare=False)
     _left: list[LeftOut] = field(default_factory=list, compare=False)
 
@@ -94,6 +96,13 @@ class ProgramOutput:
         for labels in [*sorted(named), *masks]:
             image = _image_of(labels, images, len(named) + len(masks))
             if image is None:
+                self._left.append(
+                    LeftOut(
+                        labels.relative_to(self.folder).as_posix(),
+                        "It is unclear which image the segmentation belongs to.",
+                        "Put the image beside it, each case in a folder of its own.",
+                    )
+                )
                 continue
             used.add(image)
             alone = len(named) + len(masks) == 1

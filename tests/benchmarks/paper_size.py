@@ -77,7 +77,7 @@ def measure(number: int, named: list[tuple[str, Settings | None]]) -> Size:
         records = records_of(replace(body, subject=subject), settings)
         size.slices += sum(not record.stack for record in records)
         of_slices = 0
-        for question, _ in volume_questions(records, settings, structures(), f"{SOURCE}/{subject}"):
+        for question, _ in volume_questions(records, settings, structures()):
             cell = cell_of(
                 question.modality, question.plane, question.terminology, question.prompt, question.input, question.view
             )

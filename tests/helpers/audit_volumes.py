@@ -60,7 +60,7 @@ def audit_volumes(
                 continue
             files.append(Path(folder) / f"{number}.parquet")
             save_slices(records, files[-1])
-            made = rows_of(load_slices(files[-1]), settings, words, f"{volume.source}/{volume.subject}")
+            made = rows_of(load_slices(files[-1]), settings, words)
             rows = pa.Table.from_pylist(list(made), schema=ROW_SCHEMA).to_pylist()
             for row in rows:
                 cell = "/".join(cell_of(**{column: row[column] for column in CELL_COLUMNS}))

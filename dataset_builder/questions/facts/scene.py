@@ -248,7 +248,7 @@ class Scene:
     @cached_property
     def _identity(self) -> tuple[object, ...]:
         record = self.record
-        return self.seed, record.source, record.subject, record.plane, record.index
+        return self.seed, *record.drawn_by, record.plane, record.index
 
     def random(self, purpose: str) -> random.Random:
         """A generator for one purpose in this slice."""

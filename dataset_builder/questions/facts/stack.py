@@ -191,7 +191,7 @@ class StackScene:
     @cached_property
     def _identity(self) -> tuple[object, ...]:
         record = self.records[0]
-        return self.seed, record.source, record.subject, record.stack
+        return self.seed, *record.drawn_by, record.stack
 
     def random(self, purpose: str) -> random.Random:
         """A generator for one purpose in this stack."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from dataset_builder.core.errors import CaseError, LabelConflictError, MISGroundError, SourceError, UnreadableError
 from dataset_builder.files.progress import report
@@ -73,6 +74,7 @@ class DicomStudies:
     licence: str = "unknown"
     citation: str = ""
     url: str = ""
+    public: ClassVar[bool] = False
     _left_out: dict[str, int] = field(default_factory=dict)
 
     def cases(self) -> Iterator[Case]:
