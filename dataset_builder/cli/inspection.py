@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dataset_builder.cli.build import listed
 from dataset_builder.cli.terminal import console, errors, progress_bars
-from dataset_builder.core.errors import SourceError
+from dataset_builder.core.errors import LabelsNotInVocabularyError
 from dataset_builder.core.factors import Modality
 
 if TYPE_CHECKING:
@@ -62,11 +62,10 @@ def _opened(spec: str, ignore: tuple[str, ...], options: dict) -> "tuple[Source,
             source = open_source(spec, ignore_labels=(*ignore, *unknown), **options)
             list(source.cases())
             return source, unknown
-        except SourceError as error:
-            new = tuple(str(error.value).split(", ")) if error.problem.startswith("The vocabulary has no ") else ()
-            if not new or set(new) <= set(unknown):
+        except LabelsNotInVocabularyError as error:
+            if set(error.labels) <= set(unknown):
                 raise
-            unknown += new
+            unknown += error.labels
 
 
 def _show(found: "Inspection", vocabulary: Path | None) -> None:

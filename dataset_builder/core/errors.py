@@ -1,6 +1,6 @@
 """Errors a user can act on: each names what is wrong, the file, the value and the remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class MISGroundError(Exception):
 
     def __reduce__(self):  # type: ignore[no-untyped-def]
         # Exceptions with keyword-only arguments do not survive pickling between processes by themselves.
-        return _rebuild, (type(self), self.problem, self.file, self.value, self.remedy)
+        return _rebuild, (type(self), self.problem, self.file, self.value, self.remedy), self.__dict__
 
 
 @contextmanager
@@ -213,6 +213,27 @@ class TooLargeError(CaseError):
 
 class SourceError(MISGroundError):
     """A source folder does not have the layout it should have, or a source name is unknown."""
+
+
+class LabelsNotInVocabularyError(SourceError):
+    """The vocabulary has no entry for labels of a source.
+
+    Args:
+        problem, file, value, remedy: as for every error; ``value`` is ``labels`` if it is not given.
+        labels: the names of the labels, as the source has them.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        labels: Iterable[str] = (),
+        file: str | Path | None = None,
+        value: object = None,
+        remedy: str = "",
+    ) -> None:
+        self.labels = tuple(labels)
+        super().__init__(problem, file=file, value=value or ", ".join(self.labels) or None, remedy=remedy)
 
 
 class FetchError(MISGroundError):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from dataset_builder.core.errors import SourceError
+from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.core.factors import Modality, Side
 from dataset_builder.imaging.scan_files import ENDINGS
 from dataset_builder.sources.unknown import how_to_add
@@ -307,10 +307,10 @@ def _labels(
             spelled[structure.name] = name
             names[value] = structure.name
     if unknown:
-        raise SourceError(
+        raise LabelsNotInVocabularyError(
             "The vocabulary has no entry for some labels of dataset.json.",
             file=file,
-            value=", ".join(unknown),
+            labels=unknown,
             remedy=f"Rename those that are known under another name. {how_to_add(unknown, words)}",
         )
     if not names:

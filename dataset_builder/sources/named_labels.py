@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataset_builder.core.errors import SourceError
+from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, normalise
 
@@ -35,14 +35,14 @@ class Naming:
         """This naming, if every label is known or ignored and one is a structure.
 
         Raises:
-            SourceError: names the labels, near misses of the vocabulary, and the rows to add.
+            LabelsNotInVocabularyError: names the labels, near misses of the vocabulary, and the rows to add.
         """
         if self.unknown:
             labels = list(dict.fromkeys(self.unknown.values()))
-            raise SourceError(
+            raise LabelsNotInVocabularyError(
                 "The vocabulary has no entry for some labels of this data set.",
                 file=file,
-                value=", ".join(labels),
+                labels=labels,
                 remedy=f"{near_misses(labels, words)}Leave labels out with --ignore-labels "
                 f"{','.join(labels)}, or rename those that are known under another name. {how_to_add(labels, words)}",
             )

@@ -57,6 +57,13 @@ def test_an_error_survives_the_way_between_processes(kind):
     )
 
 
+def test_labels_that_the_vocabulary_lacks_keep_their_names_between_processes():
+    error = errors.LabelsNotInVocabularyError("It lacks some.", labels=["plica, left", "livr"], file="dataset.json")
+    reported = pickle.loads(pickle.dumps(error))
+    assert reported.labels == ("plica, left", "livr")
+    assert str(reported) == str(error) == "It lacks some. [file: dataset.json] [found: plica, left, livr]"
+
+
 def test_every_reason_to_quarantine_a_case_has_a_name_of_its_own():
     reasons = [kind.reason for kind in CASES]
     assert len(reasons) == len(set(reasons)) >= 12
