@@ -40,7 +40,7 @@ from dataset_builder.dataset.manifest import QUARANTINE_NAME, SLICES, Key, read_
 from dataset_builder.dataset.parquet import FileNote
 from dataset_builder.dataset.summary import distinct_scans
 from dataset_builder.files.disk_list import Spool
-from dataset_builder.files.object_storage import is_remote
+from dataset_builder.files.object_storage import Place, is_remote
 from dataset_builder.files.own_files import make_work_folder, remove_work_folder, write_list
 from dataset_builder.files.progress import Progress, reporting_to, silent
 from dataset_builder.slices.store import StoredVolume, each_volume, volume_notes
@@ -79,7 +79,7 @@ def build(
     out: Path,
     settings: Settings | None = None,
     *,
-    store: Path | None = None,
+    store: Place | None = None,
     num_proc: int = 1,
     strict: bool = False,
     vocabulary: Path | None = None,
@@ -174,7 +174,7 @@ class _Build:
     work: Path
     settings: Settings
     split: Split
-    store: Path | None
+    store: Place | None
     vocabulary: Path | None
     strict: bool
     verify_content: bool

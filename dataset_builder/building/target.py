@@ -16,7 +16,7 @@ from dataset_builder.building.held_out import split_of_record
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.core.factors import Split
 from dataset_builder.dataset.manifest import RECORD_NAME, read_record
-from dataset_builder.files.object_storage import is_remote
+from dataset_builder.files.object_storage import Place, is_remote
 from dataset_builder.files.own_files import (
     NAMED,
     foreign_files,
@@ -41,7 +41,7 @@ def resolve_target(out: Path) -> Path:
         raise BuildError("The output folder is a broken link.", file=out, remedy=ELSEWHERE) from error
 
 
-def check_target(out: Path, work: Path, split: Split, reads: Iterable[Path] = (), store: Path | None = None) -> None:
+def check_target(out: Path, work: Path, split: Split, reads: Iterable[Path] = (), store: Place | None = None) -> None:
     """Whether a data set may be built into a folder.
 
     Args:
@@ -58,7 +58,7 @@ def check_target(out: Path, work: Path, split: Split, reads: Iterable[Path] = ()
     if out.exists() and not out.is_dir():
         raise BuildError("The output is a file; it must be a folder.", file=out, remedy=ELSEWHERE)
     _check_place(out)
-    _check_others(out, work, [*reads, *([] if store is None else [store])])
+    _check_others(out, work, [*reads, *([] if store is None or is_remote(store) else [store])])
     if store is not None and not is_remote(store) and store.absolute().resolve() in out.parents:
         raise BuildError("The output folder lies in the slice store.", file=out, value=str(store), remedy=ELSEWHERE)
     if out.is_dir():
@@ -93,8 +93,6 @@ def _check_place(out: Path) -> None:
 
 def _check_others(out: Path, work: Path, others: Iterable[Path]) -> None:
     for folder in others:
-        if is_remote(folder):
-            continue
         other = folder.absolute().resolve()
         if any(goes == other or goes in other.parents for goes in (out, work)):
             raise BuildError(

@@ -26,6 +26,7 @@ from dataset_builder.core.errors import (
 from dataset_builder.core.factors import TEST, Split, cell_of
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.format import ROW_SCHEMA
+from dataset_builder.files.object_storage import Place
 from dataset_builder.imaging.memory_limit import REMEDY, too_large
 from dataset_builder.slices.store import StoredVolume, store_volume
 from dataset_builder.sources.base import Case, Source
@@ -105,7 +106,7 @@ def store_listed(item: Listed, **options: Any) -> StoredVolume | Quarantined:
 def store_case(
     item: tuple[Source, Case],
     settings: Settings,
-    store: Path,
+    store: Place,
     vocabulary: Path | None,
     strict: bool,
     verify_content: bool = False,

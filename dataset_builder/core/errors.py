@@ -10,12 +10,12 @@ class MISGroundError(Exception):
 
     Args:
         problem: one sentence that says what is wrong.
-        file: the file or folder concerned.
+        file: the file or folder concerned, as a path or as text.
         value: the offending value, as found.
         remedy: what to do about it.
     """
 
-    def __init__(self, problem: str, *, file: str | Path | None = None, value: object = None, remedy: str = "") -> None:
+    def __init__(self, problem: str, *, file: object = None, value: object = None, remedy: str = "") -> None:
         self.problem = problem
         self.file = None if file is None else str(file)
         self.value = value
@@ -228,7 +228,7 @@ class LabelsNotInVocabularyError(SourceError):
         problem: str,
         *,
         labels: Iterable[str] = (),
-        file: str | Path | None = None,
+        file: object = None,
         value: object = None,
         remedy: str = "",
     ) -> None:

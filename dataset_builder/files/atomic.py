@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset_builder.core.errors import naming
-from dataset_builder.files.object_storage import is_remote, put_bytes
+from dataset_builder.files.object_storage import Place, is_remote, put_bytes
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
         raise
 
 
-def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+def write_atomically(path: Place, content: str | bytes, mode: int = 0o644) -> None:
     """Write a file, text as UTF-8, that is either whole or as it was before; it may be in object storage."""
     data = content.encode() if isinstance(content, str) else content
     if is_remote(path):

@@ -10,10 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 from dataset_builder.core.errors import MISGroundError, SourceError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+    from upath import UPath as RemotePath
+else:
+    RemotePath = Any  # a folder or file in object storage; its package is optional
+Place: TypeAlias = Path | RemotePath
+"""A folder or file, of this machine or in object storage."""
 
 T = TypeVar("T")
 
@@ -44,12 +52,12 @@ def is_url(text: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
 
 
-def is_remote(path: Path) -> bool:
+def is_remote(path: Place) -> "TypeIs[RemotePath]":
     """Whether a path is not one of this machine."""
     return not isinstance(path, Path)
 
 
-def remote_path(url: str) -> Path:
+def remote_path(url: str) -> Place:
     """A folder or file in object storage, to be used as a :class:`pathlib.Path` is; nothing is asked of the storage.
 
     Raises:
@@ -72,8 +80,7 @@ def remote_path(url: str) -> Path:
         raise SourceError("A URL needs the package universal_pathlib.", value=url, remedy=remedy) from error
     try:
         fsspec.get_filesystem_class(protocol)
-        # The class of remote paths has all of pathlib.Path that is used here, but is not a subclass of it.
-        return cast(Path, UPath(url.rstrip("/")))
+        return UPath(url.rstrip("/"))
     except ImportError as error:
         if protocol in _PACKAGES:
             remedy = f"pip install {_PACKAGES[protocol]}"
@@ -86,7 +93,16 @@ def remote_path(url: str) -> Path:
         ) from error
 
 
-def remote_folder(url: str) -> Path:
+def as_listed(folder: Place) -> Path:
+    """A folder for code that only lists: ``iterdir``, ``glob``, ``is_dir``, names, reading of small files.
+
+    Places in object storage have all this under the same names. Whatever needs the storage itself asks
+    :func:`is_remote` first.
+    """
+    return cast(Path, folder)
+
+
+def remote_folder(url: str) -> Place:
     """As :func:`remote_path`, of a folder that is there; what was listed earlier is forgotten.
 
     Raises:
@@ -104,7 +120,7 @@ def remote_folder(url: str) -> Path:
     return folder
 
 
-def place_of_store(text: str) -> Path:
+def place_of_store(text: str) -> Place:
     """Where slices are to be kept: a folder of this machine, or one in a bucket that is there.
 
     Raises:
@@ -123,14 +139,14 @@ def place_of_store(text: str) -> Path:
     return place
 
 
-def storage_of(path: Path) -> Any:
+def storage_of(path: RemotePath) -> Any:
     """The fsspec file system that a remote path is in."""
-    return cast(Any, path).fs
+    return path.fs
 
 
-def key_of(path: Path) -> str:
+def key_of(path: RemotePath) -> str:
     """The path as the storage has it, without the protocol."""
-    return str(cast(Any, path).path)
+    return str(path.path)
 
 
 def _is_flat(storage: Any) -> bool:
@@ -140,7 +156,7 @@ def _is_flat(storage: Any) -> bool:
 
 
 @contextmanager
-def telling(folder: Path) -> Iterator[None]:
+def telling(folder: RemotePath) -> Iterator[None]:
     """Whatever a backend raises becomes an error that stops the build and says what to look at."""
     try:
         yield
@@ -150,7 +166,7 @@ def telling(folder: Path) -> Iterator[None]:
         raise _storage_error(folder, error) from error
 
 
-def _storage_error(folder: Path, error: Exception) -> SourceError:
+def _storage_error(folder: RemotePath, error: Exception) -> SourceError:
     reported = f"{type(error).__name__}: {error}"
     if isinstance(error, FileNotFoundError):
         bucket = key_of(folder).strip("/").partition("/")[0]
@@ -179,7 +195,7 @@ def _storage_error(folder: Path, error: Exception) -> SourceError:
 # --- whole files -----------------------------------------------------------------------------------------------------
 
 
-def get_bytes(path: Path) -> bytes | None:
+def get_bytes(path: RemotePath) -> bytes | None:
     """What a remote file holds; ``None`` if it is not there.
 
     Raises:
@@ -192,7 +208,7 @@ def get_bytes(path: Path) -> bytes | None:
             return None
 
 
-def get_many(paths: Sequence[Path]) -> Iterator[bytes]:
+def get_many(paths: Sequence[RemotePath]) -> Iterator[bytes]:
     """What each of some remote files holds, several asked for at once.
 
     Raises:
@@ -205,7 +221,7 @@ def get_many(paths: Sequence[Path]) -> Iterator[bytes]:
             yield from (got[key_of(path)] for path in some)
 
 
-def put_bytes(path: Path, content: bytes) -> None:
+def put_bytes(path: RemotePath, content: bytes) -> None:
     """Write a remote file; in object storage it is either whole or as it was before.
 
     Raises:
@@ -218,13 +234,13 @@ def put_bytes(path: Path, content: bytes) -> None:
         again(lambda: storage.pipe_file(key_of(path), content))
 
 
-def remove(path: Path) -> None:
+def remove(path: RemotePath) -> None:
     """Remove a remote file, if it is there. Raises as :func:`put_bytes`."""
     with telling(path), suppress(FileNotFoundError):
         again(lambda: storage_of(path).rm_file(key_of(path)))
 
 
-def files_below(folder: Path) -> dict[Path, int]:
+def files_below(folder: RemotePath) -> dict[RemotePath, int]:
     """All files in a remote folder and those in it, as they are now, and their sizes in bytes.
 
     There are none if the folder is not there. Raises as `put_bytes`.

@@ -38,7 +38,6 @@ intensity_range           0.5th and 99.5th percentile of the volume's values
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -53,7 +52,7 @@ from dataset_builder.core.settings import VISIBLE_MM2
 from dataset_builder.dataset.arrow_schema import IMAGE, described
 from dataset_builder.files.atomic import replacing
 from dataset_builder.files.memoize import remembered
-from dataset_builder.files.object_storage import get_many, is_remote, put_bytes
+from dataset_builder.files.object_storage import Place, get_many, is_remote, put_bytes
 from dataset_builder.imaging.geometry import (
     IN_PLANE_AXES,
     OBLIQUE_DEG,
@@ -362,7 +361,7 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
     )
 
 
-def save_slices(records: Sequence[SliceRecord], path: Path) -> int:
+def save_slices(records: Sequence[SliceRecord], path: Place) -> int:
     """Write slices as a table, and say how many bytes it takes.
 
     The file is replaced as a whole, durably.
@@ -380,7 +379,7 @@ def save_slices(records: Sequence[SliceRecord], path: Path) -> int:
         return file.tell()
 
 
-def load_slices(path: Path) -> list[SliceRecord]:
+def load_slices(path: Place) -> list[SliceRecord]:
     """The slices of a file, in its order."""
     return records_of(read_slices(path))
 
@@ -390,9 +389,9 @@ def records_of(table: pa.Table) -> list[SliceRecord]:
     return [_record(row) for row in table.to_pylist()]
 
 
-def read_slices(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_slices(path: Place, columns: Sequence[str] | None = None) -> pa.Table:
     """The table, or some columns of it; a volume's is a few megabytes."""
-    content: Path | pa.BufferReader = path
+    content: Place | pa.BufferReader = path
     if is_remote(path):
         (found,) = get_many([path])
         content = pa.BufferReader(found)

@@ -30,6 +30,7 @@ from dataset_builder.files.atomic import sha256_of, write_atomically
 from dataset_builder.files.disk_list import in_order
 from dataset_builder.files.object_storage import (
     TOGETHER,
+    Place,
     files_below,
     get_bytes,
     get_many,
@@ -64,7 +65,7 @@ class StoredVolume:
 
     source: str
     subject: str
-    path: Path
+    path: Place
     size: int
 
     @property
@@ -117,10 +118,10 @@ def _fingerprint(case: Case, settings: Settings, vocabulary: Path | None, files:
     return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, own, files)
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Place) -> str:
     if is_remote(path):
         with blaming(path, path.parent.parent), path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # has readinto
     status = path.stat()
     return _sha256_once(path, status.st_size, status.st_ctime_ns)  # unlike mtime, nobody can set it back
 
@@ -134,7 +135,7 @@ def store_volume(
     source: Source,
     case: Case,
     settings: Settings,
-    store: Path,
+    store: Place,
     vocabulary: Path | None = None,
     verify_content: bool = False,
 ) -> StoredVolume:
@@ -169,7 +170,7 @@ def store_volume(
     planes = [plane for plane in settings.planes if plane not in narrow]
     warnings = [*warnings, *(f"no {plane} image is shown, it would be {size}" for plane, size in narrow.items())]
     chosen = choose_slices(volume, planes, settings.slices_per_volume, settings.seed)
-    if is_remote(path):
+    if is_remote(note_path):
         remove(note_path)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +202,7 @@ def store_volume(
     return StoredVolume(case.source, case.subject, path, size)
 
 
-def _check_own(path: Path, note_path: Path, case: Case) -> None:
+def _check_own(path: Place, note_path: Place, case: Case) -> None:
     """Whether what is there under a volume's name was written by a build.
 
     Raises:
@@ -220,18 +221,18 @@ def _check_own(path: Path, note_path: Path, case: Case) -> None:
         )
 
 
-def _is_of_slices(path: Path) -> bool:
+def _is_of_slices(path: Place) -> bool:
     try:
         return len(read_slices(path, _KEY_COLUMNS).column_names) == len(_KEY_COLUMNS)
     except (pa.ArrowException, OSError, ValueError):
         return False
 
 
-def _write_note(path: Path, note: Mapping[str, object]) -> None:
+def _write_note(path: Place, note: Mapping[str, object]) -> None:
     write_atomically(path, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
 
 
-def _size_of(path: Path) -> int | None:
+def _size_of(path: Place) -> int | None:
     """In bytes; nothing if it is not there."""
     if not is_remote(path):
         return path.stat().st_size if path.exists() else None
@@ -243,19 +244,20 @@ def _size_of(path: Path) -> int | None:
             return None
 
 
-def _note(path: Path) -> dict[str, object]:
+def _note(path: Place) -> dict[str, object]:
     try:
         return _parsed(get_bytes(path) or b"" if is_remote(path) else path.read_bytes())
     except OSError:
         return {}
 
 
-def _notes(paths: Iterable[Path]) -> Iterator[dict[str, object]]:
+def _notes(paths: Iterable[Place]) -> Iterator[dict[str, object]]:
     """Many notes, in their order."""
     coming = iter(paths)
     for first in coming:
         if is_remote(first):
-            yield from map(_parsed, get_many([first, *islice(coming, TOGETHER - 1)]))
+            others = [path for path in islice(coming, TOGETHER - 1) if is_remote(path)]  # as the first is
+            yield from map(_parsed, get_many([first, *others]))
         else:
             yield _note(first)
 
@@ -273,7 +275,7 @@ def volume_notes(volumes: Iterable[StoredVolume]) -> Iterator[dict[str, object]]
     yield from _notes(volume.path.with_suffix(".json") for volume in volumes)
 
 
-def volumes_in(store: Path) -> list[StoredVolume]:
+def volumes_in(store: Place) -> list[StoredVolume]:
     """Every finished volume of a store, sorted by source and subject.
 
     Raises:
@@ -282,7 +284,7 @@ def volumes_in(store: Path) -> list[StoredVolume]:
     return list(each_volume(store))
 
 
-def each_volume(store: Path, work: Path | None = None) -> Iterator[StoredVolume]:
+def each_volume(store: Place, work: Path | None = None) -> Iterator[StoredVolume]:
     """The same, one after the other: a store of any size does not fill the memory.
 
     Args:
@@ -300,14 +302,14 @@ def each_volume(store: Path, work: Path | None = None) -> Iterator[StoredVolume]
         )
 
 
-def _finished(store: Path) -> Iterator[StoredVolume]:
+def _finished(store: Place) -> Iterator[StoredVolume]:
     paths, again = tee(_pairs(store))
     for (path, size), note in zip(paths, _notes(path.with_suffix(".json") for path, _ in again), strict=True):
         if {"source", "subject"} <= note.keys():
             yield StoredVolume(str(note["source"]), str(note["subject"]), path, size)
 
 
-def _pairs(store: Path) -> Iterator[tuple[Path, int]]:
+def _pairs(store: Place) -> Iterator[tuple[Place, int]]:
     """The Parquet files that have a note beside them, and their sizes."""
     if is_remote(store):
         files = files_below(store)
@@ -318,6 +320,6 @@ def _pairs(store: Path) -> Iterator[tuple[Path, int]]:
     for folder in store.iterdir() if store.is_dir() else ():
         with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
             for entry in entries:
-                path = folder / entry.name
-                if path.suffix == ".json" and (there := _size_of(path.with_suffix(".parquet"))) is not None:
-                    yield path.with_suffix(".parquet"), there
+                note = folder / entry.name
+                if note.suffix == ".json" and (there := _size_of(note.with_suffix(".parquet"))) is not None:
+                    yield note.with_suffix(".parquet"), there

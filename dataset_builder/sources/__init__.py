@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dataset_builder.core.errors import SourceError
 from dataset_builder.core.factors import TEST, Modality, Split
-from dataset_builder.files.object_storage import is_remote, is_url, remote_folder, remote_path, telling
+from dataset_builder.files.object_storage import as_listed, is_remote, is_url, remote_folder, remote_path, telling
 from dataset_builder.sources.base import Source, is_public
 from dataset_builder.sources.remote import RemoteSource
 
@@ -223,7 +223,7 @@ def _folder(name: str, argument: str | None) -> Path:
         )
     folder = remote_folder(argument) if is_url(argument) else Path(argument).expanduser()
     if is_remote(folder):
-        return folder
+        return as_listed(folder)
     if not folder.exists():
         raise SourceError(f"The folder of the source '{name}' does not exist.", file=folder, remedy="Check the path.")
     if not folder.is_dir():

@@ -16,7 +16,7 @@ from shutil import disk_usage
 from typing import Any
 
 from dataset_builder.core.errors import MISGroundError, UnreadableError
-from dataset_builder.files.object_storage import again, is_full, key_of, storage_of, telling
+from dataset_builder.files.object_storage import RemotePath, again, is_full, is_remote, key_of, storage_of, telling
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, SourceOf
 
@@ -49,7 +49,7 @@ class RemoteSource(SourceOf):
         folder: its folder.
     """
 
-    folder: Path
+    folder: RemotePath
 
     def cases(self) -> Iterator[Case]:
         """As the source's; raises :class:`SourceError` also if the storage refuses or does not answer."""
@@ -71,7 +71,7 @@ class RemoteSource(SourceOf):
 # --- one case --------------------------------------------------------------------------------------------------------
 
 
-def stamps(path: Path) -> object:
+def stamps(path: RemotePath) -> object:
     """Name, size and mark of a remote file, or of the files of a folder, as they are now; ``None`` if not there.
 
     Raises:
@@ -89,7 +89,7 @@ def _mark(info: Mapping[str, Any]) -> str:
     return next((f"{mark}={info[mark]}" for mark in _MARKS if info.get(mark) is not None), "")
 
 
-def _files_of(path: Path) -> dict[str, Mapping[str, Any]] | None:
+def _files_of(path: RemotePath) -> dict[str, Mapping[str, Any]] | None:
     """The file, or the files that lie in the folder, by name; ``None`` if neither is there."""
     storage, key = storage_of(path), key_of(path)
     try:
@@ -106,7 +106,7 @@ def _files_of(path: Path) -> dict[str, Mapping[str, Any]] | None:
 
 
 @contextmanager
-def local_copy(case: Case, folder: Path) -> Iterator[Case]:
+def local_copy(case: Case, folder: RemotePath) -> Iterator[Case]:
     """The case with copies of its files, which are there as long as the context is; errors name the files themselves.
 
     Zip archives, which are of many cases, are not copied: their members are read where they are.
@@ -123,9 +123,9 @@ def local_copy(case: Case, folder: Path) -> Iterator[Case]:
     with tempfile.TemporaryDirectory(prefix="mis-ground-") as temporary:
         here: list[Path] = []
         wanted: list[_Wanted] = []
-        names = {}
+        names: dict[str, str] = {}
         for number, path in enumerate(case.paths):
-            if path.suffix == ".zip":
+            if path.suffix == ".zip" or not is_remote(path):
                 here.append(path)
                 continue
             copy = Path(temporary) / str(number) / path.name
@@ -161,7 +161,7 @@ def local_copy(case: Case, folder: Path) -> Iterator[Case]:
 class _Wanted:
     """A file to be copied: from where, to where, and how many bytes it has, if the storage tells."""
 
-    path: Path
+    path: RemotePath
     copy: Path
     size: int | None
 
@@ -173,7 +173,7 @@ def _check_room(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, reported, str(folder.parent))
 
 
-def _download(wanted: _Wanted, folder: Path) -> None:
+def _download(wanted: _Wanted, folder: RemotePath) -> None:
     """Copy a file; one that did not come whole is asked for again."""
 
     def get() -> None:
@@ -187,7 +187,7 @@ def _download(wanted: _Wanted, folder: Path) -> None:
 
 
 @contextmanager
-def blaming(path: Path, folder: Path) -> Iterator[None]:
+def blaming(path: RemotePath, folder: RemotePath) -> Iterator[None]:
     """Whatever a backend raises about a file becomes its case's fault, or the storage's if the folder is gone, too."""
     try:
         yield
