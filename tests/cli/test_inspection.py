@@ -70,7 +70,8 @@ def test_unknown_labels_are_shown_with_what_they_may_be(tmp_path):
     labels[2:4, 2:4, 2:4], labels[5:7, 2:4, 2:4], labels[2:4, 5:7, 2:4] = 1, 2, 3
     write_nifti(tmp_path / "a_seg.nii.gz", labels, affine)
     (tmp_path / "p.yaml").write_text(
-        "images: '{case}_ct.nii.gz'\nlabels: '{case}_seg.nii.gz'\nmodality: ct\nnames: {1: Kidney_L, 2: livr, 3: 'plica, old'}\n"
+        "images: '{case}_ct.nii.gz'\nlabels: '{case}_seg.nii.gz'\nmodality: ct\n"
+        "names: {1: Kidney_L, 2: livr, 3: 'plica, old'}\n"
     )
     found = json.loads(run("inspect", f"pairs:{tmp_path / 'p.yaml'}", "--json").stdout)
     labels = {label["label"]: (label["structure"], label["how"], label["side"]) for label in found["labels"]}
