@@ -11,9 +11,20 @@ from dataset_builder.core.factors import DRAWN_PROMPTS, Convention, Prompt, View
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.format import COLUMNS, VERSION
 from dataset_builder.imaging.geometry import obliquity_deg
+from dataset_builder.imaging.masks import decode_mask
 from dataset_builder.pictures.letters import LETTERS
+from dataset_builder.pictures.measured import draw_measured
 from dataset_builder.pictures.render import Window, draw, encode_png, show
-from dataset_builder.questions.facts import find_facts, find_stack_facts
+from dataset_builder.questions.facts import (
+    Scene,
+    facts_of,
+    find_measures,
+    find_places,
+    find_places_in_stack,
+    find_stack_facts,
+)
+from dataset_builder.questions.locate import ask_for_place, ask_for_place_in_stack, choose_places, turned_views
+from dataset_builder.questions.measure import ask_for_number, choose_measures
 from dataset_builder.questions.question import Question
 from dataset_builder.questions.sampling import choose, choose_of_stacks, controls
 from dataset_builder.questions.slice_questions import ask
@@ -61,8 +72,13 @@ def rows_of(
     for question, shown in volume_questions(records, settings, words):
         if only is not None and _cell(question)[0] != only:
             continue
-        of = drawn.of_stack if question.input == "stack" else drawn.of_slice
-        yield _row(question, shown, [of(question, record) for record in shown], settings)
+        yield _row(question, shown, [drawn.of(question, record) for record in shown], settings)
+
+
+def image_of(question: Question, record: SliceRecord, settings: Settings) -> npt.NDArray[np.uint8]:
+    """The image of a question that shows a slice: uint8 [S, S], or [S, S, 3] if something is drawn on it."""
+    image: npt.NDArray[np.uint8] = _Images(settings, lambda shown: shown).of(question, record)
+    return image
 
 
 def _cell(question: Question) -> tuple[str, str]:
@@ -82,21 +98,68 @@ def volume_questions(
     """
     identity = "/".join(records[0].drawn_by) if records else ""
     slices = [record for record in records if not record.stack]
+    stacks = group_stacks(records) if "stack" in settings.inputs else []
+    scenes = [Scene.of(record, settings.clarity, settings.seed, words) for record in slices]
+    if "choice" in settings.answer_types:
+        yield from _choices(slices, scenes, stacks, settings, words, identity)
+    if "slice" not in settings.inputs:
+        slices, scenes = [], []
+    if {"point", "box"} & set(settings.answer_types):
+        yield from _places(slices, scenes, stacks, settings, words, identity)
+    if "number" in settings.answer_types and "plain" in settings.views:
+        facts = [find_measures(scene, settings.image_size) for scene in scenes]
+        for unit in choose_measures([record.plane for record in slices], facts, settings, identity):
+            number = ask_for_number(unit, slices[unit.record], settings, words)
+            if number is not None:
+                yield number, [slices[unit.record]]
+
+
+def _choices(
+    slices: Sequence[SliceRecord],
+    scenes: Sequence[Scene],
+    stacks: Sequence[Sequence[SliceRecord]],
+    settings: Settings,
+    words: Mapping[str, Structure],
+    identity: str,
+) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
+    """Questions with options."""
     if {"slice", "blank"} & set(settings.inputs):
-        facts = [find_facts(record, settings.clarity, settings.seed, words) for record in slices]
+        facts = [facts_of(scene) for scene in scenes]
         for unit in choose([record.plane for record in slices], facts, settings, identity):
             record = slices[unit.record]
             shown = [unit] if "slice" in settings.inputs and "plain" in settings.views else []
             for each in (*shown, *controls(unit, settings, identity)):
                 for question in ask(each, record, settings, words):
                     yield question, [record]
-    if "stack" in settings.inputs:
-        stacks = group_stacks(records)
+    if stacks:
         facts = [find_stack_facts(stack, settings.clarity, settings.seed, words) for stack in stacks]
         for unit in choose_of_stacks([stack[0].plane for stack in stacks], facts, settings, identity):
             in_order = shown_order(unit, stacks[unit.record], settings)
             for question in ask_of_stack(unit, stacks[unit.record], settings, words):
                 yield question, in_order
+
+
+def _places(
+    slices: Sequence[SliceRecord],
+    scenes: Sequence[Scene],
+    stacks: Sequence[Sequence[SliceRecord]],
+    settings: Settings,
+    words: Mapping[str, Structure],
+    identity: str,
+) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
+    """Questions for a point or a box."""
+    facts = [find_places(scene) for scene in scenes]
+    in_stacks = [find_places_in_stack(stack, settings.clarity, settings.seed, words) for stack in stacks]
+    planes = [record.plane for record in (*slices, *(stack[0] for stack in stacks))]
+    for unit in choose_places(planes, facts, in_stacks, settings, identity):
+        if unit.input == "stack":
+            in_order = shown_order(unit, stacks[unit.record], settings)
+            yield ask_for_place_in_stack(unit, stacks[unit.record], settings, words), in_order
+            continue
+        record = slices[unit.record]
+        shown = [unit] if "plain" in settings.views else []
+        for each in (*shown, *turned_views(unit, settings, identity)):
+            yield ask_for_place(each, record, settings, words), [record]
 
 
 class _Images:
@@ -107,9 +170,34 @@ class _Images:
         self._known: dict[tuple[object, ...], Any] = {}
         self._shown: dict[tuple[object, ...], npt.NDArray[np.uint8]] = {}
 
+    def of(self, question: Question, record: SliceRecord) -> Any:
+        """The image of a question that shows a slice."""
+        if question.answer_type == "number":
+            return self.of_number(question, record)
+        return self.of_stack(question, record) if question.input == "stack" else self.of_slice(question, record)
+
     def of_slice(self, question: Question, record: SliceRecord) -> Any:
-        names = question.structures if question.prompt in DRAWN_PROMPTS else ()
+        names = question.marked if question.prompt in DRAWN_PROMPTS else ()
         return self._of(question, record, names, LETTERS[: len(names)])
+
+    def of_number(self, question: Question, record: SliceRecord) -> Any:
+        """The image of a question for a number: markers or lines, and the scale bar."""
+        names = question.marked if question.prompt in DRAWN_PROMPTS else ()
+        if question.bar_mm is None and question.marked:
+            return self._of(question, record, names, LETTERS[: len(names)])
+        lines = () if question.marked else tuple(zip(question.points[::2], question.points[1::2], strict=True))
+        key = (id(record), question.convention, question.prompt, names, lines, question.bar_mm, str(question.window))
+        if key not in self._known:
+            grey = self._grey(record, question.convention, "plain", question.window)
+            size = self._settings.image_size
+            picture = draw(
+                record, question.convention, question.prompt, names, question.window, size, view="plain", grey=grey
+            )
+            masks = [decode_mask(mask) for mask in question.masks]
+            self._known[key] = self._encode(
+                draw_measured(picture, lines, question.bar_mm, masks, _pixel_mm(record, size))
+            )
+        return self._known[key]
 
     def of_stack(self, question: Question, record: SliceRecord) -> Any:
         if question.prompt in DRAWN_PROMPTS:
@@ -144,14 +232,13 @@ def _row(
     question: Question, records: Sequence[SliceRecord], images: Sequence[Any], settings: Settings
 ) -> dict[str, Any]:
     first = records[0]
-    extent = max(size * step for size, step in zip(first.shape, first.spacing, strict=True))
     of_slices = {
         "images": [{"bytes": image, "path": None} for image in images],
         "answer_index": question.answer_index,
         "source": first.source,
         "subject": first.subject,
         "slice_index": [record.index for record in records],
-        "pixel_mm": extent / settings.image_size,
+        "pixel_mm": _pixel_mm(first, settings.image_size),
         "oblique_degrees": round(obliquity_deg(first.affine), 2),
         "window": str(question.window),
         "licence": first.licence,
@@ -159,3 +246,7 @@ def _row(
     }
     row = {**vars(question), **of_slices}
     return {column: row[column] for column in COLUMNS}
+
+
+def _pixel_mm(record: SliceRecord, image_size: int) -> float:
+    return max(size * step for size, step in zip(record.shape, record.spacing, strict=True)) / image_size

@@ -100,6 +100,12 @@ def build_command(
     inputs: Annotated[
         str, typer.Option(help="Comma-separated: slices, stacks of slices, blank canvases as controls.")
     ] = ",".join(INPUTS),
+    answer_types: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: one of several options, a point on a structure, its bounding box, a measurement."
+        ),
+    ] = "choice",
     views: Annotated[
         str,
         typer.Option(help="Comma-separated; besides plain, each question gets one randomly chosen view as a control."),
@@ -113,6 +119,12 @@ def build_command(
     stack_questions_per_volume: Annotated[
         str, typer.Option(help="At most this many questions about a volume's stacks, or 'all'.")
     ] = "24",
+    locate_questions_per_volume: Annotated[
+        str, typer.Option(help="At most this many questions for a point or box per volume, or 'all'.")
+    ] = "16",
+    measure_questions_per_volume: Annotated[
+        str, typer.Option(help="At most this many questions for a measurement per volume, or 'all'.")
+    ] = "12",
     ct_share: Annotated[
         float | None,
         typer.Option(help="Share of questions about CT; volumes of the more frequent modality get fewer questions."),
@@ -197,11 +209,14 @@ def build_command(
         "conventions": listed(conventions),
         "slices_per_volume": slices_per_volume,
         "inputs": listed(inputs),
+        "answer_types": listed(answer_types),
         "views": listed(views),
         "questions_per_volume": number_or_all("questions-per-volume", questions_per_volume),
         "stacks_per_volume": stacks_per_volume,
         "stack_size": stack_size,
         "stack_questions_per_volume": number_or_all("stack-questions-per-volume", stack_questions_per_volume),
+        "locate_questions_per_volume": number_or_all("locate-questions-per-volume", locate_questions_per_volume),
+        "measure_questions_per_volume": number_or_all("measure-questions-per-volume", measure_questions_per_volume),
         "ct_share": ct_share,
         "image_size": image_size,
     }

@@ -12,12 +12,14 @@ PUBLISHED_CT_SHARE = 0.84
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Questions across slices and on blank canvases come on top: the paper does not say how many of its questions are
-    # across slices. Rotated images are not part of it.
+    # across slices. Rotated images, and answers other than options, are not
+    # part of it.
     "paper": {
         "slices_per_volume": PUBLISHED_SLICES // PUBLISHED_VOLUMES,
         "questions_per_volume": PUBLISHED_QUESTIONS // PUBLISHED_VOLUMES,
         "ct_share": PUBLISHED_CT_SHARE,
         "views": ("plain",),
+        "answer_types": ("choice",),
     },
 }
 

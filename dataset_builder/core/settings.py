@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import (
+    ANSWER_TYPES,
     CONVENTIONS,
     INPUTS,
     PLANES,
@@ -14,6 +15,7 @@ from dataset_builder.core.factors import (
     REGISTERS,
     TERMINOLOGIES,
     VIEWS,
+    AnswerType,
     Convention,
     Input,
     Plane,
@@ -63,6 +65,15 @@ class ClarityLimits:
             at least so many times as many as the right one; else its name alone would tell it.
         min_image_voxels, min_image_mm: an image has at least so many voxels along both sides, and is so long.
         max_image_ratio: its longer side is at most so many times its shorter one.
+        min_border_mm: the box of a structure is asked for if all of it lies at least so far from the edge of the scan.
+        min_largest_ratio: of a stack, the image in which a structure is largest shows so many times as much of it as
+            any other.
+        min_length_mm, min_length_pixels: lengths are measured from so much on, so that two pixels matter little.
+        min_elongation: longest diameter / width at right angles to it, of structures whose axes are compared, and of
+            which the width is measured.
+        min_convexity: a diameter is measured of a structure that fills its convex hull at least so far.
+        min_angle_deg: least angle between two lines that is measured.
+        max_body_slack_mm: by so much at most the thickness of the body depends on where air is taken to end.
         max_facts: most facts about three structures of one kind in a slice; the seed decides which.
     """
 
@@ -87,6 +98,14 @@ class ClarityLimits:
     min_image_mm: float = 30.0
     max_image_ratio: float = 8.0
     min_contrast: float = 6.0
+    min_border_mm: float = 2.0
+    min_largest_ratio: float = 1.15
+    min_length_mm: float = 20.0
+    min_length_pixels: float = 10.0
+    min_elongation: float = 1.5
+    min_convexity: float = 0.85
+    min_angle_deg: float = 15.0
+    max_body_slack_mm: float = 4.0
     max_facts: int = 200
 
     @property
@@ -104,6 +123,10 @@ class ClarityLimits:
             "min_pair_share": (0.5, 1.0),
             "min_visibility_ratio": (0.0, 1.0),
             "max_image_ratio": (1.0, float("inf")),
+            "min_largest_ratio": (1.0, float("inf")),
+            "min_elongation": (1.0, float("inf")),
+            "min_convexity": (0.0, 1.0),
+            "min_angle_deg": (0.0, 90.0),
             "min_between_deg": (90.0, 180.0),
             "min_marker_between_deg": (90.0, 180.0),
         }
@@ -115,6 +138,14 @@ class ClarityLimits:
                     f"The clarity limit '{limit.name}' must lie between {low:g} and {high:g}.", value=value
                 )
 
+
+QUOTAS = (
+    "questions_per_volume",
+    "stack_questions_per_volume",
+    "locate_questions_per_volume",
+    "measure_questions_per_volume",
+)
+"""Settings that say how many questions of a kind a volume gets at most; ``None`` for all."""
 
 Trust = Literal["affine", "values", "labels", "orientation"]
 TRUST: tuple[Trust, ...] = get_args(Trust)
@@ -129,6 +160,8 @@ class Settings:
         seed: every random choice is a function of this, the volume's identity and the settings.
         planes, prompts, terminologies, registers, conventions: which values of each factor to ask.
         inputs: ``slice``; ``stack``; ``blank``, the controls on an empty canvas.
+        answer_types: ``choice``: one of several options; ``point``, ``box``: where something is; ``number``: a
+            measurement.
         views: ``plain`` always; others are controls that show the image of a slice mirrored or rotated.
         slices_per_volume: slices cut from a volume in total, spread over the planes (2 as published).
         questions_per_volume: at most this many rows per volume about its slices; pairs are kept whole, controls not
@@ -136,6 +169,9 @@ class Settings:
         stacks_per_volume: stacks cut from a volume, each along one plane.
         stack_size: images of a stack; of 4, none is asked to be the first or the last: three could be.
         stack_questions_per_volume: as ``questions_per_volume``, about its stacks.
+        locate_questions_per_volume: as ``questions_per_volume``, of questions for a point or box about its slices and
+            stacks; controls not counted.
+        measure_questions_per_volume: as ``questions_per_volume``, of questions for a number.
         ct_share: share of the questions that are about CT: volumes of the modality in excess get fewer, see
             :mod:`dataset_builder.questions.quotas`; ``None`` to treat all volumes alike.
         image_size: side of the square images, in pixels.
@@ -150,12 +186,15 @@ class Settings:
     registers: tuple[Register, ...] = REGISTERS
     conventions: tuple[Convention, ...] = CONVENTIONS
     inputs: tuple[Input, ...] = INPUTS
+    answer_types: tuple[AnswerType, ...] = ("choice",)
     views: tuple[View, ...] = VIEWS
     slices_per_volume: int = 2
     questions_per_volume: int | None = 30
     stacks_per_volume: int = 1
     stack_size: int = 8
     stack_questions_per_volume: int | None = 24
+    locate_questions_per_volume: int | None = 16
+    measure_questions_per_volume: int | None = 12
     ct_share: float | None = None
     image_size: int = 512
     clarity: ClarityLimits = field(default_factory=ClarityLimits)
@@ -169,6 +208,7 @@ class Settings:
             ("registers", REGISTERS),
             ("conventions", CONVENTIONS),
             ("inputs", INPUTS),
+            ("answer_types", ANSWER_TYPES),
             ("views", VIEWS),
         ):
             chosen = getattr(self, name)
@@ -189,7 +229,7 @@ class Settings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise BuildError(f"The setting '{name}' must lie between {low} and {high}.", value=value)
-        for name in ("questions_per_volume", "stack_questions_per_volume"):
+        for name in QUOTAS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise BuildError(f"The setting '{name}' must be at least 1, or 'all'.", value=value)
@@ -197,7 +237,7 @@ class Settings:
             return
         if not 0 < self.ct_share < 1:
             raise BuildError("The setting 'ct_share' must lie between 0 and 1.", value=self.ct_share)
-        if self.questions_per_volume is None or self.stack_questions_per_volume is None:
+        if any(getattr(self, name) is None for name in QUOTAS):
             raise BuildError(
                 "The setting 'ct_share' cannot be combined with 'all'.",
                 value="all questions per volume",

@@ -187,7 +187,7 @@ def draw_markers(
     if prompt == "label":
         _draw_leaders(shown, lettered, rectangles, strokes)
     for (letter, _), rectangle in zip(lettered, rectangles, strict=True):
-        _draw_letter(shown, letter, rectangle, image_size)
+        draw_letter(shown, letter, rectangle, image_size)
     # Dots last: nothing may cover what says where a structure is.
     if prompt in ("label", "point"):
         _draw_dots(shown, lettered, strokes.tip if prompt == "label" else strokes.dot, strokes.rim)
@@ -292,7 +292,8 @@ def _disc(shown: npt.NDArray[np.uint8], centre: tuple[int, int], radius: int, co
     area[:] = np.round(area * (1 - covered) + np.array(colour) * covered).astype(np.uint8)
 
 
-def _draw_letter(shown: npt.NDArray[np.uint8], letter: str, rectangle: Rectangle, image_size: int) -> None:
+def draw_letter(shown: npt.NDArray[np.uint8], letter: str, rectangle: Rectangle, image_size: int) -> None:
+    """Draw a letter into an image, in place."""
     fill, outline = (part[..., None] for part in glyph(letter, image_size))
     x0, y0, x1, y1 = rectangle
     area = shown[y0:y1, x0:x1].astype(np.float32)

@@ -80,6 +80,13 @@ class Question:
     value: float | None = None
     unit: MeasureUnit | None = None
     tolerance: float | None = None
+    bar_mm: int | None = None
+    """Length of the scale bar that is drawn; not a column."""
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The structures that a prompt marks, A first: of a question for a place not the one that is asked for."""
+        return self.structures[1:] if self.answer_type in ("point", "box") else self.structures
 
     @property
     def answer_index(self) -> int:
@@ -108,7 +115,8 @@ class Names:
         asked_about = ("/".join(names) for names in (fact.structures, fact.inverse_structures, fact.options))
         made = (settings.seed, settings.image_size, settings.stack_size if record.stack else 1)
         what = (record.plane, record.stack or record.index, fact.kind, fact.axis, *asked_about)
-        asked_how = (unit.prompt, unit.register, unit.convention, unit.frame, unit.stack_order)
+        wanted = () if unit.answer_type == "choice" else (unit.answer_type, unit.scale)
+        asked_how = (unit.prompt, unit.register, unit.convention, unit.frame, unit.stack_order, *wanted)
         fact_id = digest(*made, record.source, record.subject, *what)
         fact_seed = digest(*made, *record.drawn_by, *what)
         pair_id = digest(digest(fact_id, *asked_how), unit.input, unit.view)
@@ -129,8 +137,9 @@ def choose_template(key: str, register: Register, fact_seed: str, seed: int) -> 
 
 
 def join(sentences: Sequence[str], options: Sequence[str]) -> str:
-    """The text of a question: its sentences, and its options on a line of their own."""
-    return " ".join(filter(None, sentences)) + "\n" + wording()["options"].format(options="; ".join(options))
+    """The text of a question: its sentences, and its options, if any, on a line of their own."""
+    text = " ".join(filter(None, sentences))
+    return text + "\n" + wording()["options"].format(options="; ".join(options)) if options else text
 
 
 def make_question(
@@ -138,6 +147,7 @@ def make_question(
     record: SliceRecord,
     names: Names,
     number: int,
+    /,
     *,
     sentences: Sequence[str],
     options: Sequence[str],
@@ -153,6 +163,7 @@ def make_question(
     input: Input,
     view: View,
     stack_order: StackOrder | None = None,
+    **measured: Any,
 ) -> Question:
     """One question of a unit, with all that follows from the unit and from what it is about.
 
@@ -162,6 +173,7 @@ def make_question(
         names: of the unit's rows.
         number: 0 for the fact, 1 for its inverse.
         sentences: of the text, before the options.
+        measured: further fields of a question without options.
     """
     fact = unit.fact
     return Question(
@@ -190,4 +202,7 @@ def make_question(
         box_images=box_images,
         margin_mm=fact.margin_mm,
         window=window,
+        answer_type=unit.answer_type,
+        scale=unit.scale,
+        **measured,
     )

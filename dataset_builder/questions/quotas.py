@@ -9,13 +9,14 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dataset_builder.core.factors import MODALITIES, Input, Modality
+from dataset_builder.core.factors import MODALITIES, AnswerType, Input, Modality
 from dataset_builder.core.hashing import digest
-from dataset_builder.core.settings import Settings
+from dataset_builder.core.settings import QUOTAS, Settings
 
 
 def settings_of_volumes(volumes: Sequence[tuple[str, Modality]], settings: Settings) -> list[Settings | None]:
@@ -53,7 +54,7 @@ class Mixture:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._drawn = {kind: array("Q") for kind in MODALITIES}
-        self._known: dict[tuple[int, int], Settings | None] = {}
+        self._known: dict[tuple[int, ...], Settings | None] = {}
 
     def count(self, name: str, modality: Modality) -> None:
         """Count a volume in."""
@@ -64,40 +65,37 @@ class Mixture:
         if self._quotas is None:
             return self._settings
         drawn = self._draw(name)
-        slices, stacks = (quotas[modality].of(drawn) for quotas in self._quotas)
-        if (slices, stacks) not in self._known:
-            self._known[slices, stacks] = _limited(self._settings, slices, stacks)
-        return self._known[slices, stacks]
+        rows = tuple(quotas[modality].of(drawn) for quotas in self._quotas)
+        if rows not in self._known:
+            self._known[rows] = _limited(self._settings, dict(zip(QUOTAS, rows, strict=True)))
+        return self._known[rows]
 
     def _draw(self, name: str) -> int:
         """Who gets a pair more is drawn, and does not turn on who else is there: the smallest numbers do."""
         return int(digest("mixture", self._settings.seed, name), 16)
 
     @cached_property
-    def _quotas(self) -> tuple[Mapping[Modality, _Quotas], Mapping[Modality, _Quotas]] | None:
-        """Of slices and of stacks."""
+    def _quotas(self) -> Sequence[Mapping[Modality, _Quotas]] | None:
+        """Of each of :data:`dataset_builder.core.settings.QUOTAS`."""
         settings = self._settings
         if settings.ct_share is None or not all(self._drawn.values()):
             return None
         drawn = {kind: np.sort(np.frombuffer(numbers, np.uint64)) for kind, numbers in self._drawn.items()}
-        return (
-            _quotas(drawn, settings.questions_per_volume or 0, settings.ct_share),
-            _quotas(drawn, settings.stack_questions_per_volume or 0, settings.ct_share),
-        )
+        return [_quotas(drawn, getattr(settings, name) or 0, settings.ct_share) for name in QUOTAS]
 
 
-def _limited(settings: Settings, slices: int, stacks: int) -> Settings | None:
-    dropped: set[Input] = {"slice", "blank"} if not slices else set()
-    dropped |= {"stack"} if not stacks else set()
+def _limited(settings: Settings, rows: Mapping[str, int]) -> Settings | None:
+    """The settings with other quotas; what gets no row is not asked."""
+    dropped: set[Input] = {"slice", "blank"} if not rows["questions_per_volume"] else set()
+    dropped |= {"stack"} if not rows["stack_questions_per_volume"] else set()
     inputs = tuple(kind for kind in settings.inputs if kind not in dropped)
-    if not inputs:
+    unasked: set[AnswerType] = {"point", "box"} if not rows["locate_questions_per_volume"] else set()
+    unasked |= {"number"} if not rows["measure_questions_per_volume"] else set()
+    answer_types = tuple(kind for kind in settings.answer_types if kind not in unasked)
+    if not inputs or not answer_types:
         return None
-    return replace(
-        settings,
-        inputs=inputs,
-        questions_per_volume=slices or settings.questions_per_volume,
-        stack_questions_per_volume=stacks or settings.stack_questions_per_volume,
-    )
+    limits: dict[str, Any] = {name: count or getattr(settings, name) for name, count in rows.items()}
+    return replace(settings, inputs=inputs, answer_types=answer_types, **limits)
 
 
 def _quotas(drawn: Mapping[Modality, npt.NDArray[np.uint64]], most: int, ct_share: float) -> dict[Modality, _Quotas]:

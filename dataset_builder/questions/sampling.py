@@ -11,18 +11,20 @@ the same image mirrored or turned (``view``).
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from dataset_builder.core.factors import (
     DRAWN_PROMPTS,
     STACK_ORDERS,
+    AnswerType,
     Convention,
     Frame,
     Input,
     Plane,
     Prompt,
     Register,
+    Scale,
     StackOrder,
     View,
 )
@@ -50,6 +52,9 @@ class Unit:
     input: Input = "slice"
     view: View = "plain"
     stack_order: StackOrder | None = None
+    # Not part of its text, which draws of the other questions turn on.
+    answer_type: AnswerType = field(default="choice", repr=False)
+    scale: Scale | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
@@ -107,10 +112,10 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
             if planes[record] == plane and fact.terminology == terminology
         ]
         draw = random.Random(digest("series", settings.seed, identity, plane, terminology))
-        series = _series(found, lambda fact: (settings.registers, settings.conventions, frames_of(fact)), draw)
+        series = series_of(found, lambda fact: (settings.registers, settings.conventions, frames_of(fact)), draw)
         cells += [(series, prompt) for prompt in settings.prompts]
     random.Random(digest("cells", settings.seed, identity)).shuffle(cells)
-    return _take_turns([_stream(series, prompt) for series, prompt in cells], settings.questions_per_volume)
+    return take_turns([_stream(series, prompt) for series, prompt in cells], settings.questions_per_volume)
 
 
 def _stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
@@ -148,10 +153,10 @@ def choose_of_stacks(
         if everything:
             series = [(record, fact, variant) for record, fact in found for variant in product(*axes(fact))]
         else:
-            series = _series(found, axes, random.Random(digest("stack series", settings.seed, identity, plane)))
+            series = series_of(found, axes, random.Random(digest("stack series", settings.seed, identity, plane)))
         streams += [_stack_stream(series, prompt) for prompt in prompts]
     random.Random(digest("stack cells", settings.seed, identity)).shuffle(streams)
-    return _take_turns(streams, settings.stack_questions_per_volume)
+    return take_turns(streams, settings.stack_questions_per_volume)
 
 
 def _stack_stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
@@ -162,7 +167,7 @@ def _stack_stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> 
     )
 
 
-def _series(
+def series_of(
     found: Sequence[tuple[int, Fact]], axes_of: Callable[[Fact], Sequence[Sequence]], draw: random.Random
 ) -> list[tuple[int, Fact, tuple]]:
     """Facts, kinds taking turns, each in a drawn variant and in those that differ from it in one factor only."""
@@ -193,7 +198,7 @@ def _series(
     return first_round + later
 
 
-def _take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Unit]:
+def take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Unit]:
     """A unit of each stream, round after round, until there are that many rows; all if ``None``."""
     chosen: list[Unit] = []
     left = list(streams)

@@ -13,7 +13,7 @@ from dataset_builder.building.datasets_builder import MISGround
 from dataset_builder.cli import main as cli
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.presets import PRESETS, PUBLISHED_QUESTIONS, PUBLISHED_VOLUMES, with_preset
-from dataset_builder.core.settings import Settings
+from dataset_builder.core.settings import QUOTAS, Settings
 from dataset_builder.questions.quotas import settings_of_volumes
 from dataset_builder.sources import open_source
 from tests.benchmarks import paper_size
@@ -31,7 +31,8 @@ def asked(made: list[Settings | None], setting: str, inputs: set[str]) -> list[i
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.floats(0.05, 0.95), st.integers(0, 3))
 def test_the_proportion_is_kept_and_the_rarer_kind_is_asked_in_full(ct, mri, most, share, seed):
-    settings = Settings(questions_per_volume=most, stack_questions_per_volume=12, ct_share=share, seed=seed)
+    quotas = dict.fromkeys(QUOTAS, 12) | {"questions_per_volume": most}
+    settings = Settings(**quotas, ct_share=share, seed=seed)
     made = settings_of_volumes(volumes(ct, mri), settings)
     quota = asked(made, "questions_per_volume", {"slice"})
     of_ct, of_mri = sum(quota[:ct]), sum(quota[ct:])
@@ -49,10 +50,9 @@ def test_the_proportion_is_kept_and_the_rarer_kind_is_asked_in_full(ct, mri, mos
     assert max(quota) <= most
     for one in filter(None, made):
         assert set(one.inputs) <= set(settings.inputs)
-        assert (
-            dataclasses.replace(one, inputs=settings.inputs, questions_per_volume=most, stack_questions_per_volume=12)
-            == settings
-        )
+        assert set(one.answer_types) <= set(settings.answer_types)
+        restored = dataclasses.replace(one, inputs=settings.inputs, answer_types=settings.answer_types, **quotas)
+        assert restored == settings
 
 
 def test_the_published_volumes_are_asked_the_published_number():
@@ -114,6 +114,7 @@ def test_what_was_given_counts_before_the_preset_and_the_preset_before_the_defau
         "questions_per_volume": 29,
         "ct_share": 0.84,
         "views": ("mirrored",),
+        "answer_types": ("choice",),
     }
 
 

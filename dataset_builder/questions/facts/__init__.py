@@ -1,7 +1,8 @@
 """Facts: what is true of a slice and clear enough to be asked.
 
 ``fact`` says what a fact is and how clear it must be, ``scene`` measures a slice, ``anatomical``, ``directional`` and
-``relational`` find the facts of each terminology, ``stack`` those of several slices.
+``relational`` find the facts of each terminology, ``stack`` those of several slices; ``places`` and ``measures`` find
+what can be pointed at and measured.
 """
 
 from collections.abc import Mapping
@@ -10,13 +11,25 @@ from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.questions.facts.anatomical import anatomical_facts
 from dataset_builder.questions.facts.directional import directional_facts
 from dataset_builder.questions.facts.fact import Fact, Kind, without_markers
+from dataset_builder.questions.facts.measures import find_measures
+from dataset_builder.questions.facts.places import find_places, find_places_in_stack
 from dataset_builder.questions.facts.relational import relational_facts
 from dataset_builder.questions.facts.scene import Scene
 from dataset_builder.questions.facts.stack import find_stack_facts
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure
 
-__all__ = ["Fact", "Kind", "find_facts", "find_stack_facts"]
+__all__ = [
+    "Fact",
+    "Kind",
+    "Scene",
+    "facts_of",
+    "find_facts",
+    "find_measures",
+    "find_places",
+    "find_places_in_stack",
+    "find_stack_facts",
+]
 
 
 def find_facts(
@@ -34,6 +47,10 @@ def find_facts(
         seed: decides which item of a pair is first, the options of names, and the sample of facts of three structures.
         vocabulary: structures by canonical name; the package's own if not given. Others are never asked about.
     """
-    scene = Scene.of(record, clarity, seed, vocabulary)
+    return facts_of(Scene.of(record, clarity, seed, vocabulary))
+
+
+def facts_of(scene: Scene) -> list[Fact]:
+    """The same of a slice that was measured already."""
     found = [*anatomical_facts(scene), *directional_facts(scene), *relational_facts(scene)]
     return [without_markers(fact, scene.scattered) for fact in found]

@@ -21,6 +21,19 @@ Kind = Literal[
     "low_end",
     "high_end",
     "order",
+    # of questions for a point or a box
+    "place",
+    "place by side",
+    "place by size",
+    "place beside",
+    "place by neighbour",
+    "place in stack",
+    # of questions for a number
+    "distance",
+    "longest diameter",
+    "perpendicular diameter",
+    "body thickness",
+    "angle",
 ]
 
 
@@ -47,7 +60,8 @@ class Fact:
             areas' square roots; adjacency: the lesser of shared border and distance; side: least distance of a
             centroid from the midline; enclosure: least thickness around the inner structure; naming: least depth of the
             marked point; visible: square root of the area; largest: as size; low_end, high_end: as visible; order: the
-            lesser distance of neighbours.
+            lesser distance of neighbours; place: least depth of the structure's point; place by ...: as the relation by
+            which it is told; place in stack: as largest; of numbers the shortest length that was measured.
         markable: whether each structure is one piece, so that a marker shows it and nothing else.
     """
 
