@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dataset_builder.check.items import Item, Items
 from dataset_builder.check.maps import IN_PLANE, Map
-from dataset_builder.check.phrases import bare, opposite
+from dataset_builder.check.phrases import bare, is_lesion, opposite
 from dataset_builder.check.question_text import AXES, stated_step
 from dataset_builder.core.factors import REGISTERS
 from dataset_builder.vocabulary import Structure
@@ -22,8 +22,13 @@ _SLACK_MM = 0.02
 """Margins are kept as 32-bit numbers."""
 
 
-def prior_answer(item: Item) -> str:
-    """What anatomy says of a row without its image: empty if nothing, or if no option says it."""
+def prior_answer(item: Item, known: Mapping[str, Structure]) -> str:
+    """What anatomy says of a row without its image: empty if nothing, or if no option says it.
+
+    It says nothing of where a lesion lies.
+    """
+    if any(is_lesion(name, known.get(name)) for name in item.structures):
+        return ""
     if item.frame == "image":
         across, up = AXES[item.plane]
         # As radiologists show it, what lies toward the high end of an axis is left, or above.
@@ -35,13 +40,14 @@ def prior_answer(item: Item) -> str:
     return item.answer if is_direction or is_order else ""
 
 
-def row_problems(item: Item, version: str | None) -> Iterator[Problem]:
+def row_problems(item: Item, version: str | None, words: Mapping[str, Structure]) -> Iterator[Problem]:
     """What is wrong with columns that follow from the row itself.
 
     Args:
+        words: structures by canonical name.
         version: of the data, as the record says it; ``None`` without a record.
     """
-    prior = prior_answer(item)
+    prior = prior_answer(item, words)
     if prior != item.prior_answer:
         yield "The prior answer is not what anatomy alone suggests.", f"{item.prior_answer!r}, not {prior!r}"
     if version is not None and item.version != version:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from dataset_builder.questions.wording import wording
+from dataset_builder.vocabulary import Structure
 
 
 @cache
@@ -58,6 +59,19 @@ def is_ordinary(called: str) -> bool:
     (True, False)
     """
     return f" {bare(called)} " in _sentences()
+
+
+def is_lesion(name: str, called: Structure | None) -> bool:
+    """Whether a structure is a lesion: as the vocabulary says, or as its own words do.
+
+    >>> is_lesion("liver_tumour", None), is_lesion("liver", None)
+    (True, False)
+    """
+    if called is not None and called.is_lesion:
+        return True
+    return any(
+        pattern("lesion").search(bare(text)) for text in (name, *((called.clinical, called.lay) if called else ()))
+    )
 
 
 def bare(text: str) -> str:

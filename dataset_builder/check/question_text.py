@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dataset_builder.check.items import Item
-from dataset_builder.check.phrases import direction, is_ordinary, opposite, pattern, phrases, relations
+from dataset_builder.check.phrases import direction, is_lesion, is_ordinary, opposite, pattern, phrases, relations
 from dataset_builder.core.factors import DRAWN_PROMPTS, MODALITIES, PLANES
 from dataset_builder.vocabulary import Structure
 
@@ -25,6 +25,9 @@ THROUGH = {"axial": "superior", "coronal": "anterior", "sagittal": "right"}
 
 SYMMETRIC = frozenset({"adjacent", "apart", "same side", "opposite sides"})
 """Relations that say the same of A and B as of B and A."""
+
+_GIVEN_AWAY = frozenset({"larger", "smaller", "encloses", "enclosed by"})
+"""Relations that need no image where a lesion is one of the two: it is smaller than an organ, and lies in one."""
 
 _PLACE = "\N{WHITE SQUARE}"
 """Stands for a structure in a question, followed by its number."""
@@ -94,6 +97,8 @@ def question_problems(item: Item, words: Mapping[str, Structure], size: int) -> 
     if item.input == "stack":
         yield from _stack(item, said)
     yield from _asked(item, said, words)
+    if item.relation in _GIVEN_AWAY and any(is_lesion(name, words.get(name)) for name in item.structures):
+        yield "The words alone answer a question about a lesion.", f"{item.relation}: {', '.join(item.structures)}"
 
 
 def _shown(item: Item, said: Said) -> Iterator[Problem]:

@@ -86,7 +86,7 @@ def check_rows(
         for problem, found in question_problems(item, words, size_of(item)):
             findings.violation("text", problem, str(item), found)
         build = build_of(item.file)
-        for problem, found in row_problems(item, build.version if build else None):
+        for problem, found in row_problems(item, build.version if build else None, words):
             findings.violation("columns", problem, str(item), found)
     if len(versions := {item.version for item in items.rows if build_of(item.file) is None}) > 1:
         findings.violation("columns", "Rows have several versions.", found=", ".join(sorted(versions)))

@@ -73,12 +73,13 @@ def _show(found: "Inspection", vocabulary: Path | None) -> None:
     from dataset_builder.vocabulary import structures
 
     labels = Table(title="Labels")
-    for column in ("label", "structure", "", "side"):
+    for column in ("label", "structure", "", "side", "kind"):
         labels.add_column(column)
     words = structures(vocabulary)
     for label in found.labels:
         near = ", ".join(suggestions(label.label, words)) if label.how == "unknown" else ""
-        labels.add_row(label.label, label.structure or (f"perhaps {near}" if near else ""), label.how, label.side)
+        structure = label.structure or (f"perhaps {near}" if near else "")
+        labels.add_row(label.label, structure, label.how, label.side, label.kind)
     console.print(labels)
     cases = Table(title=f"Source {found.source}: {found.usable} of {len(found.cases)} cases can be used")
     for column in ("case", "", "voxels", "mm", "stored", "oblique", "structures"):
@@ -134,7 +135,8 @@ def vocabulary_command(
         for column in ("name", "clinical", "lay", "side", "region", "also called"):
             table.add_column(column)
         for one in chosen:
-            table.add_row(one.name, one.clinical, one.lay, one.side or "", one.region, ", ".join(one.aliases))
+            where = one.region or one.kind
+            table.add_row(one.name, one.clinical, one.lay, one.side or "", where, ", ".join(one.aliases))
         console.print(table)
     if word is not None and not chosen:
         sys.exit(1)

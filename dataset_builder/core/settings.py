@@ -74,6 +74,9 @@ class ClarityLimits:
         min_convexity: a diameter is measured of a structure that fills its convex hull at least so far.
         min_angle_deg: least angle between two lines that is measured.
         max_body_slack_mm: by so much at most the thickness of the body depends on where air is taken to end.
+        min_host_share: a lesion lies in the structure that at least this share of its border is on.
+        min_touched_share: with a structure that this share of its border is on, it is compared in no other way: it may
+            lie there, or nearly so.
         max_facts: most facts about three structures of one kind in a slice; the seed decides which.
     """
 
@@ -106,6 +109,8 @@ class ClarityLimits:
     min_convexity: float = 0.85
     min_angle_deg: float = 15.0
     max_body_slack_mm: float = 4.0
+    min_host_share: float = 0.5
+    min_touched_share: float = 0.2
     max_facts: int = 200
 
     @property
@@ -122,6 +127,8 @@ class ClarityLimits:
             "min_main_piece": (0.0, 1.0),
             "min_pair_share": (0.5, 1.0),
             "min_visibility_ratio": (0.0, 1.0),
+            "min_host_share": (0.5, 1.0),
+            "min_touched_share": (0.0, 1.0),
             "max_image_ratio": (1.0, float("inf")),
             "min_largest_ratio": (1.0, float("inf")),
             "min_elongation": (1.0, float("inf")),

@@ -138,7 +138,7 @@ def _middle(found: Mapping[str, tuple[float, float]], words: Mapping[str, Struct
     marks = [found[name] for name in found if words[name].midline_reference]
     if not marks:
         for name, (centroid, voxels) in found.items():
-            twin = words[name].pair
+            twin = None if words[name].is_lesion else words[name].pair
             if twin in found and name < str(twin):
                 other, of_other = found[str(twin)]
                 marks.append(((centroid + other) / 2, min(voxels, of_other)))

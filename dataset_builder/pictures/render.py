@@ -79,8 +79,8 @@ def choose_window(
 ) -> Window:
     """The window for a question about these structures.
 
-    CT: the bone or lung window if all structures need it, else the soft tissue window. MRI has no fixed scale: the
-    range of the volume without its extremes.
+    CT: the bone or lung window if all structures need it, but for lesions in a lung, else the soft tissue window. MRI
+    has no fixed scale: the range of the volume without its extremes.
 
     Args:
         names: canonical names.
@@ -90,7 +90,10 @@ def choose_window(
         low, high = record.intensity_range
         return Window("percentiles 0.5-99.5", float(low), float(high))
     known = structures() if vocabulary is None else vocabulary
-    needed = {known[name].tissue if name in known else "soft" for name in names}
+    tissues = {name: known[name].tissue if name in known else "soft" for name in names}
+    needed = set(tissues.values())
+    if of_anatomy := {tissue for name, tissue in tissues.items() if name not in known or not known[name].is_lesion}:
+        needed = of_anatomy if of_anatomy == {"lung"} else needed  # a nodule in a lobe: the fissures must be seen
     return ct_windows()[needed.pop() if len(needed) == 1 else "soft"]
 
 

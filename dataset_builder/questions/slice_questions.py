@@ -56,7 +56,8 @@ def ask(unit: Unit, record: SliceRecord, settings: Settings, structures: Mapping
             fill(template, refs, options),
         ]
         answer = _answer(unit, plane, of_member, relation, structures)
-        prior = _prior(unit, plane, relation, answer)
+        about_lesion = any(structures[name].is_lesion for name in of_member)
+        prior = "" if about_lesion else _prior(unit, plane, relation, answer)
         asked.append(
             make_question(
                 unit,

@@ -72,6 +72,7 @@ def ask_of_stack(
             fill(template, refs, options, _ends(fact, relation, first, register)),
         ]
         answer = _answer(unit, relation, len(stack), ascending, first, structures)
+        has_prior = fact.kind in ("direction", "order") and not any(structures[name].is_lesion for name in of_member)
         asked.append(
             make_question(
                 unit,
@@ -81,7 +82,7 @@ def ask_of_stack(
                 sentences=sentences,
                 options=options,
                 answer=answer,
-                prior_answer=answer if fact.kind in ("direction", "order") else "",
+                prior_answer=answer if has_prior else "",
                 template=template_name,
                 relation=_relation(fact, relation, len(stack), ascending),
                 structures=of_member,

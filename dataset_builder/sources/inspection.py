@@ -10,7 +10,7 @@ from dataset_builder.files.progress import Progress, silent
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, LeftOut, Source, left_out_of
 from dataset_builder.sources.named_labels import Naming
-from dataset_builder.vocabulary import Structure, normalise
+from dataset_builder.vocabulary import Structure, normalise, read_side
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,14 @@ class LabelNote:
         structure: canonical name; empty for a label that is unknown or left out.
         how: ``known``; ``guessed``, by the side that its name says; ``unknown``; ``ignored``.
         side: of the structure; empty if it has none.
+        kind: ``anatomy`` or ``lesion``; empty for a label that is unknown or left out.
     """
 
     label: str
     structure: str
     how: str
     side: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,5 +152,6 @@ def _note(label: str, structure: Structure | None) -> LabelNote:
     if structure is None:
         return LabelNote(label, "", "unknown", "")
     spelled = {normalise(name) for name in (structure.name, *structure.aliases)}
-    how = "known" if normalise(label) in spelled else "guessed"
-    return LabelNote(label, structure.name, how, structure.side or "")
+    by_side = normalise(label) not in spelled and read_side(label)[1] is not None
+    how = "guessed" if by_side else "known"
+    return LabelNote(label, structure.name, how, structure.side or "", structure.kind)

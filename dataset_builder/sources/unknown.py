@@ -8,7 +8,7 @@ from itertools import chain, count
 import yaml
 
 from dataset_builder.core.factors import Side
-from dataset_builder.vocabulary import REGIONS, Structure, normalise, read_side
+from dataset_builder.vocabulary import REGIONS, Structure, find, normalise, read_side
 
 
 def how_to_add(labels: Iterable[str], words: Mapping[str, Structure]) -> str:
@@ -46,6 +46,12 @@ def _plain(name: str) -> str:
     return plain
 
 
+def _names_a_lesion(spelling: str) -> bool:
+    """Whether one of its words is a lesion, as in "left lung nodule"."""
+    base, _ = read_side(spelling)
+    return any((found := find(word)) is not None and found.is_lesion for word in base.split("_"))
+
+
 def _row(name: str, spelling: str, side: Side | None, named: Collection[str]) -> str:
     wording = name.replace("_", " ")
     if side and side not in wording.split():
@@ -55,6 +61,6 @@ def _row(name: str, spelling: str, side: Side | None, named: Collection[str]) ->
         fields += [f"side: {side}"]
         twin = re.sub(rf"(?<![^_]){side}(?![^_])", "left" if side == "right" else "right", name)
         fields += [f"pair: {twin}"] if twin in named and twin != name else []
-    fields += ["region: REGION"]
+    fields += ["kind: lesion"] if _names_a_lesion(spelling) else ["region: REGION"]
     fields += [f"aliases: [{json.dumps(spelling, ensure_ascii=False)}]"] if name != normalise(spelling) else []
     return f"{name}: {{{', '.join(fields)}}}"

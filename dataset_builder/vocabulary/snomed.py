@@ -14,6 +14,8 @@ LEFT, RIGHT, BOTH = "7771000", "24028007", "51440002"
 SIDES: Mapping[str, Side] = {LEFT: "left", RIGHT: "right"}
 ANATOMY = frozenset({"123037004", "91723000", "85756007"})
 """Categories of what is normal in a body: anatomical structure, under both its codes, and tissue; lesions are not."""
+LESIONS = frozenset({"49755003"})
+"""The category of lesions: morphologically altered structure."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import yaml
 
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import REGISTERS, Side
+from dataset_builder.vocabulary.lesion_words import lesion_word
 from dataset_builder.vocabulary.side_words import read_side, sides_of_names
 
 Region = Literal[
@@ -37,15 +38,17 @@ Region = Literal[
 ]
 Tissue = Literal["soft", "bone", "lung"]
 Limb = Literal["upper", "lower"]
+StructureKind = Literal["anatomy", "lesion"]
 
 REGIONS: tuple[Region, ...] = get_args(Region)
 TISSUES: tuple[Tissue, ...] = get_args(Tissue)
 LIMBS: tuple[Limb, ...] = get_args(Limb)
+STRUCTURE_KINDS: tuple[StructureKind, ...] = get_args(StructureKind)
 
 
 @dataclass(frozen=True)
 class Structure:
-    """An anatomical structure; the head of ``structures_ct.yaml`` explains the fields.
+    """An anatomical structure or a lesion; the head of ``structures_ct.yaml`` explains the fields.
 
     ``clinical`` and ``lay`` have no article and fit "Is the ... " ("Are the ... " if ``plural``). ``side`` is the one
     that the name states; a knee's femur has none. ``same_word``: the register changes nothing in the structure's name.
@@ -62,11 +65,17 @@ class Structure:
     midline: bool
     midline_reference: bool
     pair: str | None
-    region: Region
+    region: Region | None
     tissue: Tissue
     limb: Limb | None
     aliases: tuple[str, ...] = ()
     part_of: str | None = None
+    kind: StructureKind = "anatomy"
+
+    @property
+    def is_lesion(self) -> bool:
+        """Whether disease made it: it lies in an organ, and the organ's own label leaves it out."""
+        return self.kind == "lesion"
 
 
 def structures(extra: Path | None = None) -> Mapping[str, Structure]:
@@ -85,7 +94,8 @@ def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Struct
     """The structure of that canonical name, or else of that alias; ``None`` if there is none.
 
     Case, spaces and hyphens do not matter: ``"Left Kidney"`` is found as ``left_kidney``, an alias of ``kidney_left``.
-    Nor does how a side is spelled: so are ``"Kidney_L"`` and ``"Lt. kidney"`` (see :mod:`.side_words`).
+    Nor does how a side is spelled: so are ``"Kidney_L"`` and ``"Lt. kidney"`` (see :mod:`.side_words`). The organ that
+    a lesion's name says is left out: ``"liver tumor"`` is ``tumour`` (see :mod:`.lesion_words`).
 
     Args:
         name: as a data set spells it.
@@ -99,7 +109,14 @@ def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Struct
     if found is not None:
         return found
     base, side = read_side(name)
-    return known.get(spellings.get(f"{side}_{base}", "")) if side else None
+    if side:
+        return known.get(spellings.get(f"{side}_{base}", ""))
+
+    def is_lesion(spelling: str) -> bool:
+        return spellings.get(spelling) in known and known[spellings[spelling]].is_lesion
+
+    word = lesion_word(name, is_lesion)
+    return known[spellings[word]] if word else None
 
 
 def confusable(a: str, b: str, vocabulary: Mapping[str, Structure] | None = None) -> bool:
@@ -155,12 +172,15 @@ _PHRASE = {
     "lay": re.compile(r"\w[\w' -]*\w(?: \(\w[\w' -]*\w\))?"),  # an explanation may follow in parentheses
 }
 _REQUIRED = ("clinical", "lay", "region")
+_OF_ANATOMY = ("midline", "midline_reference", "limb")
+"""Fields that a lesion cannot have."""
 _FLAGS = ("same_word", "plural", "check_side", "midline", "midline_reference")
 _LEGAL: Mapping[str, tuple[str, ...]] = {
     "side": get_args(Side),
     "region": REGIONS,
     "tissue": TISSUES,
     "limb": LIMBS,
+    "kind": STRUCTURE_KINDS,
 }
 _NAMES = ("pair", "part_of")
 _FIELDS = tuple(field.name for field in fields(Structure) if field.name != "name")
@@ -274,8 +294,9 @@ def _structure(name: str, row: Mapping[str, Any], file: str, side_of_name: bool 
     for field in row:
         if field not in _FIELDS:
             raise wrong(str(field), "there is no such field", f"Fields: {', '.join(_FIELDS)}.")
+    is_lesion = row.get("kind") == "lesion"
     for field in _REQUIRED:
-        if row.get(field) is None:
+        if row.get(field) is None and not (field == "region" and is_lesion):
             raise wrong(field, "is missing", f"Every structure needs: {', '.join(_REQUIRED)}.")
     for field, legal in _LEGAL.items():
         if row.get(field) is not None and row[field] not in legal:
@@ -286,6 +307,9 @@ def _structure(name: str, row: Mapping[str, Any], file: str, side_of_name: bool 
     for field in _NAMES:
         if not isinstance(row.get(field), str | None):
             raise wrong(field, "is not a name", "Give the canonical name of a structure.")
+    for field in _OF_ANATOMY:
+        if row.get(field) and is_lesion:
+            raise wrong(field, "does not apply to a lesion", "Leave it out.")
     side = row.get("side")
     for field in _TEXT:
         text = row[field]
@@ -318,11 +342,12 @@ def _structure(name: str, row: Mapping[str, Any], file: str, side_of_name: bool 
         midline=row.get("midline", False),
         midline_reference=row.get("midline_reference", False),
         pair=row.get("pair"),
-        region=row["region"],
+        region=row.get("region"),
         tissue=row.get("tissue") or "soft",
         limb=row.get("limb"),
         aliases=tuple(aliases),
         part_of=row.get("part_of"),
+        kind=row.get("kind") or "anatomy",
     )
 
 

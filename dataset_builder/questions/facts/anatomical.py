@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from dataset_builder.imaging.measurements import Floats
-from dataset_builder.questions.facts.fact import Fact
-from dataset_builder.questions.facts.scene import ROUNDING_MM, Scene, Truth
+from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Truth
+from dataset_builder.questions.facts.scene import Scene
 from dataset_builder.vocabulary import Structure, confusable
 
 OPTIONS = 4
@@ -41,10 +41,11 @@ def tell_apart(one: str, other: str, vocabulary: Mapping[str, Structure] | None 
 
 
 def naming(scene: Scene) -> Iterator[Fact]:
-    """What is the marked structure: two marked structures with the same four options."""
+    """What is the marked structure: two marked structures with the same four options; none is a lesion."""
     row = {name: i for i, name in enumerate(scene.names)}
     rival = _rivals(scene)
-    clear = {name for name, i in row.items() if _can_be_marked(scene, i)}
+    clear = {name for name, i in row.items() if _can_be_marked(scene, i) and not scene.visible[i].is_lesion}
+    known = [structure for structure in scene.known if not structure.is_lesion]
 
     def fits(option: str, options: Sequence[str]) -> bool:
         """Whether an option can stand beside those there are, of which the first two can be marked."""
@@ -61,7 +62,7 @@ def naming(scene: Scene) -> Iterator[Fact]:
         for first in draw.sample(scene.visible, len(scene.visible)):
             if first.name not in clear:
                 continue
-            others = _by_plausibility(scene, first, scene.known, draw)
+            others = _by_plausibility(scene, first, known, draw)
             # The second is visible, so that it can be marked as well; the others need not be.
             pair = _choose([first.name], 2, [name for name in others if name in clear], fits)
             options = _choose(pair, OPTIONS, others, fits)
@@ -78,11 +79,15 @@ def naming(scene: Scene) -> Iterator[Fact]:
 
 
 def visible(scene: Scene) -> Iterator[Fact]:
-    """Which of four is visible: one is; the others have no pixel in the slice and look like nothing that has one."""
+    """Which of four is visible: one is; the others have no pixel in the slice and look like nothing that has one.
+
+    No lesion is among them: whether there is none besides those that are labelled, no one knows.
+    """
     absent = [
         structure
         for structure in scene.known
-        if all(tell_apart(structure.name, other, scene.vocabulary) for other in scene.present_known)
+        if not structure.is_lesion
+        and all(tell_apart(structure.name, other, scene.vocabulary) for other in scene.present_known)
     ]
     draw = scene.random("visible")
 
@@ -93,7 +98,7 @@ def visible(scene: Scene) -> Iterator[Fact]:
         )
 
     for structure, area in zip(scene.visible, scene.area, strict=True):
-        if area < scene.clarity.min_named_area_mm2 - ROUNDING_MM:
+        if area < scene.clarity.min_named_area_mm2 - ROUNDING_MM or structure.is_lesion:
             continue
         others = _by_plausibility(scene, structure, absent, draw)
         options = _choose([structure.name], OPTIONS, others, fits)

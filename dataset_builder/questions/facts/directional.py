@@ -6,8 +6,8 @@ import numpy as np
 
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, IN_PLANE_AXES
 from dataset_builder.imaging.measurements import shares_above
-from dataset_builder.questions.facts.fact import Fact
-from dataset_builder.questions.facts.scene import Positions, Scene, Truth
+from dataset_builder.questions.facts.fact import Fact, Truth
+from dataset_builder.questions.facts.scene import Positions, Scene
 
 R_AXIS, S_AXIS = 0, 2
 
@@ -80,7 +80,8 @@ def _along(
     among = np.zeros(len(scene.visible), bool)
     among[list(asked)] = True
     gaps = positions.gaps()
-    for i, j in np.argwhere(positions.beyond(scene.clarity) & ahead & among[:, None] & among[None, :]):
+    clear = positions.beyond(scene.clarity) & ahead & scene.lesions.compared
+    for i, j in np.argwhere(clear & among[:, None] & among[None, :]):
         a, b = scene.names[i], scene.names[j]
         # In the order of the names, so that the draw of the first item cannot know which word it favours.
         items = (((a, b), high), ((b, a), low)) if i < j else (((b, a), low), ((a, b), high))

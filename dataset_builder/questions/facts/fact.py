@@ -2,9 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from dataset_builder.core.factors import Terminology
+
+Truth: TypeAlias = npt.NDArray[np.bool_]
+"""[n, n]: whether something holds of structure i to structure j."""
+
+ROUNDING_MM = 1e-6
+"""Distances are products of indices and spacings; what equals a limit must not fail it by a rounding error."""
 
 Kind = Literal[
     "naming",

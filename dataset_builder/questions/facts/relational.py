@@ -7,8 +7,8 @@ import numpy as np
 from dataset_builder.imaging.geometry import IN_PLANE_AXES
 from dataset_builder.imaging.measurements import Floats, contact_lengths, enclosures
 from dataset_builder.questions.facts.directional import R_AXIS, sides
-from dataset_builder.questions.facts.fact import Fact, Kind
-from dataset_builder.questions.facts.scene import ROUNDING_MM, Scene, Truth
+from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Kind, Truth
+from dataset_builder.questions.facts.scene import Scene
 
 
 def relational_facts(scene: Scene) -> Iterator[Fact]:
@@ -26,8 +26,8 @@ def relational_facts(scene: Scene) -> Iterator[Fact]:
 def adjacency(scene: Scene) -> Iterator[Fact]:
     """A touches B and is far from C."""
     contact = contact_lengths(scene.record.labels, scene.record.spacing, scene.values)
-    touching = contact >= scene.clarity.min_contact_mm - ROUNDING_MM
-    apart = (scene.distances >= scene.clarity.apart_mm - ROUNDING_MM) & (contact == 0)
+    touching = (contact >= scene.clarity.min_contact_mm - ROUNDING_MM) & scene.lesions.compared
+    apart = (scene.distances >= scene.clarity.apart_mm - ROUNDING_MM) & (contact == 0) & scene.lesions.compared
     margin = np.where(touching, contact, scene.distances)
     yield from _matched(scene, "adjacency", ("adjacent", touching), ("apart", apart), margin)
 
@@ -45,7 +45,7 @@ def same_side(scene: Scene) -> Iterator[Fact]:
     for sign, _, group in sides(scene, across, not_midline):
         on_side[group] = sign
     on_side[off < scene.clarity.min_gap_mm - ROUNDING_MM] = 0
-    product = on_side[:, None] * on_side[None, :]
+    product = on_side[:, None] * on_side[None, :] * scene.lesions.compared
     margin = np.minimum(off[:, None], off[None, :])
     yield from _matched(scene, "side", ("same side", product > 0), ("opposite sides", product < 0), margin)
 
@@ -87,14 +87,15 @@ def between(scene: Scene) -> Iterator[Fact]:
     clearance = np.zeros((len(scene.visible),) * 3)  # [a, b, c]: the lesser gap along the axis where both are clear
     for axis in (0, 1):
         positions = scene.along(axis)
-        beyond, gaps = positions.beyond(clarity) & scene.clearly_ahead(axis), positions.gaps()
+        beyond = positions.beyond(clarity) & scene.clearly_ahead(axis) & scene.lesions.compared
+        gaps = positions.gaps()
         in_order = beyond[:, :, None] & beyond.T[:, None, :]  # a beyond b, c beyond a
         gap = np.where(in_order, np.minimum(gaps[:, :, None], gaps.T[:, None, :]), 0)
         clearance = np.maximum(clearance, np.maximum(gap, gap.transpose(0, 2, 1)))
     seen = _angles(scene.centroid) >= clarity.min_between_deg - 1e-6
     for where in (scene.point, scene.box):
         seen &= _angles(where) >= clarity.min_marker_between_deg - 1e-6
-    ends_once = np.triu(np.ones(clearance.shape[1:], bool), 1)
+    ends_once = np.triu(scene.lesions.compared, 1)
     for a, b, c in _drawn(scene, "between", (clearance > 0) & seen & ends_once):
         middle, one, other = (scene.names[i] for i in (a, b, c))
         if scene.random(f"between {middle} {one} {other}").random() < 0.5:
@@ -125,6 +126,8 @@ def nearer(scene: Scene) -> Iterator[Fact]:
         margin = np.minimum(margin, gap)
     for distance in (_apart(scene.point), _apart(scene.box)):
         holds &= distance[None, :, :] - distance[:, None, :] >= clarity.min_marker_gap_mm - ROUNDING_MM
+    compared = scene.lesions.compared
+    holds &= compared[:, :, None] & compared[:, None, :] & compared[None, :, :]
     index = np.arange(n)
     holds[index, :, index] = False  # nothing is near to itself
     holds[:, index, index] = False
@@ -140,11 +143,12 @@ def _apart(places: Floats) -> Floats:
 
 
 def size(scene: Scene) -> Iterator[Fact]:
-    """A covers more of the slice than B; its box does, too."""
+    """A covers more of the slice than B; its box does, too. Of lesions the words alone would say it."""
     side, box_side = np.sqrt(scene.area), np.sqrt((scene.box_high - scene.box_low).prod(axis=1))
     larger = scene.area[:, None] >= scene.area[None, :] * scene.clarity.min_ratio - ROUNDING_MM
     larger &= box_side[:, None] - box_side[None, :] >= scene.clarity.min_marker_gap_mm - ROUNDING_MM
     np.fill_diagonal(larger, False)
+    larger &= ~(scene.is_lesion[:, None] | scene.is_lesion[None, :])
     for i, j in np.argwhere(larger):
         a, b = scene.names[i], scene.names[j]
         items = (((a, b), "larger"), ((b, a), "smaller"))
@@ -152,10 +156,12 @@ def size(scene: Scene) -> Iterator[Fact]:
 
 
 def enclosure(scene: Scene) -> Iterator[Fact]:
-    """A lies wholly in a hole of B."""
+    """A lies wholly in a hole of B; neither is a lesion, which is known to lie in its organ."""
     record = scene.record
     found = enclosures(record.labels, record.spacing, scene.values, scene.box_low, scene.box_high)
     for inner, outer, thickness in sorted(found):
+        if scene.is_lesion[inner] or scene.is_lesion[outer]:
+            continue
         a, b = scene.names[inner], scene.names[outer]
         items = (((a, b), "enclosed by"), ((b, a), "encloses"))
         yield scene.pair("relational", "enclosure", None, items if inner < outer else items[::-1], thickness)

@@ -17,18 +17,14 @@ from dataset_builder.imaging.geometry import IN_PLANE_AXES, PLANE_AXIS, world_di
 from dataset_builder.imaging.measurements import QUARTILES, Floats, mask_distances
 from dataset_builder.imaging.pieces import Pieces, ahead, pieces
 from dataset_builder.pictures.contrast import contrasts
-from dataset_builder.questions.facts.fact import Fact, Kind
+from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Kind, Truth
+from dataset_builder.questions.facts.lesions import Lesions, can_be_named, is_one_piece
 from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure, structures
 
-Truth: TypeAlias = npt.NDArray[np.bool_]
-"""[n, n]: whether something holds of structure i to structure j."""
 Item: TypeAlias = tuple[tuple[str, ...], str]
 """Structures, A first, and what A is to the others."""
-
-ROUNDING_MM = 1e-6
-"""Distances are products of indices and spacings; what equals a limit must not fail it by a rounding error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +98,7 @@ def _differences(values: Floats) -> Floats:
 class Scene:
     """The visible structures of a slice that the vocabulary knows, sorted by name; n structures.
 
-    Visible is what is large enough and stands out from its surroundings.
+    Visible is what is large enough and stands out from its surroundings; of lesions, only what is one piece.
 
     Args:
         visible: the structures; row i of every array is ``visible[i]``.
@@ -152,6 +148,7 @@ class Scene:
             for row, value in enumerate(values)
             if record.names[value] in words and measured.area[row] >= clarity.min_area_mm2 - ROUNDING_MM
         ]
+        rows = [row for row in rows if can_be_named(record, values[row], words, clarity)]
         seen = contrasts(record, [values[row] for row in rows], words)
         rows = [row for row, contrast in zip(rows, seen, strict=True) if contrast >= clarity.min_contrast]
         rows.sort(key=lambda row: record.names[values[row]])
@@ -203,11 +200,20 @@ class Scene:
         return pieces(self.record.labels, self.record.spacing, self.values)
 
     @cached_property
+    def is_lesion(self) -> npt.NDArray[np.bool_]:
+        """[n]: which of the visible structures are lesions."""
+        return np.array([structure.is_lesion for structure in self.visible], bool)
+
+    @cached_property
+    def lesions(self) -> Lesions:
+        """Where the lesions of the slice lie."""
+        return Lesions.of(self.record, self.values, self.clarity, self.vocabulary)
+
+    @cached_property
     def scattered(self) -> frozenset[str]:
         """Names of those that are several pieces: a marker would show something else, too."""
-        found, clarity = self.pieces, self.clarity
-        odd = (found.main_share < clarity.min_main_piece - 1e-9) | (found.stray_mm > clarity.max_stray_mm + ROUNDING_MM)
-        return frozenset(name for name, is_odd in zip(self.names, odd, strict=True) if is_odd)
+        whole = is_one_piece(self.pieces, self.clarity)
+        return frozenset(name for name, is_whole in zip(self.names, whole, strict=True) if not is_whole)
 
     def clearly_ahead(self, axis: int) -> Truth:
         """[n, n]: whether most pixels of i lie farther along in-plane axis 0 (u) or 1 (v) than most of j."""

@@ -15,8 +15,9 @@ from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS
 from dataset_builder.imaging.measurements import QUARTILES, Floats
 from dataset_builder.imaging.pieces import ahead, pieces
 from dataset_builder.pictures.contrast import contrasts
-from dataset_builder.questions.facts.fact import Fact, Kind, without_markers
-from dataset_builder.questions.facts.scene import ROUNDING_MM, Truth, slice_to_world
+from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Kind, Truth, without_markers
+from dataset_builder.questions.facts.lesions import Lesions, is_one_lesion
+from dataset_builder.questions.facts.scene import slice_to_world
 from dataset_builder.slices.measured import measured_structures
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure, structures
@@ -35,6 +36,7 @@ class StackScene:
         area: [n, images] mm2; 0 where not a pixel is in the image.
         faint: [n, images] whether it is there and does not stand out from its surroundings.
         values: their label values.
+        compared: [n, n] as of :class:`dataset_builder.questions.facts.lesions.Lesions`, in every image.
         low, mean, high: [n] mm, 25th percentile, mean and 75th percentile of the whole volume's voxels along the axis.
     """
 
@@ -48,6 +50,7 @@ class StackScene:
     low: Floats
     mean: Floats
     high: Floats
+    compared: Truth
 
     @classmethod
     def of(
@@ -76,10 +79,12 @@ class StackScene:
                 for value, area in areas.items()
                 # The image where a structure is largest is where it is marked.
                 if names[value] in words and _is_large(area.max(), clarity) and (value, int(area.argmax())) not in faint
+                if not words[names[value]].is_lesion or is_one_lesion(records, value, clarity)
             ),
             key=lambda value: names[value],
         )
         positions = np.array([through[value] for value in asked]).reshape(len(asked), 3)
+        lesions = [Lesions.of(record, asked, clarity, words) for record in records]
         return cls(
             records=records,
             clarity=clarity,
@@ -93,6 +98,7 @@ class StackScene:
             low=positions[:, 0],
             mean=positions[:, 1],
             high=positions[:, 2],
+            compared=np.logical_and.reduce([found.compared for found in lesions]),
         )
 
     @cached_property
@@ -127,7 +133,7 @@ class StackScene:
         first = (self.area > 0).argmax(axis=1)
         last = self.area.shape[1] - 1 - (self.area[:, ::-1] > 0).argmax(axis=1)
         beyond = (first[:, None] >= first[None, :]) & (last[:, None] >= last[None, :])
-        beyond &= ahead(self.area) >= clarity.min_pair_share - 1e-9
+        beyond &= (ahead(self.area) >= clarity.min_pair_share - 1e-9) & self.compared
         places = [(self.low, self.mean, self.high), (seen_low, seen_mean, seen_high)]
         if self._world is not None:
             places += [self._world, self._seen_in_world]
@@ -248,7 +254,7 @@ def in_order(scene: StackScene) -> Iterator[Fact]:
     found = []
     for chosen in combinations(np.flatnonzero(asked), 3):
         a, b, c = sorted(chosen, key=lambda i: float(scene.mean[i]))
-        if beyond[b, a] and beyond[c, b]:
+        if beyond[b, a] and beyond[c, b] and scene.compared[c, a]:
             found.append((a, b, c))
     if len(found) > scene.clarity.max_facts:
         found = sorted(scene.random("order").sample(found, scene.clarity.max_facts))

@@ -8,8 +8,8 @@ from dataset_builder.core.errors import LabelConflictError, UnknownLabelError, U
 from dataset_builder.core.factors import Side
 from dataset_builder.sources.named_labels import NOTHING, near_misses
 from dataset_builder.sources.unknown import how_to_add
-from dataset_builder.vocabulary import Structure, find, normalise
-from dataset_builder.vocabulary.snomed import ANATOMY, BOTH, SIDES, Coded, snomed_codes
+from dataset_builder.vocabulary import Structure, find, normalise, structures
+from dataset_builder.vocabulary.snomed import ANATOMY, BOTH, LESIONS, SIDES, Coded, snomed_codes
 
 LONGEST = 256
 """Characters of a label's name; the standard allows 64."""
@@ -109,10 +109,19 @@ Code = tuple[str | None, frozenset[str]]
 
 def _code_of_segment(segment: Any) -> Code:
     category = next(_codes(segment.get("SegmentedPropertyCategoryCodeSequence")), None)
+    if category in LESIONS:
+        # A cyst in a kidney is not a kidney, and the side beside it is the kidney's.
+        code = next(_codes(segment.get("SegmentedPropertyTypeCodeSequence")), None)
+        return code if _is_lesion(code) else None, frozenset()
     if category is not None and category not in ANATOMY:
-        return None, frozenset()  # a cyst in a kidney is not a kidney: its name has to say what it is
+        return None, frozenset()
     sides = _sides(segment, "SegmentedPropertyTypeCodeSequence") | _sides(segment, "AnatomicRegionSequence")
     return next(_codes(segment.get("SegmentedPropertyTypeCodeSequence")), None), sides
+
+
+def _is_lesion(code: str | None) -> bool:
+    row = snomed_codes().get(code or "")
+    return row is not None and row.name is not None and structures()[row.name].is_lesion
 
 
 _MODIFIERS = (
@@ -163,6 +172,8 @@ def _named(
             continue
         by_name = find(label, words)
         structure = _by_code(label, code, sides, by_name, words) or (by_name.name if by_name else None)
+        if by_name is not None and by_name.is_lesion:
+            structure = by_name.name  # "left renal cyst" says more than a cyst's code, and than its organ's
         if structure is None:
             unknown.append(label if code is None or code not in snomed_codes() else _with_meaning(label, code, sides))
         found.append(Region(number, label, structure))
