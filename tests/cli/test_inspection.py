@@ -82,6 +82,23 @@ def test_unknown_labels_are_shown_with_what_they_may_be(tmp_path):
     }
 
 
+def test_lesion_labels_are_known_and_of_their_kind(tmp_path):
+    image, affine = np.zeros((8, 8, 8), np.int16), np.diag([2.0, 2, 2, 1])
+    write_nifti(tmp_path / "a_ct.nii.gz", image - 1000, affine)
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[1:6, 1:6, 1:6], labels[2:4, 2:4, 2:4] = 1, 2
+    write_nifti(tmp_path / "a_seg.nii.gz", labels, affine)
+    (tmp_path / "p.yaml").write_text(
+        "images: '{case}_ct.nii.gz'\nlabels: '{case}_seg.nii.gz'\nmodality: ct\nnames: {1: liver, 2: Liver Tumor}\n"
+    )
+    done = run("inspect", f"pairs:{tmp_path / 'p.yaml'}", "--json")
+    labels = {
+        label["label"]: (label["structure"], label["how"], label["kind"]) for label in json.loads(done.stdout)["labels"]
+    }
+    assert labels == {"liver": ("liver", "known", "anatomy"), "Liver Tumor": ("tumour", "known", "lesion")}
+    assert "lesion" in run("inspect", f"pairs:{tmp_path / 'p.yaml'}").output
+
+
 @pytest.mark.parametrize(
     ("word", "first"), [("kidney", "kidney_"), ("Lt. kidney", "kidney_left"), ("lung", "lung_"), ("splean", "spleen")]
 )

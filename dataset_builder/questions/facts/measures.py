@@ -48,12 +48,12 @@ class Shapes:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Canonical names: visible, one piece, larger than some pixels."""
+        """Canonical names: visible, one piece, larger than some pixels, and without a lesion in it."""
         where = self._where
         return tuple(
             name
             for name in self.scene.names
-            if name not in self.scene.scattered
+            if name not in self.scene.scattered | self.scene.with_lesions
             and min(where[name].box[2] - where[name].box[0], where[name].box[3] - where[name].box[1]) > 1
         )
 

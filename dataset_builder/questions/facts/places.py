@@ -51,8 +51,8 @@ def locatable(scene: Scene) -> frozenset[str]:
 
 
 def _has_parts(name: str, scene: Scene) -> bool:
-    """Whether a part of a structure is labelled by itself in the slice: the label of the whole then has a hole."""
-    return any(scene.vocabulary[other].part_of == name for other in scene.present_known)
+    """Whether a part of a structure, or a lesion in it, is labelled by itself: the label then has a hole."""
+    return name in scene.with_lesions or any(scene.vocabulary[other].part_of == name for other in scene.present_known)
 
 
 def by_name(scene: Scene, clear: frozenset[str]) -> Iterator[Fact]:

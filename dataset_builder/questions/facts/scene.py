@@ -210,6 +210,13 @@ class Scene:
         return Lesions.of(self.record, self.values, self.clarity, self.vocabulary)
 
     @cached_property
+    def with_lesions(self) -> frozenset[str]:
+        """Names of the visible structures that a lesion lies in: their labels leave it out."""
+        differ = self.lesions.whole != self.record.labels
+        hosts = set(np.unique(self.lesions.whole[differ]).tolist())
+        return frozenset(name for name, value in zip(self.names, self.values, strict=True) if value in hosts)
+
+    @cached_property
     def scattered(self) -> frozenset[str]:
         """Names of those that are several pieces: a marker would show something else, too."""
         whole = is_one_piece(self.pieces, self.clarity)

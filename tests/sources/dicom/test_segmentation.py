@@ -349,6 +349,21 @@ def test_a_lesion_in_an_organ_is_not_the_organ(read, images, labels):
         read(images, [seg])
 
 
+@pytest.mark.parametrize(
+    ("label", "code", "side", "structure"),
+    [
+        ("Segment_1", dicom.Code("367643001", "SCT", "Cyst"), None, "cyst"),
+        ("Segment_1", dicom.Code("108369006", "SCT", "Neoplasm"), "left", "tumour"),  # the side of its organ
+        ("kidney_cyst_left", dicom.Code("367643001", "SCT", "Cyst"), "left", "kidney_cyst_left"),
+        ("liver tumor", LIVER, None, "tumour"),
+    ],
+)
+def test_lesions_are_known_by_code_and_name(read, images, labels, label, code, side, structure):
+    seg = dicom.segmentation(images, (labels == 1).astype(np.uint8), [dicom.segment(1, label, code, side)])
+    seg.SegmentSequence[0].SegmentedPropertyCategoryCodeSequence[0].CodeValue = "49755003"
+    assert set(read(images, [seg]).names.values()) == {structure}
+
+
 def test_labels_to_be_ignored_are_left_out(tmp_path, images, labels, seg, segments):
     seg.SegmentSequence[1].SegmentLabel = "my own thing"
     for number, group in enumerate((images, [seg])):
