@@ -14,9 +14,12 @@ from dataset_builder.imaging.geometry import obliquity_deg
 from dataset_builder.imaging.masks import decode_mask
 from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.measured import draw_measured
+from dataset_builder.pictures.placement import too_close
 from dataset_builder.pictures.render import Window, draw, encode_png, show
 from dataset_builder.questions.facts import (
+    Fact,
     Scene,
+    apart_enough,
     facts_of,
     find_measures,
     find_places,
@@ -124,7 +127,7 @@ def _choices(
 ) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
     """Questions with options."""
     if {"slice", "blank"} & set(settings.inputs):
-        facts = [facts_of(scene) for scene in scenes]
+        facts = [_told_apart(facts_of(scene), [record], settings) for scene, record in zip(scenes, slices, strict=True)]
         for unit in choose([record.plane for record in slices], facts, settings, identity):
             record = slices[unit.record]
             shown = [unit] if "slice" in settings.inputs and "plain" in settings.views else []
@@ -132,11 +135,22 @@ def _choices(
                 for question in ask(each, record, settings, words):
                     yield question, [record]
     if stacks:
-        facts = [find_stack_facts(stack, settings.clarity, settings.seed, words) for stack in stacks]
+        facts = [
+            _told_apart(find_stack_facts(stack, settings.clarity, settings.seed, words), stack, settings)
+            for stack in stacks
+        ]
         for unit in choose_of_stacks([stack[0].plane for stack in stacks], facts, settings, identity):
             in_order = shown_order(unit, stacks[unit.record], settings)
             for question in ask_of_stack(unit, stacks[unit.record], settings, words):
                 yield question, in_order
+
+
+def _told_apart(facts: Sequence[Fact], records: Sequence[SliceRecord], settings: Settings) -> list[Fact]:
+    """The facts, those without markers whose markers would be one in images of this size."""
+    close = frozenset(
+        pair for record in records for pair in too_close(record, settings.conventions, settings.image_size)
+    )
+    return [apart_enough(fact, close) for fact in facts]
 
 
 def _places(

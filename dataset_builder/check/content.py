@@ -211,6 +211,9 @@ def _misplaced(
     side = blocks_of(printed.size)
     filled = unpack(printed.overlays[letter], side)
     there = as_shown(shown.map.share(name, printed.size, side), shown.convention, shown.view)
+    if not there.any():  # it falls between the pixels of a small image: the one that it lies in stands for it
+        alone = (x1 - x0, y1 - y0) == (1, 1) and shown.touches(name, (x0, y0))
+        return "" if alone else "An overlay covers more than its structure."
     open_blocks = np.ones((side, side), bool)
     scale = side / printed.size
     for left, top, right, bottom in letters:  # they cover what lies below

@@ -1,7 +1,8 @@
 """Where a structure is in a shown image: its box and a point on it, in pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy import ndimage
@@ -54,3 +55,24 @@ def placements(
             x, y = (int(at) for at in pixels[nearest])
         placed[record.names[value]] = Placement((columns.start, rows.start, columns.stop, rows.stop), (x, y))
     return placed
+
+
+@remembered
+def too_close(record: SliceRecord, conventions: Sequence[Convention], image_size: int) -> frozenset[frozenset[str]]:
+    """Pairs of structures whose markers could not be told apart, in an image so small or of structures so close.
+
+    Their points lie less than a pixel apart, and so may be one pixel in some convention or view.
+    """
+    transform = DisplayTransform(record.shape, record.spacing, conventions[0], image_size)
+    values, measured = measured_structures(record)
+    exact = {
+        record.names[value]: transform.to_pixels(voxel)
+        for value, voxel in zip(values, measured.point_voxel, strict=True)
+    }
+    shown = [placements(record, convention, image_size) for convention in conventions]
+    return frozenset(
+        frozenset((one, other))
+        for one, other in combinations(exact, 2)
+        if np.abs(np.subtract(exact[one], exact[other])).max() < 1
+        or any(where[one].point == where[other].point for where in shown)
+    )

@@ -154,11 +154,14 @@ def draw(
     where = placements(record, convention, image_size, view)
     values = {name: value for value, name in record.names.items()}
     labels = transform.show_labels(record.labels)
-    marks = []
     for name in names:
         if name not in where:
             raise ValueError(f"{name} is not visible in this slice; visible are: {', '.join(sorted(where))}")
-        marks.append(Mark(where[name].box, where[name].point, labels == values[name]))
+        # A structure that falls between the pixels of a small image is shown as the one pixel that it lies in.
+        if not (labels == values[name]).any():
+            x, y = where[name].point
+            labels[y, x] = values[name]
+    marks = [Mark(where[name].box, where[name].point, labels == values[name]) for name in names]
     return draw_markers(picture, prompt, marks, letters)
 
 
@@ -272,13 +275,15 @@ def _draw_leaders(
 
 
 def _draw_dots(shown: npt.NDArray[np.uint8], marks: Lettered, radius: int, rim: int) -> None:
-    # Dots of structures close to each other get smaller, so that each stays whole.
+    # Dots of structures close to each other get smaller, so that each stays whole: down to a pixel each.
     distances = [
         float(np.hypot(a.point[0] - b.point[0], a.point[1] - b.point[1]))
         for i, (_, a) in enumerate(marks)
         for _, b in marks[i + 1 :]
     ]
-    radius = max(1, min(radius, *(int(distance / 2) - rim for distance in distances))) if distances else radius
+    if distances:
+        least = 1 if min(distances) >= 2 else 0
+        radius = max(least, min(radius, *(int(distance / 2) - rim for distance in distances)))
     for extra, colours in ((rim, None), (0, MARKER_COLOURS)):
         for letter, mark in marks:
             _disc(shown, mark.point, radius + extra, colours[letter] if colours else DARK)
@@ -291,7 +296,7 @@ def _disc(shown: npt.NDArray[np.uint8], centre: tuple[int, int], radius: int, co
     x0, y0 = max(0, x - reach), max(0, y - reach)
     area = shown[y0 : y + reach + 1, x0 : x + reach + 1]
     rows, columns = np.ogrid[: area.shape[0], : area.shape[1]]
-    covered = np.clip(radius + 0.5 - np.hypot(columns + x0 - x, rows + y0 - y), 0, 1)[..., None]
+    covered = np.clip(max(radius + 0.5, 1) - np.hypot(columns + x0 - x, rows + y0 - y), 0, 1)[..., None]
     area[:] = np.round(area * (1 - covered) + np.array(colour) * covered).astype(np.uint8)
 
 

@@ -106,8 +106,9 @@ def solve_stack(question: str, images: list[Image.Image]) -> str:
     """
     listed = re.findall(r"^Options: (.*)$", question, re.MULTILINE)[-1].split("; ")
     asked = re.findall(r"[^.?]*\?", question)[-1]
+    seen = [np.asarray(image) for image in images]
     drawn = {
-        letter: [int((np.asarray(image) == MARKER_COLOURS[letter]).all(axis=-1).sum()) for image in images]
+        letter: [cv2.countNonZero(cv2.inRange(image, MARKER_COLOURS[letter], MARKER_COLOURS[letter])) for image in seen]
         for letter in "ABC"
     }
     shown = [number for number, pixels in enumerate(drawn["A"], 1) if pixels]

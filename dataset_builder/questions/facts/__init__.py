@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.questions.facts.anatomical import anatomical_facts
 from dataset_builder.questions.facts.directional import directional_facts
-from dataset_builder.questions.facts.fact import Fact, Kind, without_markers
+from dataset_builder.questions.facts.fact import Fact, Kind, apart_enough, without_markers
 from dataset_builder.questions.facts.measures import find_measures
 from dataset_builder.questions.facts.places import find_places, find_places_in_stack
 from dataset_builder.questions.facts.relational import relational_facts
@@ -23,6 +23,7 @@ __all__ = [
     "Fact",
     "Kind",
     "Scene",
+    "apart_enough",
     "facts_of",
     "find_facts",
     "find_measures",

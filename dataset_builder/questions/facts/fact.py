@@ -86,6 +86,13 @@ class Fact:
     markable: bool = field(default=True, repr=False)
 
 
+def apart_enough(fact: Fact, close: Collection[Collection[str]]) -> Fact:
+    """The fact, not to be asked with markers if those of two structures of a question could not be told apart."""
+    if any(set(pair) <= set(names) for pair in close for names in (fact.structures, fact.inverse_structures)):
+        return replace(fact, markable=False)
+    return fact
+
+
 def without_markers(fact: Fact, scattered: Collection[str]) -> Fact:
     """The fact, not to be asked with markers if one of its structures is scattered."""
     if scattered and not {*fact.structures, *fact.inverse_structures}.isdisjoint(scattered):

@@ -14,7 +14,8 @@ from dataset_builder.core.errors import FetchError
 from dataset_builder.files.own_files import some_of
 from dataset_builder.files.progress import Progress, silent
 from dataset_builder.sources import open_source
-from dataset_builder.sources.download.http import RemoteFile, download
+from dataset_builder.sources.download.checksums import RemoteFile
+from dataset_builder.sources.download.http import download
 from dataset_builder.sources.download.hub_files import HubFile, download_from_hub
 from dataset_builder.sources.packed import BROKEN_ARCHIVE
 

@@ -4,7 +4,6 @@ A file comes under the name ``.NAME.partial`` and gets its own name when it is w
 arrived is kept when a download is interrupted; the next one resumes there, if the server still has the same file.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException
@@ -21,9 +20,18 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from dataset_builder.core.errors import FetchError
 from dataset_builder.files.progress import Progress, silent
+from dataset_builder.sources.download.checksums import (
+    RemoteFile,
+    check_digest,
+    check_given,
+    is_checked,
+    note_checked,
+    plain_url,
+)
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds before each further try. A try that brought something new starts the count again."""
@@ -37,24 +45,6 @@ SPARE_BYTES = 200_000_000
 
 _CHUNK = 1 << 20
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file to get.
-
-    Args:
-        name: as it is kept.
-        url: where it is.
-        bytes: its size, if known beforehand.
-        md5, sha256: of its content, in hexadecimal.
-    """
-
-    name: str
-    url: str
-    bytes: int | None = None
-    md5: str | None = None
-    sha256: str | None = None
 
 
 @dataclass
@@ -145,50 +135,41 @@ def download(file: RemoteFile, folder: Path, progress: Progress = silent) -> Pat
     return target
 
 
-def _note_path(target: Path) -> Path:
-    return target.with_name(f".{target.name}.checked")
-
-
-def is_checked(target: Path, file: RemoteFile) -> bool:
-    """Whether the file is the one that was checked before: the same size and time of change, the same checksum."""
-    try:
-        noted = json.loads(_note_path(target).read_text(encoding="utf-8"))
-        status = target.stat()
-    except (OSError, ValueError):
-        return False
-    return bool(noted == [status.st_size, status.st_mtime_ns, file.md5, file.sha256])
-
-
-def note_checked(target: Path, file: RemoteFile) -> None:
-    """Note that the file as it is now has the right checksum."""
-    status = target.stat()
-    noted = json.dumps([status.st_size, status.st_mtime_ns, file.md5, file.sha256])
-    _note_path(target).write_text(noted, encoding="utf-8")
-
-
-# --------------------------------------------------------------------------------------------------------------- coming
-
-
 def _fetch(file: RemoteFile, part: _Part, progress: Progress) -> None:
     """Try until the whole file is here."""
-    tries = 0
-    while True:
-        before = part.size
-        try:
-            if file.bytes is None or part.size != file.bytes:
-                _fetch_once(file, part, progress)
-            return
-        except _Passing as trouble:
-            tries = 1 if part.size > before else tries + 1
-            if tries > len(WAITS) or trouble.wait > LONGEST_WAIT:
-                here = f"{part.size / 1e6:.1f} MB have arrived" if part.size else "nothing has arrived yet"
-                raise FetchError(
-                    f"{file.name} cannot be downloaded now: {trouble}; {here}.",
-                    value=_plain_url(file.url),
-                    remedy="Give the same command again later to resume. Or download the file another way, "
-                    f"put it into {part.path.parent}, and give the same command: it is checked there.",
-                ) from trouble
-            time.sleep(max(WAITS[tries - 1], trouble.wait))
+    fruitless, size = 0, part.size
+
+    def count(state: RetryCallState) -> None:
+        nonlocal fruitless, size
+        fruitless, size = (1 if part.size > size else fruitless + 1), part.size
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, _Passing) and error.wait <= LONGEST_WAIT),
+        after=count,  # before wait and stop
+        wait=lambda state: max((*WAITS, 0.0)[fruitless - 1], _asked_wait(state)),
+        stop=lambda state: fruitless > len(WAITS),
+        reraise=True,
+        sleep=lambda seconds: time.sleep(seconds),
+    )
+    try:
+        for attempt in retrying:
+            with attempt:
+                if file.bytes is None or part.size != file.bytes:
+                    _fetch_once(file, part, progress)
+    except _Passing as trouble:
+        here = f"{part.size / 1e6:.1f} MB have arrived" if part.size else "nothing has arrived yet"
+        raise FetchError(
+            f"{file.name} cannot be downloaded now: {trouble}; {here}.",
+            value=plain_url(file.url),
+            remedy="Give the same command again later to resume. Or download the file another way, "
+            f"put it into {part.path.parent}, and give the same command: it is checked there.",
+        ) from trouble
+
+
+def _asked_wait(state: RetryCallState) -> float:
+    """How long the server asks to wait, in seconds."""
+    trouble = state.outcome.exception() if state.outcome else None
+    return trouble.wait if isinstance(trouble, _Passing) else 0.0
 
 
 def _fetch_once(file: RemoteFile, part: _Part, progress: Progress) -> None:
@@ -231,7 +212,7 @@ def _begin(file: RemoteFile, part: _Part, start: int, answer: Any) -> int:
         part.drop()
         raise FetchError(
             f"The server's {file.name} is not the expected file.",
-            file=_plain_url(file.url),
+            file=plain_url(file.url),
             value=f"{total} bytes instead of {file.bytes}",
             remedy="The record may have a new version: update MIS-Ground, or report it.",
         )
@@ -278,7 +259,7 @@ def _refused(file: RemoteFile, part: _Part, error: urllib.error.HTTPError) -> No
     }.get(error.code, "See its record.")
     raise FetchError(
         f"The server does not deliver {file.name}.",
-        file=_plain_url(file.url),
+        file=plain_url(file.url),
         value=f"HTTP {error.code} {error.reason}",
         remedy=remedy,
     ) from error
@@ -311,78 +292,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
             raise FetchError(
                 "The server redirects to an address without HTTPS.",
-                file=_plain_url(req.full_url),
-                value=_plain_url(newurl),
+                file=plain_url(req.full_url),
+                value=plain_url(newurl),
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
 def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(_Redirects())
-
-
-def _plain_url(url: str) -> str:
-    """Without what may be secret."""
-    return url.partition("?")[0]
-
-
-# ------------------------------------------------------------------------------------------------------------- checking
-
-
-def check_given(target: Path, file: RemoteFile, progress: Progress) -> None:
-    """Raise unless the file that is there already, put there by hand or copied, is the right one; it stays as it is.
-
-    Raises:
-        FetchError: says what is wrong with it.
-    """
-    size = target.stat().st_size
-    if file.bytes is not None and size != file.bytes:
-        raise _another_file(target, f"{size} bytes instead of {file.bytes}")
-    if found := _wrong(target, file, progress):
-        raise _another_file(target, found)
-
-
-def check_digest(path: Path, file: RemoteFile, progress: Progress, remove: Callable[[], None] | None = None) -> None:
-    """Raise unless a downloaded file has the checksums that it should have; it is removed if not.
-
-    Raises:
-        FetchError: names the checksum.
-    """
-    found = _wrong(path, file, progress)
-    if not found:
-        return
-    (remove or path.unlink)()
-    raise FetchError(
-        f"{file.name} arrived damaged, or is another file; it was removed.",
-        file=_plain_url(file.url),
-        value=found,
-        remedy="Give the same command again. If it happens again, see the record for a new version.",
-    )
-
-
-def _wrong(path: Path, file: RemoteFile, progress: Progress) -> str:
-    """Which checksum is not as it should be; empty if all are."""
-    for name, expected in (("md5", file.md5), ("sha256", file.sha256)):
-        if expected and (found := _digest(path, name, file.name, progress)) != expected:
-            return f"{name} {found} instead of {expected}"
-    return ""
-
-
-def _another_file(target: Path, found: str) -> FetchError:
-    return FetchError(
-        f"The {target.name} in this folder is damaged, or another file.",
-        file=target,
-        value=found,
-        remedy="It is left unchanged: move it away, or choose another folder, and give the same command again.",
-    )
-
-
-def _digest(path: Path, name: str, label: str, progress: Progress) -> str:
-    digest = hashlib.new(name, usedforsecurity=False)
-    total, done = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while chunk := file.read(8 * _CHUNK):
-            digest.update(chunk)
-            done += len(chunk)
-            progress(f"check {label}", done, total)
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ from typing import Any
 from dataset_builder.core.errors import FetchError, HubError
 from dataset_builder.files.hub_errors import in_plain_words, patiently
 from dataset_builder.files.progress import Progress, silent
-from dataset_builder.sources.download.http import RemoteFile, check_digest, check_given, is_checked, note_checked
+from dataset_builder.sources.download.checksums import RemoteFile, check_digest, check_given, is_checked, note_checked
 
 
 @dataclass(frozen=True)

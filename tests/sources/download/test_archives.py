@@ -15,7 +15,7 @@ from dataset_builder.dataset.licences import licence
 from dataset_builder.sources import KNOWN, open_source
 from dataset_builder.sources.download import archives as module
 from dataset_builder.sources.download.archives import Archive, archives, check_folder, fetch_archive, unpack
-from dataset_builder.sources.download.http import RemoteFile
+from dataset_builder.sources.download.checksums import RemoteFile
 from dataset_builder.sources.download.hub_files import HubFile
 from dataset_builder.sources.phantoms import torso, write_totalsegmentator
 from tests.helpers.loopback_files import LoopbackFiles

@@ -8,7 +8,8 @@ from filelock import FileLock
 
 from dataset_builder.core.errors import FetchError
 from dataset_builder.sources.download import http as module
-from dataset_builder.sources.download.http import RemoteFile, download
+from dataset_builder.sources.download.checksums import RemoteFile
+from dataset_builder.sources.download.http import download
 from tests.helpers.loopback_files import Behaviour, LoopbackFiles
 
 CONTENT = random.Random(1).randbytes(300_000)
