@@ -4,19 +4,44 @@ A test holds the files in ``mis_ground/`` to this script. What all tasks share i
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from dataset_builder.core.factors import DRAWN_PROMPTS, MODALITIES, PLANES, PROMPTS, TERMINOLOGIES, TEXT_PROMPTS, VIEWS
+from dataset_builder.core.factors import (
+    DRAWN_PROMPTS,
+    MODALITIES,
+    PLANES,
+    PROMPTS,
+    TERMINOLOGIES,
+    TEXT_PROMPTS,
+    VIEWS,
+    AnswerType,
+)
 
 FOLDER = Path(__file__).parent / "mis_ground"
 HEADER = "# Made by lm_eval_tasks/generate.py.\n"
 HEADLINE_INPUTS = ("slice", "stack")
 """Inputs whose tasks make up the group ``mis_ground``."""
+PLACES: tuple[AnswerType, ...] = ("box", "point")
 SLICE = {"input": "slice", "view": "plain"}
 METRICS = ("acc", "pair_acc", "invalid", "refused", "truncated", "unread")
+PLACE_METRICS = {
+    "box": ("iou", "centre_mm", "size_ratio", "image_acc", "prior_acc", "prior_iou", "random_acc", "random_iou"),
+    "point": ("distance_mm", "image_acc", "prior_acc", "random_acc"),
+    "number": ("mra", "bias", "prior_acc", "prior_mra"),
+}
+"""Scores beside `METRICS` of answers that are no options, by what is asked for; see ``metrics.scores_of``."""
+MEDIANS = ("centre_mm", "size_ratio", "distance_mm", "bias")
+"""Scores of which the middle is shown; of the others the mean."""
+BETTER_LOWER = ("invalid", "refused", "truncated", "unread", "empty", "centre_mm", "distance_mm")
+MEASUREMENTS = {
+    "distance": ("distance",),
+    "diameter": ("longest diameter", "perpendicular diameter", "body thickness"),
+    "angle": ("angle",),
+}
+"""What each task of measurements asks for, by the column ``relation``."""
 VERSION = 2.0
 """Version of the groups; that of the tasks is in the template. Moves, with a line in the README's changelog,
 whenever scores can move."""
@@ -31,12 +56,14 @@ class Leaf:
         where: column values that choose its rows.
         tags: factor values that it can also be reached by.
         blind: whether its images are held back.
+        answer_type: what its questions ask for.
     """
 
     name: str
-    where: Mapping[str, str]
+    where: Mapping[str, str | Sequence[str]]
     tags: tuple[str, ...] = ()
     blind: bool = False
+    answer_type: AnswerType = "choice"
 
     def text(self) -> str:
         """The task file."""
@@ -45,12 +72,32 @@ class Leaf:
             lines += ["tag:", *(f"  - mis_ground_tag_{tag}" for tag in self.tags)]
         if self.blind:
             lines += ["doc_to_text: !function utils.doc_to_blind_text", "doc_to_image: null"]
-        lines += ["dataset_kwargs:", "  where:", *(f"    {column}: {value}" for column, value in self.where.items())]
+        lines += [
+            "dataset_kwargs:",
+            "  where:",
+            *(f"    {column}: {_value(value)}" for column, value in self.where.items()),
+        ]
+        if self.answer_type != "choice":
+            lines += ["metric_list:", *metric_lines((*METRICS, *PLACE_METRICS[self.answer_type], "empty"))]
         return HEADER + "\n".join(lines) + "\n"
+
+
+def _value(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else f"[{', '.join(value)}]"
+
+
+def metric_lines(metrics: Sequence[str]) -> Iterator[str]:
+    """The lines of a task's metrics."""
+    own = {"pair_acc": "!function utils.pair_acc"} | dict.fromkeys(MEDIANS, "!function utils.median")
+    for metric in metrics:
+        yield f"  - metric: {metric}"
+        yield f"    aggregation: {own.get(metric, 'mean')}"
+        yield f"    higher_is_better: {'false' if metric in BETTER_LOWER else 'true'}"
 
 
 def leaves() -> Iterator[Leaf]:
     """The table: every task there is."""
+    where: dict[str, str]
     for modality, plane, terminology, prompt in product(MODALITIES, PLANES, TERMINOLOGIES, PROMPTS):
         where = {"modality": modality, "plane": plane, "terminology": terminology, "prompt": prompt}
         name = f"mis_ground_{modality}_{plane}_{terminology}_{prompt}"
@@ -58,6 +105,15 @@ def leaves() -> Iterator[Leaf]:
     for modality, plane in product(MODALITIES, PLANES):
         where = {"modality": modality, "plane": plane}
         yield Leaf(f"mis_ground_stack_{modality}_{plane}", {"input": "stack"} | where, tags=("stack", *where.values()))
+    # Outside the headline: answers that are no options.
+    for kind in PLACES:
+        where = {"answer_type": kind, "view": "plain"}
+        yield Leaf(f"mis_ground_locate_{kind}", where, tags=("locate",), answer_type=kind)
+        moved: dict[str, str | Sequence[str]] = {"answer_type": kind, "view": VIEWS[1:]}
+        yield Leaf(f"mis_ground_locate_{kind}_moved", moved, tags=("locate_moved",), answer_type=kind)
+    for name, relations in MEASUREMENTS.items():
+        chosen: dict[str, str | Sequence[str]] = {"answer_type": "number", "relation": relations}
+        yield Leaf(f"mis_ground_measure_{name}", chosen, tags=("measure",), answer_type="number")
     # Controls: reached by name, by their own tag and by the pattern, never part of the headline.
     for prompt in DRAWN_PROMPTS:
         yield Leaf(f"mis_ground_blank_{prompt}", {"input": "blank", "prompt": prompt}, tags=("blank",))
@@ -67,10 +123,10 @@ def leaves() -> Iterator[Leaf]:
         yield Leaf(f"blind_mis_ground_{prompt}", SLICE | {"prompt": prompt}, blind=True)
 
 
-def group(name: str, members: Iterator[str]) -> str:
+def group(name: str, members: Iterable[str], metrics: Sequence[str] = METRICS) -> str:
     """The file of a group: means over its members, weighted by their sizes."""
     lines = [f"group: {name}", "task:", *(f"  - {member}" for member in members), "aggregate_metric_list:"]
-    for metric in METRICS:
+    for metric in metrics:
         lines += [f"  - metric: {metric}", "    aggregation: mean", "    weight_by_size: true"]
     return HEADER + "\n".join([*lines, "metadata:", f"  version: {VERSION}"]) + "\n"
 
@@ -81,6 +137,11 @@ def files() -> dict[str, str]:
     made = {f"{leaf.name}.yaml": leaf.text() for leaf in table}
     made["mis_ground.yaml"] = group("mis_ground", (f"mis_ground_tag_{tag}" for tag in HEADLINE_INPUTS))
     made["blind_mis_ground.yaml"] = group("blind_mis_ground", (leaf.name for leaf in table if leaf.blind))
+    # The pattern mis_ground_* must not match them: a task that is reached twice stops the harness.
+    made["locate_mis_ground.yaml"] = group("locate_mis_ground", ["mis_ground_tag_locate"], (*METRICS, "prior_acc"))
+    made["measure_mis_ground.yaml"] = group(
+        "measure_mis_ground", ["mis_ground_tag_measure"], (*METRICS, "mra", "prior_acc")
+    )
     return made
 
 

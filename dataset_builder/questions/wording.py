@@ -110,10 +110,26 @@ def marker_sentence(
         return ""
     if prompt in words["marker"]:
         return _marked(words["marker"][prompt], letters)
-    sentences = [words["coordinates"]["intro"].format(size=image_size)]
-    for letter, (x0, y0, x1, y1), (x, y) in zip(letters, boxes, points, strict=True):
-        sentences.append(words["coordinates"][prompt].format(letter=letter, x=x, y=y, x0=x0, y0=y0, x1=x1, y1=y1))
-    return " ".join(sentences)
+    phrases = (coordinate_phrase(prompt, *each) for each in zip(letters, boxes, points, strict=True))
+    return " ".join([coordinate_scale(image_size), *phrases])
+
+
+def coordinate_scale(image_size: int) -> str:
+    """The sentence that says what the coordinates of a text prompt count."""
+    return wording()["coordinates"]["intro"].format(size=image_size)
+
+
+def coordinate_phrase(prompt: str, letter: str, box: Sequence[float], point: Sequence[float]) -> str:
+    """Where a structure is in pixels, as the prompts ``text_point`` and ``text_box`` say it.
+
+    Args:
+        prompt: one of the two.
+        letter: of the structure.
+        box: x0, y0, x1 and y1.
+        point: x and y.
+    """
+    (x0, y0, x1, y1), (x, y) = box, point
+    return wording()["coordinates"][prompt].format(letter=letter, x=x, y=y, x0=x0, y0=y0, x1=x1, y1=y1)
 
 
 def stack_marker_sentence(prompt: Prompt, letters: Sequence[str]) -> str:

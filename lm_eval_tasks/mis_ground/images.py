@@ -85,16 +85,20 @@ class Sheet(Picture):
         rows = ceil(len(self._panels) / self._columns)
         return self._columns * width, rows * (height + self.STRIP)
 
+    @property
+    def origins(self) -> list[tuple[int, int]]:
+        """Where the upper left corner of each image is on the sheet, x and y."""
+        width, height = self._panels[0].size
+        places = [divmod(number, self._columns) for number in range(len(self._panels))]
+        return [(column * width, row * (height + self.STRIP) + self.STRIP) for row, column in places]
+
     def _encode(self) -> bytes:
         sheet = Image.new("RGB", self.size)
         draw = ImageDraw.Draw(sheet)
         font = ImageFont.load_default(self.STRIP - 6)
-        width, height = self._panels[0].size
-        for number, panel in enumerate(self._panels):
-            row, column = divmod(number, self._columns)
-            left, top = column * width, row * (height + self.STRIP)
-            draw.text((left + 4, top + 2), str(number + 1), fill="white", font=font)
-            sheet.paste(panel.copy(), (left, top + self.STRIP))
+        for number, (panel, (left, top)) in enumerate(zip(self._panels, self.origins, strict=True), start=1):
+            draw.text((left + 4, top - self.STRIP + 2), str(number), fill="white", font=font)
+            sheet.paste(panel.copy(), (left, top))
         stream = BytesIO()
         sheet.save(stream, "PNG", compress_level=1)
         return stream.getvalue()

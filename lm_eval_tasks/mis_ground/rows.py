@@ -10,16 +10,20 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
 import numpy as np
 import pyarrow.compute as pc
 from PIL import Image
 
+from dataset_builder.dataset import priors
+from lm_eval_tasks.mis_ground.coordinates import TEXT_PROMPTS, Space
 from lm_eval_tasks.mis_ground.images import Picture, Sheet
+from lm_eval_tasks.mis_ground.prompts import answer_type_of
 from lm_eval_tasks.mis_ground.settings import ON_THE_HUB, RunSettings
 
 HUB_DATASET = "mis-ground/mis-ground"
@@ -74,6 +78,8 @@ class Rows:
     """
 
     INDEXED = ("modality", "plane", "terminology", "prompt", "input", "view")
+    LATER: ClassVar[dict[str, str]] = {"answer_type": "choice", "relation": ""}
+    """Columns that choose rows, too; older data sets may lack them."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -97,7 +103,8 @@ class Rows:
         self._pictures = data.select_columns(["images"]).with_format("arrow")  # that is: not decoded
         self._texts = data.remove_columns("images")
         self.features = data.features
-        names = data.select_columns([*self.INDEXED, "id", "pair_id"]).with_format("arrow")[:]
+        later = [name for name in self.LATER if name in data.features]
+        names = data.select_columns([*self.INDEXED, *later, "id", "pair_id"]).with_format("arrow")[:]
         images = self._pictures.data.column("images")
         self.image_counts: list[int] = pc.list_value_length(images).to_pylist()
         self.digest = _digest(data, images)
@@ -105,20 +112,41 @@ class Rows:
         self.pair_ids: list[str] = names["pair_id"].to_pylist()
         units = [pair or own for pair, own in zip(self.pair_ids, names["id"].to_pylist(), strict=True)]
         order = sorted(range(len(units)), key=lambda row: (_hash(units[row]), row))
-        keys = list(zip(*(names[name].to_pylist() for name in self.INDEXED), strict=True))
+        columns = [names[name].to_pylist() for name in self.INDEXED]
+        columns += [
+            names[name].to_pylist() if name in later else [usual] * len(units) for name, usual in self.LATER.items()
+        ]
+        keys = list(zip(*columns, strict=True))
         self._rows_of: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for rank, row in enumerate(order):
             self._rows_of[keys[row]].append(rank)
         self._order = order
 
-    def select(self, where: Mapping[str, str]) -> list[int]:
-        """The rows whose columns have the values of ``where``, whole pairs side by side."""
-        unknown = set(where) - set(self.INDEXED)
+    def select(self, where: Mapping[str, str | Sequence[str]]) -> list[int]:
+        """The rows whose columns have the values of ``where``, whole pairs side by side.
+
+        Args:
+            where: a value, or several of which any will do, by column. Rows that want a position or a number are chosen
+                only by their ``answer_type``.
+        """
+        names = (*self.INDEXED, *self.LATER)
+        unknown = set(where) - set(names)
         if unknown:
-            raise ValueError(f"A leaf is chosen by {', '.join(self.INDEXED)}, not by {', '.join(sorted(unknown))}.")
-        wanted = [(self.INDEXED.index(name), value) for name, value in where.items()]
-        found = (ranks for key, ranks in self._rows_of.items() if all(key[i] == value for i, value in wanted))
+            raise ValueError(f"A leaf is chosen by {', '.join(names)}, not by {', '.join(sorted(unknown))}.")
+        wanted = [
+            (names.index(name), (value,) if isinstance(value, str) else tuple(value))
+            for name, value in ({"answer_type": "choice"} | dict(where)).items()
+        ]
+        found = (ranks for key, ranks in self._rows_of.items() if all(key[i] in values for i, values in wanted))
         return [self._order[rank] for rank in sorted(rank for ranks in found for rank in ranks)]
+
+    @cached_property
+    def priors(self) -> dict[str, Document]:
+        """What can be said of each position and number without its image, by the row's id; see `priors_of`."""
+        columns = [name for name in priors.COLUMNS if name in self._texts.features]
+        rows = self._texts.select_columns(columns)
+        kinds = rows["answer_type"] if "answer_type" in columns else []
+        return priors_of(rows.select([n for n, kind in enumerate(kinds) if kind != "choice"]).to_list())
 
     def text(self, row: int) -> Document:
         """A row without its images."""
@@ -223,14 +251,43 @@ class Leaf(Sequence[Document]):
             return placeholder(self._images)
         row = self._chosen[number]
         document = self._rows.text(row) | {"paired": self._paired}
-        if self._settings.letters:
+        if self._settings.letters and answer_type_of(document) == "choice":
             document["letters"] = True
+        if answer_type_of(document) != "choice":
+            document["prior"] = dict(self._rows.priors[document["id"]])
         if self._images:
             document["images"] = self._rows.pictures(row)
             if self._settings.stack == "sheet" and len(document["images"]) > 1:
                 document["panels"] = len(document["images"])
                 document["images"] = [Sheet(document["images"])]
-        return document
+        space = self._space(row, document)
+        if space and "prior" in document:
+            document["prior"]["random"] = list(priors.random_box(document["id"], space.width, space.height))
+        return document | ({"coordinates": space.to_json()} if space else {})
+
+    def _space(self, row: int, document: Document) -> Space | None:
+        """How the document's coordinates are written; None if it has none, or states pixels as stored."""
+        place = answer_type_of(document) in ("box", "point")
+        if not place and (self._settings.coordinates == "pixel" or document.get("prompt") not in TEXT_PROMPTS):
+            return None
+        (width, height) = self._rows.pictures(row)[0].size
+        space = Space(self._settings.coordinates, width, height, pixels=self._settings.pixels)
+        if not document.get("panels"):
+            return space
+        (sheet,) = document["images"]
+        return replace(space, sent=sheet.size, origins=tuple(sheet.origins))
+
+
+def priors_of(rows: Sequence[Document]) -> dict[str, Document]:
+    """By id: ``box``, ``image`` and ``random`` of a position, ``value`` of a number; from the other volumes only."""
+    found: dict[str, Document] = {}
+    boxes, images, numbers = priors.box_priors(rows), priors.image_priors(rows), priors.number_priors(rows)
+    for row, box, image, number in zip(rows, boxes, images, numbers, strict=True):
+        if row["answer_type"] == "number":
+            found[row["id"]] = {"value": number}
+        else:
+            found[row["id"]] = {"box": box and list(box), "image": None if image is None else round(image)}
+    return found
 
 
 def placeholder(images: bool) -> Document:

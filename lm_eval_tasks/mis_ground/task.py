@@ -63,10 +63,13 @@ class MISGroundTask(ConfigurableTask):
         given = {key: value for key, value in config.items() if key != "class"}
         metadata = given.get("metadata") or {}
         self.settings = RunSettings.from_metadata(metadata)
-        budget = {"max_gen_toks": self.settings.max_gen_toks}
+        where = (given.get("dataset_kwargs") or {}).get("where", {})
+        budget = {"max_gen_toks": self.settings.budget(where.get("answer_type", "choice"))}
         super().__init__(config=given | {"generation_kwargs": {**given.get("generation_kwargs", {}), **budget}})
         self.OUTPUT_TYPE: Any = RequestType("generate_until", images=self.config.doc_to_image is not None)
-        self.config.metadata = without_secrets(metadata) | self.settings.as_dict() | self.rows.facts() | READER
+        self.config.metadata = (
+            without_secrets(metadata) | self.settings.as_dict() | self.settings.notes() | self.rows.facts() | READER
+        )
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
         """Choose this leaf's rows in the shared data set."""
@@ -104,7 +107,8 @@ class MISGroundTask(ConfigurableTask):
         self._check_images(getattr(model, "max_images", None))
         if chat_template is not None and hasattr(model, "_concurrent"):
             chat_template = _without_places(chat_template)
-        made_of = [self.rows.digest, self.VERSION, self.settings.as_dict(), self.config.generation_kwargs, samples]
+        settings = self.settings.as_dict() | self.settings.notes()
+        made_of = [self.rows.digest, self.VERSION, settings, self.config.generation_kwargs, samples]
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:16]
         super().build_all_requests(
             samples=samples, chat_template=chat_template, tokenizer_name=f"{tokenizer_name}-{key}", **more

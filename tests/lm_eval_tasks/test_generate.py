@@ -26,7 +26,10 @@ def test_names_are_those_of_the_design():
     controls |= {f"mis_ground_view_{view}" for view in ("mirrored", "rotated90", "rotated180")}
     stacks = {f"mis_ground_stack_{m}_{p}" for m in ("ct", "mri") for p in ("axial", "coronal", "sagittal")}
     assert controls | stacks <= leaves
-    assert leaves - controls - stacks == {
+    answers = {f"mis_ground_locate_{kind}{moved}" for kind in ("box", "point") for moved in ("", "_moved")}
+    answers |= {f"mis_ground_measure_{what}" for what in ("distance", "diameter", "angle")}
+    assert answers <= leaves
+    assert leaves - controls - stacks - answers == {
         f"mis_ground_{modality}_{plane}_{terminology}_{prompt}"
         for modality in ("ct", "mri")
         for plane in ("axial", "coronal", "sagittal")
@@ -34,7 +37,7 @@ def test_names_are_those_of_the_design():
         for prompt in ("none", "label", "point", "box", "mask", "text_point", "text_box")
     }
     assert set(manager.all_subtasks) - leaves == {f"blind_mis_ground_{p}" for p in ("none", "text_point", "text_box")}
-    assert manager.all_groups == ["blind_mis_ground", "mis_ground"]
+    assert manager.all_groups == ["blind_mis_ground", "locate_mis_ground", "measure_mis_ground", "mis_ground"]
     assert all(name.startswith("mis_ground_tag_") for name in manager.all_tags)
     assert {
         "mis_ground_tag_ct",

@@ -60,11 +60,22 @@ def fields(reply: str) -> list[Field]:
     >>> [field.text for field in fields('{"answer": "left"} or \\boxed{right}')]
     ['left', 'right']
     """
+    return _innermost([*_marked(reply), *_json_fields(reply)])
+
+
+def marked(reply: str) -> list[Field]:
+    """Boxes and tags with an answer, in order."""
+    return _innermost(_marked(reply))
+
+
+def _marked(reply: str) -> list[Field]:
     found = [Field(match[1], match.start(), match.end()) for match in _BOXED.finditer(reply)]
     found += [Field(match[2], match.start(), match.end()) for match in _TAG.finditer(reply)]
-    found += [Field(match[1] or match[2] or "", match.start(), match.end()) for match in _BOX.finditer(reply)]
-    found += list(_json_fields(reply))
-    # A box in a tag is the same answer.
+    return found + [Field(match[1] or match[2] or "", match.start(), match.end()) for match in _BOX.finditer(reply)]
+
+
+def _innermost(found: list[Field]) -> list[Field]:
+    """A box in a tag is the same answer."""
     inner = [one for one in found if not any(o is not one and one.start <= o.start and o.end <= one.end for o in found)]
     return sorted(inner, key=lambda one: one.start)
 

@@ -37,7 +37,7 @@ def read(reply: str, options: Sequence[str], question: str = "", finish_reason: 
     if not reply.strip() or not options:
         status: Status = "refused" if finish_reason in REFUSED else "truncated" if cut_off else "unread"
         return Reading(None, status, "empty")
-    answer = without_reasoning(_without_runs(reply))
+    answer = without_reasoning(without_runs(reply))
     if answer is None:
         return Reading(None, "truncated", "reasoning")
     answer = answer[-LONGEST:]
@@ -51,7 +51,7 @@ def read(reply: str, options: Sequence[str], question: str = "", finish_reason: 
     return found
 
 
-def _without_runs(reply: str) -> str:
+def without_runs(reply: str) -> str:
     """Without long runs of blanks and of one sign, which say nothing and take long to read."""
     reply = re.sub(r"[ \t\u00a0]{2,}", " ", reply)
     reply = re.sub(r"\s{3,}", "\n\n", reply)
@@ -98,7 +98,7 @@ def _without_echo(text: str, asked: Asked) -> str:
 
 
 def _read(text: str, asked: Asked, cut_off: bool) -> Reading:
-    kept = _without_notes(text)
+    kept = without_notes(text)
     cut = cut_off or statuses.is_cut(text)
     if not kept.strip():
         return _nothing(text, cut, "nothing")
@@ -121,7 +121,7 @@ def _read(text: str, asked: Asked, cut_off: bool) -> Reading:
     return _nothing(kept, cut, found.stage)
 
 
-def _without_notes(text: str) -> str:
+def without_notes(text: str) -> str:
     """Without notes, disclaimers and courtesies, sentence by sentence; a note in a paragraph of its own goes whole."""
     kept = []
     for line in text.split("\n"):

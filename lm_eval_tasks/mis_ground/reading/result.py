@@ -18,16 +18,22 @@ class Reading:
     """What was read from a reply.
 
     Args:
-        option: the option as listed; None if the status is not ``read``.
+        option: the option as listed, or a position or number as text; None if the status is not ``read``.
         status: see `Status`.
         stage: what decided: ``final`` (an explicit final answer), ``bare`` (an option and nothing else), ``verdicts``
             (a judgement on each option), ``sentence`` (what the sentences say), or for no answer ``reasoning`` (a
-            thought without end), ``refusal``, ``cut``, ``conflict``, ``nothing``, ``empty``.
+            thought without end), ``refusal``, ``cut``, ``conflict``, ``nothing``, ``empty``; ``range`` (a number that
+            cannot be), ``form`` (another form of coordinates or another unit than asked for), ``image`` (of several
+            images none is named).
+        values: of a box x0, y0, x1, y1 and of a point x, y, in pixels of the stored image; of a number the number.
+        image: of a position in one of several images, which, from 0.
     """
 
     option: str | None
     status: Status
     stage: str
+    values: tuple[float, ...] = ()
+    image: int | None = None
 
     def __post_init__(self) -> None:
         if (self.option is None) == (self.status == "read"):
