@@ -1,7 +1,8 @@
 """Audit of a data set folder: are its answers true and balanced, and can they be found only by looking at the image?
 
 ``reading`` goes through the files, ``schema`` and ``rows`` check rows by themselves and against each other,
-``images`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``balance``, ``priors`` and
+``images`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``located`` and
+``measured`` check points, boxes and numbers, ``balance``, ``priors`` and
 ``leakage`` test what could be had without looking, ``report`` and ``terminal`` show it.
 
 May import ``building`` and the rooms before it; not ``gallery`` or ``hub``.
@@ -82,9 +83,10 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
         check_places(items, images, folder.slices, folder.words, findings, progress, _min_contrast(folder))
         asked_about = sorted({name for item in items.rows for name in item.structures})
         check_file_names(dataset, asked_about, names, findings)
-        balance = check_balance(items, findings)
-        check_leakage(items, images, findings)
-        priors = check_priors(items, findings, progress, images)
+        # What has no options cannot favour one.
+        balance = check_balance(items.choices, findings)
+        check_leakage(items.choices, images, findings)
+        priors = check_priors(items.choices, findings, progress, images)
     return Audit(
         dataset=dataset.resolve().name,
         content=folder.record.content if folder.record else "",

@@ -27,7 +27,7 @@ def prior_answer(item: Item, known: Mapping[str, Structure]) -> str:
 
     It says nothing of where a lesion lies.
     """
-    if any(is_lesion(name, known.get(name)) for name in item.structures):
+    if not item.is_choice or any(is_lesion(name, known.get(name)) for name in item.structures):
         return ""
     if item.frame == "image":
         across, up = AXES[item.plane]
@@ -60,7 +60,7 @@ def slice_problems(item: Item, here: Map) -> Iterator[Problem]:
         yield "The licence differs from that of the scan.", f"{item.licence}, not {here.licence}"
     if item.modality != here.modality:
         yield "The modality differs from that of the scan.", f"{item.modality}, not {here.modality}"
-    if item.input != "stack" and (wrong := margin_problem(item, here)):
+    if item.is_choice and item.input != "stack" and (wrong := margin_problem(item, here)):
         yield "The margin differs from that of the structures.", wrong
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.check.findings import Findings
+from dataset_builder.check.glyphs import Glyph
 from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item
 from dataset_builder.check.maps import Map, Shown, as_shown, window_limits
@@ -52,7 +53,8 @@ class Content:
         scans = {item.images[number] for item, number in uses if item.input != "blank" and number < len(item.images)}
         for item, number in uses:
             digest = item.images[number] if number < len(item.images) else b""
-            key = (digest, item.window, item.convention, item.view, item.prompt, item.structures, item.input, number)
+            as_said = (item.window, item.convention, item.view, item.prompt, item.structures, item.input)
+            key = (digest, *as_said, item.answer_type, item.scale == "bar", item.lines, number)
             if key not in known:
                 printed = self._images.print_of(digest)
                 known[key] = [] if printed is None else list(self._problems(item, number, here, printed, slices))
@@ -83,6 +85,9 @@ class Content:
         self._findings.looked("markers")
         if item.prompt in DRAWN_PROMPTS:
             for problem, found in marker_problems(item, number, here, printed, self._images):
+                yield "markers", problem, found
+        elif item.answer_type == "number":
+            for problem, found in line_letter_problems(item, self._images.glyphs_of(item.images[number])):
                 yield "markers", problem, found
         elif printed.boxes or printed.marked.any():
             yield "markers", "An image has a marker, but its question has none.", f"image {number + 1}"
@@ -161,7 +166,7 @@ def marker_problems(item: Item, number: int, here: Map, printed: Print, images: 
     """What is wrong with the markers and letters of an image: (problem, found)."""
     shown = here.shown(printed.size, item.convention, item.view)
     glyphs = images.glyphs_of(item.images[number])
-    expected = {letter: name for letter, name in zip(LETTERS, item.structures, strict=False) if name in here.structures}
+    expected = {letter: name for letter, name in zip(LETTERS, item.marked, strict=False) if name in here.structures}
     for letter in LETTERS:
         glyph = glyphs.get(letter)
         there = glyph is not None and glyph.likeness >= LIKENESS
@@ -180,6 +185,30 @@ def marker_problems(item: Item, number: int, here: Map, printed: Print, images: 
             yield "A marker has the letter of another one.", f"{where} reads {glyph.shape}"
     if exchanged := _exchanged(item.prompt, expected, printed, glyphs):
         yield "A letter stands beside the marker of another one.", f"image {number + 1}: {exchanged}"
+
+
+def line_letter_problems(item: Item, glyphs: Mapping[str, Glyph]) -> Iterator[tuple[str, object]]:
+    """What is wrong with the letters of drawn lines; the lines themselves are read pixel by pixel (``images``)."""
+    far: dict[str, list[float]] = {}
+    for letter in LETTERS[: len(item.lines)]:
+        glyph = glyphs.get(letter)
+        if glyph is None or glyph.likeness < LIKENESS:
+            yield "A marker has no letter.", f"line {letter}"
+            continue
+        if glyph.shape != letter:
+            yield "A marker has the letter of another one.", f"line {letter} reads {glyph.shape}"
+        x0, y0, x1, y1 = glyph.box
+        far[letter] = [_off_line(((x0 + x1) / 2, (y0 + y1) / 2), other) for other in item.lines]
+    for i, letter in enumerate(far):
+        if far[letter][i] > min(far[letter]):
+            yield "A letter stands beside the marker of another one.", f"line {letter}"
+
+
+def _off_line(place: tuple[float, float], line: tuple[tuple[int, ...], tuple[int, ...]]) -> float:
+    """Distance of a place from a line between its ends in pixels."""
+    start, end, at = np.array(line[0], float), np.array(line[1], float), np.array(place)
+    share = np.clip((at - start) @ (end - start) / max(1.0, float((end - start) @ (end - start))), 0, 1)
+    return float(np.hypot(*(at - start - share * (end - start))))
 
 
 def _letter_boxes(glyphs: object) -> list[tuple[int, int, int, int]]:

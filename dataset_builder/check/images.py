@@ -19,6 +19,7 @@ from PIL import Image
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.glyphs import Glyph, read_glyphs
 from dataset_builder.check.items import Item
+from dataset_builder.check.measured_images import measuring_problems
 from dataset_builder.check.prints import Print, channels, extremes, print_of
 from dataset_builder.core.factors import DRAWN_PROMPTS
 from dataset_builder.pictures.render import MARKER_COLOURS
@@ -80,8 +81,11 @@ class Images:
         wanted: dict[bytes, tuple[bytes, Item]] = {}
         for item, encoded in batch:
             open_keys = [key for key, _ in _marks(item) if key not in self._checked]
+            measured = (
+                item.answer_type == "number"
+            )  # its lines and scale bar are looked at, whoever else shows the image
             for digest, data in encoded.items():
-                if digest not in self.seen or any(key[0] == digest for key in open_keys):
+                if digest not in self.seen or measured or any(key[0] == digest for key in open_keys):
                     wanted.setdefault(digest, (data, item))
         decoded: dict[bytes, Pixels | None] = {}
         found = self._pool.map(lambda pair: _decode(*pair), wanted.values())
@@ -134,6 +138,10 @@ class Images:
         findings.looked("boxes")
         for problem, detail in _outside(item, sizes):
             findings.violation("boxes", problem, str(item), detail)
+        if item.answer_type == "number" and (image := decoded.get(item.images[0])) is not None:
+            findings.looked("markers")
+            for problem, detail in measuring_problems(image, item):
+                findings.violation("markers", problem, str(item), detail)
         for key, marks in _marks(item):
             image = decoded.get(key[0])  # type: ignore[call-overload]
             if key not in self._checked and image is not None:
@@ -172,17 +180,22 @@ def _marks(item: Item) -> Iterator[tuple[tuple[object, ...], list[Mark]]]:
     for number, digest in enumerate(item.images):
         marks = [
             (letter, box, point)
-            for letter, box, point, image in zip(MARKER_COLOURS, item.boxes, item.points, item.box_images, strict=False)
+            for letter, (box, point, image) in zip(MARKER_COLOURS, _places(item)[item.unmarked :], strict=False)
             if image == number
         ]
         if marks:
             yield (digest, item.prompt, tuple(marks)), marks
 
 
+def _places(item: Item) -> list[tuple[tuple[int, ...], tuple[int, ...], int]]:
+    """Box, point and image of each structure."""
+    return list(zip(item.boxes, item.points, item.box_images, strict=False))
+
+
 def _outside(item: Item, sizes: set[tuple[int, int]]) -> Iterator[tuple[str, object]]:
     """Boxes and points that do not lie in the image, or not in each other."""
     width, height = min(sizes, default=(1 << 30, 1 << 30))
-    for box, point in zip(item.boxes, item.points, strict=True):
+    for box, point, _ in _places(item):
         x0, y0, x1, y1 = box
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
             yield "A box does not lie in the image.", box

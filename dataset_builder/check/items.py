@@ -94,6 +94,28 @@ class Item:
         return self.pair_id or self.id
 
     @property
+    def is_choice(self) -> bool:
+        """Whether it offers options."""
+        return self.answer_type == "choice"
+
+    @property
+    def unmarked(self) -> int:
+        """How many of its structures, from the first on, no letter stands for: what a place is asked of."""
+        return 1 if self.answer_type in ("point", "box") else 0
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The structures that the letters A, B, C stand for, where there are markers."""
+        return self.structures[self.unmarked :]
+
+    @property
+    def lines(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+        """The two ends of each line that is drawn to measure at, A first."""
+        if self.answer_type != "number" or self.structures:
+            return ()
+        return tuple(zip(self.points[::2], self.points[1::2], strict=False))
+
+    @property
     def stem(self) -> str:
         """The question without the line of options."""
         return self.question.rsplit("\n", 1)[0]
@@ -128,6 +150,11 @@ class Items:
     """All rows that could be read, in the order of the files, and how they group."""
 
     rows: tuple[Item, ...]
+
+    @cached_property
+    def choices(self) -> "Items":
+        """Those that offer options."""
+        return Items(tuple(row for row in self.rows if row.is_choice))
 
     @cached_property
     def cells(self) -> dict[str, list[Item]]:

@@ -204,8 +204,25 @@ class Shown:
             return True
         return None in sampled and box[2] - box[0] == box[3] - box[1] == 1
 
+    def pixels(self, name: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """The pixels of the image that surely show a structure, and those that may [S, S] each.
+
+        Sure is not what has its middle on the border of two voxels.
+        """
+        found = [self._middles_on(name, across, down) for across in (-1, 1) for down in (-1, 1)]
+        sure, possible = np.logical_and.reduce(found), np.logical_or.reduce(found)
+        return as_shown(sure, self.convention, self.view), as_shown(possible, self.convention, self.view)
+
     def _sampled(self, name: str, across: int, down: int) -> Rectangle | None:
-        """Around the pixels whose middles lie on a structure; ``None`` if there are none.
+        """Around the pixels whose middles lie on a structure; ``None`` if there are none."""
+        down_to, along = np.nonzero(self._middles_on(name, across, down))
+        if not len(along):
+            return None
+        corners = [(float(along.min()), float(down_to.min())), (float(along.max()) + 1, float(down_to.max()) + 1)]
+        return _around([_turn(corner, self.size, self.convention, self.view) for corner in corners])
+
+    def _middles_on(self, name: str, across: int, down: int) -> npt.NDArray[np.bool_]:
+        """The pixels of the square as stored whose middles lie on a structure [S, S].
 
         A middle on the border of two voxels counts to the next one or the one before, as ``across`` and ``down`` say.
         """
@@ -215,11 +232,7 @@ class Shown:
         y = np.floor((mm - self._padding[1]) / self.map.spacing[1] + down * 1e-6).astype(int)
         inside = ((y >= 0) & (y < rows))[:, None] & ((x >= 0) & (x < columns))[None]
         there = self.map.of(name)[np.clip(y, 0, rows - 1)[:, None], np.clip(x, 0, columns - 1)[None]] & inside
-        down_to, along = np.nonzero(there)
-        if not len(along):
-            return None
-        corners = [(float(along.min()), float(down_to.min())), (float(along.max()) + 1, float(down_to.max()) + 1)]
-        return _around([_turn(corner, self.size, self.convention, self.view) for corner in corners])
+        return np.asarray(there)
 
     def touches(self, name: str, point: tuple[int, ...]) -> bool:
         """Whether a pixel covers part of a voxel of a structure."""

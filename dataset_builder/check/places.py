@@ -14,7 +14,9 @@ from dataset_builder.check.findings import Findings
 from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item, Items, SliceKey, group
 from dataset_builder.check.label_fit import LabelFit
+from dataset_builder.check.located import margin_bound, mask_problems, place_in_stack_wrong, place_wrong
 from dataset_builder.check.maps import Map, Shown, read_maps, window_limits
+from dataset_builder.check.measured import measurement_problems
 from dataset_builder.vocabulary import Structure
 
 BY_MAPS = ("boxes", "orientation", "pixels", "labels", "answers")
@@ -96,15 +98,38 @@ class _Checks:
             if key not in shown:
                 shown[key] = here.shown(*key)
             self._places(item, number, shown[key])
+            for problem, value in mask_problems(item, number, shown[key]) if item.masks else ():
+                self._findings.violation("boxes", problem, str(item), value)
             if number == 0 and item.input == "slice":
                 self._faint(item, here, seen)
             if number == 0:
                 for problem, value in slice_problems(item, here):
                     self._findings.violation("columns", problem, str(item), value)
-            if item.input != "stack":
+            if not item.is_choice:
+                self._without_options(item, number, here, shown[key])
+            elif item.input != "stack":
                 self._findings.looked("answers")
                 if wrong := in_slice(item, here, shown[key], self._words):
                     self._findings.violation("answers", "An answer is wrong.", str(item), wrong)
+
+    def _without_options(self, item: Item, number: int, here: Map, shown: Shown) -> None:
+        """A row that asks for a place or a number, against the slice that decides it."""
+        if number != (item.answer_image or 0):
+            return
+        self._findings.looked("answers")
+        if item.answer_type == "number":
+            for problem, value in measurement_problems(item, here, shown):
+                self._findings.violation("answers", problem, str(item), value)
+            return
+        if item.input == "stack":
+            return  # when all of its slices are known
+        if wrong := place_wrong(item, here, shown, self._words):
+            self._findings.violation(
+                "answers", "What a question asks for is not there, or not alone.", str(item), wrong
+            )
+        elif not 0 <= item.margin_mm <= margin_bound(item, here) * (1 + 2e-4) + 0.02:
+            found = f"{item.margin_mm:g} mm, at most {margin_bound(item, here):g}"
+            self._findings.violation("columns", "The margin differs from that of the structures.", str(item), found)
 
     def _faint(self, item: Item, here: Map, seen: dict[tuple[str, str], float | None]) -> None:
         """Name structures that melt into what is around them."""
@@ -133,6 +158,10 @@ class _Checks:
             self._findings.looked("answers")
             areas = [self._areas[key] for key in keys]
             through = self._through.get(keys[0][:3], {})
+            if not item.is_choice:
+                if wrong := place_in_stack_wrong(item, areas):
+                    self._findings.violation("answers", "An image that is asked for is wrong.", str(item), wrong)
+                continue
             if wrong := in_stack(item, areas, through, self._words):
                 self._findings.violation("answers", "An answer is wrong.", str(item), wrong)
             thickness, straight = self._scans[keys[0][:3]]
@@ -150,7 +179,7 @@ class _Checks:
         if abs(item.pixel_mm - shown.pixel_mm) > 1e-4 * shown.pixel_mm:
             found = f"{item.pixel_mm:g} mm, not {shown.pixel_mm:g}"
             findings.violation("boxes", "The pixel size differs from that of the image.", str(item), found)
-        for name, box, point, image in zip(item.structures, item.boxes, item.points, item.box_images, strict=True):
+        for name, box, point, image in zip(item.structures, item.boxes, item.points, item.box_images, strict=False):
             if image != number:
                 continue
             if name not in shown.map.structures:

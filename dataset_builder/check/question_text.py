@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dataset_builder.check.items import Item
+from dataset_builder.check.located import place_problems
+from dataset_builder.check.measured import number_problems
 from dataset_builder.check.phrases import direction, is_lesion, is_ordinary, opposite, pattern, phrases, relations
 from dataset_builder.core.factors import DRAWN_PROMPTS, MODALITIES, PLANES
 from dataset_builder.vocabulary import Structure
@@ -64,7 +66,7 @@ class Said:
 def take_apart(item: Item, words: Mapping[str, Structure]) -> Said:
     """The question of a row with placeholders for its structures."""
     context, _, asked = item.stem.rpartition(". ")
-    if item.prompt == "none":
+    if item.prompt == "none" and item.is_choice:
         called = [
             (getattr(words[name], item.register) if name in words else name, number)
             for number, name in enumerate(item.structures)
@@ -72,7 +74,7 @@ def take_apart(item: Item, words: Mapping[str, Structure]) -> Said:
         for name, number in sorted(called, key=lambda pair: -len(pair[0])):
             if not is_ordinary(name):
                 asked = _mask(name).sub(f"{_PLACE}{number}", asked)
-    else:
+    elif item.prompt != "none":
         marked = "marked " if item.prompt in DRAWN_PROMPTS else ""
         reference = rf"(?:\bthe )?\bstructure {marked}([ABC])\b"
         asked = re.sub(reference, lambda found: f"{_PLACE}{'ABC'.index(found[1])}", asked)
@@ -96,9 +98,14 @@ def question_problems(item: Item, words: Mapping[str, Structure], size: int) -> 
     yield from _marked(item, said, size)
     if item.input == "stack":
         yield from _stack(item, said)
-    yield from _asked(item, said, words)
-    if item.relation in _GIVEN_AWAY and any(is_lesion(name, words.get(name)) for name in item.structures):
-        yield "The words alone answer a question about a lesion.", f"{item.relation}: {', '.join(item.structures)}"
+    if item.is_choice:
+        yield from _asked(item, said, words)
+        if item.relation in _GIVEN_AWAY and any(is_lesion(name, words.get(name)) for name in item.structures):
+            yield "The words alone answer a question about a lesion.", f"{item.relation}: {', '.join(item.structures)}"
+    elif item.answer_type == "number":
+        yield from number_problems(item, said)
+    else:
+        yield from place_problems(item, said, words)
 
 
 def _shown(item: Item, said: Said) -> Iterator[Problem]:
@@ -126,7 +133,7 @@ def _marked(item: Item, said: Said, size: int) -> Iterator[Problem]:
     """Which markers are said to be there, and how large the image is."""
     found = re.search(r"\bmarks? structures? ([ABC](?:(?:, | and )[ABC])*)\b", said.context)
     letters = re.findall("[ABC]", found[1]) if found else []
-    expected = list("ABC"[: len(item.structures)]) if item.prompt in DRAWN_PROMPTS else []
+    expected = list("ABC"[: len(item.marked)]) if item.prompt in DRAWN_PROMPTS else []
     if letters != expected:
         yield "The question states other marked structures than the row.", ", ".join(letters) or "none"
     elif item.prompt in DRAWN_PROMPTS and not pattern("marker", item.prompt).search(said.context):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataset_builder.check.columns import id_problems, row_problems
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import FACTORS, Item, Items, group
+from dataset_builder.check.measured import answer_text_problems
 from dataset_builder.check.phrases import is_ordinary
 from dataset_builder.check.question_text import question_problems
 from dataset_builder.check.statistics import ALPHA, holm
@@ -81,20 +82,21 @@ def check_rows(
     for item in items.rows:
         findings.looked("text")
         findings.looked("columns")
-        for problem, found in text_problems(item, names):
+        for problem, found in (*text_problems(item, names), *question_problems(item, words, size_of(item))):
             findings.violation("text", problem, str(item), found)
-        for problem, found in question_problems(item, words, size_of(item)):
-            findings.violation("text", problem, str(item), found)
+        for problem, found in answer_text_problems(item):
+            findings.violation("answers", problem, str(item), found)
         build = build_of(item.file)
         for problem, found in row_problems(item, build.version if build else None, words):
             findings.violation("columns", problem, str(item), found)
     if len(versions := {item.version for item in items.rows if build_of(item.file) is None}) > 1:
         findings.violation("columns", "Rows have several versions.", found=", ".join(sorted(versions)))
-    for problem, where, found in id_problems(items, words, lambda file: id(build_of(file))):
+    choices = items.choices
+    for problem, where, found in id_problems(choices, words, lambda file: id(build_of(file))):
         findings.violation("ids", problem, where, found)
-    pairs(items, findings)
-    facts(items, findings)
-    blanks(items, findings)
+    pairs(choices, findings)
+    facts(choices, findings)
+    blanks(choices, findings)
     duplicates(items, findings)
     registers(items, asked, findings)
 
@@ -153,7 +155,9 @@ def text_problems(item: Item, names: Names) -> Iterator[tuple[str, object]]:
     for convention, pattern in _CONVENTION_WORDS.items():
         if bool(re.search(pattern, stem)) != (convention == item.convention):
             yield "The question does not state the convention, or states another.", item.convention
-    if item.prompt == "none":
+    if not item.is_choice:
+        yield from _unnamed(item, names, said)
+    elif item.prompt == "none":
         looked_for = item.terminology == "anatomical"
         for name in item.structures:
             if looked_for and names.inside(name, said):
@@ -165,10 +169,21 @@ def text_problems(item: Item, names: Names) -> Iterator[tuple[str, object]]:
             if names.inside(name, said):
                 yield "The question names a structure that a marker stands for.", name
     if item.prompt in ("text_point", "text_box"):
-        wanted = item.points if item.prompt == "text_point" else item.boxes
+        wanted = (item.points if item.prompt == "text_point" else item.boxes)[item.unmarked :]
         stated = tuple(_numbers(part) for part in re.findall(r"[Ss]tructure [A-C] [^.]*?\(.*?\.", stem))
         if stated != tuple(tuple(place) for place in wanted):
             yield "The coordinates in the question are not those of the row.", f"{stated}, {wanted}"
+
+
+def _unnamed(item: Item, names: Names, said: str) -> Iterator[tuple[str, object]]:
+    """Of a question for a place or a number: what is told by a description or a marker is not named."""
+    described = (
+        () if item.relation in item.structures[:1] or item.input == "stack" else item.structures[: item.unmarked]
+    )
+    by_marker = item.marked if item.prompt != "none" else ()
+    for name in (*described, *by_marker):
+        if names.inside(name, said):
+            yield "The question names a structure that it describes or marks.", name
 
 
 def _numbers(text: str) -> tuple[int, ...]:

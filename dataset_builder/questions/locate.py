@@ -152,7 +152,7 @@ def ask_for_place(unit: Unit, record: SliceRecord, settings: Settings, structure
         window=choose_window(record, sorted(fact.structures), structures),
         input="slice",
         view=unit.view,
-        masks=tuple(_mask(labels, record, name) for name in fact.structures),
+        masks=tuple(_mask(labels, record, name, where[name].point) for name in fact.structures),
     )
 
 
@@ -197,14 +197,18 @@ def ask_for_place_in_stack(
         input="stack",
         view="plain",
         stack_order=unit.stack_order,
-        masks=(_mask(transform.show_labels(largest.labels), largest, name),),
+        masks=(_mask(transform.show_labels(largest.labels), largest, name, where.point),),
         answer_image=image,
     )
 
 
-def _mask(shown: np.ndarray, record: SliceRecord, name: str) -> dict:
+def _mask(shown: np.ndarray, record: SliceRecord, name: str, point: tuple[int, int]) -> dict:
+    """A structure's pixels."""
     value = next(value for value, of_value in record.names.items() if of_value == name)
-    return encode_mask(shown == value)
+    mask = shown == value
+    if not mask.any():  # it falls between the pixels of a small image
+        mask[point[1], point[0]] = True
+    return encode_mask(mask)
 
 
 def _asked(unit: Unit, called: str, structure: Structure) -> list[str]:
