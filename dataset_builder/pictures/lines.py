@@ -43,7 +43,7 @@ def draw_lines(picture: npt.NDArray[np.uint8], lines: Sequence[Line]) -> npt.NDA
         busy |= core
         rows, columns = np.nonzero(core)
         box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-        marks.append(Mark(box, line[0], core))
+        marks.append(Mark(box, _lettered_end(line, lines), core))
     rim = line_rim(lines, size, strokes)
     shown[rim] = DARK
     rectangles = place_letters("mask", marks, size, (busy | rim).astype(np.uint8))
@@ -53,6 +53,23 @@ def draw_lines(picture: npt.NDArray[np.uint8], lines: Sequence[Line]) -> npt.NDA
     for letter, mark in zip(LETTERS, marks, strict=False):
         shown[mark.mask] = MARKER_COLOURS[letter]
     return shown
+
+
+def _lettered_end(line: Line, lines: Sequence[Line]) -> tuple[int, int]:
+    """The end of a line that lies farther from the other lines: its letter goes there."""
+
+    def free(end: tuple[int, int]) -> float:
+        return min((_distance(end, other) for other in lines if other != line), default=0.0)
+
+    return max(line, key=free)  # the first of equals
+
+
+def _distance(place: tuple[int, int], line: Line) -> float:
+    """Of a place from a line between its ends."""
+    start, end, at = (np.array(each, np.float64) for each in (*line, place))
+    way = end - start
+    share = np.clip((at - start) @ way / max(1.0, float(way @ way)), 0, 1)
+    return float(np.linalg.norm(at - start - share * way))
 
 
 def line_rim(lines: Sequence[Line], image_size: int, strokes: Strokes) -> npt.NDArray[np.bool_]:
