@@ -80,7 +80,7 @@ def read_scan(path: Path, channel: int | None = None) -> Scan:
         if channel is not None and len(shape := _shape(path)) == 4 and shape[3] > 1:
             return _channel_of(path, channel)
         grid = open_nifti(path)
-        return Scan(grid.read(), grid.affine, path, {})
+        return Scan(grid.read(), _sound(grid.affine, path), path, {})
     raise UnreadableError(
         "The file has a format that cannot be read.",
         file=path,
@@ -128,19 +128,22 @@ def _channel_of(path: Path, channel: int) -> Scan:
             remedy="Replace them by the value of air.",
         )
     values = volume.astype(np.float32) if volume.dtype.kind == "f" else volume
-    return Scan(values, nifti_affine(image.header, volume.shape, path), path, {})
+    return Scan(values, _sound(nifti_affine(image.header, volume.shape, path), path), path, {})
 
 
 def _by_itk(path: Path, channel: int | None) -> Scan:
     reader = _information(path)
-    about = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    about = _keys_of(reader)
     _check_position_is_given(path, about)
     size = tuple(map(int, reader.GetSize()))
     needed = int(np.prod(size)) * max(1, reader.GetNumberOfComponents()) * 8
     if needed > left():
         from dataset_builder.core.errors import TooLargeError
+        from dataset_builder.imaging.memory_limit import REMEDY
 
-        raise TooLargeError("The file needs more memory than available.", file=path, value=f"{needed:,} bytes")
+        raise TooLargeError(
+            "The file needs more memory than available.", file=path, value=f"{needed:,} bytes", remedy=REMEDY
+        )
     try:
         values = _simpleitk().GetArrayFromImage(reader.Execute())  # [..., k, j, i(, component)]
     except RuntimeError as error:
@@ -169,7 +172,18 @@ def _by_itk(path: Path, channel: int | None) -> Scan:
                 remedy="Replace them by the value of air.",
             )
         values = values.astype(np.float32, copy=False)
-    return Scan(values.transpose(2, 1, 0), itk_affine(reader), path, about)
+    return Scan(values.transpose(2, 1, 0), _sound(itk_affine(reader), path), path, about)
+
+
+def _sound(affine: Affine, path: Path) -> Affine:
+    """An affine by which places can be compared: finite, and no two axes along the same line."""
+    steps = np.linalg.norm(affine[:3, :3], axis=0) if np.isfinite(affine).all() else np.zeros(3)
+    if not ((steps > 0) & np.isfinite(steps)).all() or abs(np.linalg.det(affine[:3, :3] / steps)) < 1e-3:
+        said = np.array2string(affine, precision=3, suppress_small=True, separator=",").replace("\n", "")
+        raise AffineError(
+            "The affine is not finite, or two of its axes coincide.", file=path, value=said, remedy=_EXPORT_AGAIN
+        )
+    return affine
 
 
 def itk_affine(image: Any) -> Affine:
@@ -196,13 +210,27 @@ def read_layers(path: Path) -> tuple[list[npt.NDArray], Affine, dict[str, str]]:
 
 def read_header(path: Path) -> dict[str, str]:
     """The keys of an NRRD or MetaImage header."""
-    reader = _information(path)
-    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    return _keys_of(_information(path))
+
+
+def _keys_of(reader: Any) -> dict[str, str]:
+    """The keys of a header as text; what is not UTF-8 is taken for Latin-1, and a key that is not is passed over."""
+    found = {}
+    for key in reader.GetMetaDataKeys():
+        if key.isprintable():
+            raw = reader.GetMetaData(key).encode("utf-8", "surrogateescape")
+            try:
+                found[key] = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                found[key] = raw.decode("latin-1")
+    return found
 
 
 def _information(path: Path) -> Any:
     """A reader of SimpleITK that has read the file's header."""
     itk = _simpleitk()
+    if path.suffix.lower() in (".mha", ".mhd"):
+        _check_metaimage(path)
     reader = itk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -210,6 +238,20 @@ def _information(path: Path) -> Any:
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     return reader
+
+
+def _check_metaimage(path: Path) -> None:
+    """Refuse a header that makes ITK's reader end the process: it believes whatever number of axes is there."""
+    with path.open("rb") as file:
+        header = file.read(1 << 16).partition(b"ElementDataFile")[0]
+    axes = re.findall(rb"^[ \t]*NDims[ \t]*=[ \t]*(.*?)[ \t]*\r?$", header, re.MULTILINE)
+    if len(axes) != 1 or axes[0] not in (b"2", b"3", b"4") or max(map(len, header.splitlines()), default=0) > 2000:
+        raise UnreadableError(
+            "The header of the MetaImage file is damaged.",
+            file=path,
+            value="NDims " + (", ".join(one.decode("latin-1")[:20] for one in axes) or "is missing"),
+            remedy=_COPY_AGAIN,
+        )
 
 
 def _simpleitk() -> Any:

@@ -19,7 +19,7 @@ from dataset_builder.core.errors import SourceError
 from dataset_builder.core.factors import Modality
 from dataset_builder.imaging.scan_files import NIFTI, ending_of
 from dataset_builder.sources.label_names import read_label_names
-from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
+from dataset_builder.sources.labelled_files import Files, LabelledFiles, as_problem, by_subject
 from dataset_builder.sources.named_labels import Naming, name_labels
 from dataset_builder.vocabulary import Structure
 
@@ -74,10 +74,17 @@ def open_bids(folder: Path, words: Mapping[str, Structure], ignore: Collection[s
             why = f"No image of its subject, session and run is in its space ({one.space or 'the image’s own'})."
             left.append((one.path.relative_to(folder).as_posix(), why if not candidates else _several(candidates)))
             continue
-        table = _table_of(one, folder)
+        subject, modality = _subject(one, labels), _modality(image)
+        try:
+            table = _table_of(one, folder)
+            rows = read_label_names(table)
+        except SourceError as error:  # of this segmentation alone
+            nothing = Naming({}, {}, {})
+            files.append(Files(subject, image.path, one.path, modality, nothing, problem=as_problem(error)))
+            continue
         if table not in named:
-            named[table] = name_labels(read_label_names(table).items(), words, ignore).check(table, words)
-        files.append(Files(_subject(one, labels), image.path, one.path, _modality(image), named[table], (table,)))
+            named[table] = name_labels(rows.items(), words, ignore).check(table, words)
+        files.append(Files(subject, image.path, one.path, modality, named[table], (table,)))
     if not files:
         raise SourceError(
             "No segmentation of this BIDS data set belongs to an image.",

@@ -20,6 +20,7 @@ from typing import Any, get_args
 
 from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.core.factors import Modality, Side
+from dataset_builder.files.strict_text import load_json
 from dataset_builder.imaging.scan_files import ENDINGS
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
@@ -66,6 +67,7 @@ _NEITHER = frozenset(
     }
 )
 """Words of channels that are no CT and no MR, whatever else their names say."""
+_EXAMPLE = '{"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "file_ending": ".nii.gz"}'
 _RELATED_TO = re.compile(
     r"\b(?:co-?)?(?:registered|resampled|aligned|warped|mapped|projected|interpolated|transformed)\b|\b(?:to|onto|on|from|in|like|of)\b"
 )
@@ -124,13 +126,15 @@ def read_description(
             '".nii.gz"}.',
         )
     try:
-        table = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
+        table = load_json(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise SourceError(
             "dataset.json cannot be read as JSON.", file=file, value=str(error), remedy="Correct the file."
         ) from error
     if not isinstance(table, dict):
-        raise SourceError("dataset.json is not a JSON object.", file=file, value=type(table).__name__)
+        raise SourceError(
+            "dataset.json is not a JSON object.", file=file, value=type(table).__name__, remedy=f"Write {_EXAMPLE}."
+        )
     number, modality, channels = _channel(table, file, channel)
     names, nothing = _labels(table, file, words, ignore)
     return Description(
@@ -146,15 +150,6 @@ def read_description(
         citation=_text(table, "citation", "reference"),
         url=_text(table, "url"),
     )
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON without its trap: a key given twice is an error, not the last one's win."""
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"'{next(key for key in keys if keys.count(key) > 1)}' is given twice")
-    return table
 
 
 def modality_of(channel: str) -> Modality | None:
@@ -254,7 +249,12 @@ def _listed(table: Mapping[str, Any], file: Path) -> dict[str, tuple[tuple[str, 
             )
         for path in (*images, label):
             if not isinstance(path, str) or ".." in Path(path).parts:
-                raise SourceError("A path in dataset.json points outside its folder.", file=file, value=path)
+                raise SourceError(
+                    "A path in dataset.json points outside its folder.",
+                    file=file,
+                    value=path,
+                    remedy="Give the path in the folder of dataset.json.",
+                )
         found[str(case)] = (tuple(map(str, images)), label)
     return found
 

@@ -49,7 +49,12 @@ def read_sides(folder: Path, url: str) -> dict[str, Side | None]:
         separator = max(",;\t", key=first.count)
         rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=separator)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError("The list of sides cannot be read as text.", file=file, value=str(error)) from error
+        raise SourceError(
+            "The list of sides cannot be read as text.",
+            file=file,
+            value=str(error),
+            remedy="Restore it from the archive.",
+        ) from error
     return _sides([row for row in rows if any(row)], file)
 
 

@@ -9,15 +9,13 @@
 """
 
 import csv
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dataset_builder.core.errors import SourceError
+from dataset_builder.files.strict_text import load_json, load_yaml
 
 VALUE_COLUMNS = ("index", "value", "label", "id", "number", "key")
 NAME_COLUMNS = ("name", "structure", "label_name", "labelname", "region", "description", "label")
@@ -40,14 +38,14 @@ def read_label_names(path: Path) -> dict[int, str]:
         text = path.read_text(encoding="utf-8-sig")
         ending = path.suffix.lower()
         if ending == ".json":
-            names = names_of_table(json.loads(text), path)
+            names = names_of_table(load_json(text), path)
         elif ending in (".yaml", ".yml"):
-            names = names_of_table(yaml.safe_load(text), path)
+            names = names_of_table(load_yaml(text), path)
         elif ending in (".tsv", ".csv"):
             names = _of_columns(text, "\t" if ending == ".tsv" else None, path)
         else:
             names = _of_lines(text, path)
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise SourceError(
             "The table of label names cannot be read.", file=path, value=" ".join(str(error).split()), remedy=_REMEDY
         ) from error
@@ -123,7 +121,10 @@ def _of_columns(text: str, delimiter: str | None, path: Path) -> dict[int, str]:
             continue
         if not _is_number(cells[value]) or not cells[name]:
             raise SourceError(
-                "A label has no whole number or no name.", file=path, value=delimiter.join(cells.values())
+                "A label has no whole number or no name.",
+                file=path,
+                value=delimiter.join(cells.values()),
+                remedy=_REMEDY,
             )
         _set(names, int(cells[value]), cells[name], path)
     return names

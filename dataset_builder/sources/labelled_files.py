@@ -11,7 +11,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dataset_builder.core.errors import EmptyLabelsError, MissingLabelsError, SourceError, UnknownLabelError
+from dataset_builder.core.errors import (
+    CaseError,
+    EmptyLabelsError,
+    MISGroundError,
+    MissingLabelsError,
+    SourceError,
+    UnknownLabelError,
+    UnreadableError,
+)
 from dataset_builder.core.factors import Modality, Side
 from dataset_builder.imaging.label_grid import lay_into, merge_labels
 from dataset_builder.imaging.label_volume import label_values, values_of
@@ -35,6 +43,7 @@ class Files:
         side: of the limb, for a scan of one limb.
         layers: for each layer of the label file its own values, and under which number ``naming`` has each; where
             structures overlap, the larger number has the voxel. Empty for a label map of one layer.
+        problem: why it cannot be read, if that was seen when it was listed.
     """
 
     subject: str
@@ -46,6 +55,7 @@ class Files:
     channel: int | None = None
     side: Side | None = None
     layers: tuple[Mapping[int, int], ...] = ()
+    problem: CaseError | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,8 @@ def read_files(one: Files, case: Case) -> Volume:
     Raises:
         CaseError: a subclass for each reason why they cannot be used.
     """
+    if one.problem is not None:
+        raise one.problem
     if not one.labels.is_file():
         raise MissingLabelsError("The image has no label file.", file=one.labels, remedy="Add it, or remove the image.")
     image = read_scan(one.image, one.channel)
@@ -98,12 +110,7 @@ def read_files(one: Files, case: Case) -> Volume:
     known = {**one.naming.names, **dict.fromkeys(one.naming.ignored, "")}
     unknown = [int(value) for value in values_of(labels) if value and int(value) not in known]
     if unknown:
-        raise UnknownLabelError(
-            "The label map contains values that its list of labels does not name.",
-            file=one.labels,
-            value=", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else ""),
-            remedy="Add them to the list of labels, or set these voxels to 0.",
-        )
+        raise _without_name(unknown, one.labels)
     if not labels.any():
         raise EmptyLabelsError(
             "No structure is labelled in the volume.",
@@ -132,6 +139,15 @@ def read_files(one: Files, case: Case) -> Volume:
     return replace(volume, overlap_voxels=overlap)
 
 
+def _without_name(values: Sequence[int], file: Path) -> UnknownLabelError:
+    return UnknownLabelError(
+        "The label map contains values that its list of labels does not name.",
+        file=file,
+        value=", ".join(map(str, values[:5])) + (" ..." if len(values) > 5 else ""),
+        remedy="Add them to the list of labels, or set these voxels to 0.",
+    )
+
+
 def _labels(one: Files, image: Scan) -> tuple[npt.NDArray, int]:
     """Labels on the image's grid, and how many voxels more than one structure claims."""
     if not one.layers:
@@ -141,7 +157,12 @@ def _labels(one: Files, image: Scan) -> tuple[npt.NDArray, int]:
     layers, affine, _ = read_layers(one.labels)
     laid: npt.NDArray | None = None
     overlap = 0
-    for values, numbers in zip(layers, one.layers, strict=True):
+    for at, layer in enumerate(layers):
+        numbers = one.layers[at] if at < len(one.layers) else {}
+        values = label_values(_whole(layer), one.labels)
+        unknown = [int(value) for value in values_of(values) if value and int(value) not in numbers]
+        if unknown:
+            raise _without_name(unknown, one.labels)
         lookup = np.zeros(int(values.max(initial=0)) + 1, np.uint16)
         for value, number in numbers.items():
             if value < len(lookup):
@@ -164,11 +185,18 @@ def _whole(values: npt.NDArray) -> npt.NDArray:
     return whole if float(np.abs(values - whole).max(initial=0)) <= 1e-3 else values
 
 
+def as_problem(error: MISGroundError) -> CaseError:
+    """An error that concerns a single case, to be raised when that case is read."""
+    if isinstance(error, CaseError):
+        return error
+    return UnreadableError(error.problem, file=error.file, value=error.value, remedy=error.remedy)
+
+
 def by_subject(files: Iterable[Files], folder: Path) -> dict[str, Files]:
     """Cases by subject.
 
     Raises:
-        SourceError: if two have the same name.
+        SourceError: if two have the same name, or none can be read.
     """
     found: dict[str, Files] = {}
     for one in files:
@@ -180,6 +208,10 @@ def by_subject(files: Iterable[Files], folder: Path) -> dict[str, Files]:
                 remedy="Rename one of them.",
             )
         found[one.subject] = one
+    problems = [one.problem for one in found.values() if one.problem is not None]
+    if problems and len(problems) == len(found):
+        first = problems[0]
+        raise SourceError(first.problem, file=first.file, value=first.value, remedy=first.remedy)
     return found
 
 

@@ -48,7 +48,10 @@ class Naming:
             )
         if not self.names:
             raise SourceError(
-                "None of the labels is a structure.", file=file, value=", ".join(self.ignored.values()) or "no labels"
+                "None of the labels is a structure.",
+                file=file,
+                value=", ".join(self.ignored.values()) or "no labels",
+                remedy="Check the names of the labels and --ignore-labels.",
             )
         return self
 

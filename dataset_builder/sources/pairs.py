@@ -18,10 +18,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from dataset_builder.core.errors import SourceError
 from dataset_builder.core.factors import Modality, Side
+from dataset_builder.files.strict_text import load_yaml
 from dataset_builder.imaging.scan_files import ending_of
 from dataset_builder.sources.label_names import names_of_table, read_label_names
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
@@ -49,14 +48,18 @@ def open_pairs(file: Path, words: Mapping[str, Structure], ignore: Collection[st
     folder = (file.parent / str(table.get("folder", "."))).resolve()
     modality, sides = _one_of(table, "modality", get_args(Modality), file), table.get("sides") or {}
     if not isinstance(sides, Mapping) or any(side not in get_args(Side) for side in sides.values()):
-        raise SourceError("'sides' does not map cases to left or right.", file=file, value=sides)
+        raise SourceError(
+            "'sides' does not map cases to left or right.", file=file, value=sides, remedy="Write sides: {CASE: left}."
+        )
     images, labels = (_found(_text(table, key, file), folder, file, key) for key in ("images", "labels"))
     names, tables = _names(table["names"], file) if "names" in table else _missing(file, "names")
     left_out = {*ignore, *map(normalise, map(str, table.get("ignore") or ()))}
     naming = name_labels(names.items(), words, left_out).check(tables[-1], words)
     channel = table.get("channel")
     if channel is not None and (isinstance(channel, bool) or not isinstance(channel, int) or channel < 0):
-        raise SourceError("channel is not a whole number.", file=file, value=channel)
+        raise SourceError(
+            "channel is not a whole number.", file=file, value=channel, remedy="Count the channels from 0."
+        )
     both = sorted(images.keys() & labels.keys())
     if not both:
         raise SourceError(
@@ -84,8 +87,8 @@ def open_pairs(file: Path, words: Mapping[str, Structure], ignore: Collection[st
 
 def _table(file: Path) -> Mapping[str, Any]:
     try:
-        table = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        table = load_yaml(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise SourceError(
             "The YAML file cannot be read.", file=file, value=" ".join(str(error).split()), remedy=_REMEDY
         ) from error
@@ -120,7 +123,7 @@ def _one_of(table: Mapping[str, Any], key: str, legal: tuple[Any, ...], file: Pa
     value = str(table[key]).lower()
     value = {"mr": "mri"}.get(value, value)
     if value not in legal:
-        raise SourceError(f"'{key}' is one of {', '.join(legal)}.", file=file, value=table[key])
+        raise SourceError(f"'{key}' is one of {', '.join(legal)}.", file=file, value=table[key], remedy=_REMEDY)
     return value
 
 

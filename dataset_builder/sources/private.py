@@ -35,7 +35,9 @@ class Private(SourceOf):
         for case in self.source.cases():
             subject = pseudonyms.of(case.source, case.subject)
             if subject in renamed:
-                raise SourceError("Two cases have the same source and subject.", value=f"{case.source}/{case.subject}")
+                raise SourceError(
+                    "Two cases have the same source and subject.", value=subject, remedy="Rename one of them."
+                )
             pseudonyms.note(subject, {"source": case.source, "subject": case.subject})
             known = {field.name: getattr(case, field.name) for field in fields(Case)}
             renamed[subject] = PrivateCase(**known | {"subject": subject}, original=case)

@@ -10,20 +10,21 @@ masks decides which one has the voxel (:mod:`dataset_builder.sources.overlap`), 
 segmentation may cover less than the image, as Slicer saves it by default.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_builder.core.errors import SourceError
+from dataset_builder.core.errors import CaseError, LabelConflictError, SourceError, UnreadableError
 from dataset_builder.core.factors import Modality
 from dataset_builder.imaging.scan_files import ending_of, read_header, stem_of
 from dataset_builder.sources.dataset_json import modality_of
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
-from dataset_builder.sources.modality import modality_of_scan
-from dataset_builder.sources.named_labels import name_labels
+from dataset_builder.sources.modality import modality_or_problem
+from dataset_builder.sources.named_labels import Naming, name_labels
 from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.vocabulary import Structure
 
+_SAVE_AGAIN = "Save it again from 3D Slicer."
 SEGMENTATION = (".seg.nrrd", ".seg.nhdr")
 
 
@@ -39,7 +40,7 @@ def open_slicer(
         modality: of all images, where neither file names nor values say it.
 
     Raises:
-        SourceError: if there is no segmentation, an image is ambiguous, or a segment is not in the vocabulary.
+        SourceError: if there is no segmentation, none can be read, or a segment is not in the vocabulary.
     """
     segmentations = sorted(path for path in folder.rglob("*") if is_segmentation(path) and not _hidden(path, folder))
     if not segmentations:
@@ -48,7 +49,7 @@ def open_slicer(
             file=folder,
             remedy="Give the folder that contains NAME.seg.nrrd beside the image.",
         )
-    files = [_case(path, folder, words, ignore, modality, len(segmentations)) for path in segmentations]
+    files = [_case(path, folder, words, ignore, modality) for path in segmentations]
     taken = {one.image for one in files} | {one.labels for one in files}
     left = [
         (path.relative_to(folder).as_posix(), "No segmentation belongs to this image.")
@@ -63,13 +64,25 @@ def is_segmentation(path: Path) -> bool:
     return path.name.lower().endswith(SEGMENTATION)
 
 
-def segments(header: Mapping[str, str]) -> Iterator[tuple[int, int, str]]:
-    """Layer, value and name of each segment, in the header's order."""
+def segments(header: Mapping[str, str], file: Path) -> Iterator[tuple[int, int, str]]:
+    """Layer, value and name of each segment, in the header's order.
+
+    Raises:
+        UnreadableError: if a layer or value is no number.
+    """
     number = 0
     while f"Segment{number}_Name" in header or f"Segment{number}_ID" in header:
         key = f"Segment{number}_"
         name = header.get(f"{key}Name") or header.get(f"{key}ID", "")
-        yield int(header.get(f"{key}Layer", 0)), int(header.get(f"{key}LabelValue", 1)), name
+        layer, value = header.get(f"{key}Layer", "0").strip(), header.get(f"{key}LabelValue", "1").strip()
+        if not all(text.isascii() and text.isdecimal() and len(text) < 6 for text in (layer, value)) or value == "0":
+            raise UnreadableError(
+                "The header of the segmentation gives a segment no layer or no label value.",
+                file=file,
+                value=f"{key}Layer: {layer}, {key}LabelValue: {value}",
+                remedy=_SAVE_AGAIN,
+            )
+        yield int(layer), int(value), name
         number += 1
 
 
@@ -79,30 +92,48 @@ def _case(
     words: Mapping[str, Structure],
     ignore: Collection[str],
     modality: Modality | None,
-    count: int,
 ) -> Files:
-    image = _image_of(path)
-    found = list(segments(read_header(path)))
-    if not found:
-        raise SourceError(
-            "The header of the segmentation names no segments.",
-            file=path,
-            remedy="Save it from 3D Slicer as a segmentation (.seg.nrrd), not as a label map.",
-        )
-    naming = name_labels(enumerate((name for _, _, name in found), start=1), words, ignore)
-    naming.check(path, words)
-    layers: list[dict[int, int]] = [{} for _ in range(max(layer for layer, _, _ in found) + 1)]
-    rank = {name: number for number, name in enumerate(in_laying_order(set(naming.names.values()), words), start=1)}
-    for number, (layer, value, _) in enumerate(found, start=1):
-        layers[layer][value] = rank[naming.names[number]] if number in naming.names else 0
-    spellings = {rank[name]: naming.spellings[number] for number, name in naming.names.items()}
-    naming = replace(naming, names={number: name for name, number in rank.items()}, spellings=spellings)
     stem = stem_of(path.name).removesuffix(".seg").removesuffix(".SEG")
     below = path.parent.relative_to(folder).parts
     alone = sum(map(is_segmentation, path.parent.iterdir())) == 1
     subject = "_".join(below if below and alone else (*below, stem)) or stem
-    known = modality or modality_of(image.name) or modality_of_scan(image)
-    return Files(subject, image, path, known, naming, layers=tuple(layers))
+    try:
+        found = list(segments(read_header(path), path))
+        if not found:
+            raise UnreadableError(
+                "The header of the segmentation names no segments.",
+                file=path,
+                remedy="Save it from 3D Slicer as a segmentation (.seg.nrrd), not as a label map.",
+            )
+        naming, layers = _naming(path, found, words, ignore)
+        image = _image_of(path)
+        known, problem = modality or modality_of(image.name), None
+        if known is None:
+            known, problem = modality_or_problem(image)
+        return Files(subject, image, path, known, naming, layers=layers, problem=problem)
+    except CaseError as error:
+        return Files(subject, path, path, modality or "ct", Naming({}, {}, {}), problem=error)
+
+
+def _naming(
+    path: Path, found: Sequence[tuple[int, int, str]], words: Mapping[str, Structure], ignore: Collection[str]
+) -> tuple[Naming, tuple[dict[int, int], ...]]:
+    """Structures by number, a part after its whole, and of each layer which number its values have."""
+    naming = name_labels(enumerate((name for _, _, name in found), start=1), words, ignore).check(path, words)
+    numbers = {name: number for number, name in enumerate(in_laying_order(set(naming.names.values()), words), start=1)}
+    layers: list[dict[int, int]] = [{} for _ in range(max(layer for layer, _, _ in found) + 1)]
+    for number, (layer, value, name) in enumerate(found, start=1):
+        if value in layers[layer]:
+            raise LabelConflictError(
+                "Two segments have the same label value in the same layer.",
+                file=path,
+                value=f"{name}: layer {layer}, value {value}",
+                remedy=_SAVE_AGAIN,
+            )
+        layers[layer][value] = numbers[naming.names[number]] if number in naming.names else 0
+    spellings = {numbers[name]: naming.spellings[number] for number, name in naming.names.items()}
+    structures = {number: name for name, number in numbers.items()}
+    return replace(naming, names=structures, spellings=spellings), tuple(layers)
 
 
 def _image_of(path: Path) -> Path:
@@ -123,7 +154,7 @@ def _image_of(path: Path) -> Path:
             return same[0]
     if len(others) == 1:
         return others[0]
-    raise SourceError(
+    raise LabelConflictError(
         "It is unclear which image the segmentation belongs to.",
         file=path,
         value=", ".join(other.name for other in others[:5]) or "no image beside it",

@@ -18,17 +18,24 @@ from typing import ClassVar
 
 import nibabel
 
-from dataset_builder.core.errors import SourceError
+from dataset_builder.core.errors import CaseError, SourceError
 from dataset_builder.core.factors import Modality
 from dataset_builder.imaging.scan_files import NIFTI, ending_of, stem_of
 from dataset_builder.imaging.volume import Volume, read_masks
 from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.labelled_files import Files, read_files
-from dataset_builder.sources.modality import modality_of_scan
+from dataset_builder.sources.modality import modality_or_problem
 from dataset_builder.sources.named_labels import name_labels
 from dataset_builder.vocabulary import Structure, find, normalise
 
 _LABEL = re.compile(r'<Label\s[^>]*?Key="(\d+)"[^>]*>\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</Label>', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Unclear(Case):
+    """A case whose image could not be read, or is neither surely CT nor MR."""
+
+    problem: CaseError = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ class ProgramOutput:
     def read(self, case: Case) -> Volume:
         """One case."""
         image, labels = case.paths[:2]
+        if isinstance(case, _Unclear):
+            raise case.problem
         if labels.is_file():
             return read_files(self._multi_label(case.subject, image, labels, case.modality), case)
         masks = self._masks(labels)
@@ -107,7 +116,9 @@ class ProgramOutput:
             used.add(image)
             alone = len(named) + len(masks) == 1
             subject = place.name if place != self.folder and alone else stem_of(image.name)
-            yield Case(self.name, subject, self._modality(image), self.licence, (image, labels))
+            modality, problem = self._modality(image)
+            told = (self.name, subject, modality, self.licence, (image, labels))
+            yield Case(*told) if problem is None else _Unclear(*told, problem=problem)
         if named or masks:
             lone = (path for path in images if path not in used)
             self._left.extend(
@@ -115,12 +126,10 @@ class ProgramOutput:
                 for path in lone
             )
 
-    def _modality(self, image: Path) -> Modality:
+    def _modality(self, image: Path) -> tuple[Modality, CaseError | None]:
         if self.modality is not None:
-            return self.modality
-        if self.name == "totalsegmentator_mri":
-            return "mri"
-        return modality_of_scan(image)
+            return self.modality, None
+        return ("mri", None) if self.name == "totalsegmentator_mri" else modality_or_problem(image)
 
     def _is_masks(self, folder: Path) -> bool:
         """Whether a folder holds masks: NIfTI files, two at least, each called as a structure is."""

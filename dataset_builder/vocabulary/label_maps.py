@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-import yaml
-
 from dataset_builder.core.errors import SourceError
-from dataset_builder.vocabulary.tables import StrictLoader
+from dataset_builder.files.strict_text import load_yaml
 
 
 def label_map_names() -> tuple[str, ...]:
@@ -31,4 +29,4 @@ def label_map(name: str) -> dict[int, str]:
 @cache
 def _label_maps() -> Mapping[str, Mapping[int, str]]:
     text = resources.files(__package__).joinpath("label_maps.yaml").read_text(encoding="utf-8")
-    return yaml.load(text, StrictLoader)
+    return load_yaml(text)

@@ -6,7 +6,7 @@ on first use, once.
 """
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
@@ -14,10 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-import yaml
-
 from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import REGISTERS, Side
+from dataset_builder.files.strict_text import load_yaml
 from dataset_builder.vocabulary.lesion_words import lesion_word
 from dataset_builder.vocabulary.side_words import read_side, sides_of_names
 
@@ -186,20 +185,6 @@ _NAMES = ("pair", "part_of")
 _FIELDS = tuple(field.name for field in fields(Structure) if field.name != "name")
 
 
-class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML in which a duplicate key is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """A table of the document."""
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key}' is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
 def _identity(extra: Path | None) -> tuple[Path | None, int]:
     """Key of the cache: an edited file is read again."""
     if extra is None:
@@ -260,10 +245,9 @@ def _packaged_spellings() -> dict[str, str]:
 def _parse(text: str, file: str) -> dict[str, dict[str, Any]]:
     """The raw rows of a file."""
     try:
-        table = yaml.load(text, StrictLoader)
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
-        raise BuildError("The vocabulary file is not valid YAML.", file=file, value=where) from error
+        table = load_yaml(text)
+    except ValueError as error:
+        raise BuildError("The vocabulary file is not valid YAML.", file=file, value=str(error)) from error
     form = "Write rows such as 'kidney_left: {clinical: left kidney, lay: left kidney, side: left, region: abdomen}'."
     if not isinstance(table, dict) or not table:
         raise BuildError("A vocabulary file is a table of rows by name.", file=file, value=table, remedy=form)

@@ -9,17 +9,19 @@ import argparse
 import gzip
 import io
 import logging
+import multiprocessing
 import os
 import random
+import resource
 import struct
 import sys
 import time
-import tracemalloc
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,17 +37,20 @@ from dataset_builder.imaging.volume import read_masks, read_volume
 from dataset_builder.sources import open_source
 from dataset_builder.sources.download.archives import unpack
 from dataset_builder.sources.packed import _listed, _opened, packed_subjects, taken_out
+from tests.benchmarks.fuzz_formats import format_targets, summary
 
 MAX_SECONDS = 5.0
+MAX_HANG = 30
+"""Seconds after which a process that says nothing is ended."""
 MAX_BYTES = 256 << 20
-"""Of Python's and NumPy's memory for one input; the sound files hold less than a kilobyte of voxels, and a small file
-can promise no more than 1100 bytes a byte."""
+"""By so much the process's largest memory may grow with one input; the sound files hold less than a kilobyte of voxels,
+and a small file can promise no more than 1100 bytes a byte."""
 
 NAMES = {1: "liver", 2: "spleen"}
 IDENTITY = {"source": "fuzz", "subject": "one", "modality": "ct", "licence": ""}
 NUMBERS = (0, 1, -1, 127, 128, 255, 256, 32767, -32768, 65535, 2**31 - 1, -(2**31), 2**32 - 1)
 
-Read = Callable[[Path, bytes], None]
+Read = Callable[[Path, bytes], object]
 
 
 # ------------------------------------------------------------------------------------------------------------- mutation
@@ -210,22 +215,22 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
     good_mask.write_bytes(gzip.compress(sound_nifti((labels == 1).astype(np.uint8))))
 
     def label_map(suffix: str) -> Read:
-        def read(path: Path, data: bytes) -> None:
+        def read(path: Path, data: bytes) -> object:
             path = path.with_suffix(suffix)
             path.write_bytes(data)
-            read_volume(image, path, NAMES, **IDENTITY)
+            return summary(read_volume(image, path, NAMES, **IDENTITY))
 
         return read
 
-    def as_image(path: Path, data: bytes) -> None:
+    def as_image(path: Path, data: bytes) -> object:
         path = path.with_suffix(".nii.gz")
         path.write_bytes(data)
-        read_masks(path, {"liver": good_mask}, **IDENTITY)
+        return summary(read_masks(path, {"liver": good_mask}, **IDENTITY))
 
-    def as_mask(path: Path, data: bytes) -> None:
+    def as_mask(path: Path, data: bytes) -> object:
         path = path.with_suffix(".nii.gz")
         path.write_bytes(data)
-        read_masks(image, {"liver": good_mask, "spleen": path, "heart": path}, **IDENTITY)
+        return summary(read_masks(image, {"liver": good_mask, "spleen": path, "heart": path}, **IDENTITY))
 
     def archive(path: Path, data: bytes) -> None:
         place = folder / "archives"
@@ -246,12 +251,11 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
         for number, sound in enumerate(beside):
             (place / str(number)).write_bytes(sound)
 
-        def read(path: Path, data: bytes) -> None:
+        def read(path: Path, data: bytes) -> object:
             (place / "changed").write_bytes(data)
             source = open_source(f"dicom:{place}")
             try:
-                for case in source.cases():
-                    source.read(case)
+                return [summary(source.read(case)) for case in source.cases()]
             except MISGroundError as error:
                 reported = f"{error} {error.__cause__}"
                 if any(secret in reported for secret in SECRETS):
@@ -283,69 +287,128 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes, random.Rand
         "DICOM multi-frame": (multiframe, mutate_dicom, study([contours], "multiframe")),
         "DICOM SEG": (seg, mutate_dicom, study(slices, "seg")),
         "DICOM RTSTRUCT": (contours, mutate_dicom, study(slices, "rtstruct")),
+        **format_targets(folder, mutate),
     }
 
 
+Result = tuple[int, str, str, list[str]]
+"""Number of an input, what was fuzzed, what came out, and the harm that was done."""
+
+
+def each(count: int, seed: int, only: str = "", first: int = 0) -> Iterator[Result]:
+    """Read changed files, one after the other.
+
+    Args:
+        count, seed: how many, and which; the same number is the same input.
+        only: only what has this in its name.
+        first: number of the first.
+    """
+    with TemporaryDirectory() as temporary, TemporaryDirectory() as private:
+        folder = Path(temporary)
+        own = patch.dict(os.environ, MIS_GROUND_PSEUDONYMS=f"{private}/pseudonyms.json")  # not in the user's
+        own.start()
+        made = {name: target for name, target in targets(folder).items() if only in name}
+        as_sound: dict[str, object] = {}
+        known = {path.name for path in folder.iterdir()} | _KNOWN
+        for number in range(first, count):
+            name = list(made)[number % len(made)]
+            sound, change, read = made[name]
+            if name not in as_sound:
+                as_sound[name] = read(folder / "fuzzed", sound)
+            draw = random.Random(f"{seed} {number}")
+            data = change(sound, draw)
+            harm = []
+            held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            begun = time.monotonic()
+            try:
+                outcome = "read" if read(folder / "fuzzed", data) == as_sound[name] else "read, other values"
+            except (CaseError, SourceError, FetchError) as error:
+                outcome = getattr(error, "reason", type(error).__name__)
+                if not error.problem or not error.remedy:
+                    harm.append(f"an error without a problem or a remedy: {error}")
+            except Exception as error:
+                outcome = f"HARM {type(error).__name__}"
+                harm.append(f"{type(error).__name__}: {error}")
+            taken = time.monotonic() - begun
+            peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) * 1024
+            if taken > MAX_SECONDS:
+                harm.append(f"{taken:.1f} s")
+            if peak > MAX_BYTES:
+                harm.append(f"{peak / 1e6:.0f} MB")
+            if outside := {path.name for path in folder.iterdir()} - known:
+                known |= outside
+                harm.append(f"written outside of its folder: {sorted(outside)}")
+            yield number, name, outcome, [f"{name} {number}: {said}" for said in harm]
+        own.stop()
+
+
+def _send_each(sent: Any, *given: Any) -> None:
+    """What the process of its own does."""
+    logging.disable(logging.CRITICAL)  # nibabel tells of every header that it mends
+    warnings.simplefilter("ignore")
+    for result in each(*given):
+        sent.send(result)
+    sent.send(None)
+
+
+def each_apart(count: int, seed: int, only: str = "", first: int = 0) -> Iterator[Result]:
+    """The same in a process of its own: one that hangs or ends is replaced, and the input to blame is named."""
+    while first < count:
+        received, sent = multiprocessing.Pipe(duplex=False)
+        process = multiprocessing.Process(target=_send_each, args=(sent, count, seed, only, first), daemon=True)
+        process.start()
+        sent.close()
+        said = "the process was ended"
+        while True:
+            try:
+                if not received.poll(MAX_HANG):
+                    said = f"more than {MAX_HANG} s"
+                    break
+                result = received.recv()
+            except EOFError:
+                break
+            if result is None:
+                first = count
+                break
+            first = result[0] + 1
+            yield result
+        process.kill()
+        process.join()
+        if first < count:
+            yield first, "?", "HARM", [f"? {first}: {said}"]
+            first += 1
+
+
 def fuzz(
-    count: int, seed: int, reported: Callable[[str], None] = lambda _: None, only: str = ""
+    count: int,
+    seed: int,
+    reported: Callable[[str], None] = lambda _: None,
+    only: str = "",
+    run: Callable[..., Iterator[Result]] = each,
 ) -> tuple[dict[str, Counter], list[str]]:
     """Read changed files.
 
     Returns:
-        What came out, by target and kind of outcome, and the inputs that did harm (with the seed that makes them).
+        What came out, by target and kind of outcome, and the inputs that did harm (with the number that makes them).
     """
     outcomes: dict[str, Counter] = {}
     harm: list[str] = []
-    with TemporaryDirectory() as temporary, TemporaryDirectory() as private:
-        folder = Path(temporary)
-        made = {name: target for name, target in targets(folder).items() if only in name}
-        own = patch.dict(os.environ, MIS_GROUND_PSEUDONYMS=f"{private}/pseudonyms.json")  # not in the user's
-        own.start()
-        tracemalloc.start(1)
-        for number in range(count):
-            name = list(made)[number % len(made)]
-            sound, change, read = made[name]
-            draw = random.Random(f"{seed} {number}")
-            data = change(sound, draw)
-            tracemalloc.reset_peak()
-            begun = time.monotonic()
-            outcome = "read"
-            try:
-                read(folder / "fuzzed", data)
-            except (CaseError, SourceError, FetchError) as error:
-                outcome = getattr(error, "reason", type(error).__name__)
-                if not isinstance(error, MISGroundError) or not error.problem:
-                    harm.append(f"{name} {number}: an error without a problem")
-            except Exception as error:
-                outcome = f"HARM {type(error).__name__}"
-                harm.append(f"{name} {number}: {type(error).__name__}: {error}")
-            taken, peak = time.monotonic() - begun, tracemalloc.get_traced_memory()[1]
-            if taken > MAX_SECONDS:
-                harm.append(f"{name} {number}: {taken:.1f} s")
-            if peak > MAX_BYTES:
-                harm.append(f"{name} {number}: {peak / 1e6:.0f} MB")
-            outcomes.setdefault(name, Counter())[outcome] += 1
-            if number % 5000 == 4999:
-                reported("\n".join([f"{number + 1:,} inputs, {len(harm)} did harm", *harm[-20:]]))
-        tracemalloc.stop()
-        own.stop()
-        outside = {path.name for path in folder.iterdir()} - _KNOWN
-        if outside:
-            harm.append(f"written outside of its folder: {sorted(outside)}")
+    for number, name, outcome, done in run(count, seed, only):
+        outcomes.setdefault(name, Counter())[outcome] += 1
+        harm += done
+        if done or number % 5000 == 4999:
+            reported("\n".join([f"{number + 1:,} inputs, {len(harm)} did harm", *done]))
     return outcomes, harm
 
 
 _KNOWN = {
     *(
-        "image.nii.gz",
-        "mask.nii.gz",
         "fuzzed.nii",
         "fuzzed.nii.gz",
         "fuzzed.mgz",
         "archives",
         "b.zip",
         "unpacked",
-        "studies",
     )
 }
 
@@ -357,12 +420,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="only what has this in its name, such as DICOM")
     given = parser.parse_args()
-    logging.disable(logging.CRITICAL)  # nibabel tells of every header that it mends
-    warnings.simplefilter("ignore")
     with suppress(KeyboardInterrupt):
-        outcomes, harm = fuzz(
-            given.count, given.seed, lambda text: print(text, file=sys.stderr, flush=True), given.only
-        )
+        said = partial(print, file=sys.stderr, flush=True)
+        outcomes, harm = fuzz(given.count, given.seed, said, given.only, each_apart)
         print("| what | inputs | outcomes |\n| --- | ---: | --- |")
         for name, counts in outcomes.items():
             reported = ", ".join(f"{outcome} {count:,}" for outcome, count in counts.most_common())

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its usual name
 
-from dataset_builder.core.errors import AffineError, AffineMismatchError, CaseError, DimensionError, SourceError
+from dataset_builder.core.errors import (
+    AffineError,
+    AffineMismatchError,
+    CaseError,
+    DimensionError,
+    LabelConflictError,
+    SourceError,
+    UnknownLabelError,
+    UnreadableError,
+)
 from dataset_builder.imaging.volume import volume_from_arrays
 from dataset_builder.sources import open_source
 from dataset_builder.sources.phantoms import torso, write_nifti
@@ -173,6 +182,85 @@ def test_slicer_labels_that_can_be_left_out(tmp_path, body):
     source = open_source(f"slicer:{tmp_path}", ignore_labels=["Aorta", "stomach"])
     (case,) = source.cases()
     assert sorted(source.read(case).names.values()) == sorted(set(KEPT) - {"aorta", "stomach"})
+
+
+SEGMENTS = {"kidney": (1, 0, "kidney right"), "whole": (1, 1, "liver"), "target": (1, 2, "PTV")}
+
+
+def overlapping(tmp_path, body, **changes):
+    """A kidney, a liver that covers it in the next layer, and a target that covers everything in the last one."""
+    image, labels, affine = body
+    save(itk(image, affine), tmp_path / "one" / "scan.nrrd")
+    keys, stacked = {}, np.zeros((*labels.shape, 3), np.uint8)
+    for number, (value, layer, name) in enumerate(SEGMENTS.values()):
+        keys |= {f"Segment{number}_ID": f"Segment_{number}", f"Segment{number}_Name": name}
+        keys |= {f"Segment{number}_LabelValue": value, f"Segment{number}_Layer": layer}
+    stacked[10:14, 10:14, 4:8, 0], stacked[12:20, 10:20, 4:8, 1], stacked[..., 2] = 1, 1, 1
+    segmentation = sitk.GetImageFromArray(np.ascontiguousarray(stacked.transpose(2, 1, 0, 3)), isVector=True)
+    segmentation.CopyInformation(itk(labels, affine))
+    save(segmentation, tmp_path / "one" / "scan.seg.nrrd", **(keys | changes))
+    return open_source(f"slicer:{tmp_path}", keep_names=True, ignore_labels=["PTV"])
+
+
+def test_slicer_segments_that_overlap_follow_the_rule_of_masks_and_one_left_out_covers_nothing(tmp_path, body):
+    source = overlapping(tmp_path, body)
+    (case,) = source.cases()
+    volume = source.read(case)
+    counts = {name: int((volume.labels == value).sum()) for value, name in volume.names.items()}
+    # kidney_right comes before liver by name, so that the liver lies on it, as it would as two masks
+    assert counts == {"kidney_right": 2 * 4 * 4, "liver": 8 * 10 * 4}
+    assert volume.overlap_voxels == 2 * 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Segment1_Layer": "99999999999"}, "no layer or no label value"),
+        ({"Segment1_Layer": "-1"}, "no layer or no label value"),
+        ({"Segment0_LabelValue": "one"}, "no layer or no label value"),
+        ({"Segment0_LabelValue": "0"}, "no layer or no label value"),
+        ({"Segment1_Layer": "0"}, "same label value in the same layer"),
+    ],
+)
+def test_slicer_headers_that_contradict_themselves_are_refused(tmp_path, body, changes, said):
+    with pytest.raises(SourceError, match=said):  # the only case; of several the others would be read
+        overlapping(tmp_path, body, **changes)
+
+
+def test_slicer_voxels_of_no_segment_are_refused(tmp_path, body):
+    source = overlapping(tmp_path, body, Segment1_LabelValue=7)
+    (case,) = source.cases()
+    with pytest.raises(UnknownLabelError):
+        source.read(case)
+
+
+def test_a_damaged_segmentation_among_sound_ones_costs_one_case(tmp_path, body, expected):
+    for name in ("a", "b", "c"):
+        save(itk(body[0], body[2]), tmp_path / name / "Vol.nrrd")
+        segmentation(body, tmp_path / name / "Segmentation.seg.nrrd")
+    (tmp_path / "a" / "Segmentation.seg.nrrd").write_bytes(b"NRRD0004\n# nothing\n")
+    save(itk(body[0], body[2]), tmp_path / "c" / "Other.nrrd")  # two images: which one?
+    source = open_source(f"slicer:{tmp_path}", keep_names=True)
+    first, second, third = source.cases()
+    with pytest.raises(UnreadableError):
+        source.read(first)
+    assert by_name(source.read(second))[1].keys() == expected[1].keys()
+    with pytest.raises(LabelConflictError, match="unclear which image"):
+        source.read(third)
+
+
+@pytest.mark.parametrize("axes", ["2553", "3\nNDims = 3", "34294967296BinaryData", "-1", "0"])
+def test_a_metaimage_header_that_ends_itk_s_process_is_refused(tmp_path, body, axes):
+    image, labels, affine = body
+    save(itk(labels, affine), tmp_path / "a_seg.mha")
+    save(itk(image, affine), tmp_path / "a.mha")
+    content = (tmp_path / "a.mha").read_bytes().replace(b"NDims = 3", f"NDims = {axes}".encode(), 1)
+    (tmp_path / "a.mha").write_bytes(content)
+    (tmp_path / "p.yaml").write_text("images: '{case}.mha'\nlabels: '{case}_seg.mha'\nmodality: ct\nnames: {1: liver}")
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(UnreadableError, match=r"header of the MetaImage.*a\.mha"):
+        source.read(case)
 
 
 def test_bids_with_an_inherited_table(tmp_path, body, expected):

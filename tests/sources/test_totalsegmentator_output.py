@@ -81,3 +81,19 @@ def test_a_private_folder_in_the_public_layout_has_no_public_licence(tmp_path):
 def test_a_folder_with_nothing_of_it_is_refused(tmp_path):
     with pytest.raises(SourceError, match="no scan with a segmentation"):
         list(open_source(f"totalsegmentator:{tmp_path}").cases())
+
+
+def test_masks_in_a_folder_called_segmentations_beside_an_image_of_any_name(tmp_path):
+    """What ``TotalSegmentator -i scan.nii.gz -o segmentations`` leaves; a case without its image is named."""
+    body = torso(1, "mri", spacing=12.0, coverage="abdomen")
+    write_totalsegmentator(tmp_path, {"p1": body, "p2": body})
+    (tmp_path / "meta.csv").unlink()
+    for name in ("p1", "p2"):
+        shutil.move(tmp_path / name / "mri.nii.gz", tmp_path / name / "T2_axial.nii.gz")
+    (tmp_path / "p2" / "T2_axial.nii.gz").unlink()
+    for spec in (f"totalsegmentator_mri:{tmp_path}", f"totalsegmentator:{tmp_path}", f"auto:{tmp_path}"):
+        source = open_source(spec, keep_names=True)
+        (case,) = source.cases()
+        assert (case.subject, case.modality, case.licence) == ("p1", "mri", "unknown")
+        assert source.read(case).image.shape == body.image.shape
+        assert [one.file for one in source.left_out()] == ["p2/segmentations"]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dataset_builder.core.errors import BurnedInTextError, CaseError, MissingDecoderError, UnreadableError
 from dataset_builder.core.factors import Modality
+from dataset_builder.sources.dicom.decoding import decoded
 from dataset_builder.sources.dicom.files import INSTALL
 from dataset_builder.sources.dicom.planes import CONVERT_AGAIN, Plane
 
@@ -104,20 +105,16 @@ def frames_of(image: Any, numbers: Sequence[int]) -> Iterator[npt.NDArray]:
     if len(numbers) == 1 and (plain := _plain(image)) is not None:
         yield plain
         return
-    plugin = _plugin(image)
-    try:
-        if len(numbers) == 1:
-            yield pixel_array(image, index=numbers[0], raw=True, decoding_plugin=plugin)
-        else:
-            yield from iter_pixels(image, indices=list(numbers), raw=True, decoding_plugin=plugin)
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # what a decoder in Rust raises is no Exception
-            raise
-        raise UnreadableError("The compressed pixels of a file are damaged.", remedy=CONVERT_AGAIN) from None
+    if plugin := _plugin(image):
+        yield from decoded(image, numbers, plugin)
+    elif len(numbers) == 1:
+        yield pixel_array(image, index=numbers[0], raw=True)
+    else:
+        yield from iter_pixels(image, indices=list(numbers), raw=True)
 
 
 _PREFERRED = ("pyjpegls", "pylibjpeg", "pillow", "gdcm", "pydicom")
-"""Decoders, the first to be had is used: damaged pixels make gdcm end the process, where the others raise an error."""
+"""Decoders, the first to be had is used: damaged pixels make gdcm end its process, where the others raise an error."""
 
 
 def _plugin(image: Any) -> str:
@@ -180,7 +177,9 @@ class Voxels:
     def put(self, index: int, stored: npt.NDArray, plane: Plane, image: Any) -> None:
         """Rescale a decoded slice [rows, columns] of that plane, and put it at an index."""
         if stored.shape != self._values.shape[1:]:
-            raise UnreadableError("A slice decodes to another size than its header says.", value=stored.shape)
+            raise UnreadableError(
+                "A slice decodes to another size than its header says.", value=stored.shape, remedy=CONVERT_AGAIN
+            )
         stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)  # big-endian files are decoded as such
         padding = _padding(stored, image, plane, self._modality)
         slope, intercept = plane.slope, plane.intercept

@@ -119,6 +119,10 @@ def read_images(
         if number == 0:
             identifiers.of(image)
             frame_of_reference = frame_of_reference or str(image.get("FrameOfReferenceUID") or "")
+        if not image.get("Rows"):  # it had some when the folder was listed: the file ends too early for pydicom
+            raise UnreadableError(
+                "A file of the series is truncated or damaged.", remedy="Copy the series again from its source."
+            )
         here = {
             where[number, plane.frame]: plane
             for plane in planes_of(image, number, tags=False)

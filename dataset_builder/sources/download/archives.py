@@ -135,7 +135,12 @@ def unpack(archive: Path, folder: Path, progress: Progress = silent) -> int:
             "The archive is damaged.", file=archive, value=str(error), remedy="Delete it and fetch it again."
         ) from error
     except OSError as error:
-        raise FetchError("The archive cannot be unpacked.", file=folder, value=error.strerror or str(error)) from error
+        raise FetchError(
+            "The archive cannot be unpacked.",
+            file=folder,
+            value=error.strerror or str(error),
+            remedy="Look at the folder's permissions and the free space.",
+        ) from error
     return len(members)
 
 
@@ -169,7 +174,10 @@ def _write(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, archiv
                 left -= len(chunk)
                 if left < 0:
                     raise FetchError(
-                        "A file in the archive exceeds the size limit.", file=archive, value=entry.filename
+                        "A file in the archive exceeds the size limit.",
+                        file=archive,
+                        value=entry.filename,
+                        remedy="Delete it and fetch it again.",
                     )
                 file.write(chunk)
         part.replace(target)
