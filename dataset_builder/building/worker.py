@@ -30,6 +30,7 @@ from dataset_builder.files.object_storage import Place
 from dataset_builder.imaging.memory_limit import REMEDY, too_large
 from dataset_builder.slices.store import StoredVolume, store_volume
 from dataset_builder.sources.base import Case, Source
+from dataset_builder.sources.private import without_names
 
 CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
 """The columns that decide a row's config and split."""
@@ -51,7 +52,7 @@ class Quarantined:
     def of(cls, case: Case, error: Exception) -> "Quarantined":
         """The record of an error in a case; paths are shortened to their last parts, which hold no user's name."""
         if isinstance(error, CaseError):
-            file = Path(error.file) if error.file else None
+            file = Path(without_names(error.file, case)) if error.file else None
             reported = (
                 "/".join(file.parts[-2:]) if file else "",
                 error.reason,
@@ -73,6 +74,7 @@ class Quarantined:
 
 def _printable(text: str, case: Case) -> str:
     """Text that any file can hold, without the folders above the case's files."""
+    text = without_names(text, case)
     for path in case.paths:
         text = text.replace(f"{path.parent}{os.sep}", "")
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -36,6 +36,11 @@ def pseudonym_file() -> Path:
     return user_data_path("mis-ground", appauthor=False) / "pseudonyms.json"
 
 
+def _bytes(text: str) -> bytes:
+    """Of a text that may be the name of a file, in whatever encoding."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 @dataclass
 class Pseudonyms:
     """The pseudonyms of a machine; made by :func:`open_pseudonyms`.
@@ -56,12 +61,12 @@ class Pseudonyms:
         'ea3e83a8380a'
         """
         # Lengths go in as well: ("ab", "c") is not ("a", "bc").
-        message = b"".join(len(text).to_bytes(8, "big") + text for text in (one.encode() for one in identity))
+        message = b"".join(len(text).to_bytes(8, "big") + text for text in (_bytes(one) for one in identity))
         return hmac.new(self.key, message, hashlib.sha256).hexdigest()[:length]
 
     def note(self, pseudonym: str, original: Mapping[str, str]) -> None:
         """Remember what a pseudonym stands for, to be written by :meth:`save`."""
-        self._new[pseudonym] = dict(original)
+        self._new[pseudonym] = {key: _bytes(text).decode("utf-8", "backslashreplace") for key, text in original.items()}
 
     def save(self) -> None:
         """Add what was noted to the file.

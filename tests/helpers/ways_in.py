@@ -14,6 +14,7 @@ import numpy.typing as npt
 import SimpleITK as sitk  # noqa: N813 - its usual name
 from nibabel.nifti1 import Nifti1Extension
 
+from dataset_builder.imaging.scan_files import ending_of
 from dataset_builder.sources.phantoms import write_nifti
 from dataset_builder.vocabulary import label_map
 from tests.helpers import dicom_files as dicom
@@ -28,6 +29,7 @@ class Scan:
         names: by label value.
         affine: [4, 4], index -> world in RAS+ mm.
         modality: ``CT`` or ``MR``.
+        name: of the case, in the names of its files and folders.
     """
 
     image: npt.NDArray
@@ -35,6 +37,7 @@ class Scan:
     names: dict[int, str]
     affine: npt.NDArray[np.float64]
     modality: str
+    name: str = "one"
 
     def flipped(self, *axes: int) -> "Scan":
         """The same scan with these axes stored the other way round."""
@@ -92,7 +95,7 @@ def itk(array: npt.NDArray, affine: npt.NDArray, vector: bool = False) -> sitk.I
 def save(path: Path, array: npt.NDArray, affine: npt.NDArray, **keys: object) -> None:
     """Write an array in the format of the file's ending; ``keys`` go into a header of NRRD."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ending = path.name.partition(".")[2].lower()
+    ending = ending_of(path.name).lower().removeprefix(".")
     if ending in ("nii", "nii.gz"):
         write_nifti(path, np.ascontiguousarray(array), affine)
     elif ending in ("mgz", "mgh"):
@@ -130,8 +133,8 @@ def _dicom(folder: Path, scan: Scan, kind: str) -> str:
 
 
 def _nnunet(folder: Path, scan: Scan, ending: str) -> str:
-    save(folder / "imagesTr" / f"one_0000.{ending}", scan.image, scan.affine)
-    save(folder / "labelsTr" / f"one.{ending}", scan.labels, scan.affine)
+    save(folder / "imagesTr" / f"{scan.name}_0000.{ending}", scan.image, scan.affine)
+    save(folder / "labelsTr" / f"{scan.name}.{ending}", scan.labels, scan.affine)
     labels = {"background": 0, **{name: value for value, name in scan.names.items()}}
     channel = "CT" if scan.modality == "CT" else "T1"
     table = {"channel_names": {"0": channel}, "labels": labels, "file_ending": f".{ending}"}
@@ -140,7 +143,7 @@ def _nnunet(folder: Path, scan: Scan, ending: str) -> str:
 
 
 def _slicer(folder: Path, scan: Scan, layers: int = 1) -> str:
-    save(folder / "one" / f"{scan.modality}.nrrd", scan.image, scan.affine)
+    save(folder / scan.name / f"{scan.modality}.nrrd", scan.image, scan.affine)
     part, placed = _box(scan.labels, scan.affine)
     keys: dict[str, object] = {"Segmentation_MasterRepresentation": "Binary labelmap"}
     stacked = np.zeros((*part.shape, layers), np.uint8)
@@ -151,27 +154,27 @@ def _slicer(folder: Path, scan: Scan, layers: int = 1) -> str:
     image = itk(stacked, placed, vector=True) if layers > 1 else itk(stacked[..., 0], placed)
     for key, text in keys.items():
         image.SetMetaData(key, str(text))
-    sitk.WriteImage(image, str(folder / "one" / "Segmentation.seg.nrrd"), useCompression=True)
+    sitk.WriteImage(image, str(folder / scan.name / "Segmentation.seg.nrrd"), useCompression=True)
     return f"slicer:{folder}"
 
 
 def _masks(folder: Path, scan: Scan) -> str:
-    save(folder / "one" / f"{scan.modality}.nii.gz", scan.image, scan.affine)
+    save(folder / scan.name / f"{scan.modality}.nii.gz", scan.image, scan.affine)
     for value, name in scan.names.items():
         mask = (scan.labels == value).astype(np.uint8)
-        save(folder / "one" / "segmentations" / f"{name}.nii.gz", mask, scan.affine)
+        save(folder / scan.name / "segmentations" / f"{name}.nii.gz", mask, scan.affine)
     return _program(folder, scan)
 
 
 def _multi_label(folder: Path, scan: Scan) -> str:
-    save(folder / "one" / f"{scan.modality}.nii.gz", scan.image, scan.affine)
+    save(folder / scan.name / f"{scan.modality}.nii.gz", scan.image, scan.affine)
     image = nibabel.Nifti1Image(np.ascontiguousarray(scan.labels), scan.affine)
     image.set_sform(scan.affine, 1)
     image.set_qform(scan.affine, 1)
     rows = "".join(f'<Label Key="{value}"><![CDATA[{name}]]></Label>' for value, name in scan.names.items())
     table = f"<?xml version='1.0'?><CaretExtension><VolumeInformation><LabelTable>{rows}</LabelTable>"
     image.header.extensions.append(Nifti1Extension(0, f"{table}</VolumeInformation></CaretExtension>".encode()))
-    nibabel.save(image, folder / "one" / "seg.nii.gz")
+    nibabel.save(image, folder / scan.name / "seg.nii.gz")
     return _program(folder, scan)
 
 
@@ -184,25 +187,25 @@ def _freesurfer(folder: Path, scan: Scan) -> str:
     lookup = np.zeros(256, np.int32)
     for value, name in scan.names.items():
         lookup[value] = values[name]
-    save(folder / "one" / "mri" / "orig.mgz", scan.image, scan.affine)
-    save(folder / "one" / "mri" / "aparc+aseg.mgz", lookup[scan.labels], scan.affine)
+    save(folder / scan.name / "mri" / "orig.mgz", scan.image, scan.affine)
+    save(folder / scan.name / "mri" / "aparc+aseg.mgz", lookup[scan.labels], scan.affine)
     return f"freesurfer:{folder}"
 
 
 def _bids(folder: Path, scan: Scan) -> str:
     suffix = "ct" if scan.modality == "CT" else "T1w"
-    save(folder / "sub-one" / "anat" / f"sub-one_{suffix}.nii.gz", scan.image, scan.affine)
-    derived = folder / "derivatives" / "model" / "sub-one" / "anat"
-    save(derived / "sub-one_desc-organs_dseg.nii.gz", scan.labels, scan.affine)
+    save(folder / f"sub-{scan.name}" / "anat" / f"sub-{scan.name}_{suffix}.nii.gz", scan.image, scan.affine)
+    derived = folder / "derivatives" / "model" / f"sub-{scan.name}" / "anat"
+    save(derived / f"sub-{scan.name}_desc-organs_dseg.nii.gz", scan.labels, scan.affine)
     rows = "".join(f"{value}\t{name}\n" for value, name in scan.names.items())
-    (derived / "sub-one_desc-organs_dseg.tsv").write_text(f"index\tname\n{rows}")
+    (derived / f"sub-{scan.name}_desc-organs_dseg.tsv").write_text(f"index\tname\n{rows}")
     (folder / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
     return f"bids:{folder}"
 
 
 def _pairs(folder: Path, scan: Scan) -> str:
-    save(folder / "one" / "image.nrrd", scan.image, scan.affine)
-    save(folder / "one" / "labels.nii.gz", scan.labels, scan.affine)
+    save(folder / scan.name / "image.nrrd", scan.image, scan.affine)
+    save(folder / scan.name / "labels.nii.gz", scan.labels, scan.affine)
     (folder / "names.json").write_text(json.dumps(scan.names))
     kind = "ct" if scan.modality == "CT" else "mri"
     text = f"images: '{{case}}/image.nrrd'\nlabels: '{{case}}/labels.nii.gz'\nmodality: {kind}\nnames: names.json\n"
