@@ -1,7 +1,7 @@
-"""From prepared files to batches: several questions about a picture share its tokens and do not see each other.
+"""From prepared files to batches: several questions about an image share its tokens and do not see each other.
 
-A sequence is the tokens of the pictures, then a segment a question: prompt and answer. A segment sees the pictures and
-itself, and its positions count on from the pictures, so that each question is seen just as if it were asked alone.
+A sequence is the tokens of the images, then a segment a question: prompt and answer. A segment sees the images and
+itself, and its positions count on from the images, so that each question is seen just as if it were asked alone.
 """
 
 import json
@@ -9,34 +9,73 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from lm_eval_tasks.small_vlm.training.model import MEAN, STD, TOKENS
+from lm_eval_tasks.small_vlm.training.prepare import OF_IMAGE, OF_ITEM
+from lm_eval_tasks.small_vlm.training.words import CLOSE, FIRST, NEXT
 
 IGNORED = -100
 BLIND = -1
-"""In place of a turn's number: the first turn without its picture."""
+"""In place of a turn's number: the first turn without its image."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Tokens of boxes and points.
+
+    Args:
+        first, following: by per cent.
+        end: those behind the last coordinate.
+    """
+
+    first: tuple[int, ...]
+    following: tuple[int, ...]
+    end: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerFast) -> "Coordinates":
+        """A tokenizer's."""
+        first, following = (tuple(tokenizer.convert_tokens_to_ids(list(texts))) for texts in (FIRST, NEXT))
+        return cls(first, following, (tokenizer.convert_tokens_to_ids(CLOSE), tokenizer.eos_token_id))
+
+    def tokens(self, place: npt.NDArray[np.float32]) -> tuple[int, ...]:
+        """Of a place [2 or 4], shares of the image's side."""
+        x, *rest = (round(100 * min(max(float(at), 0.0), 1.0)) for at in place)
+        return (self.first[x], *(self.following[at] for at in rest), *self.end)
+
+
+@dataclass(frozen=True)
+class ReadyTurn:
+    """A question as tokens: the prompt without its images; the answer with the end, or a place (see items.Turn)."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    place: npt.NDArray[np.float32]
+    group: str
 
 
 @dataclass(frozen=True)
 class Ready:
-    """An item with its texts as tokens; ``pictures`` is a view into its volume's array."""
+    """An item with its texts as tokens; ``images`` is a view into its volume's array."""
 
     subject: str
     kind: str
-    pictures: npt.NDArray[np.uint8]
-    places: npt.NDArray[np.float32]
+    images: npt.NDArray[np.uint8]
+    markers: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32]
+    areas: npt.NDArray[np.float32]
     map: npt.NDArray[np.uint8]
     marked: npt.NDArray[np.uint8]
     midline: float
-    images: npt.NDArray[np.int8]
-    turns: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]  # (prompt without its pictures, answer with the end)
-    texts: tuple[tuple[str, str], ...]
-    blind: tuple[int, ...]  # the first turn's prompt as it is asked without a picture
+    turns: tuple[ReadyTurn, ...]
+    blind: tuple[int, ...]  # the first turn's prompt as it is asked without an image
 
 
 def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
@@ -47,79 +86,98 @@ def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
     """
     notes = json.loads(path.read_text(encoding="utf-8"))
     arrays = np.load(path.with_suffix(".npz"))
-    fields = {name: arrays[name] for name in ("places", "map", "marked", "midline", "images")}
-    pictures = np.load(path.with_suffix(".npy"), mmap_mode="r")
+    of_image, of_item = ({name: arrays[name] for name in names} for names in (OF_IMAGE, OF_ITEM))
+    images = np.load(path.with_suffix(".npy"), mmap_mode="r")
     end, image = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<image>")
     ready, first = [], 0
     for number, note in enumerate(notes):
         turns = []
-        for prompt, answer in note["turns"]:
-            ids = [token for token in tokenizer(prompt).input_ids if token != image]
-            turns.append((tuple(ids), (*tokenizer(answer).input_ids, end)))
-        own = pictures[first : first + note["pictures"]]
-        texts = tuple((prompt, answer) for prompt, answer in note["turns"])
-        blind = texts[0][0].replace("<image>", "").strip() if texts else ""
-        ids = tuple(tokenizer(blind).input_ids)
-        of_item = {name: array[number] for name, array in fields.items()}
-        ready.append(Ready(path.stem, note["kind"], own, turns=tuple(turns), texts=texts, blind=ids, **of_item))
-        first += note["pictures"]
+        for text in note["turns"]:
+            prompt = tuple(token for token in tokenizer(text["prompt"]).input_ids if token != image)
+            answer = (*tokenizer(text["answer"]).input_ids, end) if text["answer"] else ()
+            turns.append(ReadyTurn(prompt, answer, np.array(text["place"], np.float32), text["group"]))
+        own = slice(first, first + note["images"])
+        blind = tuple(tokenizer(note["turns"][0]["prompt"].replace("<image>", "").strip()).input_ids)
+        fields: dict[str, Any] = {name: array[own] for name, array in of_image.items()}
+        fields |= {name: array[number] for name, array in of_item.items()}
+        ready.append(Ready(path.stem, note["kind"], images[own], turns=tuple(turns), blind=blind, **fields))
+        first += note["images"]
     return ready
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of one step; B items of n pictures each, L tokens a sequence at most.
+    """Tensors of one step; B items of n images each, L tokens a sequence at most.
 
     Args:
-        pixels: float32 [B * n, 3, SIDE, SIDE], normalised.
-        ids: int64 [B, L]; 0 where the tokens of pictures go, and behind a sequence's end.
+        pixels: float32 [B * n, 3, SIDE, SIDE], normalized.
+        ids: int64 [B, L]; 0 where the tokens of images go, and behind a sequence's end.
         mask: bool [B, 1, L, L], True where a token may look.
         positions: int64 [B, L].
         targets: int64 [B, L]: the token that follows, at the places that an answer is read from.
-        places, maps, marked, midline, images: float32 [B, 3, 2], int64 [B, GRID, GRID], int64 [B, 3], float32 [B],
-            int64 [B, 3, 3], see :class:`items.Item`.
+        markers, boxes, areas, maps: float32 [B * n, 3, 2], [B * n, 3, 4], [B * n, 3], int64 [B * n, GRID, GRID].
+        marked, midline: int64 [B, 3], float32 [B]; all six see :class:`items.Item`.
         starts: list of (item, turn, place in the sequence of the prompt's last token).
+        places: float32 [starts, 4], the box or point that is asked for; NaN where none is.
     """
 
-    pixels: torch.Tensor
-    ids: torch.Tensor
-    mask: torch.Tensor
-    positions: torch.Tensor
-    targets: torch.Tensor
-    places: torch.Tensor
-    maps: torch.Tensor
-    marked: torch.Tensor
-    midline: torch.Tensor
-    images: torch.Tensor
+    pixels: Tensor
+    ids: Tensor
+    mask: Tensor
+    positions: Tensor
+    targets: Tensor
+    markers: Tensor
+    boxes: Tensor
+    areas: Tensor
+    maps: Tensor
+    marked: Tensor
+    midline: Tensor
     starts: Sequence[tuple[int, int, int]]
+    places: Tensor
 
 
 def make_batch(
-    items: Sequence[Ready], draw: random.Random | None, most_turns: int = 4, shift: int = 0, blind: float = 0.0
+    items: Sequence[Ready],
+    coordinates: Coordinates,
+    draw: random.Random | None,
+    most_turns: int = 4,
+    shift: int = 0,
+    blind: float = 0.0,
 ) -> Batch:
-    """A batch of items with equally many pictures.
+    """A batch of items with equally many images.
 
     Args:
-        draw: which turns are taken, and how far the picture is moved; the first turns and none if not given.
-        shift: most pixels that a picture is moved, that is, its edge is cut off on one side.
-        blind: share of the questions about directions that are asked without their picture: nothing is to be learnt
+        items: with equally many images.
+        coordinates: tokens of the answers that are places.
+        draw: which turns are taken, and how far the image is moved; the first turns and none if not given.
+        most_turns: at most so many questions of an item.
+        shift: most pixels that an image is moved, that is, its edge is cut off on one side.
+        blind: share of the questions about directions that are asked without their image: nothing is to be learnt
             from them but that either option may be right.
     """
-    count = len(items[0].pictures) * TOKENS
-    sequences = []
-    for item in items:
+    each = len(items[0].images)
+    count = each * TOKENS
+    by = np.zeros((len(items), 2), int)
+    if draw is not None and shift:
+        by = np.array([_offset(item, draw, shift) for item in items])
+    sequences: list[list[tuple[int, tuple[int, ...], tuple[int, ...]]]] = []
+    asked_places = []
+    for item, offset in zip(items, by, strict=True):
         if draw is not None and item.kind == "direction" and draw.random() < blind:
-            sequences.append([BLIND])
+            sequences.append([(BLIND, item.blind, item.turns[0].answer)])
+            asked_places.append(np.full(4, np.nan, np.float32))
             continue
         of_item = list(range(len(item.turns)))
         if draw is not None:
             draw.shuffle(of_item)
-        sequences.append(of_item[:most_turns])
-    lengths = [
-        count + sum(len(prompt) + len(answer) - 1 for prompt, answer in (_texts(i, t) for t in of))
-        for i, of in zip(items, sequences, strict=True)
-    ]
-    size = max(lengths)
+        texts = []
+        for number in of_item[:most_turns]:
+            turn = item.turns[number]
+            place = turn.place + np.resize(offset, len(turn.place)).astype(np.float32) / item.images.shape[1]
+            texts.append((number, turn.prompt, coordinates.tokens(place) if len(place) else turn.answer))
+            asked_places.append(np.pad(place, (0, 4 - len(place)), constant_values=np.nan))
+        sequences.append(texts)
+    size = max(count + sum(len(prompt) + len(answer) - 1 for _, prompt, answer in of) for of in sequences)
     batch = len(items)
     ids = np.zeros((batch, size), np.int64)
     segments = np.full((batch, size), -1, np.int64)
@@ -128,10 +186,9 @@ def make_batch(
     positions[:, :count] = np.arange(count)
     targets = np.full((batch, size), IGNORED, np.int64)
     starts = []
-    for row, (item, of_item) in enumerate(zip(items, sequences, strict=True)):
+    for row, of_row in enumerate(sequences):
         at = count
-        for segment, number in enumerate(of_item, 1):
-            prompt, answer = _texts(item, number)
+        for segment, (number, prompt, answer) in enumerate(of_row, 1):
             tokens = (*prompt, *answer[:-1])
             ids[row, at : at + len(tokens)] = tokens
             segments[row, at : at + len(tokens)] = segment
@@ -143,19 +200,22 @@ def make_batch(
     causal = np.tril(np.ones((size, size), bool))
     same = (segments[:, :, None] == segments[:, None, :]) | (segments[:, None, :] == 0)
     mask = causal[None] & same
-    unseen = np.array([of == [BLIND] for of in sequences])
+    unseen = np.array([of_row[0][0] == BLIND for of_row in sequences])
     mask[unseen, count:, :count] = False
     mask |= np.eye(size, dtype=bool)[None]  # padding sees itself, or the softmax would be over nothing
-    pictures = np.concatenate([item.pictures for item in items])
-    places = np.stack([item.places for item in items])
-    midline = np.array([item.midline for item in items], np.float32)
+    markers, boxes, areas, maps = (np.concatenate([getattr(item, name) for item in items]) for name in OF_IMAGE)
     marked = np.stack([item.marked for item in items]).astype(np.int64)
-    images = np.stack([item.images for item in items]).astype(np.int64)
-    places[unseen], midline[unseen], marked[unseen], images[unseen] = np.nan, np.nan, 0, -1
-    if draw is not None and shift:
-        pictures, places, moved_by = _moved(pictures, places, draw, shift, len(items[0].pictures))
-        midline += moved_by
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
+    midline = np.array([item.midline for item in items], np.float32)
+    images = _moved(np.stack([item.images for item in items]), by)
+    grid = maps.shape[1]
+    cells = np.rint(by * grid / images.shape[2]).astype(int)
+    maps = _moved(maps.reshape(batch, each, grid, grid), cells).reshape(-1, grid, grid)
+    shares = np.repeat(by, each, axis=0).astype(np.float32) / images.shape[2]
+    markers, boxes = markers + shares[:, None], (boxes + np.tile(shares, 2)[:, None]).clip(0, 1)
+    midline += by[:, 0].astype(np.float32) / images.shape[2]
+    unseen_images = np.repeat(unseen, each)
+    markers[unseen_images], boxes[unseen_images], midline[unseen], marked[unseen] = np.nan, np.nan, np.nan, 0
+    pixels = torch.from_numpy(images.reshape(-1, *images.shape[2:])).permute(0, 3, 1, 2).float().div_(255)
     pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     return Batch(
         pixels.contiguous(),
@@ -163,38 +223,34 @@ def make_batch(
         torch.from_numpy(mask)[:, None],
         torch.from_numpy(positions),
         torch.from_numpy(targets),
-        torch.from_numpy(places),
-        torch.from_numpy(np.stack([item.map for item in items]).astype(np.int64)),
+        torch.from_numpy(markers),
+        torch.from_numpy(boxes),
+        torch.from_numpy(areas),
+        torch.from_numpy(maps.astype(np.int64)),
         torch.from_numpy(marked),
         torch.from_numpy(midline),
-        torch.from_numpy(images),
         starts,
+        torch.from_numpy(np.stack(asked_places).astype(np.float32)),
     )
 
 
-def _texts(item: Ready, turn: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return (item.blind, item.turns[0][1]) if turn == BLIND else item.turns[turn]
+def _offset(item: Ready, draw: random.Random, most: int) -> tuple[int, int]:
+    """By how many pixels an item's images are moved to the right and down; no marker leaves them."""
+    side = item.images.shape[1]
+    marked = item.markers[~np.isnan(item.markers[..., 0])]
+    offsets = []
+    for axis in range(2):
+        low = int(-marked[:, axis].min() * side) + 4 if len(marked) else -most
+        high = side - int(marked[:, axis].max() * side) - 4 if len(marked) else most
+        offsets.append(min(max(draw.randint(-most, most), min(low, 0)), max(high, 0)))
+    return offsets[0], offsets[1]
 
 
-def _moved(
-    pictures: npt.NDArray[np.uint8], places: npt.NDArray[np.float32], draw: random.Random, most: int, each: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Pictures and places, each moved by a draw of its own, and how far to the right, as a share of the side."""
-    moved, places, by = np.zeros_like(pictures), places.copy(), np.zeros(len(places), np.float32)
-    side = pictures.shape[1]
-    for row in range(len(places)):
-        # No marker leaves the picture.
-        marked = places[row][~np.isnan(places[row][:, 0])]
-        offsets = []
-        for axis in range(2):
-            low = int(-marked[:, axis].min() * side) + 4 if len(marked) else -most
-            high = side - int(marked[:, axis].max() * side) - 4 if len(marked) else most
-            offsets.append(min(max(draw.randint(-most, most), min(low, 0)), max(high, 0)))
-        x, y = offsets
-        own = slice(row * each, (row + 1) * each)
+def _moved(images: npt.NDArray[np.uint8], by: npt.NDArray[np.int_]) -> npt.NDArray[np.uint8]:
+    """Images [B, n, S, S, ...], those of each item moved by (x, y) pixels."""
+    moved, side = np.zeros_like(images), images.shape[2]
+    for row, (x, y) in enumerate(by):
         to_y, from_y = slice(max(0, y), side + min(0, y)), slice(max(0, -y), side + min(0, -y))
         to_x, from_x = slice(max(0, x), side + min(0, x)), slice(max(0, -x), side + min(0, -x))
-        moved[own, to_y, to_x] = pictures[own, from_y, from_x]
-        places[row] += np.array([x, y], np.float32) / side
-        by[row] = x / side
-    return moved, places, by
+        moved[row, :, to_y, to_x] = images[row, :, from_y, from_x]
+    return moved

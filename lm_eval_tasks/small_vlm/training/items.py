@@ -1,9 +1,9 @@
-"""What the small model is trained on: pictures, and for each several questions with their answers.
+"""What the small model is trained on: images, and for each several questions with their answers.
 
 Everything is asked with the builder's own functions about the bodies of the phantom source's training split, so that
-words, markers and margins are the benchmark's. A picture has two or three marked structures and all that is asked about
-them along the axes of the image, or one marked structure and questions for its name. Some pictures are blank but for
-the markers. Stacks have eight pictures to a question.
+words, markers and margins are the benchmark's. An image has two or three marked structures and all that is asked about
+them along the axes of the image, or one marked structure and questions for its name. Some images are blank but for the
+markers. Stacks have eight images to a question. Boxes, points and measures are asked by :mod:`quantities`.
 """
 
 import math
@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dataset_builder.core.factors import CONVENTIONS, DRAWN_PROMPTS, PLANES, REGISTERS, Convention, Prompt
+from dataset_builder.core.factors import CONVENTIONS, DRAWN_PROMPTS, REGISTERS, Convention, Prompt, View
 from dataset_builder.core.settings import Settings
 from dataset_builder.imaging.geometry import DisplayTransform
-from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.placement import placements
 from dataset_builder.pictures.render import choose_window, draw
 from dataset_builder.questions.facts import Fact, find_facts, find_stack_facts
@@ -33,47 +32,84 @@ from dataset_builder.vocabulary import Structure
 from lm_eval_tasks.mis_ground.utils import doc_to_text
 
 SIDE = 168
-"""Side in pixels that the model's processor scales pictures to."""
-GRID = 12
-"""Side of the coarse map of structures that goes with a picture."""
+"""Side in pixels that the model's processor scales images to."""
+GRID = 24
+"""Side of the coarse map of structures that goes with an image."""
 BLANK_SHARE = 0.35
 
 
 @dataclass(frozen=True)
-class Item:
-    """Pictures and what is asked about them.
+class Turn:
+    """A question.
 
     Args:
-        pictures: uint8 [n, SIDE, SIDE, 3]; n is 1, but for stacks.
-        places: float32 [3, 2], where A, B and C are: x and y from 0 to 1, NaN for a letter that is not there.
-        map: uint8 [GRID, GRID], number of the structure that is seen there in the list that was given; 0 for none.
-        marked: uint8 [3], numbers of the structures that are marked A, B and C; 0 for a letter that is not there.
-        midline: x of the body's midline, from 0 to 1; NaN where the picture does not show it.
-        images: int8 [3, 3], of A, B and C in a stack the images that show it first, largest and last, from 0; else -1.
-        turns: (prompt as the harness words it, answer).
-        kind: ``direction``, ``naming``, ``relation`` or ``stack``.
+        prompt: as the harness words it.
+        answer: the text; empty where it is a place.
+        place: box or point, as shares of the image's side; then the answer follows from it, also in an image that was
+            moved.
+        group: what the question is counted under.
     """
 
-    pictures: npt.NDArray[np.uint8]
-    places: npt.NDArray[np.float32]
+    prompt: str
+    answer: str
+    place: tuple[float, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """Images and what is asked about them.
+
+    Args:
+        images: uint8 [n, SIDE, SIDE, 3]; n is 1, but for stacks.
+        markers: float32 [n, 3, 2], where A, B and C are: x and y from 0 to 1, NaN for a letter that is not there.
+        boxes: float32 [n, 3, 4], boxes of the structures that they mark, likewise.
+        areas: float32 [n, 3], their areas as shares of the image's.
+        map: uint8 [n, GRID, GRID], number of the structure that is seen there in the list that was given; 0 for none.
+        marked: uint8 [3], numbers of the structures that are marked A, B and C; 0 for a letter that is not there.
+        midline: x of the body's midline, from 0 to 1; NaN where the image does not show it.
+        turns: the questions.
+        kind: ``direction``, ``naming``, ``relation``, ``stack``, ``locate`` or ``measure``.
+    """
+
+    images: npt.NDArray[np.uint8]
+    markers: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32]
+    areas: npt.NDArray[np.float32]
     map: npt.NDArray[np.uint8]
     marked: npt.NDArray[np.uint8]
     midline: float
-    images: npt.NDArray[np.int8]
-    turns: tuple[tuple[str, str], ...]
+    turns: tuple[Turn, ...]
     kind: str
 
 
-def small(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A picture as the model's processor scales it: uint8 [SIDE, SIDE, 3]."""
-    shown = Image.fromarray(picture).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+@dataclass(frozen=True)
+class Shown:
+    """What a slice shows of its structures in one image; fields as of :class:`Item`, of one image."""
+
+    markers: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32]
+    areas: npt.NDArray[np.float32]
+    map: npt.NDArray[np.uint8]
+
+
+def small(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """An image as the model's processor scales it: uint8 [SIDE, SIDE, 3]."""
+    shown = Image.fromarray(image).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return np.asarray(shown, np.uint8)
 
 
-def turn(question: Question) -> tuple[str, str]:
+def turn(question: Question) -> Turn:
     """A question as the harness asks it, and its answer."""
     images = 8 if question.input == "stack" else 1
-    return doc_to_text({"images": [None] * images, "question": question.question}), question.answer
+    document = {"images": [None] * images, "question": question.question, "options": question.options}
+    if question.input == "stack":
+        group = f"stack, {question.template.partition('.')[0]}"
+    elif question.terminology == "directional":
+        group = f"{question.frame}, {question.input}, {'label' if question.prompt == 'label' else 'marker'}"
+    else:
+        group = "naming" if question.terminology == "anatomical" else question.template.partition(".")[0]
+    return Turn(doc_to_text(document), question.answer, (), group)
 
 
 def items_of_slice(
@@ -87,9 +123,12 @@ def items_of_slice(
     """Training items about one slice.
 
     Args:
+        record: the slice.
+        settings: of the build.
+        words: the vocabulary of structures.
         numbers: of structures, for the coarse map.
         draw_from: all that is random.
-        counts: how many pictures to draw about directions, names and relations of three.
+        counts: how many images to draw about directions, names and relations of three.
     """
     facts = find_facts(record, settings.clarity, settings.seed, words)
     directions: dict[str, list[Fact]] = defaultdict(list)
@@ -113,7 +152,7 @@ def items_of_slice(
         prompt: Prompt = draw_from.choice(DRAWN_PROMPTS)
         convention: Convention = draw_from.choice(CONVENTIONS)
         blank = kind == "direction" and draw_from.random() < BLANK_SHARE
-        turns = []
+        turns: list[Turn] = []
         for fact in about:
             for frame in frames_of(fact):
                 register = draw_from.choice(REGISTERS)
@@ -125,17 +164,16 @@ def items_of_slice(
         window = choose_window(
             record, sorted({n for f in about for n in (*f.structures, *f.inverse_structures)}), words
         )
-        picture = draw(record, convention, prompt, shown, window, settings.image_size, blank=blank)
-        where = placements(record, convention, settings.image_size)
-        places = np.full((3, 2), np.nan, np.float32)
-        for row, name in enumerate(shown):
-            x0, y0, x1, y1 = where[name].box
-            exact = ((x0 + x1) / 2, (y0 + y1) / 2) if prompt in ("box", "mask") else where[name].point
-            places[row] = np.array(exact) / settings.image_size
-        seen = np.zeros((GRID, GRID), np.uint8) if blank else coarse_map(record, convention, settings, numbers)
-        middle = math.nan if blank else midline_in(record, convention)
-        marked = numbers_of(shown, numbers)
-        return Item(small(picture)[None], places, seen, marked, middle, NO_IMAGES, tuple(turns[:most]), kind)
+        image = draw(record, convention, prompt, shown, window, settings.image_size, blank=blank)
+        at = what_is_shown(record, convention, settings, numbers, shown, prompt)
+        return one_image_item(
+            small(image),
+            replace(at, map=np.zeros_like(at.map)) if blank else at,
+            numbers_of(shown, numbers),
+            math.nan if blank else midline_in(record, convention),
+            tuple(turns[:most]),
+            kind,
+        )
 
     number_of_directions, number_of_names, number_of_threes = counts
     for _ in range(number_of_directions if directions else 0):
@@ -174,7 +212,8 @@ def items_of_stack(
         prompt: Prompt = draw_from.choice([prompt for prompt in STACK_PROMPTS if prompt in DRAWN_PROMPTS])
         convention: Convention = draw_from.choice(CONVENTIONS)
         order = draw_from.choice(stack_orders_of(chosen, stack[0].plane)[:2])
-        turns, shown, window = [], list(stack), None
+        turns: list[Turn] = []
+        shown, window = list(stack), None
         for fact in by_marked[member]:
             for register in REGISTERS:
                 unit = Unit(0, fact, prompt, register, convention, "patient", "stack", stack_order=order)
@@ -184,36 +223,73 @@ def items_of_stack(
                 asked = [q for q in ask_of_stack(unit, stack, seeded, words) if q.structures == member]
                 turns += [turn(question) for question in asked]
                 window = window or next((question.window for question in asked), None)
+        if not turns:
+            continue
         draw_from.shuffle(turns)
-        pictures = []
+        images, places = [], []
         for record in shown:
             names, letters = marked_in(record, member)
             drawn = draw(record, convention, prompt, names, window, settings.image_size, letters=letters)
-            pictures.append(small(drawn))
+            images.append(small(drawn))
+            places.append(what_is_shown(record, convention, settings, numbers, member, prompt))
         yield Item(
-            np.stack(pictures),
-            np.full((3, 2), np.nan, np.float32),
-            np.zeros((GRID, GRID), np.uint8),
+            np.stack(images),
+            np.stack([at.markers for at in places]),
+            np.stack([at.boxes for at in places]),
+            np.stack([at.areas for at in places]),
+            np.stack([at.map for at in places]),
             numbers_of(member, numbers),
             math.nan,
-            images_of(member, shown),
             tuple(turns[:6]),
             "stack",
         )
 
 
-NO_IMAGES = np.full((3, 3), -1, np.int8)
+def one_image_item(
+    image: npt.NDArray[np.uint8],
+    shown: Shown,
+    marked: npt.NDArray[np.uint8],
+    midline: float,
+    turns: tuple[Turn, ...],
+    kind: str,
+) -> Item:
+    """An item of a single image, uint8 [SIDE, SIDE, 3]."""
+    arrays = (shown.markers[None], shown.boxes[None], shown.areas[None], shown.map[None])
+    return Item(image[None], *arrays, marked, midline, turns, kind)
 
 
-def images_of(marked: Sequence[str], shown: Sequence[SliceRecord]) -> npt.NDArray[np.int8]:
-    """First, largest and last image of each marked structure: int8 [3, 3], -1 for a letter that is not there."""
-    found = NO_IMAGES.copy()
-    values = {name: value for value, name in shown[0].names.items()}
+def what_is_shown(
+    record: SliceRecord,
+    convention: Convention,
+    settings: Settings,
+    numbers: Mapping[str, int],
+    marked: Sequence[str],
+    prompt: Prompt,
+    view: View = "plain",
+) -> Shown:
+    """Where an image shows the marked structures, and which structures it shows where.
+
+    Args:
+        marked: those with letters, A first; one that the slice does not show has no place.
+    """
+    size = settings.image_size
+    where = placements(record, convention, size, view)
+    values = {name: value for value, name in record.names.items()}
+    shown = DisplayTransform(record.shape, record.spacing, convention, size, view).show_labels(record.labels)
+    markers, boxes = np.full((3, 2), np.nan, np.float32), np.full((3, 4), np.nan, np.float32)
+    areas = np.zeros(3, np.float32)
     for row, name in enumerate(marked):
-        areas = np.array([np.count_nonzero(record.labels == values[name]) for record in shown])
-        there = np.flatnonzero(areas)
-        found[row] = there[0], areas.argmax(), there[-1]
-    return found
+        if name in where:
+            x0, y0, x1, y1 = where[name].box
+            exact = ((x0 + x1) / 2, (y0 + y1) / 2) if prompt in ("box", "mask") else where[name].point
+            markers[row], boxes[row] = np.array(exact) / size, np.array((x0, y0, x1, y1)) / size
+            areas[row] = np.count_nonzero(shown[y0:y1, x0:x1] == values[name]) / size**2
+    at = ((np.arange(GRID) + 0.5) * size / GRID).astype(int)
+    lookup = np.zeros(int(record.labels.max()) + 1, np.uint8)
+    for value, name in record.names.items():
+        if value < len(lookup):
+            lookup[value] = numbers.get(name, 0)
+    return Shown(markers, boxes, areas, lookup[shown[np.ix_(at, at)]])
 
 
 def numbers_of(marked: Sequence[str], numbers: Mapping[str, int]) -> npt.NDArray[np.uint8]:
@@ -223,26 +299,12 @@ def numbers_of(marked: Sequence[str], numbers: Mapping[str, int]) -> npt.NDArray
     return found
 
 
-def midline_in(record: SliceRecord, convention: Convention) -> float:
-    """Where a picture shows the body's midline: x from 0 to 1; NaN in sagittal ones and where it is not known."""
-    if record.midline_mm is None or record.plane == "sagittal":
+def midline_in(record: SliceRecord, convention: Convention, view: View = "plain") -> float:
+    """Where an image shows the body's midline: x from 0 to 1; NaN in sagittal ones and where it is not known."""
+    if record.midline_mm is None or record.plane == "sagittal" or view == "rotated90":
         return math.nan
-    transform = DisplayTransform(record.shape, record.spacing, convention, SIDE)
+    transform = DisplayTransform(record.shape, record.spacing, convention, SIDE, view)
     return float(transform.to_pixels([record.midline_mm / record.spacing[0], 0])[0]) / SIDE
-
-
-def coarse_map(
-    record: SliceRecord, convention: Convention, settings: Settings, numbers: Mapping[str, int]
-) -> npt.NDArray[np.uint8]:
-    """Which structure is seen at each of GRID x GRID places of the picture: uint8, 0 for none."""
-    size = settings.image_size
-    shown = DisplayTransform(record.shape, record.spacing, convention, size).show_labels(record.labels)
-    at = ((np.arange(GRID) + 0.5) * size / GRID).astype(int)
-    lookup = np.zeros(int(record.labels.max()) + 1, np.uint8)
-    for value, name in record.names.items():
-        if value < len(lookup):
-            lookup[value] = numbers.get(name, 0)
-    return lookup[shown[np.ix_(at, at)]]
 
 
 def items_of_volume(
@@ -252,12 +314,15 @@ def items_of_volume(
     numbers: Mapping[str, int],
     seed: object,
     counts: tuple[int, int, int] = (6, 4, 1),
-    stack_items: int = 12,
+    stack_items: int = 8,
 ) -> Iterator[Item]:
-    """All training items about one volume of a slice store.
+    """All training items about one volume of a slice store whose answers are choices.
 
     Args:
         records: its slices and those of its stacks.
+        settings: of the build.
+        words: the vocabulary of structures.
+        numbers: of structures, for the coarse map.
         seed: what every draw follows from.
         counts: as of :func:`items_of_slice`.
         stack_items: how many items about each stack.
@@ -268,6 +333,3 @@ def items_of_volume(
             yield from items_of_slice(record, settings, words, numbers, draw_from, counts)
     for stack in group_stacks(records):
         yield from items_of_stack(stack, settings, words, numbers, draw_from, stack_items)
-
-
-__all__ = ["GRID", "LETTERS", "PLANES", "SIDE", "Item", "items_of_volume"]

@@ -1,9 +1,10 @@
-"""Muon (Keller Jordan, 2024) in single precision: torch's own works in bfloat16, for which these cores have no unit.
+"""Muon (Keller Jordan, 2024): a step's direction is the momentum's nearest matrix with equal singular values.
 
-A step's direction is the momentum's nearest matrix with equal singular values, so that rare directions are learnt as
-fast as frequent ones. For the matrices inside the model only; all else is AdamW's.
+So rare directions are learnt as fast as frequent ones. For the matrices inside the model only; all else is AdamW's.
+Matrices of one shape are taken together, in bfloat16, as published.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
@@ -13,15 +14,15 @@ NS_STEPS, NS = 5, (3.4445, -4.7750, 2.0315)
 """Newton-Schulz iterations and their coefficients, as published."""
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """A matrix [m, n] with its singular values all near 1."""
-    x = matrix / (matrix.norm() + 1e-7)
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """Matrices [..., m, n] with their singular values all near 1."""
+    x = (matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
+    wide = x.shape[-2] <= x.shape[-1]
+    x = x if wide else x.mT
     for _ in range(NS_STEPS):
-        square = x @ x.T
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=NS[1], alpha=NS[2]), x, beta=NS[0])
-    return x if wide else x.T
+        square = x @ x.mT
+        x = NS[0] * x + (NS[1] * square + NS[2] * (square @ square)) @ x
+    return (x if wide else x.mT).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -36,11 +37,16 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step along the gradients."""
         for group in self.param_groups:
+            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for matrix in group["params"]:
                 state = self.state[matrix]
                 if not state:
                     state["momentum"] = torch.zeros_like(matrix)
-                average = state["momentum"].lerp_(matrix.grad, 1 - group["momentum"])
-                direction = orthogonalized(matrix.grad.lerp(average, group["momentum"]))  # Nesterov's
-                matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                matrix.add_(direction, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+                state["momentum"].lerp_(matrix.grad, 1 - group["momentum"])
+                by_shape[matrix.shape].append(matrix)
+            for shape, matrices in by_shape.items():
+                nesterov = [m.grad.lerp(self.state[m]["momentum"], group["momentum"]) for m in matrices]
+                directions = orthogonalized(torch.stack(nesterov))
+                for matrix, direction in zip(matrices, directions, strict=True):
+                    matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                    matrix.add_(direction, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)

@@ -1,6 +1,6 @@
-"""Draw the training pictures once, a file a volume, so that the training itself reads arrays and nothing else.
+"""Draw the training images once, a file a volume, so that the training itself reads arrays and nothing else.
 
-    python prepare.py STORE OUT [--part I/N]
+    python prepare.py STORE OUT [--part I/N] [--answers choices|quantities]
 
 STORE is a slice store of the training split: ``mis-ground build --split train --store STORE ...``.
 """
@@ -8,21 +8,29 @@ STORE is a slice store of the training split: ``mis-ground build --split train -
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from dataset_builder.core.settings import Settings
 from dataset_builder.slices.store import volumes_in
 from dataset_builder.vocabulary import structures
-from lm_eval_tasks.small_vlm.training.items import items_of_volume
+from lm_eval_tasks.small_vlm.training.items import Item, items_of_volume
+from lm_eval_tasks.small_vlm.training.quantities import quantities_of_volume
 
-ARRAYS = ("places", "map", "marked", "midline", "images")
-"""Fields of an item that are kept as arrays, an item a row."""
+Answers = Literal["choices", "quantities"]
+
+OF_IMAGE = ("markers", "boxes", "areas", "map")
+"""Fields of an item with a row an image; behind each other in the file, as the images are."""
+OF_ITEM = ("marked", "midline")
+"""Fields with a row an item."""
 
 
-def write(path: Path, content: np.ndarray | Mapping[str, np.ndarray]) -> None:
+def write(path: Path, content: npt.NDArray | Mapping[str, npt.NDArray]) -> None:
     """Write an array, or several by name, whole or not at all."""
     temporary = path.with_name(f".{path.name}")
     if isinstance(content, Mapping):
@@ -32,28 +40,40 @@ def write(path: Path, content: np.ndarray | Mapping[str, np.ndarray]) -> None:
     os.replace(temporary, path)
 
 
-def prepare(store: Path, out: Path, part: int = 0, parts: int = 1) -> None:
-    """Write ``OUT/<subject>.npy`` (pictures), ``.npz`` (arrays) and ``.json`` (texts) for each that has none."""
+def prepare(
+    store: Path, out: Path, part: int = 0, parts: int = 1, answers: Sequence[Answers] = ("choices", "quantities")
+) -> None:
+    """Write ``OUT/<answers>/<subject>.npy`` (images), ``.npz`` (arrays) and ``.json`` (texts) for each that has none."""
     words = structures(None)
     numbers = {name: number for number, name in enumerate(sorted(words), 1)}
     settings = Settings()
-    out.mkdir(parents=True, exist_ok=True)
-    for volume in volumes_in(store)[part::parts]:
-        target = out / f"{volume.subject}.json"
-        if target.exists():
-            continue
-        items = list(items_of_volume(volume.load(), settings, words, numbers, volume.identity))
-        if not items:
-            continue
-        # Apart from the rest, so that it can be mapped into memory: two processes share what they read of it.
-        write(out / f"{volume.subject}.npy", np.concatenate([item.pictures for item in items]))
-        arrays = {name: np.stack([np.asarray(getattr(item, name)) for item in items]) for name in ARRAYS}
-        write(out / f"{volume.subject}.npz", arrays)
-        notes = [{"kind": i.kind, "pictures": len(i.pictures), "turns": i.turns} for i in items]
-        temporary = out / f".{volume.subject}.json"
-        temporary.write_text(json.dumps(notes), encoding="utf-8")
-        os.replace(temporary, target)
-        print(volume.subject, len(items), flush=True)
+    for kind in answers:
+        (out / kind).mkdir(parents=True, exist_ok=True)
+    for volume in list(volumes_in(store))[part::parts]:
+        missing = [kind for kind in answers if not (out / kind / f"{volume.subject}.json").exists()]
+        records = volume.load() if missing else []
+        for kind in missing:
+            make = items_of_volume if kind == "choices" else quantities_of_volume
+            items = [i for i in make(records, settings, words, numbers, f"{volume.identity} {kind}") if i.turns]
+            if items:
+                write_items(out / kind / volume.subject, items)
+                print(volume.subject, kind, len(items), flush=True)
+
+
+def write_items(place: Path, items: Sequence[Item]) -> None:
+    """Write the items of a volume; the texts last, so that a volume counts as done only when all of it is."""
+    # Apart from the rest, so that it can be mapped into memory: two processes share what they read of it.
+    write(place.with_suffix(".npy"), np.concatenate([item.images for item in items]))
+    arrays = {name: np.concatenate([getattr(item, name) for item in items]) for name in OF_IMAGE}
+    arrays |= {name: np.stack([np.asarray(getattr(item, name)) for item in items]) for name in OF_ITEM}
+    write(place.with_suffix(".npz"), arrays)
+    notes = [
+        {"kind": item.kind, "images": len(item.images), "turns": [asdict(turn) for turn in item.turns]}
+        for item in items
+    ]
+    temporary = place.with_name(f".{place.name}.json")
+    temporary.write_text(json.dumps(notes), encoding="utf-8")
+    os.replace(temporary, place.with_suffix(".json"))
 
 
 if __name__ == "__main__":
@@ -61,6 +81,7 @@ if __name__ == "__main__":
     parser.add_argument("store", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--part", default="0/1")
+    parser.add_argument("--answers", choices=get_args(Answers), action="append", help="Default: both.")
     given = parser.parse_args()
     index, of = map(int, given.part.split("/"))
-    prepare(given.store, given.out, index, of)
+    prepare(given.store, given.out, index, of, given.answers or get_args(Answers))

@@ -1,6 +1,6 @@
 """Train the small model on prepared items; can be stopped and started again.
 
-    python train.py ITEMS OUT [--steps N] [--processes P]
+    python train.py ITEMS OUT [--steps N] [--processes P] [--start CHECKPOINT]
 
 ITEMS is what ``prepare.py`` made. OUT gets the model (after every evaluation), ``state.pt`` to go on from, and
 ``curve.jsonl``. The volumes whose number in the sorted list is a multiple of twenty are not trained on, but watched.
@@ -15,39 +15,43 @@ import random
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import distributed, multiprocessing, nn
-from torch.nn.functional import cross_entropy
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
 from dataset_builder.building.engines import end_with_parent
 from dataset_builder.vocabulary import structures
-from lm_eval_tasks.small_vlm.training.batches import IGNORED, Batch, Ready, load, make_batch
+from lm_eval_tasks.small_vlm.training.batches import IGNORED, Batch, Coordinates, Ready, load, make_batch
 from lm_eval_tasks.small_vlm.training.heads import WEIGHTS, Helpers
 from lm_eval_tasks.small_vlm.training.look import run
-from lm_eval_tasks.small_vlm.training.model import TOKENS, make_model, make_processor
+from lm_eval_tasks.small_vlm.training.model import Earlier, make_model, make_processor, start_from
 from lm_eval_tasks.small_vlm.training.muon import Muon
+from lm_eval_tasks.small_vlm.training.softening import Softened
 from lm_eval_tasks.small_vlm.training.team import Team
 from lm_eval_tasks.small_vlm.training.watch import BATCH, STACK_BATCH, evaluate
 from lm_eval_tasks.small_vlm.training.words import make_tokenizer
 
 RATE, MUON_RATE, WARM_UP, CLIP = 1e-3, 4e-3, 100, 1.0
-SHARES = (
-    (0.0, {"direction": 0.62, "naming": 0.3, "relation": 0.08}),
-    (0.12, {"direction": 0.5, "naming": 0.42, "relation": 0.08}),
-)
-"""How often pictures of each kind are shown, each from that part of the steps on."""
-STACKS_FROM, STACK_EVERY = 0.12, 3
-"""Stacks come when letters can be read, so many steps apart."""
-BLIND_FROM, BLIND_SHARE = 0.4, 0.12
-"""From this part of the steps on some questions are asked without their picture."""
-TORSO_SHARE = 0.7
-"""Torsos have many more structures than knees, of which there are as many."""
+SHARES = {"direction": 0.25, "naming": 0.27, "relation": 0.08, "locate": 0.24, "measure": 0.16}
+"""How often images of each kind are shown."""
+STACK_SHARES = {"stack of 1": 0.35, "stack of 2": 0.25, "stack of 3": 0.4}
+"""How often stacks are shown of which so many structures are asked about: their images, which way, their order."""
+STACK_EVERY = 3
+"""Stacks come so many steps apart."""
+BLIND_FROM, BLIND_SHARE = 0.3, 0.1
+"""From this part of the steps on some questions are asked without their image."""
+TORSO_SHARE = 0.72
+"""Torsos have many more structures than knees."""
 WATCHED = 20
-"""Every so many-th volume is not trained on, but watched."""
+"""Every so many-th volume is not trained on, but watched ..."""
+WATCHED_ITEMS = 60
+"""... and so many of its items."""
+SHIFT = 8
+"""Most pixels that an image is moved by."""
+MOST_TURNS, MOST_TURNS_OF_STACK = 3, 4
 
 
 class Trainer:
@@ -58,17 +62,27 @@ class Trainer:
         out: where model, state and curve are kept; a state found there is taken up.
     """
 
-    def __init__(self, items_folder: Path, out: Path, steps: int, seed: int, team: Team) -> None:
+    def __init__(
+        self, items_folder: Path, out: Path, steps: int, seed: int, team: Team, start: Path | None = None
+    ) -> None:
         self.out, self.steps, self.seed, self.team = out, steps, seed, team
         words = structures(None)
-        paths = sorted(items_folder.glob("*.json"))
-        notes = (note for path in paths for note in json.loads(path.read_text(encoding="utf-8")))
-        tokenizer = make_tokenizer(sorted({text for n in notes for turn in n["turns"] for text in turn}), words)
+        paths = sorted(items_folder.rglob("[!.]*.json"))
+        watched = sorted({path.stem for path in paths})[::WATCHED]
+        if (out / "model" / "tokenizer.json").exists():
+            tokenizer = AutoTokenizer.from_pretrained(out / "model")
+        else:
+            tokenizer = make_tokenizer(sorted(texts_of(paths)), words)
+        self.coordinates, self.softened = Coordinates.of(tokenizer), Softened(tokenizer)
         self.processor = make_processor(tokenizer)
         model = make_model(tokenizer, seed)
-        self.all = nn.ModuleDict(
-            {"model": model, "helpers": Helpers(model.config.text_config.hidden_size, len(words) + 1)}
-        )
+        helpers = Helpers(model.config.text_config.hidden_size, len(words) + 1)
+        if start and not (out / "state.pt").exists():
+            earlier = Earlier.load(start)
+            start_from(model, tokenizer, earlier)
+            helpers.load_state_dict(earlier.heads, strict=False)
+        model.set_attn_implementation("plain")
+        self.all = nn.ModuleDict({"model": model, "helpers": helpers})
         inner = {
             layer.weight
             for name, layer in model.named_modules()
@@ -95,13 +109,14 @@ class Trainer:
             self.step, self.seconds, self.cpu_seconds = state["step"], state["seconds"], state["cpu_seconds"]
         self.by_kind: dict[tuple[str, bool], list[Ready]] = defaultdict(list)
         self.watched: list[Ready] = []
-        for number, path in enumerate(paths):
-            for item in load(path, tokenizer):
-                if item.turns and number % WATCHED == 0:
-                    self.watched.append(item)
-                elif item.turns:
-                    kind = f"stack of {np.count_nonzero(item.marked)}" if item.kind == "stack" else item.kind
-                    self.by_kind[kind, "torso" in item.subject].append(item)
+        for path in paths:
+            items = load(path, tokenizer)
+            if path.stem in watched:
+                self.watched += random.Random(path.stem).sample(items, min(WATCHED_ITEMS, len(items)))
+                continue
+            for item in items:
+                kind = f"stack of {(item.marked > 0).sum()}" if item.kind == "stack" else item.kind
+                self.by_kind[kind, "torso" in item.subject].append(item)
 
     @property
     def model(self) -> LlavaForConditionalGeneration:
@@ -112,18 +127,19 @@ class Trainer:
 
     def batch(self) -> Batch:
         """This process's part of the next step's batch; a function of seed, step and the part's number alone."""
-        progress = self.step / self.steps
         draw = random.Random(f"{self.seed} {self.step} {self.team.rank}")
-        if progress >= STACKS_FROM and self.step % STACK_EVERY == STACK_EVERY - 1:
-            # As often one structure (its images), two (which way) and three (their order).
-            possible = ("stack of 1", "stack of 2", "stack of 3")
-            there = [kind for kind in possible if self.by_kind[kind, True] or self.by_kind[kind, False]]
-            kinds = draw.choices(there, k=STACK_BATCH)
-            return make_batch([self._one(draw, kind) for kind in kinds], draw, 4, shift=8)
-        shares = [shares for begin, shares in SHARES if progress >= begin][-1]
-        kinds = draw.choices(list(shares), list(shares.values()), k=BATCH)
-        blind = BLIND_SHARE if progress >= BLIND_FROM else 0
-        return make_batch([self._one(draw, kind) for kind in kinds], draw, 3, shift=8, blind=blind)
+        is_stack = self.step % STACK_EVERY == STACK_EVERY - 1
+        shares = {
+            kind: share
+            for kind, share in (STACK_SHARES if is_stack else SHARES).items()
+            if self.by_kind[kind, True] or self.by_kind[kind, False]
+        }
+        kinds = draw.choices(list(shares), list(shares.values()), k=STACK_BATCH if is_stack else BATCH)
+        items = [self._one(draw, kind) for kind in kinds]
+        if is_stack:
+            return make_batch(items, self.coordinates, draw, MOST_TURNS_OF_STACK, SHIFT)
+        blind = BLIND_SHARE if self.step >= BLIND_FROM * self.steps else 0
+        return make_batch(items, self.coordinates, draw, MOST_TURNS, SHIFT, blind)
 
     def _one(self, draw: random.Random, kind: str) -> Ready:
         torso = draw.random() < TORSO_SHARE
@@ -138,13 +154,14 @@ class Trainer:
                 group["lr"] = rate * group["initial_lr"]
         batch = self.batch()
         seen = run(self.model, batch)
-        answers = cross_entropy(seen.logits, batch.targets[batch.targets != IGNORED])
+        answers = self.softened.loss(seen.logits, batch.targets[batch.targets != IGNORED])
         helpers = self.all["helpers"]
         assert isinstance(helpers, Helpers)
-        if seen.tokens.shape[1] > TOKENS:
+        if len(batch.pixels) > len(batch.ids):
             losses = {"stack": answers, **helpers.of_stacks(seen.tokens, seen.thought, batch)}
         else:
-            losses = {"slice": answers, **helpers.of_slices(seen.tower, seen.thought, batch)}
+            losses = {"slice": answers, **helpers.of_slices(seen.thought, batch)}
+        losses |= helpers.of_tower(seen.tower, batch)
         # Heads that this batch did not use get gradients of zero, so that all processes have the same ones.
         idle = sum(parameter.sum() for parameter in helpers.parameters()) * 0.0
         self.all.zero_grad(set_to_none=True)
@@ -177,7 +194,7 @@ class Trainer:
             note |= {f"{name} loss": round(sum(of) / len(of), 4) for name, of in sums.items()}
             sums = defaultdict(list)
             if self.step % 1000 == 0 or self.step == self.steps or stop:
-                note |= evaluate(self.model, self.watched, self.team)
+                note |= evaluate(self.model, self.watched, self.team, self.processor.tokenizer)
                 spent = sum(self.team.gather(time.process_time()))
                 if lead:
                     self.save(time.time() - started, self.cpu_seconds + spent)
@@ -202,6 +219,15 @@ class Trainer:
         self.processor.save_pretrained(self.out / "model")
 
 
+def texts_of(paths: Iterable[Path]) -> set[str]:
+    """All that is said in prepared files."""
+    said: set[str] = set()
+    for path in paths:
+        turns = (turn for note in json.loads(path.read_text(encoding="utf-8")) for turn in note["turns"])
+        said.update(turn[part] for turn in turns for part in ("prompt", "answer"))
+    return said
+
+
 def keep_curve(path: Path, step: int) -> None:
     """Drop what a stopped run noted after its last saved state: it is done again."""
     if not path.exists():
@@ -218,7 +244,7 @@ def work(rank: int, given: argparse.Namespace, meeting: str) -> None:
     if given.processes > 1:
         distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=given.processes)
     team = Team(rank, given.processes)
-    Trainer(given.items, given.out, given.steps, given.seed, team).run(given.minutes)
+    Trainer(given.items, given.out, given.steps, given.seed, team, given.start).run(given.minutes)
     if given.processes > 1:
         distributed.destroy_process_group()
 
@@ -228,6 +254,7 @@ if __name__ == "__main__":
     parser.add_argument("items", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--start", type=Path, help="Checkpoint or run of an earlier model to start from.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="Each takes its own part of every step's batch.")
     parser.add_argument("--minutes", type=float, default=1e9, help="Stop after so many; start again to resume.")

@@ -1,8 +1,9 @@
 """The small model's tokenizer, made from the wording of the questions that it is trained on.
 
-Its vocabulary has, each as one token: every term, structure name and letter that an answer can be; every stretch of
-wording between two of them, however long; and, for other text, words and single characters. A question is some
-twenty-five tokens. Of all ways to cut a text into tokens it takes the one with the fewest.
+Its vocabulary has, each as one token: every term, structure name and letter that an answer can be; every coordinate and
+every length, angle and ratio; every stretch of wording between two of them, however long; and, for other text, words
+and single characters. A question is some twenty-five tokens, a box five. Of all ways to cut a text into tokens it takes
+the one with the fewest.
 """
 
 import re
@@ -28,9 +29,24 @@ CHAT_TEMPLATE = """\
 
 TERM_COST, TOKEN_COST, CHARACTER_COST = 0.9, 1.0, 6.0
 
+FIRST = tuple(f"[{per_cent}" for per_cent in range(101))
+"""A box's or point's first coordinate, in per cent of the image's width; with the bracket before it."""
+NEXT = tuple(f", {per_cent}" for per_cent in range(101))
+"""Each further coordinate."""
+CLOSE = "]"
+LENGTHS = (*range(1, 101), *range(102, 201, 2), *range(205, 601, 5))
+MILLIMETRES = tuple(f"{length} mm" for length in LENGTHS)
+"""Lengths, never more than 2.5 % apart from 40 mm on."""
+ANGLES = tuple(range(0, 181))
+DEGREES = tuple(f"{angle} degrees" for angle in ANGLES)
+RATIO_VALUES = (*(n / 100 for n in range(2, 100)), *(n / 50 for n in range(50, 151)), *(n / 10 for n in range(31, 151)))
+RATIOS = tuple(f"{ratio:.2f}" for ratio in RATIO_VALUES)
+DECIMALS = tuple(f".{n:02d}" for n in range(100))
+"""The first two decimals of a number, such as a pixel's size."""
+
 
 def terms(structures: Iterable[Structure]) -> set[str]:
-    """Everything that an answer can be, or a part of it."""
+    """Everything that a choice can be, or a part of it."""
     words = wording()
     found = {word for term in words["terms"].values() for word in term.values()}
     found |= set(words["image_terms"].values()) | set("ABC") | {f"image {number}" for number in range(1, 9)}
@@ -55,7 +71,8 @@ def make_tokenizer(texts: Sequence[str], structures: Mapping[str, Structure]) ->
     joined = "\n".join(sorted(said))
     answers = {term for term in terms(structures.values()) if term in joined}
     either = "|".join(re.escape(value) for value in sorted(answers | values(), key=lambda v: (-len(v), v)))
-    between = re.compile(rf"(?<![A-Za-z])(?:{either})(?![A-Za-z'])")
+    numbers = r"\d+(?:\.\d+)?(?: mm| degrees)?"
+    between = re.compile(rf"(?<![A-Za-z0-9])(?:{numbers}|{either})(?![A-Za-z0-9'])")
     stretches: Counter[str] = Counter()
     for text in said:
         stretches.update(part for part in between.split(text.replace(IMAGE, "")) if part)
@@ -65,11 +82,12 @@ def make_tokenizer(texts: Sequence[str], structures: Mapping[str, Structure]) ->
     words = {word for text in said for word in re.findall(r" ?[A-Za-z'-]+", text)}
     words -= {f" {word}" for word in answers | values()}  # a term is the same token behind a space
     pieces = dict.fromkeys(answers, -TERM_COST)
-    for piece in (*values(), *fixed, *stretches, *words):
+    quantities = (*FIRST, *NEXT, CLOSE, *MILLIMETRES, *DEGREES, *RATIOS, *DECIMALS)
+    for piece in (*values(), *quantities, *fixed, *stretches, *words):
         pieces.setdefault(piece, -TOKEN_COST if len(piece) > 1 else -CHARACTER_COST)
     for character in map(chr, (10, *range(32, 127))):
         pieces.setdefault(character, -CHARACTER_COST)
-    for short in (*"0123456789.,;?\n ", ", ", "; "):
+    for short in (*"0123456789.,;?\n ]", ", ", "; "):
         pieces[short] = -TOKEN_COST
     special = [PAD, END, IMAGE, UNKNOWN]
     vocabulary = [(token, -100.0) for token in special] + sorted(pieces.items())
@@ -90,3 +108,15 @@ def make_tokenizer(texts: Sequence[str], structures: Mapping[str, Structure]) ->
 
 def _literal(template: str) -> list[str]:
     return [part for part in re.split(r"\{\w+\}", template) if part]
+
+
+def coordinates(place: Sequence[float]) -> str:
+    """A box or point as the model says it.
+
+    Args:
+        place: x0, y0, x1, y1 or x, y, as shares of the image's side.
+
+    >>> coordinates([0.104, 0.5, 1.0, 0.996])
+    '[10, 50, 100, 100]'
+    """
+    return f"[{', '.join(str(round(100 * min(max(at, 0.0), 1.0))) for at in place)}]"
