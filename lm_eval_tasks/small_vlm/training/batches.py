@@ -31,7 +31,7 @@ class Coordinates:
     """Tokens of boxes and points.
 
     Args:
-        first, following: by per cent.
+        first, following: by hundredths of the image's side.
         end: those behind the last coordinate.
     """
 
@@ -53,7 +53,7 @@ class Coordinates:
 
 @dataclass(frozen=True)
 class ReadyTurn:
-    """A question as tokens: the prompt without its images; the answer with the end, or a place (see items.Turn)."""
+    """A question as tokens: the prompt without its images; the answer with the end, or what comes before a place."""
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
@@ -94,7 +94,7 @@ def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
         turns = []
         for text in note["turns"]:
             prompt = tuple(token for token in tokenizer(text["prompt"]).input_ids if token != image)
-            answer = (*tokenizer(text["answer"]).input_ids, end) if text["answer"] else ()
+            answer = (*tokenizer(text["answer"]).input_ids, *(() if text["place"] else (end,)))
             turns.append(ReadyTurn(prompt, answer, np.array(text["place"], np.float32), text["group"]))
         own = slice(first, first + note["images"])
         blind = tuple(tokenizer(note["turns"][0]["prompt"].replace("<image>", "").strip()).input_ids)
@@ -174,7 +174,7 @@ def make_batch(
         for number in of_item[:most_turns]:
             turn = item.turns[number]
             place = turn.place + np.resize(offset, len(turn.place)).astype(np.float32) / item.images.shape[1]
-            texts.append((number, turn.prompt, coordinates.tokens(place) if len(place) else turn.answer))
+            texts.append((number, turn.prompt, (*turn.answer, *(coordinates.tokens(place) if len(place) else ()))))
             asked_places.append(np.pad(place, (0, 4 - len(place)), constant_values=np.nan))
         sequences.append(texts)
     size = max(count + sum(len(prompt) + len(answer) - 1 for _, prompt, answer in of) for of in sequences)

@@ -128,10 +128,12 @@ class Helpers(nn.Module):
         last = STACK_SIZE - 1 - seen_in.flip(-1).int().argmax(-1)
         images = torch.stack([first, areas.argmax(-1), last], -1)[of]
         there = seen_in.any(-1)[of]
+        numbers = {"number": cross_entropy(self.number(tokens).flatten(0, 1), number.flatten())}
+        if not there.any():
+            return numbers
         said = self.images(thought).view(-1, 3, 3, STACK_SIZE)
         spread = areas[of][there] / areas[of][there].sum(-1, keepdim=True)
-        return {
-            "number": cross_entropy(self.number(tokens).flatten(0, 1), number.flatten()),
+        return numbers | {
             "images": cross_entropy(said[there].flatten(0, 1), images[there].flatten()),
             "share": cross_entropy(self.share(thought).view(-1, 3, STACK_SIZE)[there], spread),
             "stack name": self._name_loss(thought, batch, of),

@@ -29,7 +29,7 @@ from dataset_builder.questions.stack_questions import ask_of_stack, marked_in, s
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.slices.stacks import group_stacks
 from dataset_builder.vocabulary import Structure
-from lm_eval_tasks.mis_ground.utils import doc_to_text
+from lm_eval_tasks.mis_ground.prompts import doc_to_text
 
 SIDE = 168
 """Side in pixels that the model's processor scales images to."""
@@ -44,8 +44,8 @@ class Turn:
 
     Args:
         prompt: as the harness words it.
-        answer: the text; empty where it is a place.
-        place: box or point, as shares of the image's side; then the answer follows from it, also in an image that was
+        answer: the text; of a place what comes before it.
+        place: box or point, as shares of the image's side; how it is said follows from it, also in an image that was
             moved.
         group: what the question is counted under.
     """

@@ -1,4 +1,4 @@
-"""Answers that are near are nearly right: targets of coordinates and quantities are bells over the neighbouring tokens."""
+"""Answers that are near are nearly right: targets of numbers are bells over the neighbouring tokens."""
 
 import math
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from transformers import PreTrainedTokenizerFast
 
 from lm_eval_tasks.small_vlm.training import words
 
-PER_CENT, RELATIVE, ANGLE = 1.0, 0.03, 2.0
-"""Widths of the bells: of coordinates in per cent of the image's side, of lengths and ratios relative, of angles."""
+HUNDREDTH, RELATIVE, ANGLE = 1.0, 0.03, 2.0
+"""Widths of the bells: of coordinates in hundredths of the image's side, of lengths and ratios relative, of angles."""
 
 
 class Softened:
     """Cross entropy over the vocabulary, in which tokens of one kind of number share their targets."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        per_cent = list(range(101))
+        hundredths = list(range(101))
         logs = [math.log(length) for length in words.LENGTHS]
         ratios = [math.log(ratio) for ratio in words.RATIO_VALUES]
         kinds: list[tuple[Sequence[str], Sequence[float], float]] = [
-            (words.FIRST, per_cent, PER_CENT),
-            (words.NEXT, per_cent, PER_CENT),
+            (words.FIRST, hundredths, HUNDREDTH),
+            (words.NEXT, hundredths, HUNDREDTH),
             (words.MILLIMETRES, logs, RELATIVE),
             (words.DEGREES, words.ANGLES, ANGLE),
             (words.RATIOS, ratios, RELATIVE),

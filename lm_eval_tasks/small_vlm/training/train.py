@@ -37,7 +37,7 @@ from lm_eval_tasks.small_vlm.training.words import make_tokenizer
 RATE, MUON_RATE, WARM_UP, CLIP = 1e-3, 4e-3, 100, 1.0
 SHARES = {"direction": 0.25, "naming": 0.27, "relation": 0.08, "locate": 0.24, "measure": 0.16}
 """How often images of each kind are shown."""
-STACK_SHARES = {"stack of 1": 0.35, "stack of 2": 0.25, "stack of 3": 0.4}
+STACK_SHARES = {"stack of 1": 0.33, "stack of 2": 0.2, "stack of 3": 0.37, "locate in stack": 0.1}
 """How often stacks are shown of which so many structures are asked about: their images, which way, their order."""
 STACK_EVERY = 3
 """Stacks come so many steps apart."""
@@ -51,7 +51,7 @@ WATCHED_ITEMS = 60
 """... and so many of its items."""
 SHIFT = 8
 """Most pixels that an image is moved by."""
-MOST_TURNS, MOST_TURNS_OF_STACK = 3, 4
+MOST_TURNS, MOST_TURNS_OF_STACK = 4, 4
 
 
 class Trainer:

@@ -29,20 +29,27 @@ CHAT_TEMPLATE = """\
 
 TERM_COST, TOKEN_COST, CHARACTER_COST = 0.9, 1.0, 6.0
 
-FIRST = tuple(f"[{per_cent}" for per_cent in range(101))
-"""A box's or point's first coordinate, in per cent of the image's width; with the bracket before it."""
-NEXT = tuple(f", {per_cent}" for per_cent in range(101))
+GRID = range(0, 1001, 10)
+FIRST = tuple(f"[{thousandth}" for thousandth in GRID)
+"""A box's or point's first coordinate, in thousandths of the image's width, with the bracket before it."""
+NEXT = tuple(f", {thousandth}" for thousandth in GRID)
 """Each further coordinate."""
 CLOSE = "]"
 LENGTHS = (*range(1, 101), *range(102, 201, 2), *range(205, 601, 5))
 MILLIMETRES = tuple(f"{length} mm" for length in LENGTHS)
 """Lengths, never more than 2.5 % apart from 40 mm on."""
-ANGLES = tuple(range(0, 181))
+ANGLES = tuple(range(181))
 DEGREES = tuple(f"{angle} degrees" for angle in ANGLES)
-RATIO_VALUES = (*(n / 100 for n in range(2, 100)), *(n / 50 for n in range(50, 151)), *(n / 10 for n in range(31, 151)))
+RATIO_VALUES = (*(n / 100 for n in range(5, 300)), *(n / 10 for n in range(30, 151)))
 RATIOS = tuple(f"{ratio:.2f}" for ratio in RATIO_VALUES)
+"""Ratios; also the first decimals of a pixel's size."""
 DECIMALS = tuple(f".{n:02d}" for n in range(100))
-"""The first two decimals of a number, such as a pixel's size."""
+"""The first two decimals of other numbers."""
+
+WHOLE = r"\nAnswer with[^\n]*\nAnswer:|\d+ x \d+ pixels"
+"""Stretches of wording that are one token although there are numbers and terms in them."""
+NUMBERS = r"\d+\.\d+|\d+(?: mm| degrees)?"
+"""Numbers between two stretches."""
 
 
 def terms(structures: Iterable[Structure]) -> set[str]:
@@ -71,8 +78,8 @@ def make_tokenizer(texts: Sequence[str], structures: Mapping[str, Structure]) ->
     joined = "\n".join(sorted(said))
     answers = {term for term in terms(structures.values()) if term in joined}
     either = "|".join(re.escape(value) for value in sorted(answers | values(), key=lambda v: (-len(v), v)))
-    numbers = r"\d+(?:\.\d+)?(?: mm| degrees)?"
-    between = re.compile(rf"(?<![A-Za-z0-9])(?:{numbers}|{either})(?![A-Za-z0-9'])")
+    whole = {found for text in said for found in re.findall(WHOLE, text)}
+    between = re.compile(rf"{WHOLE}|(?<![A-Za-z0-9])(?:{NUMBERS}|{either})(?![A-Za-z0-9'])")
     stretches: Counter[str] = Counter()
     for text in said:
         stretches.update(part for part in between.split(text.replace(IMAGE, "")) if part)
@@ -83,11 +90,11 @@ def make_tokenizer(texts: Sequence[str], structures: Mapping[str, Structure]) ->
     words -= {f" {word}" for word in answers | values()}  # a term is the same token behind a space
     pieces = dict.fromkeys(answers, -TERM_COST)
     quantities = (*FIRST, *NEXT, CLOSE, *MILLIMETRES, *DEGREES, *RATIOS, *DECIMALS)
-    for piece in (*values(), *quantities, *fixed, *stretches, *words):
+    for piece in (*values(), *quantities, *sorted(whole), *fixed, *stretches, *words):
         pieces.setdefault(piece, -TOKEN_COST if len(piece) > 1 else -CHARACTER_COST)
     for character in map(chr, (10, *range(32, 127))):
         pieces.setdefault(character, -CHARACTER_COST)
-    for short in (*"0123456789.,;?\n ]", ", ", "; "):
+    for short in (*"0123456789.,;?\n ]", ", ", "; ", ": "):
         pieces[short] = -TOKEN_COST
     special = [PAD, END, IMAGE, UNKNOWN]
     vocabulary = [(token, -100.0) for token in special] + sorted(pieces.items())
@@ -110,13 +117,24 @@ def _literal(template: str) -> list[str]:
     return [part for part in re.split(r"\{\w+\}", template) if part]
 
 
-def coordinates(place: Sequence[float]) -> str:
-    """A box or point as the model says it.
+def said_length(mm: float) -> str:
+    """A length as the model says it: the nearest that it has a token for.
 
-    Args:
-        place: x0, y0, x1, y1 or x, y, as shares of the image's side.
-
-    >>> coordinates([0.104, 0.5, 1.0, 0.996])
-    '[10, 50, 100, 100]'
+    >>> said_length(131.2)
+    '132 mm'
     """
-    return f"[{', '.join(str(round(100 * min(max(at, 0.0), 1.0))) for at in place)}]"
+    return MILLIMETRES[_nearest(mm, LENGTHS)]
+
+
+def said_ratio(ratio: float) -> str:
+    """A ratio likewise."""
+    return RATIOS[_nearest(ratio, RATIO_VALUES)]
+
+
+def said_angle(degrees: float) -> str:
+    """An angle likewise."""
+    return DEGREES[_nearest(degrees, ANGLES)]
+
+
+def _nearest(value: float, values: Sequence[float]) -> int:
+    return min(range(len(values)), key=lambda number: abs(values[number] - value))
