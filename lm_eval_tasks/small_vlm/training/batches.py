@@ -55,7 +55,7 @@ class Coordinates:
 class ReadyTurn:
     """A question as tokens: the prompt without its images; the answer with the end, or what comes before a place."""
 
-    prompt: tuple[int, ...]
+    prompt: npt.NDArray[np.uint16]
     answer: tuple[int, ...]
     place: npt.NDArray[np.float32]
     group: str
@@ -90,17 +90,22 @@ def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
     images = np.load(path.with_suffix(".npy"), mmap_mode="r")
     end, image = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<image>")
     ready, first = [], 0
+    texts = [turn for note in notes for turn in note["turns"]]
+    prompts = iter(tokenizer([text["prompt"] for text in texts]).input_ids)
+    answers = iter(tokenizer([text["answer"] for text in texts]).input_ids)
+    blinds = iter(tokenizer([note["turns"][0]["prompt"].replace("<image>", "").strip() for note in notes]).input_ids)
     for number, note in enumerate(notes):
         turns = []
         for text in note["turns"]:
-            prompt = tuple(token for token in tokenizer(text["prompt"]).input_ids if token != image)
-            answer = (*tokenizer(text["answer"]).input_ids, *(() if text["place"] else (end,)))
+            prompt = np.array([token for token in next(prompts) if token != image], np.uint16)
+            answer = (*next(answers), *(() if text["place"] else (end,)))
             turns.append(ReadyTurn(prompt, answer, np.array(text["place"], np.float32), text["group"]))
         own = slice(first, first + note["images"])
-        blind = tuple(tokenizer(note["turns"][0]["prompt"].replace("<image>", "").strip()).input_ids)
         fields: dict[str, Any] = {name: array[own] for name, array in of_image.items()}
         fields |= {name: array[number] for name, array in of_item.items()}
-        ready.append(Ready(path.stem, note["kind"], images[own], turns=tuple(turns), blind=blind, **fields))
+        ready.append(
+            Ready(path.stem, note["kind"], images[own], turns=tuple(turns), blind=tuple(next(blinds)), **fields)
+        )
         first += note["images"]
     return ready
 
@@ -160,7 +165,7 @@ def make_batch(
     by = np.zeros((len(items), 2), int)
     if draw is not None and shift:
         by = np.array([_offset(item, draw, shift) for item in items])
-    sequences: list[list[tuple[int, tuple[int, ...], tuple[int, ...]]]] = []
+    sequences: list[list[tuple[int, Sequence[int] | npt.NDArray[np.uint16], tuple[int, ...]]]] = []
     asked_places = []
     for item, offset in zip(items, by, strict=True):
         if draw is not None and item.kind == "direction" and draw.random() < blind:

@@ -135,9 +135,7 @@ class Maker:
             prompt, scale = self.draw.choice(prompts_of(fact)), self.draw.choice(scales_of(fact))
             asked = []
             for register in REGISTERS:
-                unit = Unit(
-                    0, fact, prompt, register, convention, "patient", "slice", "plain", None, "number", scale
-                )
+                unit = Unit(0, fact, prompt, register, convention, "patient", "slice", "plain", None, "number", scale)
                 question = ask_for_number(unit, self.record, self.settings, self.words)
                 if question is not None:
                     asked.append(question)

@@ -15,14 +15,16 @@ import random
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed, multiprocessing, nn
-from transformers import AutoTokenizer, LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from dataset_builder.building.engines import end_with_parent
+from dataset_builder.core.hashing import digest
 from dataset_builder.vocabulary import structures
 from lm_eval_tasks.small_vlm.training.batches import IGNORED, Batch, Coordinates, Ready, load, make_batch
 from lm_eval_tasks.small_vlm.training.heads import WEIGHTS, Helpers
@@ -34,7 +36,7 @@ from lm_eval_tasks.small_vlm.training.team import Team
 from lm_eval_tasks.small_vlm.training.watch import BATCH, STACK_BATCH, evaluate
 from lm_eval_tasks.small_vlm.training.words import make_tokenizer
 
-RATE, MUON_RATE, WARM_UP, CLIP = 1e-3, 4e-3, 100, 1.0
+RATE, HEADS_RATE, MUON_RATE, WARM_UP, CLIP = 1e-3, 3e-3, 4e-3, 150, 1.0
 SHARES = {"direction": 0.25, "naming": 0.27, "relation": 0.08, "locate": 0.24, "measure": 0.16}
 """How often images of each kind are shown."""
 STACK_SHARES = {"stack of 1": 0.33, "stack of 2": 0.2, "stack of 3": 0.37, "locate in stack": 0.1}
@@ -46,7 +48,7 @@ BLIND_FROM, BLIND_SHARE = 0.3, 0.1
 TORSO_SHARE = 0.72
 """Torsos have many more structures than knees."""
 WATCHED = 20
-"""Every so many-th volume is not trained on, but watched ..."""
+"""One of so many volumes is not trained on, but watched ..."""
 WATCHED_ITEMS = 60
 """... and so many of its items."""
 SHIFT = 8
@@ -67,12 +69,8 @@ class Trainer:
     ) -> None:
         self.out, self.steps, self.seed, self.team = out, steps, seed, team
         words = structures(None)
-        paths = sorted(items_folder.rglob("[!.]*.json"))
-        watched = sorted({path.stem for path in paths})[::WATCHED]
-        if (out / "model" / "tokenizer.json").exists():
-            tokenizer = AutoTokenizer.from_pretrained(out / "model")
-        else:
-            tokenizer = make_tokenizer(sorted(texts_of(paths)), words)
+        paths = prepared(items_folder)
+        tokenizer = tokenizer_of(out, paths)
         self.coordinates, self.softened = Coordinates.of(tokenizer), Softened(tokenizer)
         self.processor = make_processor(tokenizer)
         model = make_model(tokenizer, seed)
@@ -88,10 +86,11 @@ class Trainer:
             for name, layer in model.named_modules()
             if isinstance(layer, nn.Linear) and "lm_head" not in name
         }
-        others = [p for p in self.all.parameters() if p not in inner]
-        groups = [
+        others = [p for p in model.parameters() if p not in inner]
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in others if p.ndim > 1], "weight_decay": 0.01},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": list(helpers.parameters()), "weight_decay": 0.0, "initial_lr": HEADS_RATE},
         ]
         self.optimizers = (
             torch.optim.AdamW(groups, lr=1, betas=(0.9, 0.98), fused=True),
@@ -100,7 +99,7 @@ class Trainer:
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         for optimizer, initial in zip(self.optimizers, (RATE, MUON_RATE), strict=True):
             for group in optimizer.param_groups:
-                group["initial_lr"] = initial
+                group.setdefault("initial_lr", initial)
         if (out / "state.pt").exists():
             state = torch.load(out / "state.pt", weights_only=False)
             self.all.load_state_dict(state["model"])
@@ -111,7 +110,7 @@ class Trainer:
         self.watched: list[Ready] = []
         for path in paths:
             items = load(path, tokenizer)
-            if path.stem in watched:
+            if int(digest(path.stem), 16) % WATCHED == 0:
                 self.watched += random.Random(path.stem).sample(items, min(WATCHED_ITEMS, len(items)))
                 continue
             for item in items:
@@ -219,6 +218,18 @@ class Trainer:
         self.processor.save_pretrained(self.out / "model")
 
 
+def prepared(items_folder: Path) -> list[Path]:
+    """The files of texts that ``prepare.py`` made."""
+    return sorted(items_folder.rglob("[!.]*.json"))
+
+
+def tokenizer_of(out: Path, paths: Sequence[Path]) -> PreTrainedTokenizerFast:
+    """The run's tokenizer; made of the prepared texts, unless the run has one."""
+    if not (out / "model" / "tokenizer.json").exists():
+        make_processor(make_tokenizer(sorted(texts_of(paths)), structures(None))).save_pretrained(out / "model")
+    return PreTrainedTokenizerFast.from_pretrained(out / "model")
+
+
 def texts_of(paths: Iterable[Path]) -> set[str]:
     """All that is said in prepared files."""
     said: set[str] = set()
@@ -260,6 +271,7 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=1e9, help="Stop after so many; start again to resume.")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    tokenizer_of(given.out, prepared(given.items))  # once, before there are several processes
     with tempfile.TemporaryDirectory() as folder:
         if given.processes == 1:
             work(0, given, folder)
