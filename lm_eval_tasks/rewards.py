@@ -8,6 +8,7 @@ out. So all can be given together:
     GRPOTrainer(..., reward_funcs=list(REWARDS))
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,13 +26,16 @@ Row = Mapping[str, Any]
 
 SHOWN_SHARE = 0.5
 """A box shows a structure if at least this share of the structure lies in it."""
+OWN_WORDS = {"image", "loc", "mm", "degrees", "degree"}
+"""Words of positions and numbers as they are asked for."""
+_WORD = re.compile(r"[^\W\d_]+")
 WORDY = 0.5
 """What a readable answer with other words around it earns for its form."""
 
 
 def choice_reward(completions: Sequence[Completion], **columns: Any) -> list[float | None]:
     """1 for the right option, else 0."""
-    return _rewards("choice", completions, columns, lambda row, found: scores_of(row, found)["acc"])
+    return _rewards("choice", completions, columns, lambda row, found, _: scores_of(row, found)["acc"])
 
 
 def box_reward(completions: Sequence[Completion], **columns: Any) -> list[float | None]:
@@ -50,12 +54,12 @@ def point_reward(completions: Sequence[Completion], **columns: Any) -> list[floa
 
 def number_reward(completions: Sequence[Completion], **columns: Any) -> list[float | None]:
     """The mean relative accuracy of a length, an angle or a ratio."""
-    return _rewards("number", completions, columns, lambda row, found: scores_of(row, found)["mra"])
+    return _rewards("number", completions, columns, lambda row, found, _: scores_of(row, found)["mra"])
 
 
 def format_reward(completions: Sequence[Completion], **columns: Any) -> list[float | None]:
-    """1 for an answer in the form that was asked for and nothing else, `WORDY` with other words around it, else 0."""
-    return _rewards(None, completions, columns, lambda _, found: _of_form(found))
+    """1 for a readable answer with no other words around it, `WORDY` with other words, else 0."""
+    return _rewards(None, completions, columns, _of_form)
 
 
 REWARDS = (choice_reward, box_reward, point_reward, number_reward, format_reward)
@@ -79,12 +83,12 @@ def _share_inside(box: Sequence[float], mask: Mapping[str, Any]) -> float:
     return float(pixels[y0:y1, x0:x1].sum() / max(1, np.count_nonzero(pixels)))
 
 
-def _of_box(row: Row, found: Reading) -> float:
+def _of_box(row: Row, found: Reading, _: str) -> float:
     iou = scores_of(row, found)["iou"]
     return iou if iou > 0 and shows(found.values, row) else 0.0
 
 
-def _of_point(row: Row, found: Reading) -> float:
+def _of_point(row: Row, found: Reading, _: str) -> float:
     scores = scores_of(row, found)
     if "distance_mm" not in scores:
         return 0.0
@@ -92,17 +96,19 @@ def _of_point(row: Row, found: Reading) -> float:
     return 1.0 if scores["acc"] else float(0.5 * 0.5 ** (10 * scores["distance_mm"] / width_mm))
 
 
-def _of_form(found: Reading) -> float:
+def _of_form(_: Row, found: Reading, reply: str) -> float:
     if found.option is None:
         return 0.0
-    return 1.0 if found.stage == "bare" else WORDY
+    # Of an option the reader says whether it stood alone; positions and numbers have no words but their own.
+    alone = found.stage == "bare" or (bool(found.values) and not set(_WORD.findall(reply.lower())) - OWN_WORDS)
+    return 1.0 if alone else WORDY
 
 
 def _rewards(
     answer_type: str | None,
     completions: Sequence[Completion],
     columns: Mapping[str, Any],
-    reward: Callable[[Row, Reading], float],
+    reward: Callable[[Row, Reading, str], float],
 ) -> list[float | None]:
     """The reward of each completion of a row of that answer type (``None``: of any), ``None`` for others."""
     rewards: list[float | None] = []
@@ -111,7 +117,8 @@ def _rewards(
         if answer_type not in (None, answer_type_of(row)):
             rewards.append(None)
             continue
-        rewards.append(float(reward(row, read_reply(row, text_of(completion)))))
+        reply = text_of(completion)
+        rewards.append(float(reward(row, read_reply(row, reply), reply)))
     return rewards
 
 

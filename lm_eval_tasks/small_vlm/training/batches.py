@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lm_eval_tasks.small_vlm.training.model import MEAN, STD, TOKENS
 from lm_eval_tasks.small_vlm.training.prepare import OF_IMAGE, OF_ITEM
-from lm_eval_tasks.small_vlm.training.words import CLOSE, FIRST, NEXT
+from lm_eval_tasks.small_vlm.training.words import CLOSE, END, FIRST, NEXT, ids_of
 
 IGNORED = -100
 BLIND = -1
@@ -42,8 +42,8 @@ class Coordinates:
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerFast) -> "Coordinates":
         """A tokenizer's."""
-        first, following = (tuple(tokenizer.convert_tokens_to_ids(list(texts))) for texts in (FIRST, NEXT))
-        return cls(first, following, (tokenizer.convert_tokens_to_ids(CLOSE), tokenizer.eos_token_id))
+        first, following, end = (tuple(ids_of(tokenizer, texts)) for texts in (FIRST, NEXT, (CLOSE, END)))
+        return cls(first, following, end)
 
     def tokens(self, place: npt.NDArray[np.float32]) -> tuple[int, ...]:
         """Of a place [2 or 4], shares of the image's side."""

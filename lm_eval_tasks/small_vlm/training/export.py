@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer
+from transformers import PreTrainedTokenizerFast
 
 from lm_eval_tasks.small_vlm.training.model import make_model, make_processor
 
 
 def export(run: Path, out: Path) -> None:
     """Write model, tokenizer, processor and card into ``out``."""
-    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(run / "model")
     state = torch.load(run / "state.pt", weights_only=False)
     model = make_model(tokenizer, 0)
     model.load_state_dict({k.removeprefix("model."): v for k, v in state["model"].items() if k.startswith("model.")})

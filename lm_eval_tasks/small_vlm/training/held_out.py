@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,7 +115,9 @@ def otherwise(asked: Asked, **changes: str) -> Asked:
         for f in facts_of(asked.record)
         if old.structures in (f.structures, f.inverse_structures) and old.relation in (f.relation, f.inverse_relation)
     ]
-    factors = {name: getattr(old, name) for name in ("prompt", "register", "convention", "frame", "input")}
+    factors: dict[str, Any] = {
+        name: getattr(old, name) for name in ("prompt", "register", "convention", "frame", "input")
+    }
     unit = Unit(0, fact, **{**factors, **changes})
     (question,) = [q for q in ask(unit, asked.record, SETTINGS, words) if q.structures == old.structures]
     return Asked(question, asked.record)

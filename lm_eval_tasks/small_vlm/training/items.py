@@ -223,7 +223,7 @@ def items_of_stack(
                 asked = [q for q in ask_of_stack(unit, stack, seeded, words) if q.structures == member]
                 turns += [turn(question) for question in asked]
                 window = window or next((question.window for question in asked), None)
-        if not turns:
+        if not turns or window is None:
             continue
         draw_from.shuffle(turns)
         images, places = [], []

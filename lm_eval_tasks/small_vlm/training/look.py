@@ -51,7 +51,8 @@ def run(model: LlavaForConditionalGeneration, batch: Batch) -> Seen:
     inner = model.model
     with torch.autocast("cpu", torch.bfloat16):
         seen = inner.vision_tower(batch.pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
-        images = inner.multi_modal_projector(seen).reshape(len(batch.ids), -1, model.config.text_config.hidden_size)
+        projected = inner.multi_modal_projector(seen)
+        images = projected.reshape(len(batch.ids), -1, projected.shape[-1])
         words = inner.get_input_embeddings()(batch.ids[:, images.shape[1] :])
         out = inner.language_model(
             inputs_embeds=torch.cat([images, words.to(images.dtype)], 1),

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -128,9 +128,10 @@ def table(scorer: Scorer) -> str:
     plain = {heat: scorer.scores(OFF, heat) for heat in (0, TEMPERATURE)}
     # With one neighbour the rule is nothing but the cut at M and top-p: what is beyond that is the neighbours' doing.
     settings = [OFF, *(Settings(k=1, top_p=top_p) for top_p in (0.5, 0.8, 0.95, 0.99))]
-    settings += [Settings(k=k, guard=g) for g, k in product(("none", "antonyms"), (2, 4, 8, 16, 32))]
-    settings += [Settings(top_m=m, top_p=p, guard=g) for g in ("none", "antonyms") for m, p in OTHER]
-    settings += [Settings(mode="sample", guard=g) for g in ("none", "antonyms")]
+    guards: tuple[Literal["none", "antonyms"], ...] = ("none", "antonyms")
+    settings += [Settings(k=k, guard=g) for g, k in product(guards, (2, 4, 8, 16, 32))]
+    settings += [Settings(top_m=m, top_p=p, guard=g) for g in guards for m, p in OTHER]
+    settings += [Settings(mode="sample", guard=g) for g in guards]
     for one in settings:
         if one.strength == 0:
             cells = ["plain", "", "", "", ""]

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.functional import interpolate
 from transformers import (
     AutoModelForImageTextToText,
-    AutoTokenizer,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
@@ -78,7 +77,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditi
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
-    config = LlavaConfig(
+    config = LlavaConfig(  # type: ignore[call-arg]  # its signature leaves out what it passes on
         vision_config=vision,
         text_config=text,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
@@ -127,9 +126,9 @@ class Earlier:
                 {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
                 for prefix in ("model.", "helpers.")
             )
-            return cls(AutoTokenizer.from_pretrained(folder / "model"), model, heads)
+            return cls(PreTrainedTokenizerFast.from_pretrained(folder / "model"), model, heads)
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).state_dict()
-        return cls(AutoTokenizer.from_pretrained(folder), model, {})
+        return cls(PreTrainedTokenizerFast.from_pretrained(folder), model, {})
 
 
 @torch.no_grad()

@@ -39,13 +39,16 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for matrix in group["params"]:
+                assert matrix.grad is not None
                 state = self.state[matrix]
                 if not state:
                     state["momentum"] = torch.zeros_like(matrix)
                 state["momentum"].lerp_(matrix.grad, 1 - group["momentum"])
                 by_shape[matrix.shape].append(matrix)
             for shape, matrices in by_shape.items():
-                nesterov = [m.grad.lerp(self.state[m]["momentum"], group["momentum"]) for m in matrices]
+                gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
+                averages = [self.state[matrix]["momentum"] for matrix in matrices]
+                nesterov = [g.lerp(a, group["momentum"]) for g, a in zip(gradients, averages, strict=True)]
                 directions = orthogonalized(torch.stack(nesterov))
                 for matrix, direction in zip(matrices, directions, strict=True):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"])

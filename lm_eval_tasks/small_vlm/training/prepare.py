@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,8 @@ def write(path: Path, content: npt.NDArray | Mapping[str, npt.NDArray]) -> None:
     """Write an array, or several by name, whole or not at all."""
     temporary = path.with_name(f".{path.name}")
     if isinstance(content, Mapping):
-        np.savez(temporary, **content)
+        arrays: Any = dict(content)  # its names are any, and of numpy's own none is among them
+        np.savez(temporary, **arrays)
     else:
         np.save(temporary, content)
     os.replace(temporary, path)

@@ -31,7 +31,7 @@ class Softened:
         self.row = torch.zeros(len(tokenizer), dtype=torch.long)
         self.ids, self.bells = [], []
         for number, (texts, values, width) in enumerate(kinds):
-            ids = torch.tensor(tokenizer.convert_tokens_to_ids(list(texts)))
+            ids = torch.tensor(words.ids_of(tokenizer, texts))
             self.kind[ids], self.row[ids] = number, torch.arange(len(ids))
             at = torch.tensor(values, dtype=torch.float32)
             self.ids.append(ids)

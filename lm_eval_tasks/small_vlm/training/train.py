@@ -29,7 +29,7 @@ from dataset_builder.vocabulary import structures
 from lm_eval_tasks.small_vlm.training.batches import IGNORED, Batch, Coordinates, Ready, load, make_batch
 from lm_eval_tasks.small_vlm.training.heads import WEIGHTS, Helpers
 from lm_eval_tasks.small_vlm.training.look import run
-from lm_eval_tasks.small_vlm.training.model import Earlier, make_model, make_processor, start_from
+from lm_eval_tasks.small_vlm.training.model import WIDTH, Earlier, make_model, make_processor, start_from
 from lm_eval_tasks.small_vlm.training.muon import Muon
 from lm_eval_tasks.small_vlm.training.softening import Softened
 from lm_eval_tasks.small_vlm.training.team import Team
@@ -74,7 +74,7 @@ class Trainer:
         self.coordinates, self.softened = Coordinates.of(tokenizer), Softened(tokenizer)
         self.processor = make_processor(tokenizer)
         model = make_model(tokenizer, seed)
-        helpers = Helpers(model.config.text_config.hidden_size, len(words) + 1)
+        helpers = Helpers(WIDTH, len(words) + 1)
         if start and not (out / "state.pt").exists():
             earlier = Earlier.load(start)
             start_from(model, tokenizer, earlier)
@@ -162,9 +162,11 @@ class Trainer:
             losses = {"slice": answers, **helpers.of_slices(seen.thought, batch)}
         losses |= helpers.of_tower(seen.tower, batch)
         # Heads that this batch did not use get gradients of zero, so that all processes have the same ones.
-        idle = sum(parameter.sum() for parameter in helpers.parameters()) * 0.0
+        total = torch.stack([parameter.sum() for parameter in helpers.parameters()]).sum() * 0.0
+        for name, loss in losses.items():
+            total = total + WEIGHTS.get(name, 1.0) * loss
         self.all.zero_grad(set_to_none=True)
-        sum((WEIGHTS.get(name, 1.0) * loss for name, loss in losses.items()), start=idle).backward()
+        total.backward()
         self.team.average(self.all)
         nn.utils.clip_grad_norm_(self.all.parameters(), CLIP)
         for optimizer in self.optimizers:

@@ -10,7 +10,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from lm_eval_tasks.small_vlm.training.batches import IGNORED, Coordinates, Ready, make_batch
 from lm_eval_tasks.small_vlm.training.look import run
 from lm_eval_tasks.small_vlm.training.team import Team
-from lm_eval_tasks.small_vlm.training.words import LENGTHS, MILLIMETRES, RATIO_VALUES, RATIOS
+from lm_eval_tasks.small_vlm.training.words import LENGTHS, MILLIMETRES, RATIO_VALUES, RATIOS, ids_of
 
 BATCH, STACK_BATCH = 24, 4
 """Items of one process's share of a step."""
@@ -26,8 +26,8 @@ def evaluate(
     """
     coordinates = Coordinates.of(tokenizer)
     at = {token: number for ids in (coordinates.first, coordinates.following) for number, token in enumerate(ids)}
-    size = {i: float(v) for i, v in zip(tokenizer.convert_tokens_to_ids(list(MILLIMETRES)), LENGTHS, strict=True)}
-    size |= {i: float(v) for i, v in zip(tokenizer.convert_tokens_to_ids(list(RATIOS)), RATIO_VALUES, strict=True)}
+    size = {i: float(v) for i, v in zip(ids_of(tokenizer, MILLIMETRES), LENGTHS, strict=True)}
+    size |= {i: float(v) for i, v in zip(ids_of(tokenizer, RATIOS), RATIO_VALUES, strict=True)}
     items = items[team.rank :: team.size]
     model.eval()
     scores: dict[str, list[float]] = defaultdict(list)

@@ -117,6 +117,12 @@ def _literal(template: str) -> list[str]:
     return [part for part in re.split(r"\{\w+\}", template) if part]
 
 
+def ids_of(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[int]:
+    """The tokens that these texts are, each one."""
+    known = tokenizer.get_vocab()
+    return [known[text] for text in texts]
+
+
 def said_length(mm: float) -> str:
     """A length as the model says it: the nearest that it has a token for.
 

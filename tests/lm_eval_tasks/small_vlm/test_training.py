@@ -1,6 +1,9 @@
 """The small model's training: what it is told is true, and a run that was stopped goes on as if it had not been."""
 
 import importlib
+import json
+import random
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +15,8 @@ from dataset_builder.core.settings import Settings
 from dataset_builder.pictures.placement import placements
 from dataset_builder.slices.store import store_volume
 from dataset_builder.sources import open_source
+from dataset_builder.vocabulary import structures
+from lm_eval_tasks import small_vlm
 from lm_eval_tasks.small_vlm import training
 from lm_eval_tasks.small_vlm.training import bars
 from lm_eval_tasks.small_vlm.training.held_out import held_out_slices
@@ -25,7 +30,7 @@ KNEE = 1
 @pytest.fixture(scope="module")
 def scripts():
     """The modules of the training by name."""
-    names = ("items", "prepare", "batches", "model", "team", "train", "muon", "export")
+    names = ("items", "prepare", "batches", "model", "team", "train", "muon", "export", "softening", "words", "watch")
     return SimpleNamespace(**{name: importlib.import_module(f"{training.__name__}.{name}") for name in names})
 
 
@@ -59,27 +64,133 @@ def test_the_midline_lies_between_the_kidneys_and_lungs(scripts):
     assert checked > 10
 
 
-def test_items_say_what_their_pictures_show(scripts, folder):
-    import json
+def notes_and_arrays(folder, answers):
+    for path in sorted((folder / "items" / answers).glob("*.json")):
+        yield json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
 
-    notes = [json.loads(path.read_text()) for path in sorted((folder / "items").glob("*.json"))]
-    arrays = [np.load(path) for path in sorted((folder / "items").glob("*.npz"))]
+
+def test_items_say_what_their_images_show(folder):
     stacks = 0
-    for of_volume, fields in zip(notes, arrays, strict=True):
-        for row, note in enumerate(of_volume):
+    for notes, fields in notes_and_arrays(folder, "choices"):
+        first = 0
+        for row, note in enumerate(notes):
+            own = slice(first, first + note["images"])
+            first = own.stop
             letters = int(np.count_nonzero(fields["marked"][row]))
-            first, largest, last = fields["images"][row].T
+            there = ~np.isnan(fields["markers"][own, :, 0])
+            assert np.array_equal(there, fields["areas"][own] > 0)
+            assert not there[:, letters:].any()
+            x0, y0, x1, y1 = np.moveaxis(fields["boxes"][own], -1, 0)
+            x, y = np.moveaxis(fields["markers"][own], -1, 0)
+            assert np.all((x0 < x) & (x < x1) & (y0 < y) & (y < y1) | ~there)
             if note["kind"] != "stack":
-                assert np.all(fields["images"][row] == -1)
-                assert letters == np.count_nonzero(~np.isnan(fields["places"][row, :, 0]))
+                assert there[0, :letters].all()
                 continue
             stacks += 1
-            assert np.all((first[:letters] <= largest[:letters]) & (largest[:letters] <= last[:letters]))
-            for prompt, answer in note["turns"]:
-                for word, image in (("first", first[0]), ("last", last[0])):
-                    if f" is the {word} in which" in prompt:
-                        assert answer == f"image {image + 1}"
+            images = np.flatnonzero(there[:, 0])
+            for turn in note["turns"]:
+                for word, image in (("first", images[0]), ("last", images[-1])):
+                    if f" is the {word} in which" in turn["prompt"]:
+                        assert turn["answer"] == f"image {image + 1}"
     assert stacks > 5
+
+
+def test_places_and_measures_are_asked_as_the_benchmark_asks(folder):
+    """Boxes lie in the image, points in the box of their structure, and a stated scale decides a length."""
+    kinds, lengths = set(), 0
+    for notes, _ in notes_and_arrays(folder, "quantities"):
+        for note in notes:
+            boxes: dict[str, list[float]] = {}
+            points: dict[str, list[float]] = {}
+            scaled = []
+            for turn in note["turns"]:
+                kinds.add(turn["group"])
+                assert "Write nothing else.\nAnswer:" in turn["prompt"]
+                asked = re.search(r"Where (?:is|are) (the .*)\?", turn["prompt"])
+                if turn["place"] and asked:
+                    assert all(0 <= at <= 1 for at in turn["place"])
+                    (boxes if len(turn["place"]) == 4 else points)[asked[1]] = turn["place"]
+                stated = re.search(r"each pixel is ([\d.]+) mm", turn["prompt"])
+                if stated:
+                    scaled.append(float(turn["answer"].split()[0]) / float(stated[1]))
+            for name in boxes.keys() & points.keys():
+                (x0, y0, x1, y1), (x, y) = boxes[name], points[name]
+                assert x0 < x < x1
+                assert y0 < y < y1
+            if scaled:  # in pixels it is one and the same length, but for the rounding of millimetres
+                lengths += 1
+                assert max(scaled) / min(scaled) < 1.35
+    assert lengths > 3
+    assert {"box, place, plain", "point, place, plain", "distance, mm", "box, stack, plain"} <= kinds
+
+
+def test_the_box_of_an_image_that_was_moved_is_moved_along(scripts, folder):
+    path = sorted((folder / "items" / "quantities").glob("*.json"))[0]
+    tokenizer = scripts.words.make_tokenizer(sorted(scripts.train.texts_of([path])), structures(None))
+    coordinates = scripts.batches.Coordinates.of(tokenizer)
+    items = [item for item in scripts.batches.load(path, tokenizer) if item.kind == "locate"][:4]
+    still, moved = (
+        scripts.batches.make_batch(items, coordinates, random.Random(3), 4, shift=shift) for shift in (0, 8)
+    )
+    assert not torch.equal(still.pixels, moved.pixels)
+    for row, number, start in moved.starts:
+        turn = items[row].turns[number]
+        answer = moved.targets[row, start : start + len(turn.place) + 2].tolist()
+        at = next(i for i, start_of in enumerate(moved.starts) if start_of == (row, number, start))
+        said = coordinates.tokens(moved.places[at, : len(turn.place)].numpy())
+        assert tuple(answer) == said
+        # The text that a user reads is a list of thousandths.
+        text = tokenizer.decode(answer, skip_special_tokens=True)
+        assert (
+            text
+            == f"[{', '.join(str(10 * round(100 * min(max(float(p), 0), 1))) for p in moved.places[at] if p == p)}]"
+        )
+
+
+def test_near_numbers_are_nearly_right(scripts):
+    words = scripts.words
+    tokenizer = words.make_tokenizer(["<image>\nHow far?", "52 mm"], structures(None))
+    softened = scripts.softening.Softened(tokenizer)
+
+    def loss(said: str, wanted: str) -> float:
+        said_token, target = words.ids_of(tokenizer, [said, wanted])
+        logits = torch.zeros(1, len(tokenizer))
+        logits[0, said_token] = 20
+        return float(softened.loss(logits, torch.tensor([target])))
+
+    for right, near, far in (("52 mm", "53 mm", "80 mm"), (", 300", ", 310", ", 500"), ("1.50", "1.52", "2.50")):
+        assert loss(right, right) < loss(near, right) < loss(far, right)
+    assert loss("A", "A") < 0.01 < 5 < loss("B", "A")
+
+
+def test_numbers_are_said_with_the_nearest_token(scripts):
+    words = scripts.words
+    assert [words.said_length(mm) for mm in (0.2, 52.4, 131.2, 900)] == ["1 mm", "52 mm", "132 mm", "600 mm"]
+    assert [words.said_ratio(ratio) for ratio in (0.333, 2.6449, 7.77)] == ["0.33", "2.64", "7.80"]
+    assert words.said_angle(37.4) == "37 degrees"
+
+
+def test_a_larger_model_begins_with_what_the_smaller_one_knows(scripts):
+    """What is in both is kept, and a layer that the earlier one lacks changes nothing."""
+    earlier = scripts.model.Earlier.load(small_vlm.CHECKPOINT)
+    last = f"layers.{scripts.model.TEXT_LAYERS - 1}."
+    fewer = {name: tensor for name, tensor in earlier.state.items() if not ("language_model" in name and last in name)}
+    tokenizer = scripts.words.make_tokenizer(["A", "B", "right", "left", "right left"], structures(None))
+    model = scripts.model.make_model(tokenizer, 1)
+    scripts.model.start_from(model, tokenizer, scripts.model.Earlier(earlier.words, fewer, {}))
+    own = model.state_dict()
+    for name, tensor in fewer.items():
+        if name.endswith(("q_proj.weight", "fc1.bias")):
+            assert torch.equal(own[name], tensor)
+    embeddings = next(name for name in own if name.endswith("embed_tokens.weight"))
+    for word in ("A", "right"):
+        ids = [words.get_vocab()[word] for words in (tokenizer, earlier.words)]
+        assert torch.equal(own[embeddings][ids[0]], earlier.state[embeddings][ids[1]])
+    hidden = torch.randn(1, 5, scripts.model.WIDTH)
+    layer = model.model.language_model.layers[-1]
+    positions = model.model.language_model.rotary_emb(hidden, torch.arange(5)[None])
+    out = layer(hidden, position_embeddings=positions)
+    assert torch.allclose(out[0] if isinstance(out, tuple) else out, hidden)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(scripts, folder, tmp_path):
@@ -108,17 +219,16 @@ def test_a_stopped_run_goes_on_to_the_same_weights(scripts, folder, tmp_path):
 
 def test_muon_s_direction_has_singular_values_near_one(scripts):
     for shape in ((128, 384), (384, 128), (128, 128)):
-        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(shape[0])) * 1e-3
-        values = torch.linalg.svdvals(scripts.muon.orthogonalized(matrix))
-        assert values.max() < 1.3
-        assert values.median() > 0.7
-        # The direction is the matrix's own: no less than a tenth of it turned away.
-        ideal = torch.linalg.svd(matrix, full_matrices=False)
-        polar = ideal.U @ ideal.Vh
-        assert (
-            torch.nn.functional.cosine_similarity(scripts.muon.orthogonalized(matrix).flatten(), polar.flatten(), 0)
-            > 0.9
-        )
+        matrices = torch.randn(2, *shape, generator=torch.Generator().manual_seed(shape[0])) * 1e-3
+        directions = scripts.muon.orthogonalized(matrices)
+        for matrix, direction in zip(matrices, directions, strict=True):
+            values = torch.linalg.svdvals(direction)
+            assert values.max() < 1.3
+            assert values.median() > 0.7
+            # The direction is the matrix's own: no less than a tenth of it turned away.
+            ideal = torch.linalg.svd(matrix, full_matrices=False)
+            polar = ideal.U @ ideal.Vh
+            assert torch.nn.functional.cosine_similarity(direction.flatten(), polar.flatten(), 0) > 0.9
 
 
 def test_the_cards_table_counts_by_what_was_asked(tmp_path):

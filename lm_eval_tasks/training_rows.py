@@ -1,0 +1,54 @@
+"""Rows of a training split as TRL takes them: the prompt that the benchmark asks, its images, and the row's columns."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import datasets
+
+from lm_eval_tasks.mis_ground.prompts import PLACE, doc_to_text, question_of
+from lm_eval_tasks.mis_ground.rows import Leaf, open_rows, stamp
+from lm_eval_tasks.mis_ground.settings import RunSettings
+
+COLUMNS = (
+    "id",
+    "answer_type",
+    "options",
+    "answer",
+    "boxes",
+    "masks",
+    "pixel_mm",
+    "value",
+    "unit",
+    "tolerance",
+    "answer_image",
+    "slice_index",
+    "coordinates",
+)
+"""What the rewards read, besides the question."""
+
+
+def training_rows(place: str, settings: RunSettings, **where: str) -> datasets.Dataset:
+    """The rows of a data set for ``GRPOTrainer``; see docs/rewards.md.
+
+    Args:
+        place: the folder that ``mis-ground build --split train`` made.
+        settings: how the questions are asked, and in which form coordinates are written.
+        where: values of columns that choose rows, such as ``answer_type="box"``.
+    """
+    leaf = Leaf(open_rows(place, stamp(place)), where, images=True, settings=settings)
+    if leaf.empty:
+        raise ValueError(f"The data set {place!r} has no rows with {where or 'any values'}.")
+    return datasets.Dataset.from_generator(_rows, gen_kwargs={"leaf": leaf, "settings": settings})
+
+
+def _rows(leaf: Leaf, settings: RunSettings) -> Iterator[dict[str, Any]]:
+    for document in leaf:
+        images = [image.convert("RGB") for image in document["images"]]
+        asked = doc_to_text(document, settings).removeprefix(PLACE * len(images))
+        row = {name: document.get(name) for name in COLUMNS}
+        # The factor ``prompt`` would hide behind TRL's own column: the question has its coordinates already.
+        yield row | {
+            "prompt": [{"role": "user", "content": asked}],
+            "images": images,
+            "question": question_of(document),
+        }
