@@ -4,12 +4,13 @@ VENV := .venv
 TEST_VENV := .venv-test
 VLLM_VENV := .venv-vllm
 SPACE_VENV := .venv-space
+TRAIN_VENV := .venv-train
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-defects check lint format build docs release environment test-environment browser test-families test-vllm test-space clean
+.PHONY: demo test test-defects check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -98,6 +99,17 @@ $(VLLM_VENV)/.ready: pyproject.toml $(wildcard tests/environment/*)
 	@PYTHON=$(PYTHON) tests/environment/vllm_environment.sh $(VLLM_VENV)
 	@touch $@
 
+## test-training: the rewards in TRL's GRPO, on the small model (first makes an environment with TRL)
+test-training: $(TRAIN_VENV)/.ready
+	$(TRAIN_VENV)/bin/python -m pytest tests/training
+
+$(TRAIN_VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Making the environment $(TRAIN_VENV) (once; some minutes) ..."
+	@rm -rf $(TRAIN_VENV)
+	@$(PYTHON) -m venv $(TRAIN_VENV)
+	@$(TRAIN_VENV)/bin/pip install $(PIP_FLAGS) --editable '.[demo,train]' pytest
+	@touch $@
+
 ## test-space: the page for the Hub in a real browser (first makes an environment for it: its framework wants older packages)
 test-space: $(TEST_VENV)/.ready $(SPACE_VENV)/.ready browser
 	SPACE_PYTHON=$(abspath $(SPACE_VENV)/bin/python) $(TEST_VENV)/bin/python -m pytest tests/space
@@ -110,4 +122,4 @@ $(SPACE_VENV)/.ready: space/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) $(SPACE_VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) $(SPACE_VENV) $(TRAIN_VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The small model's scores by what was asked: ``python bars.py NAME=RESULTS ...`` prints the card's table in Markdown.
+"""The small model's scores by what was asked: ``python bars.py NAME=RESULTS ...`` prints the card's tables in Markdown.
 
 RESULTS is what ``mis-ground eval --log_samples --output_path RESULTS`` wrote. Intervals are 95 % intervals by volume.
 """
@@ -6,24 +6,37 @@ RESULTS is what ``mis-ground eval --log_samples --output_path RESULTS`` wrote. I
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from cluster_statistics import proportion
+from lm_eval_tasks.mis_ground.prompts import answer_type_of
 
 MARKERS = ("point", "box", "mask")
 AXES = ("right_left", "anterior_posterior", "superior_inferior", "image_horizontal", "image_vertical")
 BLANK = " on a blank canvas"
+STACK_KINDS = {
+    "first": "first or last image",
+    "last": "first or last image",
+    "largest": "largest in which image",
+    "order": "order of three",
+}
+NEAR = 0.15
+"""A number is near if it is wrong by at most this share."""
 
 Sample = Mapping[str, Any]
 
 
 def groups_of(doc: Mapping[str, Any]) -> Iterator[str]:
-    """What a question is counted under."""
+    """What a question with options is counted under."""
+    if answer_type_of(doc) != "choice":
+        return
     if doc["input"] == "stack":
         yield "stacks"
+        yield f"... {STACK_KINDS.get(doc['template'].partition('.')[0], 'which way')}"
         return
     if doc["view"] != "plain":
         return
@@ -49,7 +62,8 @@ def order() -> list[str]:
     parts += ["clinical words", "lay words"]
     listed = ["directional; point, box, mask", *(f"... {part}" for part in parts)]
     listed += ["directional; label", "relations", "naming (chance 25)"]
-    return [*listed, "stacks", *(f"{name}{BLANK}" for name in listed)]
+    stacks = dict.fromkeys((*STACK_KINDS.values(), "which way"))
+    return [*listed, "stacks", *(f"... {kind}" for kind in stacks), *(f"{name}{BLANK}" for name in listed)]
 
 
 def samples_of(results: Path) -> list[dict[str, Any]]:
@@ -88,8 +102,81 @@ def table(runs: Mapping[str, Sequence[Sample]]) -> str:
     return "\n".join(lines)
 
 
+def place_groups_of(doc: Mapping[str, Any]) -> Iterator[str]:
+    """What a question for a box or point is counted under."""
+    kind = answer_type_of(doc)
+    if kind not in ("box", "point"):
+        return
+    if doc["input"] == "stack":
+        yield f"{kind}; in the image of a stack that shows most of it"
+    elif doc["view"] != "plain":
+        yield f"{kind}; {doc['view']}"
+    else:
+        told = doc["template"].partition(".")[0]
+        yield f"{kind}; {'named' if told == 'place' else 'described'}"
+
+
+def number_groups_of(doc: Mapping[str, Any]) -> Iterator[str]:
+    """What a question for a number is counted under."""
+    if answer_type_of(doc) == "number":
+        scale = {"text": "pixel size stated", "bar": "scale bar", "none": "ratio"}.get(doc["scale"] or "", "degrees")
+        yield f"{doc['relation']}; {scale}"
+        if doc["unit"] == "mm":
+            yield "all lengths in mm"
+
+
+def quantity_table(
+    samples: Sequence[Sample],
+    groups: Callable[[Mapping[str, Any]], Iterator[str]],
+    columns: Mapping[str, Callable[[Sequence[Sample]], str]],
+) -> str:
+    """One row a group, in the alphabet's order.
+
+    Args:
+        samples: of one run.
+        groups: those that a document belongs to.
+        columns: by heading.
+    """
+    found: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        for name in groups(sample["doc"]):
+            found[name].append(sample)
+    lines = [f"| questions | items | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    for name, asked in sorted(found.items()):
+        lines.append(f"| {name} | {len(asked):,} | {' | '.join(column(asked) for column in columns.values())} |")
+    return "\n".join(lines)
+
+
+def _share_of(metric: Callable[[Sample], float]) -> Callable[[Sequence[Sample]], str]:
+    return lambda asked: share([metric(sample) for sample in asked], asked)
+
+
+def _centre_mm(asked: Sequence[Sample]) -> str:
+    """Mean and median distance of what was said from the truth, of valid answers."""
+    found = [s[name] for s in asked for name in ("centre_mm", "distance_mm") if name in s]
+    return f"{mean(found):.1f} / {median(found):.1f}" if found else "-"
+
+
+PLACE_COLUMNS: Mapping[str, Callable[[Sequence[Sample]], str]] = {
+    "mean IoU": _share_of(lambda sample: sample.get("iou", 0.0)),
+    "acc": _share_of(lambda sample: sample["acc"]),
+    "mm from the truth, mean / median": _centre_mm,
+    "prior acc": _share_of(lambda sample: sample.get("prior_acc", 0.0)),
+}
+NUMBER_COLUMNS: Mapping[str, Callable[[Sequence[Sample]], str]] = {
+    "within 15 %": _share_of(lambda sample: float(abs(sample.get("bias", 9.0)) <= NEAR)),
+    "acc": _share_of(lambda sample: sample["acc"]),
+    "mean relative accuracy": _share_of(lambda sample: sample.get("mra", 0.0)),
+    "prior acc": _share_of(lambda sample: sample.get("prior_acc", 0.0)),
+}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("results", nargs="+", metavar="NAME=RESULTS")
     given = (place.partition("=") for place in parser.parse_args().results)
-    print(table({name: samples_of(Path(place)) for name, _, place in given}))
+    runs = {name: samples_of(Path(place)) for name, _, place in given}
+    print(table(runs))
+    for name, samples in runs.items():
+        for groups, columns in ((place_groups_of, PLACE_COLUMNS), (number_groups_of, NUMBER_COLUMNS)):
+            print(f"\n{name}:\n\n{quantity_table(samples, groups, columns)}")

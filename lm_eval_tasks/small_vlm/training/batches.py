@@ -5,7 +5,9 @@ itself, and its positions count on from the images, so that each question is see
 """
 
 import json
+import math
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from transformers import PreTrainedTokenizerFast
 from lm_eval_tasks.small_vlm.training.model import MEAN, STD, TOKENS
 from lm_eval_tasks.small_vlm.training.prepare import OF_IMAGE, OF_ITEM
 from lm_eval_tasks.small_vlm.training.words import CLOSE, END, FIRST, NEXT, ids_of
+
+Tokens = Sequence[int] | npt.NDArray[np.uint16]
 
 IGNORED = -100
 BLIND = -1
@@ -59,6 +63,7 @@ class ReadyTurn:
     answer: tuple[int, ...]
     place: npt.NDArray[np.float32]
     group: str
+    length: tuple[float, float]  # see `length_of`
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
         for text in note["turns"]:
             prompt = np.array([token for token in next(prompts) if token != image], np.uint16)
             answer = (*next(answers), *(() if text["place"] else (end,)))
-            turns.append(ReadyTurn(prompt, answer, np.array(text["place"], np.float32), text["group"]))
+            place = np.array(text["place"], np.float32)
+            turns.append(ReadyTurn(prompt, answer, place, text["group"], length_of(text["prompt"], text["answer"])))
         own = slice(first, first + note["images"])
         fields: dict[str, Any] = {name: array[own] for name, array in of_image.items()}
         fields |= {name: array[number] for name, array in of_item.items()}
@@ -108,6 +114,21 @@ def load(path: Path, tokenizer: PreTrainedTokenizerFast) -> list[Ready]:
         )
         first += note["images"]
     return ready
+
+
+def length_of(prompt: str, answer: str) -> tuple[float, float]:
+    """Logarithms of the length that is asked for, as a share of the image's width, and of a pixel's size in mm.
+
+    NaN where the question states no such size or asks for something else.
+    """
+    stated = _PIXEL.search(prompt)
+    if stated is None or not answer.endswith(" mm"):
+        return math.nan, math.nan
+    pixel_mm = float(stated[2])
+    return math.log(float(answer.split()[0]) / pixel_mm / int(stated[1])), math.log(pixel_mm)
+
+
+_PIXEL = re.compile(r"The image is (\d+) x \d+ pixels, and each pixel is ([\d.]+) mm")
 
 
 @dataclass(frozen=True)
@@ -124,6 +145,7 @@ class Batch:
         marked, midline: int64 [B, 3], float32 [B]; all six see :class:`items.Item`.
         starts: list of (item, turn, place in the sequence of the prompt's last token).
         places: float32 [starts, 4], the box or point that is asked for; NaN where none is.
+        lengths: float32 [starts, 2], see `length_of`.
     """
 
     pixels: Tensor
@@ -139,6 +161,7 @@ class Batch:
     midline: Tensor
     starts: Sequence[tuple[int, int, int]]
     places: Tensor
+    lengths: Tensor
 
 
 def make_batch(
@@ -165,21 +188,23 @@ def make_batch(
     by = np.zeros((len(items), 2), int)
     if draw is not None and shift:
         by = np.array([_offset(item, draw, shift) for item in items])
-    sequences: list[list[tuple[int, Sequence[int] | npt.NDArray[np.uint16], tuple[int, ...]]]] = []
-    asked_places = []
+    sequences: list[list[tuple[int, Tokens, tuple[int, ...]]]] = []
+    asked_places, lengths = [], []
     for item, offset in zip(items, by, strict=True):
         if draw is not None and item.kind == "direction" and draw.random() < blind:
             sequences.append([(BLIND, item.blind, item.turns[0].answer)])
             asked_places.append(np.full(4, np.nan, np.float32))
+            lengths.append((math.nan, math.nan))
             continue
         of_item = list(range(len(item.turns)))
         if draw is not None:
             draw.shuffle(of_item)
-        texts = []
+        texts: list[tuple[int, Tokens, tuple[int, ...]]] = []
         for number in of_item[:most_turns]:
             turn = item.turns[number]
             place = turn.place + np.resize(offset, len(turn.place)).astype(np.float32) / item.images.shape[1]
             texts.append((number, turn.prompt, (*turn.answer, *(coordinates.tokens(place) if len(place) else ()))))
+            lengths.append(turn.length)
             asked_places.append(np.pad(place, (0, 4 - len(place)), constant_values=np.nan))
         sequences.append(texts)
     size = max(count + sum(len(prompt) + len(answer) - 1 for _, prompt, answer in of) for of in sequences)
@@ -236,6 +261,7 @@ def make_batch(
         torch.from_numpy(midline),
         starts,
         torch.from_numpy(np.stack(asked_places).astype(np.float32)),
+        torch.tensor(lengths, dtype=torch.float32),
     )
 
 

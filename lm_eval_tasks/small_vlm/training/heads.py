@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, layer_norm
+from torch.nn.functional import cross_entropy, layer_norm, smooth_l1_loss
 
 from lm_eval_tasks.small_vlm.training.batches import Batch
 from lm_eval_tasks.small_vlm.training.items import GRID
@@ -21,7 +21,8 @@ WEIGHTS = {
     "area": 0.1,
     "middle": 0.2,
     "map": 0.3,
-    "asked box": 0.3,
+    "asked box": 0.4,
+    "length": 1.0,
     "number": 0.2,
     "images": 0.5,
     "share": 0.5,
@@ -34,10 +35,10 @@ class Helpers(nn.Module):
     """Heads that are discarded after the training; they tell the model early what an image is good for.
 
     Of each marker: which of the tower's tokens shows it, and, from that token, which structure it marks, that
-    structure's box and area; the name and the place also from the language model at the answer, and there the box that
-    is asked for and where the body's midline is. Which structures are where, as seen by the tower. In stacks: of which
-    image each of the language model's tokens is, and at the answer in which images each marked structure is seen first,
-    largest and last, and how its area is spread over them.
+    structure's box and area; the name and the place also from the language model at the answer, and there the box or
+    length that is asked for, the size of a pixel and where the body's midline is. Which structures are where, as seen
+    by the tower. In stacks: of which image each of the language model's tokens is, and at the answer in which images
+    each marked structure is seen first, largest and last, and how its area is spread over them.
     """
 
     def __init__(self, width: int, names: int) -> None:
@@ -51,6 +52,7 @@ class Helpers(nn.Module):
         self.asked = nn.Linear(width, 4 * BINS)
         self.name = nn.Linear(width, 3 * names)
         self.middle = nn.Linear(width, BINS)
+        self.length = nn.Linear(width, 2)
         self.number = nn.Linear(width, STACK_SIZE)
         self.images = nn.Linear(width, 3 * 3 * STACK_SIZE)
         self.share = nn.Linear(width, 3 * STACK_SIZE)
@@ -109,6 +111,8 @@ class Helpers(nn.Module):
             losses["middle"] = place_loss(self.middle(thought[known]), batch.midline[of][known][:, None])
         if (asked := ~torch.isnan(batch.places[:, 0])).any():
             losses["asked box"] = place_loss(self.asked(thought[asked]), batch.places[asked])
+        if (measured := ~torch.isnan(batch.lengths[:, 0])).any():
+            losses["length"] = smooth_l1_loss(self.length(thought[measured]), batch.lengths[measured], beta=0.1)
         return losses
 
     def of_stacks(self, tokens: Tensor, thought: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -100,7 +100,7 @@ def directional(records: Sequence[SliceRecord], per_slice: int, seed: int = 0, *
     for record in records:
         facts = facts_of(record)
         for fact in draw_from.sample(facts, min(per_slice, len(facts))):
-            chosen = {name: draw_from.choice(list(of)) for name, of in values.items()}
+            chosen: dict[str, Any] = {name: draw_from.choice(list(of)) for name, of in values.items()}
             unit = Unit(0, fact, **chosen)
             asked += [Asked(question, record) for question in ask(unit, record, SETTINGS, words)]
     return asked

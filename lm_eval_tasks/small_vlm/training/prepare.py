@@ -45,7 +45,7 @@ def write(path: Path, content: npt.NDArray | Mapping[str, npt.NDArray]) -> None:
 def prepare(
     store: Path, out: Path, part: int = 0, parts: int = 1, answers: Sequence[Answers] = ("choices", "quantities")
 ) -> None:
-    """Write ``OUT/<answers>/<subject>.npy`` (images), ``.npz`` (arrays) and ``.json`` (texts) for each that has none."""
+    """Write images, arrays and texts of each volume that has none: ``OUT/<answers>/<subject>`` and an ending."""
     words = structures(None)
     numbers = {name: number for number, name in enumerate(sorted(words), 1)}
     settings = Settings()

@@ -12,7 +12,15 @@ from dataclasses import replace
 import numpy as np
 
 from dataset_builder.building.rows import image_of
-from dataset_builder.core.factors import CONVENTIONS, DRAWN_PROMPTS, REGISTERS, AnswerType, Prompt, View
+from dataset_builder.core.factors import (
+    CONVENTIONS,
+    DRAWN_PROMPTS,
+    REGISTERS,
+    STACK_ORDERS,
+    AnswerType,
+    Prompt,
+    View,
+)
 from dataset_builder.core.settings import Settings
 from dataset_builder.imaging.geometry import DisplayTransform
 from dataset_builder.questions.facts import Fact, Scene, find_measures, find_places, find_places_in_stack
@@ -195,7 +203,7 @@ def located_in_stack(
     """The image of a stack in which a structure is largest, and its place there."""
     facts = find_places_in_stack(stack, settings.clarity, settings.seed, words)
     for _ in range(count if facts else 0):
-        convention, order = draw_from.choice(CONVENTIONS), draw_from.choice(("ascending", "descending"))
+        convention, order = draw_from.choice(CONVENTIONS), draw_from.choice(STACK_ORDERS[:2])
         asked: list[Question] = []
         images: list[SliceRecord] = []
         for fact in draw_from.sample(facts, min(6, len(facts))):

@@ -37,12 +37,19 @@ from lm_eval_tasks.small_vlm.training.watch import BATCH, STACK_BATCH, evaluate
 from lm_eval_tasks.small_vlm.training.words import make_tokenizer
 
 RATE, HEADS_RATE, MUON_RATE, WARM_UP, CLIP = 1e-3, 3e-3, 4e-3, 150, 1.0
-SHARES = {"direction": 0.25, "naming": 0.27, "relation": 0.08, "locate": 0.24, "measure": 0.16}
+SHARES = {
+    "direction": 0.17,
+    "naming": 0.23,
+    "relation": 0.08,
+    "locate": 0.28,
+    "length": 0.17,
+    "ratio or angle": 0.07,
+}
 """How often images of each kind are shown."""
 STACK_SHARES = {"stack of 1": 0.33, "stack of 2": 0.2, "stack of 3": 0.37, "locate in stack": 0.1}
 """How often stacks are shown of which so many structures are asked about: their images, which way, their order."""
-STACK_EVERY = 3
-"""Stacks come so many steps apart."""
+STACK_STEPS = (2, 4)
+"""Of five steps those in which stacks come."""
 BLIND_FROM, BLIND_SHARE = 0.3, 0.1
 """From this part of the steps on some questions are asked without their image."""
 TORSO_SHARE = 0.72
@@ -114,8 +121,7 @@ class Trainer:
                 self.watched += random.Random(path.stem).sample(items, min(WATCHED_ITEMS, len(items)))
                 continue
             for item in items:
-                kind = f"stack of {(item.marked > 0).sum()}" if item.kind == "stack" else item.kind
-                self.by_kind[kind, "torso" in item.subject].append(item)
+                self.by_kind[kind_of(item), "torso" in item.subject].append(item)
 
     @property
     def model(self) -> LlavaForConditionalGeneration:
@@ -127,7 +133,7 @@ class Trainer:
     def batch(self) -> Batch:
         """This process's part of the next step's batch; a function of seed, step and the part's number alone."""
         draw = random.Random(f"{self.seed} {self.step} {self.team.rank}")
-        is_stack = self.step % STACK_EVERY == STACK_EVERY - 1
+        is_stack = self.step % 5 in STACK_STEPS
         shares = {
             kind: share
             for kind, share in (STACK_SHARES if is_stack else SHARES).items()
@@ -218,6 +224,13 @@ class Trainer:
         torch.save(state, self.out / ".state.pt")
         os.replace(self.out / ".state.pt", self.out / "state.pt")
         self.processor.save_pretrained(self.out / "model")
+
+
+def kind_of(item: Ready) -> str:
+    """What decides how often an item is shown, see `SHARES` and `STACK_SHARES`."""
+    if item.kind == "measure":
+        return "length" if item.turns[0].group.endswith(", mm") else "ratio or angle"
+    return f"stack of {(item.marked > 0).sum()}" if item.kind == "stack" else item.kind
 
 
 def prepared(items_folder: Path) -> list[Path]:

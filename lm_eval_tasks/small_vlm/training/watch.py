@@ -12,7 +12,7 @@ from lm_eval_tasks.small_vlm.training.look import run
 from lm_eval_tasks.small_vlm.training.team import Team
 from lm_eval_tasks.small_vlm.training.words import LENGTHS, MILLIMETRES, RATIO_VALUES, RATIOS, ids_of
 
-BATCH, STACK_BATCH = 24, 4
+BATCH, STACK_BATCH = 24, 5
 """Items of one process's share of a step."""
 
 
