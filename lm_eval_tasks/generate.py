@@ -138,9 +138,9 @@ def files() -> dict[str, str]:
     made["mis_ground.yaml"] = group("mis_ground", (f"mis_ground_tag_{tag}" for tag in HEADLINE_INPUTS))
     made["blind_mis_ground.yaml"] = group("blind_mis_ground", (leaf.name for leaf in table if leaf.blind))
     # The pattern mis_ground_* must not match them: a task that is reached twice stops the harness.
-    made["locate_mis_ground.yaml"] = group("locate_mis_ground", ["mis_ground_tag_locate"], (*METRICS, "prior_acc"))
+    made["locate_mis_ground.yaml"] = group("locate_mis_ground", ["mis_ground_tag_locate"], METRICS)
     made["measure_mis_ground.yaml"] = group(
-        "measure_mis_ground", ["mis_ground_tag_measure"], (*METRICS, "mra", "prior_acc")
+        "measure_mis_ground", ["mis_ground_tag_measure"], (*METRICS, "mra")
     )
     return made
 

@@ -80,7 +80,7 @@ def check(options: Options) -> bool:
     """
     harness = options.harness
     try:
-        RunSettings.from_metadata(harness.metadata)
+        RunSettings.from_metadata({**harness.model_args, **harness.metadata})
     except RunSettingsError as error:
         raise MISGroundError(str(error)) from error
     only_ours = checks.check_tasks(harness.tasks or [])

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from dataset_builder.core.errors import MISGroundError
-from lm_eval_tasks.mis_ground.settings import DATASET, Stack, Style, is_secret
+from lm_eval_tasks.mis_ground.coordinates import AUTO, FORMS
+from lm_eval_tasks.mis_ground.settings import DATASET, NAMES, Stack, Style, is_secret
 
 HELP = """\
 mis-ground eval [DATASET] --model KIND --model_args pretrained=MODEL --apply_chat_template --tasks TASKS
@@ -22,6 +23,8 @@ options of mis-ground eval, beside all of the harness's own:
                  answer; native: as direct, with room for models that think by themselves
   --letters      list the options as "A. right; B. left", and ask for the letter
   --stack sheet  put the images of a stack on one contact sheet, for models that take one image
+  --coordinates FORM  how points and boxes are written: pixel (default), norm1000, norm1, percent, yx1000, loc1024,
+                 pixel28; auto: as the model was trained (docs/coordinates.md)
   --resume DIR   keep every answer in DIR; after an interruption the same command
                  resumes and asks only what is missing
   --strict       stop if the images do not seem to reach the model (otherwise: warn)
@@ -83,6 +86,7 @@ def own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--style", choices=get_args(Style))
     parser.add_argument("--letters", action="store_true", default=None)
     parser.add_argument("--stack", choices=get_args(Stack))
+    parser.add_argument("--coordinates", choices=(*FORMS, AUTO))
     options, rest = parser.parse_known_args(given)
     options.dataset = dataset
     if options.resume and any(argument.split("=", 1)[0] in ("--use_cache", "-c") for argument in rest):
@@ -102,8 +106,8 @@ def read_options(arguments: Sequence[str]) -> Options:
     harness = harness_options(rest)
     settings = {
         name: value
-        for name, value in (("style", own.style), ("letters", own.letters), ("stack", own.stack))
-        if value is not None
+        for name in NAMES
+        if (value := getattr(own, name)) is not None
     }
     metadata = dict(harness.metadata or {})
     for name, value in [*settings.items(), (DATASET, own.dataset)]:
@@ -186,7 +190,7 @@ def _config_of(path: str | None) -> dict[str, Any]:
 
 
 def _nearest(given: str, parser: argparse.ArgumentParser) -> str:
-    own = ("--style", "--letters", "--stack", "--resume", "--strict")
+    own = ("--style", "--letters", "--stack", "--coordinates", "--resume", "--strict")
     known = [*own, *(option for action in parser._actions for option in action.option_strings)]
     if given.lower() in ("true", "false"):
         return "--log_samples, --letters and --strict take no value; answers are logged in any case."
