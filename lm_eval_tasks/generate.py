@@ -19,6 +19,7 @@ from dataset_builder.core.factors import (
     VIEWS,
     AnswerType,
 )
+from lm_eval_tasks.mis_ground.metrics import LOWER_IS_BETTER, MEDIANS, PLACE_METRICS
 
 FOLDER = Path(__file__).parent / "mis_ground"
 HEADER = "# Made by lm_eval_tasks/generate.py.\n"
@@ -27,15 +28,6 @@ HEADLINE_INPUTS = ("slice", "stack")
 PLACES: tuple[AnswerType, ...] = ("box", "point")
 SLICE = {"input": "slice", "view": "plain"}
 METRICS = ("acc", "pair_acc", "invalid", "refused", "truncated", "unread")
-PLACE_METRICS = {
-    "box": ("iou", "centre_mm", "size_ratio", "image_acc", "prior_acc", "prior_iou", "random_acc", "random_iou"),
-    "point": ("distance_mm", "image_acc", "prior_acc", "random_acc"),
-    "number": ("mra", "bias", "prior_acc", "prior_mra"),
-}
-"""Scores beside `METRICS` of answers that are no options, by what is asked for; see ``metrics.scores_of``."""
-MEDIANS = ("centre_mm", "size_ratio", "distance_mm", "bias")
-"""Scores of which the middle is shown; of the others the mean."""
-BETTER_LOWER = ("invalid", "refused", "truncated", "unread", "empty", "centre_mm", "distance_mm")
 MEASUREMENTS = {
     "distance": ("distance",),
     "diameter": ("longest diameter", "perpendicular diameter", "body thickness"),
@@ -92,7 +84,7 @@ def metric_lines(metrics: Sequence[str]) -> Iterator[str]:
     for metric in metrics:
         yield f"  - metric: {metric}"
         yield f"    aggregation: {own.get(metric, 'mean')}"
-        yield f"    higher_is_better: {'false' if metric in BETTER_LOWER else 'true'}"
+        yield f"    higher_is_better: {'false' if metric in LOWER_IS_BETTER else 'true'}"
 
 
 def leaves() -> Iterator[Leaf]:
@@ -139,9 +131,7 @@ def files() -> dict[str, str]:
     made["blind_mis_ground.yaml"] = group("blind_mis_ground", (leaf.name for leaf in table if leaf.blind))
     # The pattern mis_ground_* must not match them: a task that is reached twice stops the harness.
     made["locate_mis_ground.yaml"] = group("locate_mis_ground", ["mis_ground_tag_locate"], METRICS)
-    made["measure_mis_ground.yaml"] = group(
-        "measure_mis_ground", ["mis_ground_tag_measure"], (*METRICS, "mra")
-    )
+    made["measure_mis_ground.yaml"] = group("measure_mis_ground", ["mis_ground_tag_measure"], (*METRICS, "mra"))
     return made
 
 

@@ -17,6 +17,17 @@ from lm_eval_tasks.mis_ground.replies import as_text
 
 Document = dict[str, Any]
 
+PLACE_METRICS = {
+    "box": ("iou", "centre_mm", "size_ratio", "image_acc", "prior_acc", "prior_iou", "random_acc", "random_iou"),
+    "point": ("distance_mm", "image_acc", "prior_acc", "random_acc"),
+    "number": ("mra", "bias", "prior_acc", "prior_mra"),
+}
+"""Scores beside those that all answers have, by what is asked for; see `scores_of` and `baselines_of`."""
+MEDIANS = ("centre_mm", "size_ratio", "distance_mm", "bias")
+"""Scores of which the middle is shown; of the others the mean."""
+LOWER_IS_BETTER = ("invalid", "refused", "truncated", "unread", "empty", "centre_mm", "distance_mm")
+"""Scores that are better when they are lower."""
+
 
 # -------------------------------------------------------------------------------------------- the reading of answers
 

@@ -12,6 +12,7 @@ from lm_eval_tasks.report.confusions import confusions
 from lm_eval_tasks.report.effects import effects
 from lm_eval_tasks.report.items import FACTORS, Sheet, in_order, text_of, volume
 from lm_eval_tasks.report.judge import Judged
+from lm_eval_tasks.report.positions import positions
 from lm_eval_tasks.report.runs import Question, Reading
 from lm_eval_tasks.report.scores import Json, blind_reference, scores
 
@@ -86,6 +87,7 @@ def _run(sheet: Sheet, sheets: Sequence[Sheet]) -> Json:
         "scores": scores(sheet, blind),
         "effects": effects(sheet),
         "confusions": confusions(sheet),
+        "positions": positions(sheet),
     }
 
 

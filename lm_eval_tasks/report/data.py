@@ -21,6 +21,10 @@ FILTERS = (*FACTORS, "relation", "structure", "margin_mm", "source")
 """What questions can be filtered by, beside what was answered."""
 
 
+NOT_SHOWN = ("image_hashes", "masks", "prior")
+"""Columns that a reader of the page has no use for."""
+
+
 def page_data(reading: Reading, images: Images) -> Json:
     """What the page's script reads.
 
@@ -31,7 +35,8 @@ def page_data(reading: Reading, images: Images) -> Json:
     questions = [reading.questions[each] for each in ids]
     names = list(dict.fromkeys(name for question in questions for name in question))
     columns = {name: _column([question.get(name) for question in questions]) for name in names if name != "question"}
-    columns.pop("image_hashes", None)
+    for name in NOT_SHOWN:
+        columns.pop(name, None)
     pieces, numbers = _pieces([question["question"] for question in questions])
     margins = [margin_group(question.get("margin_mm")) for question in questions]
     columns["margin_group"] = _column(margins)
@@ -101,7 +106,15 @@ def _answers(name: str, mode: str, answers: Sequence[Any]) -> Json:
         "said": _column([answer.said if answer else None for answer in answers]),
         "status": _column([answer.status if answer else None for answer in answers]),
         "replies": _column([_cut(answer.reply) if answer else None for answer in answers]),
+        "places": [_place(answer) for answer in answers] if any(map(_place, answers)) else [],
     }
+
+
+def _place(answer: Any) -> list[float] | None:
+    """The number of the image and the box or point that an answer gives, in pixels of the stored image."""
+    if answer is None or answer.kind not in ("box", "point") or not answer.values:
+        return None
+    return [answer.image or 0, *(round(value, 1) for value in answer.values)]
 
 
 def _cut(reply: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_builder.core.factors import (
+    ANSWER_TYPES,
     CONVENTIONS,
     FRAMES,
     INPUTS,
@@ -19,12 +20,14 @@ from dataset_builder.core.factors import (
     PLANES,
     PROMPTS,
     REGISTERS,
+    SCALES,
     STACK_ORDERS,
     TERMINOLOGIES,
     VIEWS,
 )
 from dataset_builder.questions.wording import opposites
-from lm_eval_tasks.report.runs import Answer, Question, Run
+from lm_eval_tasks.report.answers import Answer
+from lm_eval_tasks.report.runs import Question, Run
 
 FACTORS: dict[str, tuple[str, ...]] = {
     "terminology": TERMINOLOGIES,
@@ -37,6 +40,8 @@ FACTORS: dict[str, tuple[str, ...]] = {
     "stack_order": STACK_ORDERS,
     "modality": MODALITIES,
     "plane": PLANES,
+    "answer_type": ANSWER_TYPES,
+    "scale": SCALES,
 }
 """Columns that vary by design, with their values in order. A column that a data set lacks is not reported."""
 
@@ -49,8 +54,9 @@ MARGIN_GROUPS = (
     f"{MARGINS[-1]:g} and more",
 )
 
-CONTROLS = {"input": ("blank",), "view": VIEWS[1:]}
-"""Values whose questions are controls: they stay out of every number but those by the same column."""
+CONTROLS = {"input": ("blank",), "view": VIEWS[1:], "answer_type": ANSWER_TYPES[1:]}
+"""Values whose questions are controls, or want no option: they stay out of every number but those by the same column.
+Positions and measurements have numbers of their own; see ``positions``."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ class Sheet:
         self.right = np.array([answer.right for answer in self.answers], dtype=bool)
         self.invalid = np.array([answer.said is None for answer in self.answers], dtype=bool)
         self.statuses = np.array([answer.status for answer in self.answers], dtype=np.str_)
-        self.chance = np.array([1 / max(1, len(question["options"])) for question in self.questions])
+        options = [len(question["options"]) for question in self.questions]
+        self.chance = np.array([1 / count if count else 0.0 for count in options])
         self.volumes = codes([volume(question) for question in self.questions])
         self.facts = codes([fact(question) for question in self.questions])
         self._columns: dict[str, NDArray[np.str_]] = {}
@@ -115,8 +122,11 @@ class Sheet:
     @cached_property
     def scored(self) -> NDArray[np.int64]:
         """The questions that count for the headline: all but the controls, unless there are only such."""
-        rows = self.without_controls()
-        return rows if len(rows) else np.arange(len(self))
+        for but_of in ("", "answer_type"):
+            rows = self.without_controls(but_of)
+            if len(rows):
+                return rows
+        return np.arange(len(self))
 
     def without_controls(self, but_of: str = "") -> NDArray[np.int64]:
         """The questions that are not controls, or only by the column ``but_of``."""

@@ -173,12 +173,16 @@ def judge_summary(judged: Mapping[str, Any], run: str) -> str:
 
 
 def _unread(run: Run) -> list[str]:
-    return sorted(each for each, answer in run.answers.items() if answer.status == "unread" and answer.reply.strip())
+    return sorted(
+        each
+        for each, answer in run.answers.items()
+        if answer.kind == "choice" and answer.status == "unread" and answer.reply.strip()
+    )
 
 
 def _sample(run: Run) -> list[str]:
     """Some of the read replies, drawn by their questions' ids and so the same at every time."""
-    read = [each for each, answer in run.answers.items() if answer.status == "read"]
+    read = [each for each, answer in run.answers.items() if answer.kind == "choice" and answer.status == "read"]
     return sorted(read, key=lambda each: hashlib.sha256(each.encode()).digest())[:SAMPLE]
 
 

@@ -185,8 +185,11 @@ function showImages(i) {
   data.images[i].forEach((_, position) => {
     const image = make("img", { src: imageOf(i, position), alt: imagesDescribed(i, position) });
     row.append(make("div", { className: "image" }, image));
-    const clean = !MARKERS[cell("prompt", i)] && cell("boxes", i) && cell("points", i);
-    if (!clean) return;
+    const clean = !MARKERS[cell("prompt", i)] && cell("boxes", i)?.length && cell("points", i);
+    const size = data.widths[data.images[i][position]];
+    const places = place(i) ? placesOf(i, position) : [];
+    if (place(i)) image.decode().then(() => image.after(drawPlaces(places, size)), () => {});
+    if (!clean || place(i)) return;
     image.decode().then(() => {
       // Boxes and points are in pixels of the stored image; what is shown may be a smaller one.
       const names = ["structures", "boxes", "points", "box_images"];
@@ -197,7 +200,47 @@ function showImages(i) {
   return row;
 }
 
+// A question for a box or a point: what is true, and what each run said, in pixels of the stored image.
+const place = (i) => ["box", "point"].includes(cell("answer_type", i));
+
+function placesOf(i, position) {
+  const found = [];
+  if ((cell("answer_image", i) ?? 0) === position) {
+    const kind = cell("answer_type", i) === "box" ? "boxes" : "points";
+    found.push({ name: "true", numbers: cell(kind, i)[0], colour: "#ffffff", dashed: false });
+  }
+  data.runs.forEach((run, number) => {
+    const said = run.places[i];
+    if (said && said[0] === position) found.push({ name: data.runs.length > 1 ? run.name : "said", numbers: said.slice(1), colour: SAID[number % SAID.length], dashed: true });
+  });
+  return found;
+}
+
+const SAID = ["#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#009e73", "#d55e00"];
+
+function drawPlaces(places, size) {
+  const shape = makeShape("svg", { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": places.map((each) => `${each.name}: ${each.numbers.join(", ")}`).join("; ") });
+  for (const each of places) {
+    const [x0, y0, x1, y1] = each.numbers;
+    const box = each.numbers.length === 4;
+    shape.append(box
+      ? makeShape("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, fill: "none", stroke: each.colour, "stroke-width": size / 200, "stroke-dasharray": each.dashed ? `${size / 50} ${size / 80}` : "none" })
+      : makeShape("circle", { cx: x0 + 0.5, cy: y0 + 0.5, r: size / 90, fill: each.dashed ? each.colour : "none", stroke: each.dashed ? "#101010" : each.colour, "stroke-width": size / 250 }));
+    const name = makeShape("text", { x: Math.min(x0, size * 0.8), y: Math.max((each.dashed && box ? y1 + size / 25 : y0 - size / 80), size / 22), fill: each.colour, stroke: "#101010", "stroke-width": size / 160, "paint-order": "stroke", "font-size": size / 26 });
+    name.textContent = each.name;
+    shape.append(name);
+  }
+  return shape;
+}
+
 function showOptions(i) {
+  if (!cell("options", i).length) {
+    const lines = make("ul", { className: "options", "aria-label": "Answers" }, make("li", { className: "right" }, cell("answer", i), make("span", { className: "tag" }, "right answer")));
+    data.runs.forEach((run, number) => {
+      if (said(number, i)) lines.append(make("li", {}, said(number, i), make("span", { className: "tag" }, data.runs.length > 1 ? `said by ${run.name}` : "said")));
+    });
+    return lines;
+  }
   const options = make("ul", { className: "options", "aria-label": "Options" });
   for (const option of cell("options", i)) {
     const line = make("li", { className: option === cell("answer", i) ? "right" : "" }, option);

@@ -59,13 +59,6 @@ def scored_outcome(sample: Mapping[str, Any]) -> Outcome:
     return next((status for status in STATUSES if sample.get(status) == 1), "no answer")
 
 
-def outcome(found: Reading, answer: str) -> Outcome:
-    """What comes of an answer as it is read now."""
-    if found.option is None:
-        return found.status
-    return "right" if found.option == answer else "wrong"
-
-
 def is_changed(before: Outcome, now: Outcome) -> bool:
     """Whether a score changed; a missing reason in an old file does not count as a change."""
     return before not in (now, "unscored") and not (before == "no answer" and now not in ("right", "wrong"))

@@ -16,13 +16,15 @@ from typing import Any
 
 from dataset_builder.core.errors import BuildError, MISGroundError
 from dataset_builder.files.atomic import write_atomically
-from lm_eval_tasks.mis_ground.metrics import pair_acc, process_results
+from lm_eval_tasks.mis_ground.metrics import LOWER_IS_BETTER, MEDIANS, PLACE_METRICS, median, pair_acc, process_results
 from lm_eval_tasks.mis_ground.reading import READER_VERSION, STATUSES
 from lm_eval_tasks.report.reread import FIRST_READER, Outcome, is_changed, reader_of, reply_of, scored_outcome
 from lm_eval_tasks.report.runs import is_ours, load_results, result_files, sample_file, sample_lines, superseded
 
 MEANS = ("acc", "invalid", *(status for status in STATUSES if status != "read"))
 METRICS = ("acc", "pair_acc", *MEANS[1:])
+OF_PLACES = tuple(dict.fromkeys(metric for metrics in PLACE_METRICS.values() for metric in metrics))
+"""Scores of answers that are no options; a sample has those that apply to it."""
 RESCORED = "rescored"
 """Key of a result file that says from which one it was made, and by which reader."""
 
@@ -138,7 +140,7 @@ def _rescore_file(path: Path, results: dict[str, Any]) -> Rescored:
 def _scored(sample: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A sample with its new scores, and these."""
     scores = process_results(sample["doc"], [reply_of(sample)])
-    kept = {name: value for name, value in sample.items() if name not in {*METRICS, "empty", "bypass"}}
+    kept = {name: value for name, value in sample.items() if name not in {*METRICS, *OF_PLACES, "empty", "bypass"}}
     return kept | {"metrics": list(scores), **scores}, scores
 
 
@@ -147,16 +149,19 @@ def _put(results: dict[str, Any], task: str, scores: Sequence[Mapping[str, Any]]
     entry = {name: value for name, value in results["results"][task].items() if not name.endswith(",none")}
     if not scores:
         entry |= {"empty,none": 1.0, "empty_stderr,none": "N/A"}
-    for metric in MEANS if scores else ():
-        values = [score[metric] for score in scores]
-        entry |= {f"{metric},none": _mean(values), f"{metric}_stderr,none": _standard_error(values)}
+    for metric in (*MEANS, *OF_PLACES) if scores else ():
+        values = [score[metric] for score in scores if metric in score]
+        if values and metric in MEDIANS:
+            entry |= {f"{metric},none": median(values), f"{metric}_stderr,none": "N/A"}
+        elif values:
+            entry |= {f"{metric},none": _mean(values), f"{metric}_stderr,none": _standard_error(values)}
     pairs = [score["pair_acc"] for score in scores if "pair_acc" in score]
     if pairs:
         entry |= {"pair_acc,none": pair_acc(pairs), "pair_acc_stderr,none": "N/A"}
     results["results"][task] = entry
     config = results.setdefault("configs", {}).setdefault(task, {})
     config["metadata"] = (config.get("metadata") or {}) | {"reader": READER_VERSION}
-    higher = {metric: metric in ("acc", "pair_acc") for metric in METRICS if f"{metric},none" in entry}
+    higher = {metric: metric not in LOWER_IS_BETTER for metric in (*METRICS, *OF_PLACES) if f"{metric},none" in entry}
     results.setdefault("higher_is_better", {})[task] = higher
 
 
@@ -167,7 +172,7 @@ def _put_group(results: dict[str, Any], group: str) -> None:
         return
     entry = {name: value for name, value in results["results"][group].items() if not name.endswith(",none")}
     members = [results["results"][task] for task in leaves]
-    for metric in METRICS:
+    for metric in (*METRICS, "mra"):
         known = [
             (value, own.get("sample_len", 1))
             for own in members

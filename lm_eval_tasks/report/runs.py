@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.mis_ground.prompts import question_of
 from lm_eval_tasks.mis_ground.reading import READER_VERSION
+from lm_eval_tasks.report.answers import Answer, answer_of, as_scored
 from lm_eval_tasks.report.reread import (
     changes_in_words,
     is_changed,
     is_newer,
     is_scored,
-    read_sample,
     reader_of,
     scored_outcome,
 )
@@ -42,23 +43,6 @@ PLAIN_ANSWERS = "semsam_plain"
 
 _RESULTS = re.compile(r"^.*?_?(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)\.json$")
 _IDENTITY = ("model", "model_args", "gen_kwargs")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model replied to a question, and what was read from it.
-
-    Args:
-        reply: the generated text.
-        said: the option read from it; None where there is none.
-        right: whether it is the right one.
-        status: ``read``, or why there is no option: ``refused``, ``truncated``, ``unread``.
-    """
-
-    reply: str
-    said: str | None
-    right: bool
-    status: str = "read"
 
 
 @dataclass(frozen=True)
@@ -200,7 +184,7 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
                 _check_asked(question, sample, path)
                 _remember(question, path, reading)
                 data_versions.add(str(question.get("version", "")))
-                now = _score(sample, question)
+                now = answer_of(sample)
                 if is_newer(reader) or not is_scored(sample):
                     answer = now
                     before = scored_outcome(sample)
@@ -209,12 +193,12 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
                     readers.add(reader if is_scored(sample) else "unscored")
                     changes[before, after] += is_changed(before, after)
                 else:
-                    answer = _as_scored(sample, question, now)
+                    answer = as_scored(sample, now)
                     disagreements += answer != now
                 answers.setdefault((mode, False), {})[question["id"]] = answer
                 plain = _plain_reply(sample)
                 if plain is not None:
-                    plainly_said = _score(sample | {"filtered_resps": [plain]}, question)
+                    plainly_said = answer_of(sample | {"filtered_resps": [plain]})
                     answers.setdefault((mode, True), {})[question["id"]] = plainly_said
         versions |= versions_of(results, tasks)
     results = parts[-1][0]
@@ -325,7 +309,7 @@ def _check_asked(question: Question, sample: Mapping[str, Any], path: Path) -> N
     """Refuse an answer to another question: requests that the harness cached of another data set, for one."""
     prompt = sample.get("arguments", {}).get("gen_args_0", {}).get("arg_0")
     text = " ".join(map(str, prompt)) if isinstance(prompt, list) else str(prompt or "")
-    asked = question["question"].partition("\nOptions: ")[0].strip()
+    asked = question_of(question).partition("\nOptions: ")[0].strip()
     # A chat for a server is JSON in the file: its line ends and quotes are escaped.
     if text and asked not in text and json.dumps(asked, ensure_ascii=False)[1:-1] not in text:
         raise MISGroundError(
@@ -338,6 +322,7 @@ def _check_asked(question: Question, sample: Mapping[str, Any], path: Path) -> N
 def _remember(question: Question, path: Path, reading: Reading) -> None:
     """Keep a question's columns; two runs that differ in one were not given the same data set."""
     question.pop("letters", None)
+    question.pop("coordinates", None)
     if question.pop("panels", None):
         question["image_hashes"] = []  # one sheet of them was shown
     known = reading.questions.setdefault(question["id"], question)
@@ -359,22 +344,6 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
                 remedy="Make a separate report of each, or evaluate again on one data set.",
             )
         known["image_hashes"] = question["image_hashes"]
-
-
-def _as_scored(sample: Mapping[str, Any], question: Question, now: Answer) -> Answer:
-    """The answer as it was scored."""
-    before = scored_outcome(sample)
-    if before == "right":
-        return replace(now, right=True, said=question["answer"], status="read")
-    if before == "wrong":
-        return replace(now, right=False, status="read")
-    known = now.status if before == "no answer" and now.said is None else before
-    return replace(now, right=False, said=None, status="unread" if known == "no answer" else known)
-
-
-def _score(sample: Mapping[str, Any], question: Question) -> Answer:
-    found = read_sample(sample)
-    return Answer(str(sample["filtered_resps"][0]), found.option, found.option == question["answer"], found.status)
 
 
 def _plain_reply(sample: Mapping[str, Any]) -> str | None:

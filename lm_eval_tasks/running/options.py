@@ -104,11 +104,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     """
     own, rest = own_options(arguments)
     harness = harness_options(rest)
-    settings = {
-        name: value
-        for name in NAMES
-        if (value := getattr(own, name)) is not None
-    }
+    settings = {name: value for name in NAMES if (value := getattr(own, name)) is not None}
     metadata = dict(harness.metadata or {})
     for name, value in [*settings.items(), (DATASET, own.dataset)]:
         if value is not None and metadata.get(name, value) != value:

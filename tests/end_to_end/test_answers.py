@@ -34,7 +34,9 @@ def ground(tmp_path_factory) -> Path:
         table = pq.read_table(path)
         images = [_on_blank(row) for row in table.select(["images", "masks", "answer_image"]).to_pylist()]
         at = table.schema.get_field_index("images")
-        pq.write_table(table.set_column(at, table.schema.field(at), pa.array(images, table.schema.field(at).type)), path)
+        pq.write_table(
+            table.set_column(at, table.schema.field(at), pa.array(images, table.schema.field(at).type)), path
+        )
     return out
 
 

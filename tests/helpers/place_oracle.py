@@ -183,7 +183,7 @@ def measured(text: str, image: Pixels) -> str:
         of = [diameters(enclosed(image, letter)) for letter in letters]
         if len(of) == 2:
             value = of[0][0] / of[1][0]
-        elif "millimetres wide" in text or "at right angles" in text and (stated or bar):
+        elif "millimetres wide" in text or ("at right angles" in text and (stated or bar)):
             value = of[0][1] * scale
         else:
             value = of[0][0] * scale if stated or bar else of[0][0] / of[0][1]
