@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from dataset_builder.check.items import Item
+from dataset_builder.check.lesions import centres, host_of, lesions_of, shares_around
 from dataset_builder.check.maps import IN_PLANE, Map, Shown
 from dataset_builder.questions.wording import wording
 from dataset_builder.vocabulary import Structure
@@ -54,19 +55,31 @@ def in_slice(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]
     if item.terminology == "anatomical":
         return _naming(item, here, words)
     if item.frame == "image":
-        return _in_image(item, here, shown)
+        return _in_image(item, here, shown, words)
     relation = relation_of(item)
     if relation != item.relation:
         return f"the column relation says {item.relation}"
-    holds = _holds(relation, item.structures, here)
+    if wrong := _with_its_organ(relation, item.structures, here, words):
+        return wrong
+    holds = _holds(relation, item.structures, here, words)
     return "" if holds is not False else f"{item.structures[0]} is not {relation}"
 
 
-def _in_image(item: Item, here: Map, shown: Shown) -> str:
-    """Of a row in the frame of the image: where the centre of A lies from that of B."""
-    if len(item.structures) < 2 or item.answer not in _IMAGE:
+def _with_its_organ(relation: str, names: Sequence[str], here: Map, words: Mapping[str, Structure]) -> str:
+    """Whether a row compares a lesion with the organ that it lies in, which tells nothing."""
+    lesions = lesions_of(here.structures, words)
+    if relation in ("within", "elsewhere") or (relation in DIRECTIONS or relation in ("medial", "lateral")):
+        return ""  # in it or not, and in which part of it
+    hosts = {name: host_of(here, name, lesions) for name in names if name in lesions}
+    return next((f"{name} lies in {host}" for name, host in hosts.items() if host in names), "")
+
+
+def _in_image(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]) -> str:
+    """Of a row in the frame of the image: where the centre of A lies from that of B, or from the image's middle."""
+    if item.answer not in _IMAGE:
         return "it names no side of the image"
-    (x0, y0), (x1, y1) = (here.structures[name].centre for name in item.structures[:2])
+    width, height = here.extent
+    (x0, y0), (x1, y1) = [*centres(here, item.structures, words), (width / 2, height / 2)][:2]
     one, other = shown.to_image((x0, y0, x0, y0)), shown.to_image((x1, y1, x1, y1))
     axis, sign = _IMAGE[item.answer]
     right = sign * (one[axis] - other[axis]) > 0
@@ -75,7 +88,10 @@ def _in_image(item: Item, here: Map, shown: Shown) -> str:
 
 def _naming(item: Item, here: Map, words: Mapping[str, Structure]) -> str:
     """Of a row that asks for a name: that of the structure, and of none that is visible besides."""
+    lesions = lesions_of(here.structures, words)
     name = item.structures[0]
+    if name in lesions:  # asked is what it lies in
+        name = host_of(here, name, lesions) or "nothing that is labelled"
     if item.relation != name:
         return f"the column relation says {item.relation}"
     if name in words and getattr(words[name], item.register) != item.answer:
@@ -88,26 +104,30 @@ def _naming(item: Item, here: Map, words: Mapping[str, Structure]) -> str:
     return ""
 
 
-def _holds(relation: str, names: Sequence[str], here: Map) -> bool | None:
+def _holds(relation: str, names: Sequence[str], here: Map, words: Mapping[str, Structure]) -> bool | None:
     """Whether a relation holds of structures in a slice; ``None`` if this cannot be decided."""
     axes = IN_PLANE[here.key[2]]
     needed = _needed(relation)
+    if len(names) == 1 and relation in ("right", "left") and "R" in axes:
+        return _on_side(relation, here.structures[names[0]].centre[axes.index("R")], here)
     if len(names) < (3 if relation in ("nearer", "farther", "between", "outside") else 2):
         return False
     if needed and needed not in axes:
         return False
     found = [here.structures[name] for name in names]
-    centres = np.array([structure.centre for structure in found])
+    centre = np.array(centres(here, names, words))
     a, b = found[0], found[1]
+    if relation in ("within", "elsewhere"):
+        return _within(here, names, words) == (relation == "within")
     if relation in DIRECTIONS:
         axis, sign = DIRECTIONS[relation]
         column = axes.index(axis)
-        return bool(sign * (centres[0, column] - centres[1, column]) > 0)
+        return bool(sign * (centre[0, column] - centre[1, column]) > 0)
     if relation in ("proximal", "distal"):
-        up = centres[0, axes.index("S")] - centres[1, axes.index("S")]
+        up = centre[0, axes.index("S")] - centre[1, axes.index("S")]
         return bool(up > 0) == (relation == "proximal")
     if relation in ("medial", "lateral", "same side", "opposite sides"):
-        return _by_midline(relation, centres[:2, axes.index("R")].tolist(), here)
+        return _by_midline(relation, centre[:2, axes.index("R")].tolist(), here)
     if relation in ("larger", "smaller"):
         return (a.area_mm2 > b.area_mm2) == (relation == "larger")
     if relation in ("adjacent", "apart"):
@@ -118,11 +138,11 @@ def _holds(relation: str, names: Sequence[str], here: Map) -> bool | None:
             o > i for o, i in zip(outer[2:], inner[2:], strict=True)
         )
     if relation in ("nearer", "farther"):
-        near, far = (float(np.hypot(*(centres[i] - centres[2]))) for i in (0, 1))
+        near, far = (float(np.hypot(*(centre[i] - centre[2]))) for i in (0, 1))
         return (near < far) == (relation == "nearer")
     if relation in ("between", "outside"):
         # Seen from between, the two ends lie in opposite directions.
-        return bool(np.dot(centres[1] - centres[0], centres[2] - centres[0]) < 0) == (relation == "between")
+        return bool(np.dot(centre[1] - centre[0], centre[2] - centre[0]) < 0) == (relation == "between")
     return None
 
 
@@ -133,6 +153,23 @@ def _needed(relation: str) -> str:
     if relation in ("proximal", "distal"):
         return "S"
     return "R" if relation in ("medial", "lateral", "same side", "opposite sides") else ""
+
+
+def _within(here: Map, names: Sequence[str], words: Mapping[str, Structure]) -> bool | None:
+    """Whether a lesion lies in a structure: it surrounds it, or does not touch it."""
+    lesions = lesions_of(here.structures, words)
+    if names[0] not in lesions:
+        return None
+    if host_of(here, names[0], lesions) == names[1]:
+        return True
+    return False if not shares_around(here, names[0], lesions).get(names[1]) else None
+
+
+def _on_side(relation: str, position: float, here: Map) -> bool:
+    """Whether a position toward the patient's right in mm from the slice's corner lies on a side of the midline."""
+    if here.side is not None or here.midline_mm is None:
+        return False
+    return bool(position - 0.5 * here.spacing[0] > here.midline_mm) == (relation == "right")
 
 
 def _by_midline(relation: str, positions: Sequence[float], here: Map) -> bool | None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.check.items import Item, Items
+from dataset_builder.check.lesions import centres as centres_of_row
 from dataset_builder.check.maps import IN_PLANE, Map
 from dataset_builder.check.phrases import bare, is_lesion, opposite
 from dataset_builder.check.question_text import AXES, stated_step
@@ -18,6 +19,7 @@ from dataset_builder.vocabulary import Structure
 
 Problem = tuple[str, object]
 
+_AXIS_OF = {"right": "R", "left": "R", "anterior": "A", "posterior": "A"}
 _SLACK_MM = 0.02
 """Margins are kept as 32-bit numbers."""
 
@@ -27,7 +29,8 @@ def prior_answer(item: Item, known: Mapping[str, Structure]) -> str:
 
     It says nothing of where a lesion lies.
     """
-    if not item.is_choice or any(is_lesion(name, known.get(name)) for name in item.structures):
+    alone = item.terminology == "directional" and len(item.structures) == 1  # its pair is about a lesion
+    if not item.is_choice or alone or any(is_lesion(name, known.get(name)) for name in item.structures):
         return ""
     if item.frame == "image":
         across, up = AXES[item.plane]
@@ -35,7 +38,7 @@ def prior_answer(item: Item, known: Mapping[str, Structure]) -> str:
         words = {across: "left", opposite()[across]: "right", up: "above", opposite()[up]: "below"}
         word = words.get(item.relation, "")
         return word if word in item.options else ""
-    is_direction = item.terminology == "directional"
+    is_direction = item.terminology == "directional" and len(item.structures) > 1
     is_order = item.input == "stack" and len(item.structures) == 3
     return item.answer if is_direction or is_order else ""
 
@@ -54,13 +57,17 @@ def row_problems(item: Item, version: str | None, words: Mapping[str, Structure]
         yield "The version differs from that of the data set.", f"{item.version}, not {version}"
 
 
-def slice_problems(item: Item, here: Map) -> Iterator[Problem]:
-    """What is wrong with columns that follow from the slice."""
+def slice_problems(item: Item, here: Map, words: Mapping[str, Structure]) -> Iterator[Problem]:
+    """What is wrong with columns that follow from the slice.
+
+    Args:
+        words: structures by canonical name.
+    """
     if item.licence != here.licence:
         yield "The licence differs from that of the scan.", f"{item.licence}, not {here.licence}"
     if item.modality != here.modality:
         yield "The modality differs from that of the scan.", f"{item.modality}, not {here.modality}"
-    if item.is_choice and item.input != "stack" and (wrong := margin_problem(item, here)):
+    if item.is_choice and item.input != "stack" and (wrong := margin_problem(item, here, words)):
         yield "The margin differs from that of the structures.", wrong
 
 
@@ -91,13 +98,16 @@ def stack_problems(
             yield "The margin differs from that of the structures.", wrong
 
 
-def margin_problem(item: Item, here: Map) -> str:
+def margin_problem(item: Item, here: Map, words: Mapping[str, Structure]) -> str:
     """How the margin of a row about a slice differs from what its structures have; empty if it does not."""
     if any(name not in here.structures for name in item.structures):
         return ""  # reported elsewhere
     found = [here.structures[name] for name in item.structures]
-    centres = np.array([structure.centre for structure in found])
+    centres = np.array(centres_of_row(here, item.structures, words))
     sides = np.sqrt([structure.area_mm2 for structure in found])
+    if item.terminology == "directional" and len(found) == 1:
+        most = _from_middle(item, here, centres[0])
+        return _compare(item.margin_mm, [most], most, exact=False)
     if item.terminology == "directional":
         exact = _along(item, here, centres)
         return _compare(item.margin_mm, exact, max(exact), exact=True) if exact else ""
@@ -132,10 +142,19 @@ def _bound(item: Item, here: Map, centres: npt.NDArray, sides: npt.NDArray) -> f
     return None
 
 
+def _from_middle(item: Item, here: Map, centre: npt.NDArray) -> float:
+    """How far a centre lies from the middle of the slice, or from the body's midline."""
+    axes = IN_PLANE[here.key[2]]
+    axis = axes.index(_AXIS_OF.get(item.relation, "S"))
+    if item.frame == "image":
+        return float(abs(centre[axis] - here.extent[axis] / 2))
+    return float(abs(centre[axis] - 0.5 * here.spacing[axis] - (here.midline_mm or 0.0)))
+
+
 def _along(item: Item, here: Map, centres: npt.NDArray) -> list[float]:
     """The distance of two centres along the asked axis: of the array, and of the world where that is another."""
     axis = {"proximal": "S", "distal": "S", "medial": "R", "lateral": "R"}.get(item.relation, "")
-    axis = axis or {"right": "R", "left": "R", "anterior": "A", "posterior": "A"}.get(item.relation, "S")
+    axis = axis or _AXIS_OF.get(item.relation, "S")
     axes = IN_PLANE[here.key[2]]
     if len(centres) < 2 or axis not in axes:
         return []
@@ -193,7 +212,7 @@ def _asked(item: Item, items: Items, called: Mapping[str, str]) -> tuple[object,
     relations = frozenset(member.relation for member in pair)
     offered: object = None
     if item.terminology == "anatomical":  # in whatever words
-        offered = frozenset(called.get(option, option) for option in item.options)
+        offered = item.template.partition(".")[0], frozenset(called.get(option, option) for option in item.options)
     elif " in image " in item.relation:  # whichever is numbered 1
         offered = _images(item)
         relations = frozenset({"largest" if item.relation.startswith("largest") else _end(item)})

@@ -46,7 +46,7 @@ class Structure:
     voxels: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Map:
     """A slice of the store.
 

@@ -103,7 +103,7 @@ class _Checks:
             if number == 0 and item.input == "slice":
                 self._faint(item, here, seen)
             if number == 0:
-                for problem, value in slice_problems(item, here):
+                for problem, value in slice_problems(item, here, self._words):
                     self._findings.violation("columns", problem, str(item), value)
             if not item.is_choice:
                 self._without_options(item, number, here, shown[key])

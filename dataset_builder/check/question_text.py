@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dataset_builder.check.items import Item
+from dataset_builder.check.lesions import says_where
 from dataset_builder.check.located import place_problems
 from dataset_builder.check.measured import number_problems
 from dataset_builder.check.phrases import direction, is_lesion, is_ordinary, opposite, pattern, phrases, relations
@@ -100,12 +101,25 @@ def question_problems(item: Item, words: Mapping[str, Structure], size: int) -> 
         yield from _stack(item, said)
     if item.is_choice:
         yield from _asked(item, said, words)
-        if item.relation in _GIVEN_AWAY and any(is_lesion(name, words.get(name)) for name in item.structures):
+        if _is_given_away(item, words):
             yield "The words alone answer a question about a lesion.", f"{item.relation}: {', '.join(item.structures)}"
     elif item.answer_type == "number":
         yield from number_problems(item, said)
     else:
         yield from place_problems(item, said, words)
+
+
+def _is_given_away(item: Item, words: Mapping[str, Structure]) -> bool:
+    """Whether nobody needs the image for a question about a lesion."""
+    if item.relation in _GIVEN_AWAY:
+        return any(is_lesion(name, words.get(name)) for name in item.structures)
+    if item.prompt != "none" or item.input == "stack":
+        return False
+    if item.relation in ("within", "elsewhere"):
+        return says_where(item.structures[0], item.structures[1], words)
+    of_one = item.terminology == "directional" and len(item.structures) == 1 and item.frame == "patient"
+    called = words.get(item.structures[0]) if of_one else None
+    return called is not None and called.side is not None
 
 
 def _shown(item: Item, said: Said) -> Iterator[Problem]:

@@ -23,7 +23,7 @@ Asked = Callable[[str], Mapping[str, Sequence[str]]]
 BuildOf = Callable[[str], BuildNote | None]
 """From a file to the build that made it."""
 
-SHARED = frozenset({"adjacent", "apart", "same side", "opposite sides"})
+SHARED = frozenset({"adjacent", "apart", "same side", "opposite sides", "within", "elsewhere"})
 """Relations that a swap would not change: the inverse relates the first structure to another one."""
 
 _SAME_IN_PAIR = (
@@ -230,8 +230,8 @@ def pair_problems(one: Item, other: Item) -> Iterator[tuple[str, object]]:
 def _are_inverse(one: Item, other: Item) -> bool:
     """Whether the structures of two rows are those of a question and its inverse."""
     a, b = one.structures, other.structures
-    if one.relation not in opposites():
-        return len(a) == len(b) == 1 and a != b  # what is marked, or in which image it is
+    if one.relation not in opposites() or len(a) == 1:
+        return len(a) == len(b) == 1 and a != b  # what is marked, in which image it is, on which side of the middle
     if one.relation in SHARED:
         return a[0] == b[0] and a[1:] != b[1:]
     if one.input == "stack" and len(a) == 3:

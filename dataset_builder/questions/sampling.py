@@ -64,16 +64,18 @@ class Unit:
 
 def frames_of(fact: Fact) -> tuple[Frame, ...]:
     """Frames in which a fact can be asked: the image has a word only for the patient's own three axes."""
+    if fact.kind == "image_half":
+        return ("image",)
     return ("patient", "image") if fact.axis in CARDINAL_AXES else ("patient",)
 
 
 def fits(fact: Fact, prompt: Prompt) -> bool:
     """Whether a fact can be asked with a prompt: what is marked is named, what is not marked is looked for."""
-    if prompt != "none" and not fact.markable:
+    if not (fact.nameable if prompt == "none" else fact.markable):
         return False
     if fact.kind == "visible":
         return prompt == "none"
-    return fact.kind != "naming" or prompt != "none"
+    return fact.kind not in ("naming", "belonging") or prompt != "none"
 
 
 def units(facts: Sequence[Sequence[Fact]], settings: Settings) -> Iterator[Unit]:

@@ -1,7 +1,7 @@
 """From units to questions: the wording, options and answer of each, with the inverse beside it."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from dataset_builder.core.factors import (
     Plane,
@@ -10,6 +10,7 @@ from dataset_builder.core.settings import Settings, digest
 from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.placement import placements
 from dataset_builder.pictures.render import choose_window
+from dataset_builder.questions.facts.lesion_facts import OF_LESIONS
 from dataset_builder.questions.question import Names, Question, choose_template, make_question, members_of
 from dataset_builder.questions.sampling import Unit
 from dataset_builder.questions.wording import (
@@ -55,9 +56,9 @@ def ask(unit: Unit, record: SliceRecord, settings: Settings, structures: Mapping
             marker_sentence(prompt, LETTERS[: len(of_member)], boxes, points, settings.image_size),
             fill(template, refs, options),
         ]
-        answer = _answer(unit, plane, of_member, relation, structures)
-        about_lesion = any(structures[name].is_lesion for name in of_member)
-        prior = "" if about_lesion else _prior(unit, plane, relation, answer)
+        answer = _answer(unit, plane, relation, structures)
+        no_prior = fact.kind in OF_LESIONS or any(structures[name].is_lesion for name in of_member)
+        prior = "" if no_prior else _prior(unit, plane, relation, answer)
         asked.append(
             make_question(
                 unit,
@@ -92,9 +93,9 @@ def _options(unit: Unit, plane: Plane, structures: Mapping[str, Structure]) -> l
     return sorted(_term(unit, plane, relation) for relation in (fact.relation, opposites()[fact.relation]))
 
 
-def _answer(unit: Unit, plane: Plane, names: Sequence[str], relation: str, structures: Mapping[str, Structure]) -> str:
+def _answer(unit: Unit, plane: Plane, relation: str, structures: Mapping[str, Structure]) -> str:
     if unit.fact.terminology == "anatomical":
-        return structure_name(structures[names[0]], unit.register)
+        return structure_name(structures[relation], unit.register)
     return _term(unit, plane, relation)
 
 
@@ -115,7 +116,10 @@ def _term(unit: Unit, plane: Plane, relation: str) -> str:
 
 def _question_key(unit: Unit, plane: Plane) -> str:
     fact = unit.fact
+    by_kind = {"direction": "", "centre": "centre_", "image_half": "half_"}
+    if fact.kind not in by_kind or fact.axis is None:
+        return fact.kind
     if unit.frame == "image":
         sideways = image_term(fact.relation, plane, unit.convention, unit.view) in ("left", "right")
-        return "image_horizontal" if sideways else "image_vertical"
-    return fact.axis if fact.kind == "direction" and fact.axis else fact.kind
+        return f"{by_kind[fact.kind]}{'image_horizontal' if sideways else 'image_vertical'}"
+    return f"{by_kind[fact.kind]}{fact.axis}"

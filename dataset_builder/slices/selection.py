@@ -64,8 +64,8 @@ from dataset_builder.imaging.geometry import (
 from dataset_builder.imaging.laterality import midline, world_midline
 from dataset_builder.imaging.through import through, through_world
 from dataset_builder.imaging.volume import Volume, drawn_by
-from dataset_builder.slices.visibility import MIN_STRUCTURES, RICH, areas, seen_in
-from dataset_builder.vocabulary import Structure
+from dataset_builder.slices.visibility import MIN_STRUCTURES, areas, seen_in, spread_out
+from dataset_builder.vocabulary import Structure, structures
 
 INTENSITY_PERCENTILES = (0.5, 99.5)
 _INTENSITY_SAMPLES = 2_000_000
@@ -170,14 +170,22 @@ class SliceRecord:
 
 
 def choose_slices(
-    volume: Volume, planes: Sequence[Plane], count: int, seed: int, min_area_mm2: float = VISIBLE_MM2
+    volume: Volume,
+    planes: Sequence[Plane],
+    count: int,
+    seed: int,
+    min_area_mm2: float = VISIBLE_MM2,
+    vocabulary: Mapping[str, Structure] | None = None,
 ) -> list[tuple[Plane, int]]:
     """Slices rich in visible structures and spread out: the same for the same labels, planes, count and seed.
+
+    Half of a plane's slices, rounded up, show a lesion if any of its slices does.
 
     Args:
         planes: the planes to cut along; they take turns, the first drawn for this volume.
         count: slices of the volume in total. Fewer come out where fewer show two structures.
         min_area_mm2: area from which on a structure is visible.
+        vocabulary: structures by canonical name, which says what is a lesion; the package's own if not given.
 
     Returns:
         (plane, index) sorted by plane, then index.
@@ -185,10 +193,15 @@ def choose_slices(
     draw = random.Random(digest("slices", seed, *volume.drawn_by))
     candidates: dict[Plane, npt.NDArray[np.int64]] = {}
     visible: dict[Plane, npt.NDArray[np.int64]] = {}
+    with_lesion: dict[Plane, npt.NDArray[np.int64]] = {}
+    words = structures() if vocabulary is None else vocabulary
     for plane in (plane for plane in PLANES if plane in planes):
-        _, area = areas(volume, plane)
+        known, area = areas(volume, plane)
         visible[plane] = (area >= min_area_mm2).sum(axis=0)
         candidates[plane] = np.flatnonzero(visible[plane] >= MIN_STRUCTURES)
+        lesions = [row for row, v in enumerate(known) if volume.names[v] in words and words[volume.names[v]].is_lesion]
+        shown = np.flatnonzero((area[lesions] >= min_area_mm2).sum(axis=0))
+        with_lesion[plane] = np.intersect1d(candidates[plane], shown)
     wanted = dict.fromkeys(candidates, 0)
     turns = list(candidates)
     start = draw.randrange(len(turns)) if turns else 0
@@ -199,28 +212,14 @@ def choose_slices(
             break
         for plane in open_planes[: count - sum(wanted.values())]:
             wanted[plane] += 1
-    return [
-        (plane, index)
-        for plane in candidates
-        for index in _spread_out(candidates[plane], visible[plane], wanted[plane], draw)
-    ]
-
-
-def _spread_out(
-    candidates: npt.NDArray[np.int64], visible: npt.NDArray[np.int64], count: int, draw: random.Random
-) -> list[int]:
-    """``count`` of the candidate slices, one of the richest of each of as many stretches of the body."""
-    if count == 0:
-        return []
-    rich = candidates[visible[candidates] >= RICH * visible[candidates].max()]
-    stretches = np.array_split(rich if len(rich) >= count else candidates, count)
-    chosen: list[int] = []
-    for stretch in stretches:
-        # Not next to the one before: neighbours show the same.
-        apart = stretch[stretch - chosen[-1] > len(stretch) // 2] if chosen else stretch
-        pool = apart if len(apart) else stretch
-        best = pool[visible[pool] >= 0.8 * visible[pool].max()]
-        chosen.append(int(best[draw.randrange(len(best))]))
+    chosen = []
+    for plane, of_plane in candidates.items():
+        of_lesion = spread_out(
+            with_lesion[plane], visible[plane], min((wanted[plane] + 1) // 2, len(with_lesion[plane])), draw
+        )
+        others = np.setdiff1d(of_plane, of_lesion)
+        rest = spread_out(others, visible[plane], wanted[plane] - len(of_lesion), draw)
+        chosen += [(plane, index) for index in sorted([*of_lesion, *rest])]
     return chosen
 
 

@@ -169,7 +169,7 @@ def store_volume(
     narrow = narrow_planes(volume, settings.planes, settings.clarity)
     planes = [plane for plane in settings.planes if plane not in narrow]
     warnings = [*warnings, *(f"no {plane} image is shown, it would be {size}" for plane, size in narrow.items())]
-    chosen = choose_slices(volume, planes, settings.slices_per_volume, settings.seed)
+    chosen = choose_slices(volume, planes, settings.slices_per_volume, settings.seed, vocabulary=words)
     if is_remote(note_path):
         remove(note_path)
     else:

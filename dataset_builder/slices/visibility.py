@@ -1,6 +1,7 @@
 """Along which planes a volume gives images, and where its structures are visible along them."""
 
 import hashlib
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,6 +57,24 @@ def seen_in(volume: Volume, plane: Plane) -> dict[int, tuple[int, int]]:
     bits = 1 << np.arange(len(pool), dtype=np.int64)
     visible, present = ((area[:, pool] >= least) @ bits for least in (NAMED_MM2, 1e-9))
     return {value: (int(a), int(b)) for value, a, b in zip(known, visible, present, strict=True) if b}
+
+
+def spread_out(
+    candidates: npt.NDArray[np.int64], visible: npt.NDArray[np.int64], count: int, draw: random.Random
+) -> list[int]:
+    """``count`` of the candidate slices, one of the richest of each of as many stretches of the body."""
+    if count == 0:
+        return []
+    rich = candidates[visible[candidates] >= RICH * visible[candidates].max()]
+    stretches = np.array_split(rich if len(rich) >= count else candidates, count)
+    chosen: list[int] = []
+    for stretch in stretches:
+        # Not next to the one before: neighbours show the same.
+        apart = stretch[stretch - chosen[-1] > len(stretch) // 2] if chosen else stretch
+        pool = apart if len(apart) else stretch
+        best = pool[visible[pool] >= 0.8 * visible[pool].max()]
+        chosen.append(int(best[draw.randrange(len(best))]))
+    return chosen
 
 
 def areas(volume: Volume, plane: Plane) -> tuple[list[int], npt.NDArray[np.float64]]:

@@ -11,6 +11,7 @@ from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.questions.facts.anatomical import anatomical_facts
 from dataset_builder.questions.facts.directional import directional_facts
 from dataset_builder.questions.facts.fact import Fact, Kind, apart_enough, without_markers
+from dataset_builder.questions.facts.lesion_facts import holds_with_lesions, lesion_facts
 from dataset_builder.questions.facts.measures import find_measures
 from dataset_builder.questions.facts.places import find_places, find_places_in_stack
 from dataset_builder.questions.facts.relational import relational_facts
@@ -54,4 +55,5 @@ def find_facts(
 def facts_of(scene: Scene) -> list[Fact]:
     """The same of a slice that was measured already."""
     found = [*anatomical_facts(scene), *directional_facts(scene), *relational_facts(scene)]
+    found = [*holds_with_lesions(scene, found), *lesion_facts(scene)]
     return [without_markers(fact, scene.scattered) for fact in found]

@@ -43,8 +43,8 @@ def tell_apart(one: str, other: str, vocabulary: Mapping[str, Structure] | None 
 def naming(scene: Scene) -> Iterator[Fact]:
     """What is the marked structure: two marked structures with the same four options; none is a lesion."""
     row = {name: i for i, name in enumerate(scene.names)}
-    rival = _rivals(scene)
-    clear = {name for name, i in row.items() if _can_be_marked(scene, i) and not scene.visible[i].is_lesion}
+    rival = rivals(scene)
+    clear = {name for name, i in row.items() if can_be_marked(scene, i) and not scene.visible[i].is_lesion}
     known = [structure for structure in scene.known if not structure.is_lesion]
 
     def fits(option: str, options: Sequence[str]) -> bool:
@@ -149,12 +149,12 @@ def _by_plausibility(
     return [option.name for option in sorted(draw.sample(candidates, len(candidates)), key=rank)]
 
 
-def _can_be_marked(scene: Scene, i: int) -> bool:
+def can_be_marked(scene: Scene, i: int) -> bool:
     """Whether a structure is one piece that fills its box well enough to be told by it."""
     return scene.names[i] not in scene.scattered and scene.pieces.in_box[i, i] >= scene.clarity.min_box_fill - 1e-9
 
 
-def _rivals(scene: Scene) -> Truth:
+def rivals(scene: Scene) -> Truth:
     """[n, n]: whether a marker at i could as well be read as one at j: the boxes agree, or j fills much of i's."""
     in_box = scene.pieces.in_box
     return (_box_overlaps(scene) > scene.clarity.max_box_overlap) | (

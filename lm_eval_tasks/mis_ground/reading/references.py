@@ -36,7 +36,7 @@ def mark_references(text: str, asked: Asked) -> str:
         marked = re.sub(r"\b(it|that|there)'s\b", r"\1 is", text.casefold())
         for pattern, symbol in _reference_patterns(asked.references):
             marked = pattern.sub(symbol, marked)
-        return marked
+        return _by_centre(marked)
     number = {"A": "\x00R0 ", "B": "\x00R1 ", "C": "\x00R2 "}
     text = _LETTERED.sub(lambda found: number[found["letter"]], text)
     text = _LETTERED_SMALL.sub(lambda found: number[found["letter"].upper()], text)
@@ -47,7 +47,16 @@ def mark_references(text: str, asked: Asked) -> str:
         text = re.sub(r"(?<![\w'])a(?= (?:is|lies|appears|sits|has)\b|[:'])", number["A"], text)
         text = re.sub(r"(?<![\w'])b(?![\w'.)])", number["B"], text)
     text = re.sub(r"\b(it|that|there|what|he|she)'s\b", r"\1 is", text.casefold())
-    return re.sub(r"\x00r(\d)\s*", r" R\1 ", text).replace(" 's", "'s")
+    return _by_centre(re.sub(r"\x00r(\d)\s*", r" R\1 ", text).replace(" 's", "'s"))
+
+
+def _by_centre(text: str) -> str:
+    """A structure's centre stands for it: "right of the centre of B" says the same as "right of B"."""
+    text = re.sub(rf"\b(?:the )?{_CENTRE} of(?: the)?\s+(?=R\d)", " ", text)
+    return re.sub(rf"(R\d)\s*'s {_CENTRE}\b", r"\1 ", text)
+
+
+_CENTRE = r"(?:geometric )?(?:centre|center|middle|centroid|mid-?point)(?: point)?"
 
 
 @cache
