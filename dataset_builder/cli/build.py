@@ -58,6 +58,17 @@ def number_or_all(name: str, text: str) -> int | None:
     return None if text == "all" else int(text)
 
 
+def plain_source(spec: str) -> str:
+    """A source by its name; of ``auto:DIR``, what was recognised is reported."""
+    if not spec.startswith("auto:"):
+        return spec
+    from dataset_builder.sources import recognised
+
+    found = recognised(spec.removeprefix("auto:"))
+    errors.print(escape(found.said), soft_wrap=True)
+    return found.spec
+
+
 @contextmanager
 def _engine(name: EngineName, scheduler: str | None, num_proc: int, sources: Sequence[object]) -> Iterator["Engine"]:
     """Where the work of a build is to be done."""
@@ -227,6 +238,7 @@ def build_command(
     settings = Settings(**with_preset(preset, options, given))
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
     of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
+    source = [plain_source(spec) for spec in source]
     sources = [open_source(spec, vocabulary, split, keep_names, **of_sources) for spec in source]
     with _engine(engine, scheduler, num_proc, sources) as running, progress_bars() as progress:
         from dataset_builder.building.builder import build  # takes seconds, in which the workers get ready, too

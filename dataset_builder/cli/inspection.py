@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from dataset_builder.cli.build import listed
+from dataset_builder.cli.build import listed, plain_source
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import LabelsNotInVocabularyError
 from dataset_builder.core.factors import Modality
@@ -39,7 +39,9 @@ def inspect_command(
     from dataset_builder.vocabulary import structures
 
     names = {known.partition(":")[0].partition("[")[0] for known in KNOWN}
-    spec = place if place.partition(":")[0] in names else f"auto:{place}"
+    name, colon, _ = place.partition(":")
+    is_source = name in names and (bool(colon) or (f"{name}:DIR" not in KNOWN and not Path(place).exists()))
+    spec = plain_source(place if is_source else f"auto:{place}")
     options = {"vocabulary": vocabulary, "keep_names": keep_names, "channel": channel, "modality": modality}
     source, unknown = _opened(spec, listed(ignore_labels), options)
     with progress_bars() as progress:

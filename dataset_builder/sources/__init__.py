@@ -15,6 +15,7 @@ from dataset_builder.sources.base import Source, is_public
 from dataset_builder.sources.remote import RemoteSource
 
 if TYPE_CHECKING:
+    from dataset_builder.sources.recognise import Found
     from dataset_builder.sources.totalsegmentator import MaskFolders
 
 KNOWN = (
@@ -85,9 +86,7 @@ def open_source(
     """
     name, colon, argument = spec.partition(":")
     if name == "auto":
-        from dataset_builder.sources.recognise import recognise
-
-        name, colon = recognise(_folder("auto", argument)).source, ":"
+        name, colon, argument = recognised(argument).spec.partition(":")
     options = Options(vocabulary, split, keep_names, tuple(ignore_labels), channel, modality)
     adapter = _ADAPTERS.get(name)
     if adapter is None:
@@ -100,6 +99,18 @@ def open_source(
         with telling(folder):
             return _private(RemoteSource(adapter(argument, options), folder), name, keep_names)
     return _private(adapter(argument if colon else None, options), name, keep_names)
+
+
+def recognised(argument: str) -> "Found":
+    """What ``auto:ARGUMENT`` stands for.
+
+    Raises:
+        SourceError: if that is unclear, or there is nothing.
+    """
+    from dataset_builder.sources.recognise import recognise
+
+    path = Path(argument).expanduser()
+    return recognise(path if argument and not is_url(argument) and path.is_file() else _folder("auto", argument))
 
 
 def _private(source: Source, name: str, keep_names: bool) -> Source:

@@ -10,7 +10,6 @@ from dataset_builder.core.errors import MISGroundError, SourceError, UnreadableE
 from dataset_builder.files.pseudonyms import open_pseudonyms
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, SourceOf, folder_of
-from dataset_builder.sources.dicom.identifiers import without_identifiers
 from dataset_builder.vocabulary import structures
 
 ROLES = ("IMAGE", "LABELS")
@@ -91,6 +90,8 @@ def without_names(text: str, case: Case) -> str:
     """A text without the names of a private case's files and folders, as far as they may name a patient."""
     if not isinstance(case, PrivateCase) or case.original is None:
         return text
+    from dataset_builder.sources.dicom.identifiers import without_identifiers  # with OpenCV, which opening needs not
+
     paths = case.original.paths
     for path, role in zip(paths, (*ROLES, *("TABLE" for _ in paths)), strict=False):
         for said in (str(path), "/".join(path.parts[-2:]), path.name):

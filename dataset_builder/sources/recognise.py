@@ -1,6 +1,7 @@
 """What kind of data a folder holds, by its files' names and first bytes: for ``auto:DIR``, and for a hint in errors."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +12,7 @@ from dataset_builder.imaging.scan_files import NIFTI, ending_of
 
 LOOKED_AT = 20_000
 """How many files are looked at, at most."""
+ARCHIVES = "archives that have to be unpacked first"
 _PROBED = 200
 """How many files without a known name are opened, to see whether they are DICOM."""
 
@@ -22,28 +24,59 @@ class Found:
     Args:
         source: the source that reads it; empty if none does.
         what: a sentence that says what was found.
+        place: what the source takes: the folder, or a file.
+        also: further kinds of data in it, which this source does not read.
     """
 
     source: str
     what: str
+    place: Path = Path()
+    also: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> str:
+        """As ``--source`` takes it."""
+        return f"{self.source}:{self.place}"
+
+    @property
+    def said(self) -> str:
+        """What was found and how it is read, in words."""
+        also = f" It also contains {', and '.join(self.also)}: not read." if self.also else ""
+        return f"{self.what}: read as {self.spec}.{also}"
 
 
-def recognise(folder: Path) -> Found:
-    """The source that reads a folder.
+def recognise(place: Path) -> Found:
+    """The source that reads a folder, or the file that describes a data set.
 
     Raises:
-        SourceError: says what the folder holds and what could be done with it.
+        SourceError: says what is there and what could be done with it.
     """
-    found = look_at(folder)
+    if place.is_file():
+        return _of_file(place)
+    found = look_at(place)
     if not found.source:
+        remedy = "Unpack the archives, and give the folder. " if ARCHIVES in found.what else ""
         raise SourceError(
             "It is unclear what kind of data this folder contains.",
-            file=folder,
+            file=place,
             value=found.what,
-            remedy="Name the source (--source NAME:DIR), or list images and labels with pairs:FILE.yaml; "
+            remedy=f"{remedy}Name the source (--source NAME:DIR), or list images and labels with pairs:FILE.yaml; "
             "docs/own-scans.md has a table of what is read.",
         )
     return found
+
+
+def _of_file(file: Path) -> Found:
+    if file.suffix.lower() in (".yaml", ".yml"):
+        return Found("pairs", "This is a YAML file", file)
+    if file.name == "dataset.json":
+        return Found("nnunet", "This file describes a data set in nnU-Net's layout", file.parent)
+    packed = file.suffix.lower() in (".zip", ".tar", ".tgz", ".7z", ".rar", ".gz") and not ending_of(file.name)
+    raise SourceError(
+        "A folder is read, or a YAML file that lists images and labels; this is another file.",
+        file=file,
+        remedy="Unpack it, and give the folder." if packed else "Give the folder that contains it.",
+    )
 
 
 def hint(folder: Path, given: str) -> str:
@@ -56,37 +89,73 @@ def hint(folder: Path, given: str) -> str:
 
 def look_at(folder: Path) -> Found:
     """What a folder holds; ``source`` is empty where no source reads it."""
-    if (folder / "dataset.json").is_file() and any(
-        (folder / name).is_dir() for name in ("imagesTr", "labelsTr", "labelsTs", "labelsVa")
-    ):
-        return Found("nnunet", "This folder contains a data set in nnU-Net's layout")
-    inner = [path for path in _folders(folder) if (path / "dataset.json").is_file()]
-    if len(inner) == 1:
-        return Found("nnunet", f"This folder contains a data set in nnU-Net's layout, {inner[0].name}")
-    if (folder / "mri").is_dir() or any((path / "mri" / "orig.mgz").is_file() for path in _folders(folder)):
-        return Found("freesurfer", "This folder contains FreeSurfer's output")
     files = list(islice(_files(folder), LOOKED_AT))
+    kinds: dict[str, str] = {}
+    for source, what in _kinds(folder, files):
+        kinds.setdefault(source, what)
+    readable = [source for source in kinds if source]
+    if not readable and (described := _description(folder)):
+        return Found("pairs", f"This folder contains {described.name}, which lists images and labels", described)
+    if not readable:
+        return Found("", next(iter(kinds.values()), "") or _plain_count(files), folder)
+    first, *others = readable
+    return Found(first, f"This folder contains {kinds[first]}", folder, tuple(kinds[source] for source in others))
+
+
+def _description(folder: Path) -> Path | None:
+    """The YAML file of a folder that lists images and labels; ``None`` if none does, or several do."""
+    found = []
+    for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if all(re.search(rf"^{key}\s*:", text, re.MULTILINE) for key in ("images", "labels")):
+            found.append(path)
+    return found[0] if len(found) == 1 else None
+
+
+def _kinds(folder: Path, files: list[Path]) -> Iterator[tuple[str, str]]:
+    """Source and description of each kind of data in a folder, the most telling first; no source if none reads it."""
     names = [path.name.lower() for path in files]
+    inner = [path for path in _folders(folder) if (path / "dataset.json").is_file()]
+    if (folder / "dataset.json").is_file():
+        yield "nnunet", "a data set in nnU-Net's layout"
+    elif len(inner) == 1:
+        yield "nnunet", f"a data set in nnU-Net's layout, {inner[0].name}"
+    elif inner:
+        yield "", f"several data sets of nnU-Net; give one of them: {', '.join(path.name for path in inner[:5])}"
+    if (folder / "mri").is_dir() or any((path / "mri" / "orig.mgz").is_file() for path in _folders(folder)):
+        yield "freesurfer", "FreeSurfer's output"
     segmentations = sum(name.endswith((".seg.nrrd", ".seg.nhdr")) for name in names)
     if segmentations:
-        return Found("slicer", f"This folder contains 3D Slicer's files ({segmentations} segmentations)")
-    if (folder / "dataset_description.json").is_file() or any("_dseg.nii" in name for name in names):
-        if any("_dseg.nii" in name for name in names):
-            return Found("bids", "This folder contains a BIDS data set with segmentations")
-        return Found("", "a BIDS data set without a segmentation (*_dseg.nii.gz)")
+        yield "slicer", f"3D Slicer's files ({segmentations} segmentations)"
+    if any("_dseg.nii" in name for name in names):
+        yield "bids", "a BIDS data set with segmentations"
+    elif (folder / "dataset_description.json").is_file():
+        yield "", "a BIDS data set without a segmentation (*_dseg.nii.gz)"
     if any(path.parent.name == "segmentations" and ending_of(path.name) for path in files):
         mri = any(name == "mri.nii.gz" for name in names)
-        kind = "totalsegmentator_mri" if mri else "totalsegmentator"
-        return Found(kind, "This folder contains masks in TotalSegmentator's layout")
-    if any(_has_label_table(path) for path in files[:_PROBED]):
-        return Found("totalsegmentator", "This folder contains output of TotalSegmentator (--ml)")
+        yield "totalsegmentator_mri" if mri else "totalsegmentator", "masks in TotalSegmentator's layout"
+    elif any(_has_label_table(path) for path in files[:_PROBED]):
+        yield "totalsegmentator", "output of TotalSegmentator (--ml)"
     dicom = _dicom(files)
     if dicom:
-        return Found("dicom", f"This folder contains DICOM ({dicom})")
+        yield "dicom", f"DICOM ({dicom})"
     if {"info.zip", "imagestr.zip", "labelstr.zip"} & set(names):
-        return Found("oai_knee", "This folder contains OAIZIB-CM")
-    scans = sum(bool(ending_of(name)) for name in names)
-    return Found("", f"{scans} images or label maps, {len(files) - scans} other files")
+        yield "oai_knee", "OAIZIB-CM"
+    packed = [path for path in files if path.suffix.lower() in (".zip", ".tar", ".tgz", ".7z", ".rar")]
+    if packed:
+        shown = packed[0].relative_to(folder)
+        more = f" and {len(packed) - 1} more" if len(packed) > 1 else ""
+        yield "", f"{ARCHIVES}: {shown}{more}; {_plain_count(files)}"
+
+
+def _plain_count(files: list[Path]) -> str:
+    scans = sum(bool(ending_of(path.name)) for path in files)
+    if not files:
+        return "no files"
+    return f"{scans} images or label maps, {len(files) - scans} other files"
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -109,7 +178,8 @@ def _dicom(files: list[Path]) -> str:
     """What of a list of files is DICOM, as words; empty if nothing is."""
     count = 0
     candidates = [path for path in files if not ending_of(path.name)]
-    for path in candidates[:_PROBED]:
+    looked_at = candidates[:: max(1, -(-len(candidates) // _PROBED))]  # evenly: a CD holds a viewer's files, too
+    for path in looked_at:
         try:
             with path.open("rb") as file:
                 count += file.read(132)[128:] == b"DICM"
@@ -117,5 +187,5 @@ def _dicom(files: list[Path]) -> str:
             continue
     if not count:
         return ""
-    more = "at least " if len(candidates) > _PROBED else ""
+    more = "at least " if len(candidates) > len(looked_at) else ""
     return f"{more}{count} files" if count > 1 else "1 file"
