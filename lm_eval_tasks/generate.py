@@ -34,8 +34,10 @@ MEASUREMENTS = {
     "angle": ("angle",),
 }
 """What each task of measurements asks for, by the column ``relation``."""
+TASK_VERSION = 2.0
+"""Version of the tasks, as the template has it; a test compares them."""
 VERSION = 2.0
-"""Version of the groups; that of the tasks is in the template. Moves, with a line in the README's changelog,
+"""Version of the groups. Moves, with a line in the README's changelog,
 whenever scores can move."""
 
 

@@ -1,6 +1,7 @@
 """Fixtures of all tests: nothing asks the Hub, nothing is left in the user's caches but what was fetched."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -45,6 +46,13 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first; the order within a file stays."""
     items.sort(key=lambda item: LONGEST.index(_file(item)) if _file(item) in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """The harness describes the machine in each result file: pip, git and lscpu for a second, and nothing tests it."""
+    if evaluator := sys.modules.get("lm_eval.evaluator"):
+        evaluator.add_env_info = lambda results: None
 
 
 def _file(item: pytest.Item) -> str:

@@ -2,7 +2,7 @@
 
 ``reading`` goes through the files, ``schema`` and ``rows`` check rows by themselves and against each other,
 ``images`` decodes, ``maps``, ``places`` and ``answers`` compare with the label maps, ``located`` and
-``measured`` check points, boxes and numbers, ``balance``, ``priors`` and
+``measured`` check points, boxes and numbers, ``balance``, ``baselines`` and
 ``leakage`` test what could be had without looking, ``report`` and ``terminal`` show it.
 
 May import ``building`` and the rooms before it; not ``gallery`` or ``hub``.
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_builder.check.balance import Balance, check_balance
+from dataset_builder.check.baselines import BlindBaselines, check_baselines
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.images import Images
 from dataset_builder.check.leakage import check_file_names, check_leakage, image_sizes
 from dataset_builder.check.places import check_places
-from dataset_builder.check.priors import Priors, check_priors
 from dataset_builder.check.reading import Folder, check_files, read_items
 from dataset_builder.check.reproduction import check_reproduction
 from dataset_builder.check.rows import Names, check_rows
@@ -45,7 +45,7 @@ class Audit:
     images: dict[str, int]
     findings: Findings
     balance: list[Balance]
-    priors: Priors
+    baselines: BlindBaselines
 
     @property
     def ok(self) -> bool:
@@ -86,7 +86,7 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
         # What has no options cannot favour one.
         balance = check_balance(items.choices, findings)
         check_leakage(items.choices, images, findings)
-        priors = check_priors(items.choices, findings, progress, images)
+        baselines = check_baselines(items.choices, findings, progress, images)
     return Audit(
         dataset=dataset.resolve().name,
         content=folder.record.content if folder.record else "",
@@ -97,7 +97,7 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
         images=image_sizes(images),
         findings=findings,
         balance=balance,
-        priors=priors,
+        baselines=baselines,
     )
 
 

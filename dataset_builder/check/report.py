@@ -8,8 +8,8 @@ from typing import Any
 
 from dataset_builder.check import Audit
 from dataset_builder.check.balance import Balance
+from dataset_builder.check.baselines import EPOCHS, FOLDS, GUESSERS, LEVEL, CellBaselines
 from dataset_builder.check.findings import Check
-from dataset_builder.check.priors import EPOCHS, FOLDS, GUESSERS, LEVEL, Prior
 from dataset_builder.check.statistics import ALPHA, MIN_EFFECT, Share
 from dataset_builder.core.errors import BuildError
 from dataset_builder.dataset.card_text import table
@@ -84,10 +84,10 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "pictures": audit.images,
         "checks": [_check(check) for check in audit.findings.checks.values()],
         "guessers": {
-            "pooled": [_prior(prior) for prior in audit.priors.pooled],
-            "cells": [_prior(prior) for prior in audit.priors.cells],
+            "pooled": [_scored(scored) for scored in audit.baselines.pooled],
+            "cells": [_scored(scored) for scored in audit.baselines.cells],
         },
-        "prior_answers": [asdict(followed) for followed in audit.priors.followed],
+        "prior_answers": [asdict(followed) for followed in audit.baselines.followed],
         "balance": [asdict(balance) for balance in audit.balance],
     }
 
@@ -104,10 +104,10 @@ def _check(check: Check) -> dict[str, Any]:
     }
 
 
-def _prior(prior: Prior) -> dict[str, Any]:
+def _scored(scored: CellBaselines) -> dict[str, Any]:
     return {
-        "name": prior.cell,
-        "must_be_at_chance": prior.gated,
+        "name": scored.cell,
+        "must_be_at_chance": scored.gated,
         "guessers": {
             name: {
                 "rows": result.rows,
@@ -117,7 +117,7 @@ def _prior(prior: Prior) -> dict[str, Any]:
                 "standard_error": result.error,
                 "p": result.p,
             }
-            for name, result in prior.guessers.items()
+            for name, result in scored.guessers.items()
         },
     }
 
@@ -143,12 +143,12 @@ def to_markdown(audit: Audit) -> str:
         *_violations(audit),
         "## What can be guessed without looking",
         "Accuracy in per cent, ± one standard error.",
-        guessers_table(audit.priors.pooled),
+        guessers_table(audit.baselines.pooled),
         "How these are made:\n\n" + METHOD,
         *_followed(audit),
         "## Every cell",
         _balance_table(audit.balance),
-        guessers_table(audit.priors.cells),
+        guessers_table(audit.baselines.cells),
     ]
     return "\n\n".join(parts).rstrip() + "\n"
 
@@ -181,24 +181,24 @@ def share_text(result: Share | None) -> str:
     return f"{100 * result.value:.1f} ± {100 * result.error:.1f}" if result else "-"
 
 
-def guessers_table(priors: Sequence[Prior]) -> str:
+def guessers_table(baselines: Sequence[CellBaselines]) -> str:
     """What each guesser gets, one line per cell."""
     lines: list[list[object]] = []
-    for prior in priors:
-        known = next(iter(prior.guessers.values()))
-        scores = [share_text(prior.guessers.get(name)) for name in GUESSERS]
-        must = "at chance" if prior.gated else "reported"
-        lines.append([prior.cell, known.rows, known.clusters, f"{100 * known.expected:.1f}", *scores, must])
+    for scored in baselines:
+        known = next(iter(scored.guessers.values()))
+        scores = [share_text(scored.guessers.get(name)) for name in GUESSERS]
+        must = "at chance" if scored.gated else "reported"
+        lines.append([scored.cell, known.rows, known.clusters, f"{100 * known.expected:.1f}", *scores, must])
     return table(["questions", "rows", "volumes", "chance", *GUESSERS, "must be"], lines)
 
 
 def _followed(audit: Audit) -> Iterator[str]:
-    if audit.priors.followed:
+    if audit.baselines.followed:
         yield "## What anatomy alone would say"
         yield "How often the column `prior_answer` is right: input, terminology, frame, convention, view."
         yield table(
             ["shown", "rows", "with a prior answer", "right"],
-            [[f.shown, f.rows, f.stated, f"{100 * f.right / f.stated:.1f} %"] for f in audit.priors.followed],
+            [[f.shown, f.rows, f.stated, f"{100 * f.right / f.stated:.1f} %"] for f in audit.baselines.followed],
         )
 
 

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataset_builder.check import Audit
-from dataset_builder.check.priors import GUESSERS
+from dataset_builder.check.baselines import GUESSERS
 from dataset_builder.check.report import verdict
 
 _COLOURS = {"ok": "green", "violation": "bold red", "not checked": "yellow"}
@@ -26,7 +26,7 @@ def show(audit: Audit, console: Console) -> None:
         for violation in check.violations.values():
             console.print(f"[bold red]{check.name}[/]: {escape(violation.problem)} {violation.count:,} times, such as:")
             console.print(f"    {escape(violation.examples[0])}", soft_wrap=True, highlight=False)
-    if audit.priors.pooled:
+    if audit.baselines.pooled:
         console.print(_guessers(audit))
     colour = "green" if audit.ok else "bold red"
     console.print(f"[{colour}]{escape(verdict(audit))}[/]", soft_wrap=True)
@@ -37,8 +37,8 @@ def _guessers(audit: Audit) -> Table:
     shown.add_column("questions")
     for name in ("chance", *GUESSERS):
         shown.add_column(name, justify="right")
-    for prior in audit.priors.pooled:
-        chance = next(iter(prior.guessers.values())).expected
-        scores = [f"{100 * prior.guessers[name].value:.1f}" if name in prior.guessers else "-" for name in GUESSERS]
-        shown.add_row(prior.cell, f"{100 * chance:.1f}{'*' if prior.gated else ' '}", *scores)
+    for scored in audit.baselines.pooled:
+        chance = next(iter(scored.guessers.values())).expected
+        scores = [f"{100 * scored.guessers[name].value:.1f}" if name in scored.guessers else "-" for name in GUESSERS]
+        shown.add_row(scored.cell, f"{100 * chance:.1f}{'*' if scored.gated else ' '}", *scores)
     return shown

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.generate import TASK_VERSION
 from lm_eval_tasks.mis_ground.replies import Reply, as_text
 from lm_eval_tasks.mis_ground.settings import without_secrets
 from lm_eval_tasks.running import answer_store as resume
@@ -302,7 +302,12 @@ def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
 
 @contextmanager
 def watched(watch: Watch) -> Iterator[None]:
-    """Let every model that the harness makes answer through a watch."""
+    """Let every model that the harness makes answer through a watch.
+
+    The harness has no hook between making a model and asking it. `simple_evaluate` takes a model that is made already,
+    but its command line hands it the name only; and with a model in the name's place, result files and their folder
+    would no longer say which model was asked. So its look-up is replaced while the command runs, and put back.
+    """
     from lm_eval.api import registry
 
     original = registry.get_model
@@ -350,16 +355,6 @@ def is_answer(model: Any, answer: object) -> bool:
     return not (hasattr(model, "_concurrent") and answer == os.environ.get("LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER", ""))
 
 
-@cache
-def task_version(task: str) -> object:
+def task_version(task: str) -> float | None:
     """The version of a task of this package; None for another."""
-    if not task.startswith(("mis_ground_", "blind_mis_ground_")):
-        return None
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Takes the harness's ``!function`` for text."""
-
-    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type]
-    template = Path(__file__).parents[1] / "mis_ground" / "_template_yaml"
-    return yaml.load(template.read_text(encoding="utf-8"), Loader=Loader)["metadata"]["version"]
+    return TASK_VERSION if task.startswith(("mis_ground_", "blind_mis_ground_")) else None

@@ -29,6 +29,7 @@ from tests.helpers.folders import contents
 SMALL = Settings(
     slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8, image_size=128
 )
+PHANTOMS = "phantom:2"  # CT of a torso, MR of a knee
 
 
 class SomeBroken:
@@ -53,13 +54,13 @@ class SomeBroken:
 def built(tmp_path_factory):
     """A data set of the phantoms and the store that it came from."""
     folder = tmp_path_factory.mktemp("built")
-    summary = build([open_source("phantom")], folder / "mis-ground", SMALL, store=folder / "store")
+    summary = build([open_source(PHANTOMS)], folder / "mis-ground", SMALL, store=folder / "store")
     return summary, folder / "store"
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_processes_nor_on_the_store(built, tmp_path):
     summary, store = built
-    build([open_source("phantom")], tmp_path / "two", SMALL, num_proc=2)
+    build([open_source(PHANTOMS)], tmp_path / "two", SMALL, num_proc=2)
     build([], tmp_path / "again", SMALL, store=store)
     assert contents(tmp_path / "two") == contents(summary.out)
     assert contents(tmp_path / "again") == contents(summary.out)
@@ -225,7 +226,7 @@ def test_a_full_disk_is_not_blamed_on_a_case(tmp_path):
 
 def test_a_second_build_reads_no_volume_again(built, tmp_path, monkeypatch):
     _, store = built
-    source = open_source("phantom")
+    source = open_source(PHANTOMS)
     monkeypatch.setattr(type(source), "read", lambda *_: pytest.fail("a volume was read again"))
     build([source], tmp_path / "out", dataclasses.replace(SMALL, prompts=("none",)), store=store)
 
@@ -249,7 +250,7 @@ def test_a_killed_build_goes_on_and_comes_out_the_same(built, tmp_path):
     killed = subprocess.run([sys.executable, "-c", code, str(out)], check=False)
     assert killed.returncode == 9
     assert not out.exists()
-    build([open_source("phantom")], out, SMALL)
+    build([open_source(PHANTOMS)], out, SMALL)
     assert contents(out) == contents(summary.out)
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")) == ["out"]
 

@@ -19,6 +19,7 @@ from dataset_builder.core.errors import BuildError, SourceError
 from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
 from dataset_builder.sources.phantoms import torso, write_nnunet
+from tests.helpers.engine_work import Counted, name_of, name_or_end
 from tests.helpers.folders import contents
 
 SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), views=("plain",), image_size=64)
@@ -88,20 +89,6 @@ def test_a_killed_worker_process_is_told_as_what_it_is():
     assert "Give the same command again" in caught.value.remedy
 
 
-class Counted:
-    """Counts its picklings."""
-
-    count = 0
-
-    def __getstate__(self):
-        Counted.count += 1
-        return {"name": "counted"}
-
-
-def name_of(key):
-    return engines.shared(key)[0].name
-
-
 def test_what_workers_share_travels_once_to_each(cluster):
     value = Counted()
     for engine, times in ((Processes(2), 2), (cluster, 1)):
@@ -126,13 +113,6 @@ def test_a_lost_process_s_successor_has_what_is_shared():
         "counted",
     ]
     engine.close()
-
-
-def name_or_end(item):
-    key, end = item
-    if end:
-        os._exit(9)
-    return name_of(key)
 
 
 def test_a_class_of_a_script_reaches_the_workers(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from dataset_builder import check
 from dataset_builder.building.builder import build
 from dataset_builder.check import check_dataset, findings, reading
-from dataset_builder.check.priors import Priors
+from dataset_builder.check.baselines import BlindBaselines
 from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
 from tests.helpers import planted_columns, planted_images  # noqa: F401 - they add their kinds
@@ -62,7 +62,7 @@ def audited(planting, reproduce=False, guessers=False):
         patch.setattr(findings, "EXAMPLES", 100_000)
         patch.setattr(check, "check_files", lambda *_: None)
         if not guessers:
-            patch.setattr(check, "check_priors", lambda *_: Priors([], [], []))
+            patch.setattr(check, "check_baselines", lambda *_: BlindBaselines([], [], []))
         audit = check_dataset(planting.ground.folder, reproduce=reproduce)
     return {
         one.name: {violation.problem: violation.examples for violation in one.violations.values()}

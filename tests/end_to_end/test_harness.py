@@ -70,10 +70,8 @@ def test_a_vlm_runs_all_leaves_with_images_and_shows_the_empty_ones(installed_py
     assert prompt.count("<|image_pad|>") == len(images["visual"]) == 2
 
 
-def test_a_text_model_runs_the_leaves_without_images(installed_python, grounds, tmp_path):
-    results, _ = lm_eval(
-        installed_python, tmp_path, grounds["both"], "--model", "dummy", "--tasks", "blind_mis_ground_*"
-    )
+def test_a_text_model_runs_the_leaves_without_images(slim_python, grounds, tmp_path):
+    results, _ = lm_eval(slim_python, tmp_path, grounds["both"], "--model", "dummy", "--tasks", "blind_mis_ground_*")
     assert set(results["results"]) == {f"blind_mis_ground_{prompt}" for prompt in ("none", "text_point", "text_box")}
     for scores in results["results"].values():
         assert scores["sample_len"] == 2 * 3 * 3 * 4
@@ -100,11 +98,11 @@ def test_the_group_and_our_own_model_through_our_own_command(installed_python, g
     assert scores["sample_count"]["acc,none"] == 63 * 4 + 3 * 4  # the controls are no part of it
 
 
-def test_two_processes_score_as_one(installed_python, grounds, tmp_path):
+def test_two_processes_score_as_one(slim_python, grounds, tmp_path):
     """Items of a pair may be answered in different processes; pair_acc is made of all."""
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
-    command = [str(installed_python), "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    command = [str(slim_python), "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     done = subprocess.run(
         [*command, str(grounds["ct"])],
         env=os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},

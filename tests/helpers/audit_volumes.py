@@ -9,12 +9,12 @@ import pyarrow as pa
 from dataset_builder.building.rows import rows_of
 from dataset_builder.building.worker import CELL_COLUMNS
 from dataset_builder.check.balance import check_balance
+from dataset_builder.check.baselines import check_baselines
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.images import Images
 from dataset_builder.check.items import Items
 from dataset_builder.check.leakage import check_leakage
 from dataset_builder.check.places import check_places
-from dataset_builder.check.priors import check_priors
 from dataset_builder.check.reading import _item
 from dataset_builder.check.rows import Names, check_rows
 from dataset_builder.core.factors import CONVENTIONS, REGISTERS, cell_of
@@ -76,7 +76,7 @@ def audit_volumes(
         check_balance(found, findings)
         check_leakage(found, images, findings)
         if found.rows:
-            check_priors(found, findings, lambda *_: None, images)
+            check_baselines(found, findings, lambda *_: None, images)
     return len(items), {
         check.name: [f"{v.problem}: {place}" for v in check.violations.values() for place in v.examples]
         for check in findings.checks.values()

@@ -1,3 +1,5 @@
+import re
+
 from lm_eval.tasks import TaskManager
 
 from lm_eval_tasks import generate
@@ -9,6 +11,11 @@ def test_the_task_files_are_current(tmp_path):
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     present = {path.name: path.read_bytes() for path in TASKS.glob("*.yaml")}
     assert made == present
+
+
+def test_the_template_has_the_version_of_the_tasks():
+    (version,) = re.findall(r"^  version: (\S+)$", (TASKS / "_template_yaml").read_text(), re.MULTILINE)
+    assert version == str(generate.TASK_VERSION)
 
 
 def test_a_file_that_is_no_longer_made_goes_and_others_stay(tmp_path):

@@ -40,12 +40,6 @@ def ground(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("task") / "ct", rows_per_cell=4, modalities=("ct",))
 
 
-@pytest.fixture(autouse=True)
-def _no_look_at_the_machine(monkeypatch):
-    """Which the harness takes a second for."""
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
-
-
 def evaluated(ground, *tasks, model=None, metadata=None, **more):
     model = model or Listening()
     manager = TaskManager(

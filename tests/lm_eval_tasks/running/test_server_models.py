@@ -20,7 +20,6 @@ def ground(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch, tmp_path):
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.chdir(tmp_path)
 

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
+from dataset_builder.check.baselines import check_baselines, followed
 from dataset_builder.check.findings import Findings
-from dataset_builder.check.priors import check_priors, followed
 from tests.helpers.audit_items import item, items, pair
 
 VOLUMES = [f"volume{number}" for number in range(10)]
@@ -11,11 +11,11 @@ VOLUMES = [f"volume{number}" for number in range(10)]
 
 def audit(rows):
     findings = Findings()
-    return check_priors(rows, findings, lambda *_: None), findings.checks["priors"]
+    return check_baselines(rows, findings, lambda *_: None), findings.checks["priors"]
 
 
-def by_name(priors):
-    return {prior.cell: prior for prior in priors}
+def by_name(baselines):
+    return {scored.cell: scored for scored in baselines}
 
 
 def marked_pairs(count: int, **changes):
@@ -24,8 +24,8 @@ def marked_pairs(count: int, **changes):
 
 
 def test_pairs_of_marked_structures_leave_nothing_to_find():
-    priors, check = audit(items(*marked_pairs(100)))
-    (cell,) = priors.cells
+    baselines, check = audit(items(*marked_pairs(100)))
+    (cell,) = baselines.cells
     assert cell.gated
     assert {name: result.value for name, result in cell.guessers.items()} == dict.fromkeys(
         ("first", "longest", "constant", "text"), 0.5
@@ -39,9 +39,9 @@ def test_a_text_that_tells_the_answer_is_found():
         for row, word in ((first, "faintly"), (other, "clearly")):
             text = row.question.replace("Where is A?", f"Where is A, {word} seen?")
             rows.append(item(question=text, answer=row.answer, options=row.options, subject=row.subject))
-    priors, check = audit(items(rows))
-    assert priors.cells[0].guessers["text"].value > 0.9
-    assert priors.cells[0].guessers["constant"].value == pytest.approx(0.5, abs=0.1)
+    baselines, check = audit(items(rows))
+    assert baselines.cells[0].guessers["text"].value > 0.9
+    assert baselines.cells[0].guessers["constant"].value == pytest.approx(0.5, abs=0.1)
     (violation,) = check.violations.values()
     assert {example.split(" [found: ")[1].split(":")[0] for example in violation.examples} == {"text"}
 
@@ -52,8 +52,8 @@ def test_a_favourite_word_is_found_where_no_pair_balances_it():
         item(answer="left" if draw.random() < 0.9 else "right", subject=draw.choice(VOLUMES), pair_id="")
         for _ in range(200)
     ]
-    priors, check = audit(items(rows))
-    assert priors.cells[0].guessers["constant"].value == pytest.approx(0.9, abs=0.06)
+    baselines, check = audit(items(rows))
+    assert baselines.cells[0].guessers["constant"].value == pytest.approx(0.9, abs=0.06)
     assert check.violations
 
 
@@ -62,9 +62,9 @@ def test_first_and_longest_options_are_scored():
     rows = [
         item(options=options if n % 2 else options[::-1], answer="in front", subject=VOLUMES[n % 10]) for n in range(80)
     ]
-    priors, check = audit(items(rows))
-    assert priors.cells[0].guessers["first"].value == 0.5
-    assert priors.cells[0].guessers["longest"].value == 1.0
+    baselines, check = audit(items(rows))
+    assert baselines.cells[0].guessers["first"].value == 0.5
+    assert baselines.cells[0].guessers["longest"].value == 1.0
     (violation,) = check.violations.values()
     assert any("longest: 100.0 %" in example for example in violation.examples)
 
@@ -79,14 +79,14 @@ def test_the_prior_of_named_structures_is_reported_not_forbidden():
         answer = "left" if one < other else "right"
         options = ("left", "right") if draw.random() < 0.5 else ("right", "left")
         rows.append(item(question=text, answer=answer, options=options, prompt="none", subject=draw.choice(VOLUMES)))
-    priors, check = audit(items(rows, *marked_pairs(20)))
-    cells = by_name(priors.cells)
+    baselines, check = audit(items(rows, *marked_pairs(20)))
+    cells = by_name(baselines.cells)
     named = cells["ct_axial directional_none"]
     assert not named.gated
     assert named.guessers["text"].value > 0.8  # phrases keep the order of the two names, which single words do not
     assert named.guessers["first"].value == pytest.approx(0.5, abs=0.1)
     assert not check.violations
-    assert by_name(priors.pooled).keys() == {"slice, directional, named", "slice, directional, marked"}
+    assert by_name(baselines.pooled).keys() == {"slice, directional, named", "slice, directional, marked"}
 
 
 def test_a_small_cell_raises_no_alarm():
@@ -94,8 +94,8 @@ def test_a_small_cell_raises_no_alarm():
 
 
 def test_one_volume_trains_nothing_and_says_so():
-    priors, check = audit(items(*(pair() for _ in range(5))))
-    assert priors.cells[0].guessers.keys() == {"first", "longest"}
+    baselines, check = audit(items(*(pair() for _ in range(5))))
+    assert baselines.cells[0].guessers.keys() == {"first", "longest"}
     assert check.notes
 
 

@@ -55,7 +55,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Prior:
+class CellBaselines:
     """What each guesser gets in a cell.
 
     Args:
@@ -84,11 +84,11 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Priors:
+class BlindBaselines:
     """What could be had without looking: by kind of question, by cell; and by anatomy's own answers."""
 
-    pooled: list[Prior]
-    cells: list[Prior]
+    pooled: list[CellBaselines]
+    cells: list[CellBaselines]
     followed: list[Followed]
 
 
@@ -102,9 +102,9 @@ def is_bounded(item: Item) -> bool:
     return len(item.options) == 4 and (item.terminology == "anatomical" or " in image " in item.relation)
 
 
-def check_priors(
+def check_baselines(
     items: Items, findings: Findings, progress: Callable[[str, int, int], None], images: Images | None = None
-) -> Priors:
+) -> BlindBaselines:
     """Score the guessers in every cell and test those cells in which they must be at chance."""
     rows = list(items.rows)
     credit: dict[str, Floats] = {"first": first_option(rows), "longest": longest_option(rows)}
@@ -125,7 +125,7 @@ def check_priors(
         by = folds if folds is not None else _facts_apart(rows)
         credit["traces"] = trace_classifier(rows, by, traces_of(rows, images))
     number = {id(item): i for i, item in enumerate(rows)}
-    result = Priors([], [], followed(rows))
+    result = BlindBaselines([], [], followed(rows))
     members_of: dict[int, Sequence[Item]] = {}
     families = ((result.pooled, group((kind_of(item), item) for item in rows)), (result.cells, items.cells))
     for scores, groups in families:
@@ -146,7 +146,9 @@ def kind_of(item: Item) -> str:
     return f"{shown}, {item.terminology}, {marked}"
 
 
-def _score(cell: str, gated: bool, members: Sequence[Item], at: Sequence[int], credit: dict[str, Floats]) -> Prior:
+def _score(
+    cell: str, gated: bool, members: Sequence[Item], at: Sequence[int], credit: dict[str, Floats]
+) -> CellBaselines:
     guessers = {}
     for name, found in credit.items():
         scored = [(item, found[i]) for item, i in zip(members, at, strict=True) if not np.isnan(found[i])]
@@ -156,12 +158,12 @@ def _score(cell: str, gated: bool, members: Sequence[Item], at: Sequence[int], c
                 [1 / len(item.options) for item, _ in scored],
                 [item.volume for item, _ in scored],
             )
-    return Prior(cell, gated, guessers)
+    return CellBaselines(cell, gated, guessers)
 
 
-def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findings: Findings) -> None:
-    tests = [(prior.cell, name, result) for prior in priors for name, result in prior.guessers.items()]
-    must = [test for prior, test in zip(_each(priors), tests, strict=True) if prior.gated and test[1] != "traces"]
+def _test(baselines: Sequence[CellBaselines], members: Mapping[int, Sequence[Item]], findings: Findings) -> None:
+    tests = [(scored.cell, name, result) for scored in baselines for name, result in scored.guessers.items()]
+    must = [test for scored, test in zip(_each(baselines), tests, strict=True) if scored.gated and test[1] != "traces"]
     findings.looked("priors", len(must))
     if not must:
         findings.note("priors", "No row has two options and drawn markers.")
@@ -176,10 +178,10 @@ def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findin
             problem = "Ids, order of rows or image statistics reveal the answer."
             findings.violation("leakage", problem, cell, _reported(name, result))
     bounded = [
-        (prior.cell, name, result)
-        for prior in priors
-        if all(is_bounded(item) for item in members[id(prior)])
-        for name, result in prior.guessers.items()
+        (scored.cell, name, result)
+        for scored in baselines
+        if all(is_bounded(item) for item in members[id(scored)])
+        for name, result in scored.guessers.items()
         if name not in ("place", "traces") and result.error > 0
     ]
     findings.looked("priors", len(bounded))
@@ -190,9 +192,9 @@ def _test(priors: Sequence[Prior], members: Mapping[int, Sequence[Item]], findin
             findings.violation("priors", problem, cell, _reported(name, result))
 
 
-def _each(priors: Sequence[Prior]) -> Iterator[Prior]:
+def _each(baselines: Sequence[CellBaselines]) -> Iterator[CellBaselines]:
     """Every result once for each of its guessers."""
-    return (prior for prior in priors for _ in prior.guessers)
+    return (scored for scored in baselines for _ in scored.guessers)
 
 
 def _reported(name: str, result: Share) -> str:
