@@ -224,6 +224,8 @@ def add_commands(
 
 def print_push(done: "Pushed", console: Console) -> None:
     """Show what a push did, or would do."""
+    from dataset_builder.dataset.card import CARD_NAME
+
     plan = done.plan
     counted = Counter(plan.states.values())
     table = Table(title=f"{done.place}: " + ", ".join(f"{n} {one}" for one, n in counted.items()))
@@ -239,6 +241,11 @@ def print_push(done: "Pushed", console: Console) -> None:
     console.print(table)
     if plan.kept:
         console.print(f"{len(plan.kept)} other split(s) on the Hub stay unchanged.")
+    if plan.edited and CARD_NAME in plan.texts:
+        console.print(
+            f"The card was edited {' and '.join(plan.edited)}: what was written there is kept, the rest is renewed.",
+            soft_wrap=True,
+        )
     for path in plan.deleted:
         console.print(f"will be deleted: {escape(path)}")
     size = f"{len(plan.data) + len(plan.texts)} file(s), {plan.send_bytes / 1e6:.1f} MB at most"

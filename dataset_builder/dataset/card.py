@@ -244,6 +244,17 @@ def with_own_text(remote: str | None, here: str, record: Record, place: str) -> 
     return "\n\n".join([str(card).rstrip("\n"), *added]) + "\n"
 
 
+def edited_cards(remote: str | None, here: str | None, record: Record, place: str) -> tuple[str, ...]:
+    """Where a card has text or metadata of its owner's, which :func:`with_own_text` keeps."""
+    made = make_card(record, place)
+    cards = {"in the folder": here, "on the Hub": remote}
+    return tuple(
+        where
+        for where, card in cards.items()
+        if card and (_own_paragraphs(card, made) or _own_metadata(card, made, where))
+    )
+
+
 def _own_paragraphs(card: str, made: str) -> list[str]:
     """The paragraphs of a card that its owner wrote."""
     known = set(_paragraphs(made))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from huggingface_hub.utils.sha import git_hash
 
 from dataset_builder.core.errors import BuildError, HubError
-from dataset_builder.dataset.card import CARD_NAME, make_card, merge_card, with_own_text
+from dataset_builder.dataset.card import CARD_NAME, edited_cards, make_card, merge_card, with_own_text
 from dataset_builder.dataset.card_text import all_of
 from dataset_builder.dataset.croissant import CROISSANT_NAME, croissant_text
 from dataset_builder.dataset.licences import licence
@@ -87,6 +87,7 @@ class Plan:
         record: of the data set as it will be.
         hashes: sha256 of all its data files.
         sizes: bytes of each file to send; the plan outlives the folder that some of them are in.
+        edited: where the card has text of its owner's, which is kept: ``in the folder``, ``on the Hub``.
     """
 
     states: dict[Key, State]
@@ -97,6 +98,7 @@ class Plan:
     record: Record
     hashes: dict[str, str]
     sizes: dict[str, int]
+    edited: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -281,6 +283,7 @@ def make_plan(local: Local, remote: Remote, place: str, replace_splits: bool = F
         merged,
         hashes,
         {path: here.stat().st_size for path, here in data.items()} | {path: len(text) for path, text in texts.items()},
+        edited_cards(remote.card, local.card, merged, place),
     )
 
 

@@ -69,8 +69,8 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes_nor_on_the_store(bui
 def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch):
     """The same rows and card, whatever the size of the files."""
     whole, store = built
-    monkeypatch.setattr(parquet, "MAX_SHARD_BYTES", 60_000)
-    monkeypatch.setattr(parquet, "SHARD_BYTES", 40_000)
+    monkeypatch.setattr(parquet, "MAX_SHARD_BYTES", 24_000)
+    monkeypatch.setattr(parquet, "SHARD_BYTES", 16_000)
     cut = [build([], tmp_path / str(n), SMALL, store=store, num_proc=n) for n in (1, 2)]
     assert contents(cut[0].out) == contents(cut[1].out)
     assert cut[0].rows == whole.rows

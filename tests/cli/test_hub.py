@@ -1,6 +1,7 @@
 """The commands push and rebuild, in this process, against a Hub on loopback."""
 
 import re
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -45,6 +46,17 @@ def fails(*arguments):
         run(*arguments)
     assert TOKEN not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_push_says_that_it_keeps_an_edited_card(hub, grounds, tmp_path):
+    _, said = run("push", PLACE, grounds["first"])
+    assert "card" not in said
+    folder = shutil.copytree(grounds["first"], tmp_path / "ground")
+    card = folder / "README.md"
+    card.write_text(card.read_text() + "\nEthics vote 12/34.\n")
+    _, said = run("push", PLACE, folder)
+    assert "The card was edited in the folder: what was written there is kept, the rest is renewed." in said
+    assert "Ethics vote 12/34." in hub.read(PLACE, "README.md").decode()
 
 
 def test_what_a_push_says(hub, grounds):

@@ -530,7 +530,7 @@ def card_of(hub):
 
 def test_a_card_edited_in_the_folder_is_pushed(hub, api, folder):
     edit(folder, doi="10.1/x")
-    push(folder, PLACE, api=api)
+    assert push(folder, PLACE, api=api).plan.edited == ("in the folder",)
     assert NOTES in card_of(hub)
     assert f'load_dataset("{PLACE}", "all", split="test")' in card_of(hub)
     assert metadata(hub)["doi"] == "10.1/x"
@@ -540,7 +540,7 @@ def test_a_card_edited_in_the_folder_is_pushed(hub, api, folder):
 
 
 def test_a_card_edited_in_the_folder_later_is_pushed(hub, api, folder):
-    push(folder, PLACE, api=api)
+    assert push(folder, PLACE, api=api).plan.edited == ()
     edit(folder)
     push(folder, PLACE, api=api)
     assert card_of(hub).count(NOTES) == 1
@@ -555,7 +555,7 @@ def test_cards_edited_here_and_there_keep_both(hub, api, folder):
         hub, lambda card: card.replace("---\n", "---\nannotations_creators: expert\n", 1) + "\nWritten on the Hub.\n"
     )
     edit(folder, doi="10.1/x")
-    push(folder, PLACE, api=api)
+    assert push(folder, PLACE, api=api).plan.edited == ("in the folder", "on the Hub")
     card = card_of(hub)
     assert card.count("Written on the Hub.") == card.count("Ethics vote 12/34.") == 1
     assert (metadata(hub)["doi"], metadata(hub)["annotations_creators"]) == ("10.1/x", "expert")
@@ -566,7 +566,7 @@ def test_cards_edited_here_and_there_keep_both(hub, api, folder):
 def test_a_card_that_nobody_edited_here_leaves_the_hubs_alone(hub, api, grounds):
     push(grounds["first"], PLACE, api=api)
     on_hub(hub, lambda card: card + "\nWritten on the Hub.\n")
-    push(grounds["more"], PLACE, api=api)
+    assert push(grounds["more"], PLACE, api=api).plan.edited == ("on the Hub",)
     assert card_of(hub).count("Written on the Hub.") == 1
 
 
