@@ -7,7 +7,7 @@ the labels are moved by 9 mm. Only where another place is better by both, beyond
 bodies are nearly symmetric, and a small structure may find an edge anywhere.
 
 Everything is measured on a subsample of about 3 mm. Limits: section ``label_fit`` of ``vocabulary/acceptance.yaml``,
-measured on the sample, on phantoms and on their subsets (docs/checks.md).
+measured on the sample, on phantoms and on their subsets (docs/accepting-scans.md).
 """
 
 from collections.abc import Mapping, Sequence
