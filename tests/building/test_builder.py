@@ -29,7 +29,7 @@ from tests.helpers.folders import contents
 SMALL = Settings(
     slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8, image_size=128
 )
-PHANTOMS = "phantom:2"  # CT of a torso, MR of a knee
+PHANTOMS = "phantom:3"  # one of CT, two of MR: a cell has several volumes
 
 
 class SomeBroken:
