@@ -210,6 +210,7 @@ def build_command(
     from dataset_builder.core.settings import Settings
     from dataset_builder.files.object_storage import place_of_store
     from dataset_builder.sources import open_source
+    from dataset_builder.sources.base import remarks_of
 
     options: dict[str, Any] = {
         "seed": seed,
@@ -240,6 +241,9 @@ def build_command(
     of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
     source = [plain_source(spec) for spec in source]
     sources = [open_source(spec, vocabulary, split, keep_names, **of_sources) for spec in source]
+    for one in sources:
+        for remark in remarks_of(one):
+            errors.print(f"{one.name}: {escape(remark)}", soft_wrap=True)
     with _engine(engine, scheduler, num_proc, sources) as running, progress_bars() as progress:
         from dataset_builder.building.builder import build  # takes seconds, in which the workers get ready, too
 

@@ -35,6 +35,7 @@ def inspect_command(
     Nothing is written. The exit status is 1 if no case can be used.
     """
     from dataset_builder.sources import KNOWN
+    from dataset_builder.sources.base import remarks_of
     from dataset_builder.sources.inspection import inspect_source
     from dataset_builder.vocabulary import structures
 
@@ -44,6 +45,8 @@ def inspect_command(
     spec = plain_source(place if is_source else f"auto:{place}")
     options = {"vocabulary": vocabulary, "keep_names": keep_names, "channel": channel, "modality": modality}
     source, unknown = _opened(spec, listed(ignore_labels), options)
+    for remark in remarks_of(source):
+        errors.print(remark, soft_wrap=True, markup=False)
     with progress_bars() as progress:
         found = inspect_source(source, dict(structures(vocabulary)), unknown, progress)
     if as_json:

@@ -4,7 +4,7 @@ May import ``core``, ``files``, ``vocabulary`` and ``imaging``.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,7 +167,7 @@ def _masks_or_output(masks: "MaskFolders", options: Options) -> Source:
     from dataset_builder.vocabulary import structures
 
     if is_remote(masks.folder) or masks.has_layout:
-        return masks
+        return replace(masks, ignore=options.ignored)
     words = structures(options.vocabulary)
     return ProgramOutput(masks.folder, words, options.ignored, options.modality, masks.name)
 
@@ -198,7 +198,8 @@ def _slicer(argument: str | None, options: Options) -> Source:
     from dataset_builder.vocabulary import structures
 
     folder = _folder("slicer", argument)
-    return open_slicer(folder, structures(options.vocabulary), options.ignored, options.modality)
+    source = open_slicer(folder, structures(options.vocabulary), options.ignored, options.modality)
+    return source.with_channel(options.channel)
 
 
 def _freesurfer(argument: str | None, options: Options) -> Source:
@@ -211,7 +212,8 @@ def _bids(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.bids import open_bids
     from dataset_builder.vocabulary import structures
 
-    return open_bids(_folder("bids", argument), structures(options.vocabulary), options.ignored)
+    source = open_bids(_folder("bids", argument), structures(options.vocabulary), options.ignored)
+    return source.with_channel(options.channel)
 
 
 def _pairs(argument: str | None, options: Options) -> Source:
@@ -222,7 +224,8 @@ def _pairs(argument: str | None, options: Options) -> Source:
         raise SourceError(
             "The source 'pairs' needs a YAML file.", value="pairs", remedy="Write --source pairs:FILE.yaml."
         )
-    return open_pairs(Path(argument).expanduser(), structures(options.vocabulary), options.ignored)
+    source = open_pairs(Path(argument).expanduser(), structures(options.vocabulary), options.ignored)
+    return source.with_channel(options.channel)
 
 
 def _folder(name: str, argument: str | None) -> Path:

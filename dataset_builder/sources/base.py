@@ -127,6 +127,13 @@ class SourceOf:
         return self.source.url
 
 
+def remarks_of(source: object) -> tuple[str, ...]:
+    """What the user should know of how a source is read, such as the channel; sentences for the summary."""
+    while isinstance(source, SourceOf):
+        source = source.source
+    return tuple(getattr(source, "remarks", ()))
+
+
 def is_public(source: object) -> bool:
     """Whether the scans are published ones, whose names are the archive's; others are somebody's own."""
     while isinstance(source, SourceOf):

@@ -12,7 +12,6 @@ sides          optional, side by case, for scans of one limb: ``{"CASE": "left"}
 """
 
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,56 +21,15 @@ from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.core.factors import Modality, Side
 from dataset_builder.files.strict_text import load_json
 from dataset_builder.imaging.scan_files import ENDINGS
+from dataset_builder.sources.modality import modality_of
+from dataset_builder.sources.named_labels import left_out_labels
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 
 NOTHING = frozenset({"background", "ignore", "ignored", "unlabeled", "unlabelled", "void"})
 """Labels of these names, normalised, are not structures."""
 
-_CT = frozenset({"ct", "cta", "cect", "ncct", "cbct"})
-_MR = frozenset(
-    {"mr", "mri", "dess", "flair", "dwi", "adc", "swi", "stir", "tse", "fse", "spgr", "dixon", "vibe", "bssfp"}
-)
-_MR_WEIGHTING = re.compile(r"t1|t2|t1(w|c|ce|n|gd|wi|ce?w)|t2(w|f|fs|wi|star)|pd(w|fs|wi)?")
-
-
-_NEITHER = frozenset(
-    {
-        "pet",
-        "suv",
-        "suvbw",
-        "fdg",
-        "psma",
-        "dotatate",
-        "spect",
-        "us",
-        "ultrasound",
-        "dose",
-        "rtdose",
-        "mask",
-        "masks",
-        "seg",
-    }
-    | {
-        "segmentation",
-        "label",
-        "labels",
-        "contour",
-        "attenuation",
-        "mumap",
-        "umap",
-        "xray",
-        "mammography",
-        "oct",
-        "probability",
-    }
-)
-"""Words of channels that are no CT and no MR, whatever else their names say."""
 _EXAMPLE = '{"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "file_ending": ".nii.gz"}'
-_RELATED_TO = re.compile(
-    r"\b(?:co-?)?(?:registered|resampled|aligned|warped|mapped|projected|interpolated|transformed)\b|\b(?:to|onto|on|from|in|like|of)\b"
-)
-"""After these a name says what the channel was brought to or made from."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +47,7 @@ class Description:
         listed: images and label file by case, as paths in the folder, where the table ``dataset`` lists them.
         licence: ``unknown`` if the file does not say.
         citation, url: empty if the file does not say.
+        remarks: what the user should know of what is read: the channel, labels that are left out.
     """
 
     modality: Modality
@@ -102,6 +61,7 @@ class Description:
     licence: str
     citation: str
     url: str
+    remarks: tuple[str, ...] = ()
 
 
 def read_description(
@@ -137,6 +97,7 @@ def read_description(
         )
     number, modality, channels = _channel(table, file, channel)
     names, nothing = _labels(table, file, words, ignore)
+    remarks = [*_said_of_channel(table, number, channels), *left_out_labels(_left_out(table, file, ignore))]
     return Description(
         modality=modality,
         channel=number,
@@ -149,27 +110,8 @@ def read_description(
         licence=_text(table, "licence", "license") or "unknown",
         citation=_text(table, "citation", "reference"),
         url=_text(table, "url"),
+        remarks=tuple(remarks),
     )
-
-
-def modality_of(channel: str) -> Modality | None:
-    """What a channel's name says, if it says it.
-
-    What it was registered to, or made from, is not what it is; a name of two modalities says neither.
-
-    >>> modality_of("T2-weighted")
-    'mri'
-    >>> modality_of("SUV registered to CT")
-    """
-    head = _RELATED_TO.split(channel.lower(), maxsplit=1)[0]
-    words = re.findall(r"[a-z0-9]+", re.sub(r"\b(ultra|very|low|reduced|standard|full)[ -]dose\b", "", head))
-    if any(word in _NEITHER for word in words):
-        return None
-    ct = any(word in _CT for word in words) or words[:2] == ["computed", "tomography"]
-    mri = any(word in _MR or _MR_WEIGHTING.fullmatch(word) for word in words) or words[:2] == ["magnetic", "resonance"]
-    if ct == mri:
-        return None
-    return "ct" if ct else "mri"
 
 
 def _channel(table: Mapping[str, Any], file: Path, chosen: str | None) -> tuple[int, Modality, int]:
@@ -204,6 +146,19 @@ def _channel(table: Mapping[str, Any], file: Path, chosen: str | None) -> tuple[
     raise SourceError(
         "No channel in dataset.json is called CT or MR.", file=file, value=json.dumps(channels), remedy=remedy
     )
+
+
+def _said_of_channel(table: Mapping[str, Any], number: int, count: int) -> Iterator[str]:
+    """Which channel is read, where there are several."""
+    if count > 1:
+        channels = table.get("channel_names") or table["modality"]
+        names = ", ".join(f"{n} ({name})" for n, name in sorted(channels.items(), key=lambda item: int(item[0])))
+        chosen = next(name for n, name in channels.items() if int(n) == number)
+        yield f"Channel {number} ({chosen}) of {count} is read; --channel chooses another: {names}."
+
+
+def _left_out(table: Mapping[str, Any], file: Path, ignore: Collection[str]) -> Iterator[str]:
+    yield from (name for name, value in _label_values(table, file) if value and normalise(name) in ignore)
 
 
 def _ending(table: Mapping[str, Any], file: Path) -> str:

@@ -26,7 +26,8 @@ from dataset_builder.imaging.label_volume import label_values, values_of
 from dataset_builder.imaging.scan_files import Scan, read_layers, read_scan
 from dataset_builder.imaging.volume import Volume, volume_from_arrays
 from dataset_builder.sources.base import Case, LeftOut
-from dataset_builder.sources.named_labels import Naming
+from dataset_builder.sources.named_labels import NOTHING, Naming, left_out_labels
+from dataset_builder.vocabulary import normalise
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,29 @@ class LabelledFiles:
             one = self.files[subject]
             paths = (one.image, one.labels, *one.tables)
             yield Case(self.name, subject, one.modality, self.licence, paths, one.side)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Which labels are left out because the user wants it; of FreeSurfer's, those without a structure are not."""
+        named = (one.naming for one in self.files.values() if one.naming.spellings)
+        ignored = (name for naming in named for name in naming.ignored.values() if normalise(name) not in NOTHING)
+        return tuple(left_out_labels(ignored))
+
+    def with_channel(self, channel: str | None) -> "LabelledFiles":
+        """The same source, with this channel of images that have several.
+
+        Raises:
+            SourceError: if it is no number: these files do not say what their channels are called.
+        """
+        if channel is None:
+            return self
+        if not (channel.isascii() and channel.isdecimal()):
+            raise SourceError(
+                f"The source '{self.name}' does not know channels by name.",
+                value=channel,
+                remedy="Give --channel with its number, counted from 0.",
+            )
+        return replace(self, files={name: replace(one, channel=int(channel)) for name, one in self.files.items()})
 
     def left_out(self) -> Iterator[LeftOut]:
         """Files that look like an image or labels and belong to no case."""

@@ -1,7 +1,7 @@
 """From the names that a data set gives its labels to structures of the vocabulary."""
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +80,13 @@ def name_labels(
         else:
             unknown[value] = name
     return Naming(names, ignored, unknown, spellings)
+
+
+def left_out_labels(labels: Iterable[str]) -> Iterator[str]:
+    """A sentence with the labels that are left out, as the user wants it; none if there are none."""
+    names = list(dict.fromkeys(labels))
+    if names:
+        yield f"{len(names)} label(s) are left out: {', '.join(names)}."
 
 
 def near_misses(labels: Iterable[str], words: Mapping[str, Structure]) -> str:

@@ -57,6 +57,11 @@ class NNUNet:
         return self.description.licence
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Which channel is read, and which labels are left out."""
+        return self.description.remarks
+
+    @property
     def citation(self) -> str:
         """As ``dataset.json`` says."""
         return self.description.citation

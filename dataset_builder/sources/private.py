@@ -98,7 +98,9 @@ def without_names(text: str, case: Case) -> str:
             text = re.sub(rf"(?<![^\s'\"\[(]){re.escape(said)}(?![\w-])", role, text)
     if case.folder is not None:
         text = text.replace(f"{case.folder}/", "")
-    text = text.replace(case.original.subject, case.subject)
+    subject = case.original.subject
+    if len(subject) > 2 and subject.lower() not in _plain_words():  # a case may be called "a"
+        text = re.sub(rf"(?<![^\W_]){re.escape(subject)}(?![^\W_])", case.subject, text)
     return without_identifiers(text, frozenset(_telling(case)))
 
 

@@ -17,9 +17,8 @@ from pathlib import Path
 from dataset_builder.core.errors import CaseError, LabelConflictError, SourceError, UnreadableError
 from dataset_builder.core.factors import Modality
 from dataset_builder.imaging.scan_files import ending_of, read_header, stem_of
-from dataset_builder.sources.dataset_json import modality_of
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
-from dataset_builder.sources.modality import modality_or_problem
+from dataset_builder.sources.modality import modality_of, modality_or_problem
 from dataset_builder.sources.named_labels import Naming, name_labels
 from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.vocabulary import Structure

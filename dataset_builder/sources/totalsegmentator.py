@@ -47,6 +47,7 @@ class MaskFolders:
         folder: of the whole data set.
         vocabulary: a user's own structures, if any.
         image: name of the image in a subject's folder.
+        ignore: names of masks to leave out, normalised.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class MaskFolders:
     licence: str
     citation: str
     url: str
+    ignore: frozenset[str] = frozenset()
 
     @cached_property
     def public(self) -> bool:
@@ -157,7 +159,7 @@ class MaskFolders:
         return self._read(case, *case.paths)
 
     def _read(self, case: Case, image: Path, folder: Path) -> Volume:
-        masks = named_masks(folder, structures(self.vocabulary))
+        masks = named_masks(folder, structures(self.vocabulary), self.ignore)
         return read_masks(
             image,
             masks,

@@ -246,6 +246,7 @@ def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often each way has its turn")
+    parser.add_argument("--only-dicom", action="store_true", help="the DICOM series alone")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--repeats", type=int, default=3, help=argparse.SUPPRESS)
@@ -253,6 +254,8 @@ def main() -> int:
     if given.way:
         run_way(given.way, given.folder, given.repeats)
         return 0
+    if given.only_dicom:
+        return only_dicom(given.rounds)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_subject(folder)
@@ -265,12 +268,51 @@ def main() -> int:
                     found.setdefault(way, []).append(
                         measure(way, folder, 3 if way in ("floor", "ours", "counted") else 1)
                     )
-        make_series(folder / "series")
-        for _ in range(given.rounds):
-            for way in ("dicom_floor", "dicom_images", "dicom"):
-                found.setdefault(way, []).append(measure(way, folder / "series", 3))
+        found |= measure_dicom(folder / "series", given.rounds)
         make_large(folder / "large")
         found["large"] = [measure("large", folder / "large", 1)]
+    least = show(found)
+    bars = {
+        f"with profiles at most {MAX_FLOOR} x the floor": least["counted"] <= MAX_FLOOR * least["floor"],
+        f"at least {MIN_PEERS} x faster than peers": least["peers"] >= MIN_PEERS * least["counted"],
+        f"at most {MAX_MB} MB": max(run["peak"] for run in found["counted"]) <= MAX_MB,
+        f"the large CT in at most {MAX_LARGE_MB} MB": found["large"][0]["peak"] <= MAX_LARGE_MB,
+        **dicom_bars(found, least),
+    }
+    return judge(bars)
+
+
+Runs = dict[str, list[dict[str, float]]]
+
+
+def only_dicom(rounds: int) -> int:
+    """Print the tables of the DICOM series."""
+    with TemporaryDirectory() as temporary:
+        found = measure_dicom(Path(temporary) / "series", rounds)
+    return judge(dicom_bars(found, show(found)))
+
+
+def measure_dicom(folder: Path, rounds: int) -> Runs:
+    """A series is made and read in turns."""
+    make_series(folder)
+    found: Runs = {}
+    for _ in range(rounds):
+        for way in ("dicom_floor", "dicom_images", "dicom"):
+            found.setdefault(way, []).append(measure(way, folder, 3))
+    return found
+
+
+def dicom_bars(found: Runs, least: dict[str, float]) -> dict[str, bool]:
+    """What a DICOM series has to meet."""
+    return {
+        f"DICOM at most {MAX_DICOM} x pydicom's bare decoding": least["dicom_images"]
+        <= MAX_DICOM * least["dicom_floor"],
+        f"DICOM in at most {MAX_DICOM_MB} MB": max(run["peak"] for run in found["dicom"]) <= MAX_DICOM_MB,
+    }
+
+
+def show(found: Runs) -> dict[str, float]:
+    """Print a table; returns the least CPU time of each way."""
     least = {way: min(run["cpu"] for run in runs) for way, runs in found.items()}
     print("| way | CPU s | wall s | against the floor | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
     for way, runs in found.items():
@@ -278,15 +320,11 @@ def main() -> int:
         against = f"{least[way] / least[floor_of]:.2f}" if floor_of else ""
         wall, peak = min(run["wall"] for run in runs), max(run["peak"] for run in runs)
         print(f"| {WAYS[way][0]} | {least[way]:.2f} | {wall:.2f} | {against} | {peak:.0f} |")
-    bars = {
-        f"with profiles at most {MAX_FLOOR} x the floor": least["counted"] <= MAX_FLOOR * least["floor"],
-        f"at least {MIN_PEERS} x faster than peers": least["peers"] >= MIN_PEERS * least["counted"],
-        f"at most {MAX_MB} MB": max(run["peak"] for run in found["counted"]) <= MAX_MB,
-        f"the large CT in at most {MAX_LARGE_MB} MB": found["large"][0]["peak"] <= MAX_LARGE_MB,
-        f"DICOM at most {MAX_DICOM} x pydicom's bare decoding": least["dicom_images"]
-        <= MAX_DICOM * least["dicom_floor"],
-        f"DICOM in at most {MAX_DICOM_MB} MB": max(run["peak"] for run in found["dicom"]) <= MAX_DICOM_MB,
-    }
+    return least
+
+
+def judge(bars: dict[str, bool]) -> int:
+    """Print what was met; returns the exit status."""
     print("\nBars: " + "; ".join(f"{bar}: {'met' if met else 'MISSED'}" for bar, met in bars.items()))
     return 0 if all(bars.values()) else 1
 

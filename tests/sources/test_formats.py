@@ -19,6 +19,7 @@ from dataset_builder.core.errors import (
 )
 from dataset_builder.imaging.volume import volume_from_arrays
 from dataset_builder.sources import open_source
+from dataset_builder.sources.base import remarks_of
 from dataset_builder.sources.phantoms import torso, write_nifti
 from dataset_builder.vocabulary import structures
 
@@ -259,7 +260,7 @@ def test_a_metaimage_header_that_ends_itk_s_process_is_refused(tmp_path, body, a
     (tmp_path / "p.yaml").write_text("images: '{case}.mha'\nlabels: '{case}_seg.mha'\nmodality: ct\nnames: {1: liver}")
     source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
     (case,) = source.cases()
-    with pytest.raises(UnreadableError, match=r"header of the MetaImage.*a\.mha"):
+    with pytest.raises(UnreadableError, match=r"header of the MetaImage.*IMAGE of"):
         source.read(case)
 
 
@@ -372,7 +373,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, body):
     )
     content = (tmp_path / "a.nrrd").read_bytes()
     (tmp_path / "a.nrrd").write_bytes(content[: len(content) // 2])
-    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}", keep_names=True)
     (case,) = source.cases()
     with pytest.raises(CaseError, match=r"a\.nrrd"):
         source.read(case)
@@ -488,3 +489,34 @@ def test_a_source_that_was_not_named_right_is_named(tmp_path, body):
     segmentation(body, tmp_path / "Segmentation.seg.nrrd")
     with pytest.raises(SourceError, match=f"3D Slicer's files.*use slicer:{tmp_path}"):
         open_source(f"nnunet:{tmp_path}")
+
+
+def test_which_channel_is_read_and_which_labels_are_left_out_is_said(tmp_path, body):
+    files = [("imagesTr/a_0000.nii.gz", "image"), ("imagesTr/a_0001.nii.gz", "image"), ("labelsTr/a.nii.gz", "labels")]
+    nnunet(tmp_path / "n", body, files, channel_names={"0": "CT", "1": "T2w"})
+    source = open_source(f"nnunet:{tmp_path / 'n'}", ignore_labels=["Aorta"])
+    assert remarks_of(source) == (
+        "Channel 0 (CT) of 2 is read; --channel chooses another: 0 (CT), 1 (T2w).",
+        "1 label(s) are left out: aorta.",
+    )
+    save(itk(body[0], body[2]), tmp_path / "s" / "scan.nrrd")
+    segmentation(body, tmp_path / "s" / "scan.seg.nrrd")
+    assert remarks_of(open_source(f"slicer:{tmp_path / 's'}", ignore_labels=["spleen"])) == (
+        "1 label(s) are left out: spleen.",
+    )
+    with pytest.raises(SourceError, match="does not know channels by name"):
+        open_source(f"slicer:{tmp_path / 's'}", channel="T2")
+
+
+def test_a_channel_of_a_file_with_several_is_chosen_by_number_in_bids_too(tmp_path, body, expected):
+    image, labels, affine = body
+    write_nifti(tmp_path / "sub-1" / "anat" / "sub-1_T1w.nii.gz", np.stack([image * 0, image], axis=-1), affine)
+    derived = tmp_path / "derivatives" / "p" / "sub-1" / "anat"
+    write_nifti(derived / "sub-1_dseg.nii.gz", labels, affine)
+    rows = "".join(f"{value}\t{name}\n" for value, name in enumerate(KEPT, 1))
+    (derived / "sub-1_dseg.tsv").write_text(f"index\tname\n{rows}")
+    same(open_source(f"bids:{tmp_path}", channel="1"), expected, "mri")
+    source = open_source(f"bids:{tmp_path}")
+    (case,) = source.cases()
+    with pytest.raises(DimensionError):
+        source.read(case)

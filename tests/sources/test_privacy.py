@@ -116,6 +116,16 @@ def test_names_go_and_words_stay():
     )
 
 
+@pytest.mark.parametrize("name", ["a", "in", "liver", "case", "01"])
+def test_a_case_called_as_a_word_leaves_sentences_whole(name):
+    paths = (Path(f"/data/{name}.nrrd"), Path(f"/data/{name}_seg.nrrd"))
+    known = ("pairs", name, "ct", "unknown", paths)
+    case = replace(PrivateCase(*known), subject="5f0c9a31e2b4", folder=Path("/data"))
+    case = replace(case, original=type(case)(*known))
+    said = "The image is in a case of the liver, in slices 01 to 10."
+    assert without_names(f"{said} [file: {name}.nrrd]", case) == f"{said} [file: IMAGE]"
+
+
 def test_a_file_name_that_is_not_utf_8_gets_a_pseudonym_as_any_other(brain, tmp_path):
     """Of public scans such a name is refused, since it would stand in rows."""
     spec = WAYS["nnunet .nii.gz"](tmp_path, replace(brain, name="M\udcfcller"))
