@@ -213,6 +213,8 @@ def _asked(item: Item, items: Items, called: Mapping[str, str]) -> tuple[object,
     offered: object = None
     if item.terminology == "anatomical":  # in whatever words
         offered = item.template.partition(".")[0], frozenset(called.get(option, option) for option in item.options)
+    elif item.terminology == "directional" and len(item.structures) == 1:
+        offered = item.frame  # the half of the body, or of the image
     elif " in image " in item.relation:  # whichever is numbered 1
         offered = _images(item)
         relations = frozenset({"largest" if item.relation.startswith("largest") else _end(item)})

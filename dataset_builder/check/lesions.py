@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.check.maps import Map
-from dataset_builder.check.phrases import bare, is_lesion
+from dataset_builder.check.phrases import is_lesion
 from dataset_builder.vocabulary import Structure
 
 MIN_SURROUNDING = 0.35
@@ -73,18 +73,3 @@ def centres(here: Map, names: Collection[str], words: Mapping[str, Structure]) -
     asked = [name for name in names if name in lesions]
     hosts = {host_of(here, name, lesions) for name in asked}
     return [centre_of(here, name, lesions) if name in hosts else here.structures[name].centre for name in names]
-
-
-def says_where(name: str, organ: str, words: Mapping[str, Structure]) -> bool:
-    """Whether a lesion's name says the organ, or a part of its name: "liver tumour" says the liver."""
-    row, whole = words.get(name), words.get(organ)
-    if row is not None and row.part_of is not None and row.part_of in (organ, whole.part_of if whole else organ):
-        return True
-    said = [name, *((row.clinical, row.lay) if row else ())]
-    organs = [organ, *((whole.clinical, whole.lay) if whole else ())]
-    of_organ = {word for text in organs for word in bare(text).split() if len(word) > 3} - _COMMON
-    return any(of_organ & set(bare(text).split()) for text in said)
-
-
-_COMMON = frozenset({"left", "right", "upper", "lower", "middle", "part", "main", "gland", "muscle", "tissue", "blood"})
-"""Words of names that tell no organ."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dataset_builder.check.items import Item
-from dataset_builder.check.lesions import says_where
 from dataset_builder.check.located import place_problems
 from dataset_builder.check.measured import number_problems
 from dataset_builder.check.phrases import direction, is_lesion, is_ordinary, opposite, pattern, phrases, relations
@@ -116,7 +115,7 @@ def _is_given_away(item: Item, words: Mapping[str, Structure]) -> bool:
     if item.prompt != "none" or item.input == "stack":
         return False
     if item.relation in ("within", "elsewhere"):
-        return says_where(item.structures[0], item.structures[1], words)
+        return True  # most lesions of a data set lie in one organ
     of_one = item.terminology == "directional" and len(item.structures) == 1 and item.frame == "patient"
     called = words.get(item.structures[0]) if of_one else None
     return called is not None and called.side is not None
