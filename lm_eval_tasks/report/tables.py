@@ -18,6 +18,12 @@ def tables(report: Json, reading: Reading, judged: Mapping[str, Judged] | None =
     ``accuracy_clusters``. Names are those of ``report.json``.
     """
     runs = report["runs"]
+    positions = [
+        {"run": run["name"], "kind": each["kind"], **_flat(score)}
+        for run in runs
+        for each in run["positions"]
+        for score in each["scores"]
+    ]
     return {
         "scores.csv": _csv({"run": run["name"], **_flat(score)} for run in runs for score in run["scores"]),
         "effects.csv": _csv({"run": run["name"], **_flat(effect)} for run in runs for effect in run["effects"]),
@@ -32,6 +38,7 @@ def tables(report: Json, reading: Reading, judged: Mapping[str, Judged] | None =
             for right, row in run["confusions"]["terms"].items()
             for said, count in row.items()
         ),
+        **({"positions.csv": _csv(positions)} if positions else {}),
         "items.csv": _csv(_items(reading, judged or {})),
     }
 
@@ -67,6 +74,7 @@ def _items(reading: Reading, judged: Mapping[str, Judged]) -> Iterable[dict[str,
                 "status": answer.status,
                 **({"judged": judged[run.name].of(identity)} if run.name in judged else {}),
                 "right": int(answer.right),
+                **({name: round(value, 4) for name, value in answer.scores.items() if name != "acc"}),
                 "reply": _harmless(answer.reply),
             }
 

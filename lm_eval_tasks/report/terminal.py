@@ -41,6 +41,9 @@ def show(report: Json, console: Console) -> None:
         by_factor = _by_factor(report, runs)
         if by_factor.row_count:
             console.print(by_factor)
+    positions = _positions(report)
+    if positions.row_count:
+        console.print(positions)
     effects = _effects(report)
     if effects.row_count:
         console.print(effects)
@@ -115,6 +118,29 @@ def _by_factor(report: Json, runs: Sequence[Json]) -> Table:
             table.add_section()
         table.add_row("" if factor == before else factor, escape(value), *values)
         before = factor
+    return table
+
+
+KINDS = {"box": "boxes", "point": "points", "mm": "lengths", "degree": "angles", "ratio": "ratios"}
+
+
+def _positions(report: Json) -> Table:
+    """Answers that are no options; beside each what the mean of the other volumes scores."""
+    title = "Positions and measurements"
+    table = _table(title, ["run", "asked for"], ["questions", "right", "prior", "IoU or MRA", "invalid"])
+    for run in report["runs"]:
+        for each in run["positions"]:
+            score = each["scores"][0]
+            prior = score["prior_accuracy"]
+            table.add_row(
+                escape(run["name"]),
+                KINDS[each["kind"]],
+                f"{score['items']:,}",
+                _cell(score["accuracy"]),
+                "-" if prior is None else f"{100 * prior:.1f}",
+                "-" if score["score"] is None else f"{score['score']['value']:.2f}",
+                f"{100 * score['invalid']['value']:.1f}",
+            )
     return table
 
 

@@ -28,7 +28,7 @@ LOCATE = "mis_ground_locate_box,mis_ground_locate_point"
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("answers") / "mis-ground"
-    some = {"locate_questions_per_volume": 24, "measure_questions_per_volume": 40, "slices_per_volume": 6}
+    some = {"locate_questions_per_volume": 16, "measure_questions_per_volume": 24, "slices_per_volume": 4}
     build([open_source("phantom:2")], out, Settings(answer_types=("point", "box", "number"), image_size=256, **some))
     for path in (out / "data" / "locate").glob("*.parquet"):
         table = pq.read_table(path)
@@ -77,18 +77,21 @@ def accuracies(results: dict) -> dict[str, float]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_oracle_is_right_in_every_form(ground, form):
-    results = scored(ground, LOCATE, "--coordinates", form, "--limit", "16")
+    results = scored(ground, LOCATE, "--coordinates", form, "--limit", "8")
     assert set(accuracies(results).values()) == {1.0}
     assert results["results"]["mis_ground_locate_box"]["iou,none"] > 0.93
     assert results["configs"]["mis_ground_locate_box"]["metadata"]["coordinates"] == form
 
 
 @pytest.mark.parametrize(
-    ("declared", "spoken"), [("pixel", "norm1000"), ("norm1000", "pixel"), ("norm1", "norm1000"), ("norm1000", "norm1")]
+    ("declared", "spoken", "most"),
+    # Exchanged axes: boxes near the diagonal of a symmetric body still overlap themselves.
+    [("pixel", "norm1000", 0.1), ("norm1000", "norm1", 0.1), ("norm1000", "yx1000", 0.35)],
 )
-def test_a_wrongly_declared_form_scores_near_nothing(ground, declared, spoken):
-    results = scored(ground, LOCATE, "--coordinates", declared, "--limit", "16", speaks=spoken)
-    assert max(accuracies(results).values()) < 0.1
+def test_a_wrongly_declared_form_scores_near_nothing(ground, declared, spoken, most):
+    results = scored(ground, LOCATE, "--coordinates", declared, "--limit", "12", speaks=spoken)
+    assert max(accuracies(results).values()) <= most
+    assert min(accuracies(results).values()) < 0.1
 
 
 def test_measurements_are_right_from_images_and_text(ground):
@@ -98,13 +101,9 @@ def test_measurements_are_right_from_images_and_text(ground):
     assert results["results"]["mis_ground_measure_distance"]["mra,none"] > 0.97
 
 
-def test_a_stack_on_one_sheet_is_answered_on_the_sheet(ground):
-    results = scored(ground, LOCATE, "--stack", "sheet", "--limit", "8")
-    assert min(accuracies(results).values()) > 0
-
-
-def test_the_form_is_taken_from_the_servers_model(ground):
-    results = scored(ground, LOCATE, "--coordinates", "auto", "--limit", "4", model="gemini-2.5-flash")
+def test_the_form_is_taken_from_the_servers_model_and_sheets_are_one_image(ground):
+    more = ("--stack", "sheet", "--limit", "8")
+    results = scored(ground, LOCATE, "--coordinates", "auto", *more, model="gemini-2.5-flash")
     assert set(accuracies(results).values()) == {1.0}
     metadata = results["configs"]["mis_ground_locate_box"]["metadata"]
     assert metadata["coordinates"] == "yx1000"

@@ -1,11 +1,14 @@
 """Boxes, points and measurements in the report, in sample files scored again, and on the page."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco
+from rich.console import Console
 
 from lm_eval_tasks.mis_ground.metrics import process_results
 from lm_eval_tasks.report.contents import contents, schema
@@ -14,6 +17,8 @@ from lm_eval_tasks.report.position_page import positions_part
 from lm_eval_tasks.report.positions import positions
 from lm_eval_tasks.report.rescore import rescore
 from lm_eval_tasks.report.runs import read_runs
+from lm_eval_tasks.report.tables import tables
+from lm_eval_tasks.report.terminal import show
 from tests.helpers.json_schema import complaints
 
 MASK = np.zeros((64, 64), dtype=np.uint8)
@@ -140,6 +145,22 @@ def test_the_page_shows_them(results):
     assert "aorta" not in part.split("structures with the lowest")[1].split("</table>")[0]
     assert part.count("<figure") == 1
     assert positions_part({"runs": [report["runs"][0] | {"positions": []}]}) == ""
+
+
+def test_the_terminal_and_the_tables_have_them(results):
+    reading = read_runs([str(results)])
+    report = contents(reading)
+    console = Console(width=200, record=True, file=io.StringIO())
+    show(report, console)
+    printed = console.export_text()
+    assert all(words in printed for words in ("Positions and measurements", "boxes", "points", "lengths"))
+    files = tables(report, reading)
+    rows = list(csv.DictReader(io.StringIO(files["positions.csv"])))
+    assert {row["kind"] for row in rows} == {"box", "point", "mm"}
+    items = {row["id"]: row for row in csv.DictReader(io.StringIO(files["items.csv"]))}
+    assert items["box-0"]["iou"] == "1.0"
+    assert items["number-0"]["said"] == "40 mm"
+    assert items["choice-0"]["iou"] == ""
 
 
 def test_runs_with_other_coordinates_are_not_compared_as_one(results, tmp_path):
