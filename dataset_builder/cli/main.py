@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from dataset_builder.cli.build import build_command, print_summary
 from dataset_builder.cli.hub import add_commands, add_fetch_commands
 from dataset_builder.cli.inspection import inspect_command, vocabulary_command
+from dataset_builder.cli.study import study_command
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import MISGroundError
 
@@ -46,6 +47,7 @@ app.add_typer(fetch_app, name="fetch")
 app.command("inspect")(inspect_command)
 app.command("vocabulary")(vocabulary_command)
 app.command("build")(build_command)
+app.command("study")(study_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -121,6 +121,11 @@ class AnswerStore:
             self._base.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
         return value
 
+    def notes(self, beginning: str) -> list[tuple[str, str]]:
+        """All that is noted under names that begin so, with its names."""
+        rows = self._base.execute("SELECT name, value FROM notes").fetchall()
+        return [(name, value) for name, value in rows if name.startswith(beginning)]
+
     def __len__(self) -> int:
         return int(self._base.execute("SELECT count(*) FROM answers").fetchone()[0])
 
