@@ -229,10 +229,10 @@ def semantic(of: Answers) -> Json:
             "verdict": None,
             "sentence": f"{where}: no verdict, since {', '.join(missing)} did not answer.",
         }
-    found = {
-        rule: gap(by_rule[rule], by_rule[SEMSAM], by_rule[SEMSAM].sheet.scored).interval.to_json() for rule in controls
-    }
-    beats = [rule for rule in controls if found[rule]["low"] is not None and found[rule]["low"] > 0]
+    scored = by_rule[SEMSAM].sheet.scored
+    gaps = {rule: gap(by_rule[rule], by_rule[SEMSAM], scored).interval for rule in controls}
+    found = {rule: interval.to_json() for rule, interval in gaps.items()}
+    beats = [rule for rule in controls if gaps[rule].low > 0]  # NaN, where there is no interval, is not
     verdict = len(beats) == len(controls)
     not_beaten = [rule for rule in controls if rule not in beats]
     sentence = (

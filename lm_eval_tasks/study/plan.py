@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import yaml
 
 from dataset_builder.core.errors import MISGroundError
-from lm_eval_tasks.mis_ground.settings import BUDGETS, is_secret
+from lm_eval_tasks.mis_ground.settings import BUDGETS, Style, is_secret
 from lm_eval_tasks.running.answer_store import digest
 from lm_eval_tasks.running.checks import check_tasks
 
@@ -121,7 +121,7 @@ class Plan:
 
     def budget(self, style: str) -> int:
         """Tokens that an answer may take."""
-        return int(self.budgets.get(style, BUDGETS[style]))  # type: ignore[call-overload]
+        return int(self.budgets.get(style, BUDGETS[cast(Style, style)]))
 
 
 def template() -> str:
@@ -166,12 +166,12 @@ class _Reader:
         }
         values["tasks"] = self._texts(values["tasks"], "tasks")
         values["styles"] = self._texts(values.get("styles", ("direct",)), "styles")
-        values["arms"] = self._arms(self._mapping(values["arms"], "arms"))
-        values["primary"] = self._primary(values)
         values["budgets"] = dict(self._mapping(values.get("budgets") or {}, "budgets"))
         for style in (*values["styles"], *values["budgets"]):
             if style not in BUDGETS:
                 raise self.wrong("There is no such style.", style, f"Use one of: {', '.join(BUDGETS)}.")
+        values["arms"] = self._arms(self._mapping(values["arms"], "arms"))
+        values["primary"] = self._primary(values)
         for name in ("limit", *(["seed"] if "seed" in values else [])):
             self._whole(values.get(name), name, 0 if name == "seed" else 1)
         for style, budget in values["budgets"].items():

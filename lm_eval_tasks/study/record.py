@@ -112,15 +112,12 @@ def read(out: Path) -> Json:
 
 def _lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """The lines of plan, data, versions and models that differ, with - and +."""
-    texts = []
-    for each in (before, after):
-        part = {name: each[name] for name in ("plan", "data", "versions", "models")}
-        texts.append(json.dumps(part, indent=1, sort_keys=True).splitlines())
-    return [
-        line
-        for line in difflib.unified_diff(*texts, lineterm="", n=0)
-        if line[:1] in "+-" and line[:3] not in ("+++", "---")
-    ]
+    one, other = (
+        json.dumps({name: each[name] for name in ("plan", "data", "versions", "models")}, indent=1, sort_keys=True)
+        for each in (before, after)
+    )
+    lines = difflib.unified_diff(one.splitlines(), other.splitlines(), lineterm="", n=0)
+    return [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
 
 
 def later_parts(record: Mapping[str, Any], plan: Plan) -> dict[str, set[str]]:
