@@ -21,12 +21,28 @@ from lm_eval_tasks.running.server_checks import check_server
 TASKS = Path(__file__).parents[1] / "mis_ground"
 """The task files."""
 
-OWN_MODELS = ("mis-ground-constant", "mis-semsam", "mis-semsam-text")
+OWN_MODELS = ("mis-ground-constant", "mis-semsam", "mis-semsam-text", "mis-arm", "mis-arm-text")
 TEXT_ONLY = frozenset({"hf", "hf-auto", "huggingface", "mis-semsam-text", "vllm", "gguf", "ggml", "steered", "dummy"})
 """Kinds of models that do not take images."""
-WITH_IMAGES = {"hf": "hf-multimodal", "mis-semsam-text": "mis-semsam", "vllm": "vllm-vlm"}
+WITH_IMAGES = {
+    "hf": "hf-multimodal",
+    "mis-semsam-text": "mis-semsam",
+    "mis-arm-text": "mis-arm",
+    "vllm": "vllm-vlm",
+}
 FROM_A_FOLDER = frozenset(
-    {"hf", "hf-auto", "huggingface", "hf-multimodal", "mis-semsam", "mis-semsam-text", "vllm", "vllm-vlm"}
+    {
+        "hf",
+        "hf-auto",
+        "huggingface",
+        "hf-multimodal",
+        "mis-semsam",
+        "mis-semsam-text",
+        "mis-arm",
+        "mis-arm-text",
+        "vllm",
+        "vllm-vlm",
+    }
 )
 """Kinds of models that are loaded from a folder or from the Hub (``pretrained=``)."""
 SERVED = frozenset({"local-chat-completions", "openai-chat-completions", "azure-openai-chat-completions"})
@@ -293,7 +309,7 @@ def _check_folder(folder: Path, kind: str, arguments: Model) -> None:
         raise MISGroundError("The model's config.json cannot be read.", file=config, value=error) from error
     text_only = architectures and all(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures)
     sees = any(re.search(r"vision|visual|image|mm_", name) for name in described)
-    if kind in ("hf-multimodal", "mis-semsam") and text_only and not sees and "auto_map" not in described:
+    if kind in ("hf-multimodal", "mis-semsam", "mis-arm") and text_only and not sees and "auto_map" not in described:
         raise MISGroundError(
             "This model takes text only.",
             file=folder,
@@ -360,7 +376,7 @@ def packages() -> dict[str, list[str]]:
 def check_packages(model_type: str, kind: str) -> None:
     """Name the packages that a model's processor needs and that are missing."""
     missing = [name for name in packages().get(model_type, ()) if find_spec(name) is None]
-    if missing and kind in ("hf-multimodal", "mis-semsam"):
+    if missing and kind in ("hf-multimodal", "mis-semsam", "mis-arm"):
         raise MISGroundError(
             f"Models of type {model_type} need packages that are not installed.",
             value=", ".join(missing),

@@ -23,7 +23,7 @@ from lm_eval_tasks.running.checks import TASKS
 from lm_eval_tasks.running.failures import as_user_error
 from lm_eval_tasks.running.options import HELP, Options, is_for_the_harness, read_options
 
-MODEL_MODULES = ("lm_eval_tasks.running.baselines", "semsam.harness")
+MODEL_MODULES = ("lm_eval_tasks.running.baselines", "semsam.harness", "semsam.arms.harness")
 """Modules that register models when they are imported."""
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 
 from dataset_builder.core.errors import MISGroundError
-from lm_eval_tasks.mis_ground.settings import BUDGETS, Style, is_secret
+from lm_eval_tasks.mis_ground.settings import BUDGETS, is_secret
 from lm_eval_tasks.running.answer_store import digest
 from lm_eval_tasks.running.checks import check_tasks
 
@@ -118,10 +118,6 @@ class Plan:
         """Questions of each task that a model is given."""
         own = self.models[model].limit
         return self.limit if own is None else own
-
-    def budget(self, style: str) -> int:
-        """Tokens that an answer may take."""
-        return int(self.budgets.get(style, BUDGETS[cast(Style, style)]))
 
 
 def template() -> str:

@@ -45,8 +45,9 @@ def requests_of(plan: Plan, name: str, style: str, lm: Any) -> list[Any]:
             if request.doc.get("empty") or request.doc["id"] in seen:
                 continue
             seen.add(request.doc["id"])
-            prompt, settings, *rest = request.args
-            request.arguments = (prompt, {**settings, "max_gen_toks": plan.budget(style)}, *rest)
+            if style in plan.budgets:
+                prompt, settings, *rest = request.args
+                request.arguments = (prompt, {**settings, "max_gen_toks": plan.budgets[style]}, *rest)
             found.append(request)
     return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder.files.atomic import write_atomically
-from lm_eval_tasks.mis_ground.metrics import read_reply
+from lm_eval_tasks.mis_ground.metrics import read_reply, scores_of
 from lm_eval_tasks.running import answer_store as store
 from lm_eval_tasks.running.watching import finished, task_version
 from lm_eval_tasks.study.models import Asked, Asker, close, no_answers
@@ -144,7 +144,7 @@ def _line(asker: Asker, request: Any, reply: str) -> dict[str, Any]:
         "id": request.doc["id"],
         "reply": str(reply),
         "said": found.option,
-        "right": found.option == request.doc["answer"],
+        "right": scores_of(request.doc, found)["acc"] == 1,
         "status": found.status,
         "tokens": asker.encode(str(reply)),
     }

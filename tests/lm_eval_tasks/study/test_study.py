@@ -161,7 +161,7 @@ def test_the_pages_are_whole_and_load_nothing(whole):
 
 
 def test_a_study_that_was_stopped_anywhere_resumes_to_the_same(place, whole, monkeypatch):
-    path = plan_of(place, "whole", name="whole")
+    path = plan_of(place, "whole")
     asked: list[int] = []
     original = Asker.ask
 
@@ -191,7 +191,7 @@ def test_a_study_that_was_stopped_anywhere_resumes_to_the_same(place, whole, mon
 
 
 def test_processes_that_share_a_study_give_the_same_answers(place, whole):
-    path = plan_of(place, "whole", name="whole")
+    path = plan_of(place, "whole")
     for share in ("1/2", "2/2"):
         (line,) = run_study(path, place / "shared", silent, share, False)
         assert line.startswith(f"Part {share} is answered")
