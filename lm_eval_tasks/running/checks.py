@@ -22,7 +22,9 @@ TASKS = Path(__file__).parents[1] / "mis_ground"
 """The task files."""
 
 OWN_MODELS = ("mis-ground-constant", "mis-semsam", "mis-semsam-text", "mis-arm", "mis-arm-text")
-TEXT_ONLY = frozenset({"hf", "hf-auto", "huggingface", "mis-semsam-text", "vllm", "gguf", "ggml", "steered", "dummy"})
+TEXT_ONLY = frozenset(
+    {"hf", "hf-auto", "huggingface", "mis-semsam-text", "mis-arm-text", "vllm", "gguf", "ggml", "steered", "dummy"}
+)
 """Kinds of models that do not take images."""
 WITH_IMAGES = {
     "hf": "hf-multimodal",
