@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,18 @@ def revision_of(model: Model) -> dict[str, Any]:
     place = Path(folder_of(model)).expanduser()
     if place.is_dir():
         files = sorted(path for pattern in _WEIGHTS for path in place.glob(pattern))
-        return {"files": {path.name: sha256_of(path) for path in files}}
+        return {"files": {path.name: _hash(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files}}
     from huggingface_hub import try_to_load_from_cache
 
     revision = str(model.arguments.get("revision") or "main")
     found = try_to_load_from_cache(model.pretrained, "config.json", revision=revision)
     return {"revision": revision, "commit": Path(found).parent.name if isinstance(found, str) else None}
+
+
+@cache
+def _hash(path: Path, size: int, changed: int) -> str:
+    """A file's SHA-256, computed once for as long as its size and time stay."""
+    return sha256_of(path)
 
 
 @dataclass
@@ -104,13 +111,21 @@ class Asker:
 
         own = arm_of(arm.rule, arm.settings)
         if isinstance(own, Default):
-            return list(range(arm.seeds)) if self._default_samples(own) else [0]
+            return list(range(arm.seeds)) if own.samples(self._generation_config()) else [0]
         return list(range(arm.seeds)) if own.sampled else [0]
 
-    def _default_samples(self, arm: Any) -> bool:
-        if self.model.engine == "vllm":
-            return True  # vLLM's own defaults sample unless the model's config says otherwise
-        return bool(arm.samples(self.lm.model.generation_config))
+    def _generation_config(self) -> Any:
+        """The model's own settings of generation; None if it has none."""
+        if self.model.engine != "vllm":
+            return self.lm.model.generation_config
+        from transformers import GenerationConfig
+
+        try:
+            return GenerationConfig.from_pretrained(
+                self.arguments["pretrained"], revision=self.arguments.get("revision")
+            )
+        except OSError:
+            return None
 
     def ask(self, requests: Sequence[Any], arm: PlannedArm, seed: int) -> tuple[list[str], Asked]:
         """The answers under an arm, and what they cost.
@@ -127,11 +142,25 @@ class Asker:
         own = arm_of(arm.rule, arm.settings)
         torch.manual_seed(seed)
         if self.model.engine == "vllm":
-            return self._ask_vllm(requests, own.for_vllm(), seed)
+            return self._ask_vllm(requests, self._sampling(own), seed)
         self.lm.use(own)
         before = (self.lm.cost.tokens, self.lm.cost.seconds)
         answers = self.lm.generate_until(list(requests), disable_tqdm=True)
         return answers, Asked(self.lm.cost.tokens - before[0], self.lm.cost.seconds - before[1])
+
+    def _sampling(self, arm: Any) -> dict[str, Any]:
+        """Parameters for vLLM; the harness takes neither a model's own nor a temperature unless it is told to sample."""
+        from semsam.arms.default import Default
+
+        found: dict[str, Any] = arm.for_vllm()
+        config = self._generation_config() if isinstance(arm, Default) else None
+        if config is not None and config.do_sample:
+            own = {
+                name: getattr(config, name, None) for name in ("temperature", "top_p", "top_k", "repetition_penalty")
+            }
+            found = {name: value for name, value in own.items() if value is not None} | found
+            found.setdefault("temperature", 1.0)
+        return {**found, "do_sample": found.get("temperature", 0.0) > 0}
 
     def _ask_vllm(self, requests: Sequence[Any], sampling: Mapping[str, Any], seed: int) -> tuple[list[str], Asked]:
         as_given = [request.arguments for request in requests]

@@ -48,5 +48,5 @@ class Default(Arm):
         return bool(self.generation.get("do_sample") or getattr(generation_config, "do_sample", False))
 
     def for_vllm(self) -> dict[str, Any]:
-        """Only what is given: vLLM itself reads the model's generation config."""
+        """Only what is given; the study adds what the model's generation config says."""
         return {name: value for name, value in self.generation.items() if name != "do_sample"}

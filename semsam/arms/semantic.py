@@ -21,7 +21,11 @@ from semsam.tables import NeighbourTables
 def tables_of(loaded: Loaded, settings: Settings) -> NeighbourTables:
     """The model's neighbour tables, made once for all arms."""
     key = ("tables", settings.k, settings.guard)
-    return loaded.once(key, lambda: for_model(loaded.model, loaded.tokenizer, settings, progress=False))
+
+    def make() -> NeighbourTables:
+        return for_model(loaded.model, loaded.tokenizer, settings, progress=False).to(loaded.model.device)
+
+    return loaded.once(key, make)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from vllm import LLM, SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate
 
@@ -12,7 +12,7 @@ from semsam import neighbours
 from semsam.arms import ARMS, Loaded, arm_of
 from semsam.arms.vllm_plugin import Arms
 from semsam.logits_processor import SemanticSamplingLogitsProcessor
-from tests.helpers.tiny_models import save_tiny_llama
+from tests.helpers.tiny_models import tiny_tokenizer
 from tests.vllm_engine.engines import SETTINGS, stop
 
 IN_VLLM = {
@@ -30,9 +30,14 @@ IN_VLLM = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> str:
-    """A model whose control tokens are far down, so that the rule acts."""
-    path = save_tiny_llama(tmp_path_factory.mktemp("model") / "llama")
-    model = AutoModelForCausalLM.from_pretrained(path)
+    """A model with heads as wide as vLLM's CPU build takes, and control tokens far down, so that the rule acts."""
+    path = tmp_path_factory.mktemp("model") / "llama"
+    tokenizer = tiny_tokenizer()
+    tokenizer.save_pretrained(path)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=4096, **sizes, **ends))
     with torch.no_grad():
         model.lm_head.weight *= 10
         model.lm_head.weight[256:] *= 0.1
