@@ -149,7 +149,7 @@ class Asker:
         return answers, Asked(self.lm.cost.tokens - before[0], self.lm.cost.seconds - before[1])
 
     def _sampling(self, arm: Any) -> dict[str, Any]:
-        """Parameters for vLLM; the harness takes neither a model's own nor a temperature unless it is told to sample."""
+        """Parameters for vLLM; the harness takes no model's own, and no temperature unless told to sample."""
         from semsam.arms.default import Default
 
         found: dict[str, Any] = arm.for_vllm()

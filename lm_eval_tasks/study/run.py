@@ -59,11 +59,14 @@ def run(plan: Plan, out: Path, report: Report, share: Share = Share()) -> None:
             requests = requests_of(plan, name, style, asker.lm)
             if not requests:
                 raise no_answers(name)
+            as_made = [request.arguments for request in requests]
             if share.count == 1:
                 documents = [_document(request) for request in requests]
                 _write_lines(questions_file(out, name), documents)
             for arm in able:
                 for seed in asker.seeds(arm):
+                    for request, arguments in zip(requests, as_made, strict=True):
+                        request.arguments = arguments  # without what is known of another arm's reply
                     label = f"{name}, {style}, {arm.name}" + (f", seed {seed}" if arm.seeds > 1 else "")
                     replies, cost = _answer(asker, requests, arm, seed, plan, out, partial_report(report, label), share)
                     if share.count == 1:
