@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.report.answers import Answer
 from lm_eval_tasks.report.items import Sheet
-from lm_eval_tasks.report.runs import Answer, Run
+from lm_eval_tasks.report.runs import Run
 from lm_eval_tasks.study.plan import Plan, arms_of
 from lm_eval_tasks.study.run import answers_file, questions_file
 
@@ -94,8 +95,10 @@ def _arm(name: str, rule: str, files: list[Path], questions: Mapping[str, Any], 
         head, *lines = _lines(file)
         try:
             known = [line for line in lines if line["id"] in questions]
+            kinds = {line["id"]: questions[line["id"]].get("answer_type") or "choice" for line in known}
             answers = {
-                line["id"]: Answer(line["reply"], line["said"], bool(line["right"]), line["status"]) for line in known
+                line["id"]: Answer(line["reply"], line["said"], bool(line["right"]), line["status"], kinds[line["id"]])
+                for line in known
             }
             by_id = {line["id"]: tuple(line["tokens"]) for line in known}
             seconds += head["cost"]["seconds"]
