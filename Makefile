@@ -10,7 +10,7 @@ PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-defects check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
+.PHONY: demo test test-defects test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -27,6 +27,11 @@ test: lint browser
 ## test-defects: every kind of defect planted everywhere in a data set, each to be found by `mis-ground check` (some minutes)
 test-defects: $(TEST_VENV)/.ready
 	MIS_GROUND_ALL_DEFECTS=1 $(TEST_VENV)/bin/python -m pytest --numprocesses 2 tests/check/test_planted.py tests/check/test_right_data.py
+
+## test-formats: the sample's real CT and MR through every format and order of storage, and 100,000 damaged files (minutes each)
+test-formats: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python tests/benchmarks/ways_in.py
+	$(TEST_VENV)/bin/python tests/benchmarks/fuzz.py
 
 ## check: format, lint, types
 check: lint

@@ -25,6 +25,26 @@ def how_to_resample(image: Path | None, labels: Path | None) -> str:
     )
 
 
+def off_grid(affine: Affine, shape: tuple[int, ...], grid_affine: Affine) -> float:
+    """By how many voxels the centres of one grid's voxels are off those of another, at most; infinite if unknown."""
+    if not (np.isfinite(affine).all() and np.isfinite(grid_affine).all()):
+        return float("inf")
+    try:
+        orientation = ornt_transform(io_orientation(affine), io_orientation(grid_affine))
+        to_grid = np.linalg.inv(grid_affine) @ affine @ inv_ornt_aff(orientation, shape)
+    except (ValueError, np.linalg.LinAlgError):  # axes that coincide
+        return float("inf")
+    return _off(to_grid, tuple(shape[int(axis)] for axis in np.argsort(orientation[:, 0])))
+
+
+def _off(to_grid: npt.NDArray, shape: tuple[int, ...]) -> float:
+    """The same, of a way from one grid's indices to another's along the same axes."""
+    on_each_other = np.eye(4)
+    on_each_other[:3, 3] = np.rint(to_grid[:3, 3])
+    corner = np.array([*(size - 1 for size in shape), 1])
+    return float(np.abs((to_grid - on_each_other) @ np.stack([[0, 0, 0, 1], corner], axis=1)).max())
+
+
 def lay_into(
     values: npt.NDArray,
     affine: Affine,
@@ -51,10 +71,7 @@ def lay_into(
     turned = apply_orientation(values, orientation)
     to_grid = np.linalg.inv(grid_affine) @ affine @ inv_ornt_aff(orientation, values.shape)
     start = np.rint(to_grid[:3, 3]).astype(int)
-    on_each_other = np.eye(4)
-    on_each_other[:3, 3] = start
-    corner = np.array([*(size - 1 for size in turned.shape), 1])
-    off = float(np.abs((to_grid - on_each_other) @ np.stack([[0, 0, 0, 1], corner], axis=1)).max())
+    off = _off(to_grid, turned.shape)
     where = tuple(slice(max(0, low), max(0, low + size)) for low, size in zip(start, turned.shape, strict=True))
     filled = np.zeros(grid_shape, values.dtype)
     part = tuple(

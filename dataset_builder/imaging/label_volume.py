@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dataset_builder.core.errors import AffineMismatchError, ShapeMismatchError, VoxelValueError
 from dataset_builder.imaging.gzip_reader import body
+from dataset_builder.imaging.label_grid import lay_into, off_grid
 from dataset_builder.imaging.nifti import Nifti, corner_distance, open_nifti
 
 MAX_LABEL_SHIFT_MM = 1.0
@@ -53,7 +54,30 @@ class StorageOrder:
         return labels.transpose(self.axes)[tuple(slice(None, None, -1 if f else 1) for f in self.flipped)]
 
 
-def order_on_grid(image: Nifti, labels: Nifti) -> StorageOrder:
+@dataclass(frozen=True, eq=False)
+class PartOfGrid:
+    """Labels whose voxels are some of the image's, in whatever order they are stored.
+
+    Args:
+        image, labels: the two files.
+    """
+
+    image: Nifti
+    labels: Nifti
+
+    same = False
+
+    def apply(self, labels: npt.NDArray) -> npt.NDArray:
+        """Labels on the whole grid, 0 where they say nothing; no voxel is resampled.
+
+        Raises:
+            AffineMismatchError: if labels lie outside the image.
+        """
+        grid, own = self.image, self.labels
+        return lay_into(labels, own.affine, grid.affine, grid.shape, own.path, grid.path)
+
+
+def order_on_grid(image: Nifti, labels: Nifti) -> StorageOrder | PartOfGrid:
     """How labels whose voxels are the image's are stored.
 
     Raises:
@@ -67,6 +91,8 @@ def order_on_grid(image: Nifti, labels: Nifti) -> StorageOrder:
     order = _other_order(image, labels)
     if order is not None:
         return order
+    if image.shape != labels.shape and off_grid(labels.affine, labels.shape, image.affine) <= MAX_OFF_GRID_VOXELS:
+        return PartOfGrid(image, labels)
     if image.shape != labels.shape:
         raise ShapeMismatchError(
             "Image and labels have different shapes.",

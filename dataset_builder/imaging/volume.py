@@ -30,6 +30,7 @@ from dataset_builder.core.errors import (
 from dataset_builder.core.factors import Modality, Side
 from dataset_builder.imaging.geometry import MAX_OBLIQUITY_DEG
 from dataset_builder.imaging.label_volume import (
+    PartOfGrid,
     StorageOrder,
     label_values,
     lay_masks,
@@ -194,9 +195,11 @@ def volume_from_arrays(
     return _volume(image, values, names, checked, identity, None, remarks=remarks)
 
 
-def _remarks(order: StorageOrder, off: float) -> Iterator[str]:
+def _remarks(order: StorageOrder | PartOfGrid, off: float) -> Iterator[str]:
     """What was corrected in reading labels."""
-    if not order.same:
+    if isinstance(order, PartOfGrid):
+        yield "The labels cover a part of the image; the rest counts as unlabelled."
+    elif not order.same:
         yield "The labels are stored in another order than the image, on the same grid; they were brought to its order."
     if off:
         yield f"The labels were rounded to whole numbers; they were off by up to {off:.2g}."

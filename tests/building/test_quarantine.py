@@ -53,6 +53,10 @@ def resave(path: Path, values=None, affine=None, kind=None) -> None:
     nibabel.save(new, path)
 
 
+def array_affine(path: Path) -> np.ndarray:
+    return nibabel.load(path).affine
+
+
 def array(path: Path) -> np.ndarray:
     return np.asarray(nibabel.load(path).dataobj)
 
@@ -130,7 +134,7 @@ BAD = {
     "infinite_voxel": ("voxel_values", with_voxel(np.inf)),
     "half_labels": ("voxel_values", half_labels),
     "negative_label": ("voxel_values", lambda i, m: resave(m, -array(m).astype(np.int16))),
-    "other_shape": ("shape_mismatch", lambda i, m: resave(m, array(m)[:-1])),
+    "other_shape": ("shape_mismatch", lambda i, m: resave(m, array(m)[:-1], array_affine(m) @ np.diag([1.1, 1, 1, 1]))),
     "other_place": ("affine_mismatch", moved),
     "forms_in_conflict": ("sform_qform_conflict", lambda i, m: edit(i, put(268, "<f", 999.0))),
     "tilted": ("oblique", oblique),

@@ -14,7 +14,8 @@ import pytest
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from dataset_builder.core import errors
-from dataset_builder.imaging.volume import read_masks, read_volume
+from dataset_builder.imaging.volume import read_masks, read_volume, volume_from_arrays
+from dataset_builder.sources.phantoms import write_nifti
 
 SHAPE = (6, 5, 4)
 AFFINE = np.array([[-2.0, 0.1, 0, 30], [0.1, 2, 0, -20], [0, 0, 3, 5], [0, 0, 0, 1]])
@@ -77,7 +78,7 @@ def off(millimetres):
     ("values", "affine"),
     [
         (LABELS, off(1.5)),
-        (LABELS[:, :, :3], AFFINE),
+        (LABELS[:, :, :3], AFFINE @ np.diag([1, 1, 1.2, 1])),
         (LABELS.repeat(2, axis=0), AFFINE @ np.diag([0.5, 1, 1, 1])),
     ],
 )
@@ -201,3 +202,31 @@ def test_what_stands_in_a_scans_place_is_named(image, tmp_path, content, reporte
     path.write_bytes(content)
     with pytest.raises(errors.UnreadableError, match=reported):
         read_volume(image, path, NAMES, **IDENTITY)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_labels_that_cover_a_part_of_the_image_are_laid_where_they_lie(tmp_path, flip):
+    """As a cropped label file or mask in nnU-Net's layout; half a voxel off, or outside, they are refused."""
+    values = np.arange(10 * 9 * 8, dtype=np.int16).reshape(10, 9, 8)
+    affine = np.array([[-2.0, 0, 0, 5], [0, -2, 0, 7], [0, 0, 3, -9], [0, 0, 0, 1]])
+    labels = np.zeros(values.shape, np.uint8)
+    labels[3:6, 2:5, 4:7] = 1
+    part, placed = labels[2:8, 1:6, 3:8], affine.copy()
+    placed[:3, 3] = (affine @ [2, 1, 3, 1])[:3]
+    if flip:
+        part, placed = np.flip(part, 0), placed @ np.array([[-1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    write_nifti(tmp_path / "image.nii.gz", values, affine)
+    write_nifti(tmp_path / "part.nii.gz", np.ascontiguousarray(part), placed)
+    identity = {"source": "s", "subject": "s", "modality": "ct", "licence": ""}
+    whole = volume_from_arrays(values, labels, {1: "liver"}, affine, **identity)
+    for read in (
+        read_volume(tmp_path / "image.nii.gz", tmp_path / "part.nii.gz", {1: "liver"}, **identity),
+        read_masks(tmp_path / "image.nii.gz", {"liver": tmp_path / "part.nii.gz"}, **identity),
+    ):
+        np.testing.assert_array_equal(read.labels, whole.labels)
+    for shift, error in ((0.5, errors.ShapeMismatchError), (4.0, errors.AffineMismatchError)):
+        moved = placed.copy()
+        moved[:3, 3] += affine[:3, :3] @ [0, 0, shift]
+        write_nifti(tmp_path / "moved.nii.gz", np.ascontiguousarray(part), moved)
+        with pytest.raises(error):
+            read_volume(tmp_path / "image.nii.gz", tmp_path / "moved.nii.gz", {1: "liver"}, **identity)

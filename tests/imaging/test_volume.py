@@ -204,7 +204,7 @@ def test_a_sheared_affine(pair, tmp_path):
 
 
 def test_other_shapes_and_places(pair, tmp_path):
-    other = save(tmp_path / "shape.nii", pair[3][:, :, :3])
+    other = save(tmp_path / "shape.nii", pair[3][:, :, :3], np.diag([2, 2, 3.3, 1]))
     refuse(errors.ShapeMismatchError, r"\(6, 5, 4\).*\(6, 5, 3\)", pair[0], other)
     moved = np.diag([2.0, 2, 2, 1])
     moved[2, 3] = 1.2
@@ -260,7 +260,7 @@ def test_masks_that_are_none(pair, tmp_path):
     with pytest.raises(errors.EmptyLabelsError):
         read_masks(image, {"liver": save(tmp_path / "e.nii", pair[3] * 0)}, **IDENTITY)
     with pytest.raises(errors.ShapeMismatchError):
-        read_masks(image, {"liver": save(tmp_path / "s.nii", pair[3][:5])}, **IDENTITY)
+        read_masks(image, {"liver": save(tmp_path / "s.nii", pair[3][:5], np.diag([2.4, 2, 2, 1]))}, **IDENTITY)
 
 
 def test_more_than_255_masks(pair, tmp_path):
