@@ -7,38 +7,13 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_builder.check.items import STANDARD_CONFIGS, Item
-from dataset_builder.core.factors import (
-    ANSWER_TYPES,
-    CONVENTIONS,
-    DRAWN_PROMPTS,
-    FRAMES,
-    INPUTS,
-    MEASURE_UNITS,
-    MODALITIES,
-    PLANES,
-    PROMPTS,
-    REGISTERS,
-    SCALES,
-    STACK_ORDERS,
-    TERMINOLOGIES,
-    VIEWS,
-    cell_of,
-)
+from dataset_builder.core.factors import DRAWN_PROMPTS, FACTORS, MEASURE_UNITS, SCALES, STACK_ORDERS, cell_of
 from dataset_builder.dataset.format import COLUMNS, LATER_COLUMNS, NULLABLE
 from dataset_builder.imaging.geometry import MAX_OBLIQUITY_DEG
 
-LEGAL = {
-    "modality": MODALITIES,
-    "plane": PLANES,
-    "terminology": TERMINOLOGIES,
-    "prompt": PROMPTS,
-    "register": REGISTERS,
-    "convention": CONVENTIONS,
-    "frame": FRAMES,
-    "input": INPUTS,
-    "view": VIEWS,
+LEGAL: dict[str, tuple[str | None, ...]] = {
+    **FACTORS,
     "stack_order": (None, *STACK_ORDERS),
-    "answer_type": ANSWER_TYPES,
     "scale": (None, *SCALES),
     "unit": (None, *MEASURE_UNITS),
 }

@@ -38,6 +38,22 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 """How a question for a measurement gives the size of a pixel: in words, as a scale bar on the image, or not at all."""
 MEASURE_UNITS: tuple[MeasureUnit, ...] = get_args(MeasureUnit)
 
+FACTORS: dict[str, tuple[str, ...]] = {
+    "modality": MODALITIES,
+    "plane": PLANES,
+    "terminology": TERMINOLOGIES,
+    "prompt": PROMPTS,
+    "register": REGISTERS,
+    "convention": CONVENTIONS,
+    "frame": FRAMES,
+    "input": INPUTS,
+    "view": VIEWS,
+    "stack_order": STACK_ORDERS,
+    "answer_type": ANSWER_TYPES,
+    "scale": SCALES,
+}
+"""Every factor by its column, with its values in order."""
+
 DRAWN_PROMPTS: tuple[Prompt, ...] = ("label", "point", "box", "mask")
 """Prompts whose marker is drawn into the image."""
 TEXT_PROMPTS: tuple[Prompt, ...] = ("text_point", "text_box")

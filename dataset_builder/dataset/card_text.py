@@ -6,21 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
-from dataset_builder.core.factors import (
-    ANSWER_TYPES,
-    CONVENTIONS,
-    FRAMES,
-    INPUTS,
-    MODALITIES,
-    PLANES,
-    PROMPTS,
-    REGISTERS,
-    SCALES,
-    STACK_ORDERS,
-    TERMINOLOGIES,
-    TEST,
-    VIEWS,
-)
+from dataset_builder.core.factors import FACTORS, PROMPTS, TERMINOLOGIES, TEST
 from dataset_builder.dataset.licences import licence, most_restrictive
 from dataset_builder.dataset.manifest import RECORD_NAME, SLICES, Key, Record
 
@@ -128,21 +114,7 @@ def _cells_table(rows: Mapping[Key, int]) -> str:
 
 def factor_table() -> str:
     """Every factor and its values, as rows of a Markdown table."""
-    factors = {
-        "modality": MODALITIES,
-        "plane": PLANES,
-        "terminology": TERMINOLOGIES,
-        "prompt": PROMPTS,
-        "register": REGISTERS,
-        "convention": CONVENTIONS,
-        "frame": FRAMES,
-        "input": INPUTS,
-        "view": VIEWS,
-        "stack_order": STACK_ORDERS,
-        "answer_type": ANSWER_TYPES,
-        "scale": SCALES,
-    }
-    return "\n".join(f"| `{name}` | {', '.join(f'`{v}`' for v in values)} |" for name, values in factors.items())
+    return "\n".join(f"| `{name}` | {', '.join(f'`{v}`' for v in values)} |" for name, values in FACTORS.items())
 
 
 def _examples(record: Record) -> str:

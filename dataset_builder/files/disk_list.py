@@ -2,6 +2,9 @@
 
 A list lives in the hidden folder that a build works in, or in a temporary file, and is made again by each build: what
 is done already is known from the slice store, never from these.
+
+They are files of pickles and no SQLite tables: items are read in order, and sorted by keys that only Python can work
+out; a table of pickles would need a column for each key beside the same code.
 """
 
 import heapq

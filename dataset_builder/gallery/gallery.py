@@ -16,48 +16,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
-from dataset_builder.core.factors import (
-    ANSWER_TYPES,
-    CONVENTIONS,
-    FRAMES,
-    INPUTS,
-    MODALITIES,
-    PLANES,
-    PROMPTS,
-    REGISTERS,
-    SCALES,
-    STACK_ORDERS,
-    TERMINOLOGIES,
-    VIEWS,
-)
+from dataset_builder.core.factors import FACTORS
 from dataset_builder.dataset.format import LATER_COLUMNS
 from dataset_builder.dataset.parquet import stem_of_file
 from dataset_builder.gallery import pages
 from dataset_builder.gallery.pages import check_page, data_url, embed, write_page
 from dataset_builder.pictures.render import MARKER_COLOURS
 
-FACTORS: dict[str, Sequence[str]] = {
-    "modality": MODALITIES,
-    "plane": PLANES,
-    "terminology": TERMINOLOGIES,
-    "prompt": PROMPTS,
-    "register": REGISTERS,
-    "convention": CONVENTIONS,
-    "frame": FRAMES,
-    "input": INPUTS,
-    "view": VIEWS,
-    "stack_order": STACK_ORDERS,
-    "answer_type": ANSWER_TYPES,
-    "scale": SCALES,
-    "relation": (),
-    "source": (),
-}
+FILTERS: dict[str, Sequence[str]] = {**FACTORS, "relation": (), "source": ()}
 """Columns to filter by, with their values in order; further values follow in alphabetical order."""
 
 CELL = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
 """Columns whose values make a cell."""
 
-_REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FACTORS} - LATER_COLUMNS.keys()
+_REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FILTERS} - LATER_COLUMNS.keys()
 
 
 def write_gallery(
@@ -137,26 +109,26 @@ def _check_columns(file: pq.ParquetFile, path: Path) -> None:
 
 
 def _factors(file: pq.ParquetFile) -> pa.Table:
-    """The columns of ``FACTORS``; those that an older data set lacks, as its rows would have them."""
-    there = [name for name in FACTORS if name in file.schema_arrow.names]
+    """The columns of ``FILTERS``; those that an older data set lacks, as its rows would have them."""
+    there = [name for name in FILTERS if name in file.schema_arrow.names]
     table = file.read(columns=there)
-    for name in FACTORS.keys() - set(there):
+    for name in FILTERS.keys() - set(there):
         table = table.append_column(name, pa.array([LATER_COLUMNS[name]] * table.num_rows, pa.string()))
-    return table.select(list(FACTORS))
+    return table.select(list(FILTERS))
 
 
 def choose_examples(factors: pa.Table, per_cell: int, seen: Counter[tuple[str, str]]) -> list[int]:
     """Row numbers of examples: for each cell those that show what has been seen least so far.
 
     Args:
-        factors: the columns of ``FACTORS``.
+        factors: the columns of ``FILTERS``.
         per_cell: how many of each cell, as far as there are.
         seen: how often each (column, value) is among the examples; added to.
     """
     # A fixed shuffle, or all examples would be of the first volumes.
     order = list(range(factors.num_rows))
     random.Random(0).shuffle(order)
-    columns = [name for name in FACTORS if name not in CELL]
+    columns = [name for name in FILTERS if name not in CELL]
     grouped = factors.append_column("rank", pa.array(order, pa.int64())).group_by([*CELL, *columns], use_threads=False)
     kinds: dict[tuple[str, ...], list[tuple[tuple[str, ...], list[int]]]] = {}
     for group in grouped.aggregate([("rank", "list")]).to_pylist():
@@ -223,12 +195,12 @@ def make_page(items: Sequence[dict[str, Any]], images: Sequence[str], title: str
         title: name of the data set.
         rows: how many questions the whole data set has.
     """
-    order = {name: {value: i for i, value in enumerate(values)} for name, values in FACTORS.items()}
+    order = {name: {value: i for i, value in enumerate(values)} for name, values in FILTERS.items()}
     found = {
         name: sorted(
             {item[name] for item in items} - {None}, key=lambda value: (order[name].get(value, len(order[name])), value)
         )
-        for name in FACTORS
+        for name in FILTERS
     }
     ranks = [{value: rank for rank, value in enumerate(found[name])} for name in CELL]
 

@@ -11,37 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_builder.core.factors import (
-    ANSWER_TYPES,
-    CONVENTIONS,
-    FRAMES,
-    INPUTS,
-    MODALITIES,
-    PLANES,
-    PROMPTS,
-    REGISTERS,
-    SCALES,
-    STACK_ORDERS,
-    TERMINOLOGIES,
-    VIEWS,
-)
+from dataset_builder.core import factors
+from dataset_builder.core.factors import ANSWER_TYPES, VIEWS
 from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.answers import Answer
 from lm_eval_tasks.report.runs import Question, Run
 
 FACTORS: dict[str, tuple[str, ...]] = {
-    "terminology": TERMINOLOGIES,
-    "prompt": PROMPTS,
-    "register": REGISTERS,
-    "convention": CONVENTIONS,
-    "frame": FRAMES,
-    "view": VIEWS,
-    "input": INPUTS,
-    "stack_order": STACK_ORDERS,
-    "modality": MODALITIES,
-    "plane": PLANES,
-    "answer_type": ANSWER_TYPES,
-    "scale": SCALES,
+    name: factors.FACTORS[name]
+    for name in (
+        *("terminology", "prompt", "register", "convention", "frame", "view"),
+        *("input", "stack_order", "modality", "plane", "answer_type", "scale"),
+    )
 }
 """Columns that vary by design, with their values in order. A column that a data set lacks is not reported."""
 

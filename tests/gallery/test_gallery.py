@@ -12,7 +12,7 @@ import pytest
 
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.dataset.format import COLUMNS
-from dataset_builder.gallery.gallery import FACTORS, choose_examples, write_gallery
+from dataset_builder.gallery.gallery import FILTERS, choose_examples, write_gallery
 from dataset_builder.gallery.pages import GENERATOR
 from dataset_builder.pictures.render import MARKER_COLOURS, encode_png
 from tests.helpers.browser import Browser
@@ -183,7 +183,7 @@ def test_rows_are_chosen_alike_every_time(dataset, page, tmp_path):
 
 
 def test_choice_reaches_every_value():
-    table = pa.Table.from_pylist([{name: row(number)[name] for name in FACTORS} for number in range(40)])
+    table = pa.Table.from_pylist([{name: row(number)[name] for name in FILTERS} for number in range(40)])
     seen = Counter()
     rows = choose_examples(table, 2, seen)
     assert len(rows) == len(set(rows)) == 2
@@ -319,7 +319,7 @@ def test_answer_outlines_the_structures_of_a_clean_image(opened):
     assert places[0] == pytest.approx(places[1], abs=1)
 
 
-@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("factor", FILTERS)
 def test_filter_by_each_factor(opened, factor):
     values = opened.evaluate(f"data.factors.{factor}")
     everything = opened.evaluate("data.items")
