@@ -67,7 +67,7 @@ class ClarityLimits:
         max_image_ratio: its longer side is at most so many times its shorter one.
         min_border_mm: the box of a structure is asked for if all of it lies at least so far from the edge of the scan.
         min_largest_ratio: of a stack, the image in which a structure is largest shows so many times as much of it as
-            any other.
+            any other; and of two lines through the body the one is so many times as long as the other.
         min_length_mm, min_length_pixels: lengths are measured from so much on, so that two pixels matter little.
         min_elongation: longest diameter / width at right angles to it, of structures whose axes are compared, and of
             which the width is measured.

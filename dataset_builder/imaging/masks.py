@@ -1,5 +1,6 @@
 """Masks as COCO's run-length encoding: what the column ``masks`` holds, and ``pycocotools.mask.decode`` reads."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,5 +24,7 @@ def decode_mask(encoded: Mask) -> npt.NDArray[np.bool_]:
     from pycocotools import mask as coco
 
     height, width = encoded["size"]
-    counts = coco.decode({"size": [int(height), int(width)], "counts": str(encoded["counts"]).encode("ascii")})
-    return np.asarray(counts, dtype=np.bool_)
+    with warnings.catch_warnings():  # pycocotools 2.0.11 hands NumPy 2 an array in a form that it deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)
+        mask = coco.decode({"size": [int(height), int(width)], "counts": str(encoded["counts"]).encode("ascii")})
+    return np.asarray(mask, dtype=np.bool_)

@@ -24,7 +24,7 @@ from dataset_builder.questions.facts.scene import Scene
 
 BODY_LINES = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Where lines through the body are tried, as shares of its extent."""
-MAX_WIDTH_DOUBT = 0.05
+MAX_WIDTH_DOUBT = 0.08
 """Width and longest chord at right angles to the longest diameter differ by this share at most: one width is meant."""
 
 
@@ -188,6 +188,8 @@ def thicknesses(shapes: Shapes) -> Iterator[Fact]:
         for index, mm in lines:
             yield _measure("body thickness", shapes, [], mm / shapes.transform.pixel_mm, axis, (str(index),))
         for (one, first), (other, second) in combinations(lines, 2):
+            if max(first, second) < shapes.clarity.min_largest_ratio * min(first, second):
+                continue  # next to each other, and equal to the eye
             indices = (
                 (str(one), str(other))
                 if shapes.scene.random(f"{axis} {one} {other}").random() < 0.5
