@@ -13,9 +13,10 @@ from dataset_builder import check
 from dataset_builder.building.builder import build
 from dataset_builder.check import check_dataset, findings, reading
 from dataset_builder.check.baselines import BlindBaselines
+from dataset_builder.core.factors import ANSWER_TYPES
 from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
-from tests.helpers import planted_columns, planted_images  # noqa: F401 - they add their kinds
+from tests.helpers import planted_answers, planted_columns, planted_images  # noqa: F401 - they add their kinds
 from tests.helpers.planted import KINDS, Planting
 
 SMALL = Settings(
@@ -25,6 +26,9 @@ SMALL = Settings(
     stack_size=5,
     stack_questions_per_volume=48,
     image_size=128,
+    answer_types=ANSWER_TYPES,
+    locate_questions_per_volume=60,
+    measure_questions_per_volume=50,
 )
 ALL = os.environ.get("MIS_GROUND_ALL_DEFECTS") == "1"
 SOME = (
@@ -38,6 +42,8 @@ SOME = (
     "another_prior_answer",
     "the_lowest_bits_of_unmarked_images_that_tell_the_answer",
     "the_place_of_the_answer_in_the_id",
+    "all_places_mirrored",
+    "measurements_a_twentieth_too_long",
 )
 EVERYWHERE = [name for name, kind in KINDS.items() if "everywhere" in kind.scopes]
 

@@ -32,6 +32,7 @@ class Kind:
         change: changes rows in place; rows come by pairs.
         scopes: of ``row``, ``cell``, ``everywhere``.
         made_again: whether reproduction finds it.
+        answers: what its rows want: ``choice``, ``place`` or ``number``.
     """
 
     name: str
@@ -40,17 +41,19 @@ class Kind:
     change: Change
     scopes: tuple[str, ...]
     made_again: bool
+    answers: str = "choice"
 
 
 KINDS: dict[str, Kind] = {}
+WANTED = {"choice": "choice", "box": "place", "point": "place", "number": "number"}
 
 
 def kind(
-    fits: Callable[[Row], bool], *scopes: str, made_again: bool = True, **found: str
+    fits: Callable[[Row], bool], *scopes: str, made_again: bool = True, wants: str = "choice", **found: str
 ) -> Callable[[Change], Change]:
     def add(change: Change) -> Change:
         places = scopes or ("row", "cell", "everywhere")
-        KINDS[change.__name__] = Kind(change.__name__, found, fits, change, places, made_again)
+        KINDS[change.__name__] = Kind(change.__name__, found, fits, change, places, made_again, wants)
         return change
 
     return add
@@ -79,7 +82,7 @@ class Planting:
         found: dict[str, dict[str, list[Row]]] = {}
         for name, row in self.ground.rows():
             unit = row["pair_id"] or row["id"]
-            if unit not in used and not used & {row["fact_id"], name}:
+            if WANTED[row["answer_type"]] == kind.answers and unit not in used and not used & {row["fact_id"], name}:
                 found.setdefault(name, {}).setdefault(unit, []).append(row)
         fitting = {name: [rows for rows in of.values() if kind.fits(rows[0])] for name, of in found.items()}
         return {name: units for name, units in fitting.items() if units}

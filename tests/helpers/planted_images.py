@@ -15,7 +15,7 @@ DIFFERS = "An image differs from its slice outside the markers."
 
 def _other_letters(planting, rows, letter_of):
     """Letters of other shapes, in the tint and at the marker of the right ones; '' erases them."""
-    original = render._draw_letter
+    original = render.draw_letter
 
     def drawn_otherwise(shown, letter, rectangle, image_size):
         shape = letter_of(letter)
@@ -26,7 +26,7 @@ def _other_letters(planting, rows, letter_of):
             original(shown, shape, rectangle, image_size)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "_draw_letter", drawn_otherwise)
+        patch.setattr(render, "draw_letter", drawn_otherwise)
         for row in rows:
             row["images"] = [planting.draw(row, planting.record(row), row["structures"])]
 
