@@ -16,6 +16,7 @@ from dataset_builder.check.baselines import BlindBaselines, check_baselines
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.images import Images
 from dataset_builder.check.leakage import check_file_names, check_leakage, image_sizes
+from dataset_builder.check.place_priors import PlacePrior, place_priors
 from dataset_builder.check.places import check_places
 from dataset_builder.check.reading import Folder, check_files, read_items
 from dataset_builder.check.reproduction import check_reproduction
@@ -34,6 +35,7 @@ class Audit:
         content: what its record says that it holds; empty without a record.
         rows, volumes, facts, cells: how many.
         images: different images, by their size.
+        places: what blind baselines get in questions for points, boxes and numbers.
     """
 
     dataset: str
@@ -46,6 +48,7 @@ class Audit:
     findings: Findings
     balance: list[Balance]
     baselines: BlindBaselines
+    places: list[PlacePrior]
 
     @property
     def ok(self) -> bool:
@@ -98,6 +101,7 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
         findings=findings,
         balance=balance,
         baselines=baselines,
+        places=place_priors(items.rows),
     )
 
 

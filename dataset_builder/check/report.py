@@ -10,6 +10,7 @@ from dataset_builder.check import Audit
 from dataset_builder.check.balance import Balance
 from dataset_builder.check.baselines import EPOCHS, FOLDS, GUESSERS, LEVEL, CellBaselines
 from dataset_builder.check.findings import Check
+from dataset_builder.check.place_priors import BASELINES, PlacePrior
 from dataset_builder.check.statistics import ALPHA, MIN_EFFECT, Share
 from dataset_builder.core.errors import BuildError
 from dataset_builder.dataset.card_text import table
@@ -87,6 +88,17 @@ def to_json(audit: Audit) -> dict[str, Any]:
             "pooled": [_scored(scored) for scored in audit.baselines.pooled],
             "cells": [_scored(scored) for scored in audit.baselines.cells],
         },
+        "blind_places_and_numbers": [
+            {
+                "name": prior.name,
+                "rows": prior.rows,
+                "mean_overlap": prior.overlap,
+                "right": {
+                    name: {"share": of.value, "standard_error": of.error} for name, of in prior.baselines.items()
+                },
+            }
+            for prior in audit.places
+        ],
         "prior_answers": [asdict(followed) for followed in audit.baselines.followed],
         "balance": [asdict(balance) for balance in audit.balance],
     }
@@ -145,6 +157,7 @@ def to_markdown(audit: Audit) -> str:
         "Accuracy in per cent, ± one standard error.",
         guessers_table(audit.baselines.pooled),
         "How these are made:\n\n" + METHOD,
+        *_places(audit),
         *_followed(audit),
         "## Every cell",
         _balance_table(audit.balance),
@@ -190,6 +203,31 @@ def guessers_table(baselines: Sequence[CellBaselines]) -> str:
         must = "at chance" if scored.gated else "reported"
         lines.append([scored.cell, known.rows, known.clusters, f"{100 * known.expected:.1f}", *scores, must])
     return table(["questions", "rows", "volumes", "chance", *GUESSERS, "must be"], lines)
+
+
+def _places(audit: Audit) -> Iterator[str]:
+    if audit.places:
+        yield "## Places and numbers said without looking"
+        yield (
+            "Per cent right, ± one standard error. `mean` says the structure's mean box in the other volumes (its "
+            "centre, for a point) or the mean of the measurement there; `random` draws a box. A box is right if it "
+            "shares half of the joint area, a point on the structure, a number within its tolerance."
+        )
+        yield places_table(audit.places)
+
+
+def places_table(priors: Sequence[PlacePrior]) -> str:
+    """What blind baselines get in questions for points, boxes and numbers, one line per kind."""
+    lines: list[list[object]] = [
+        [
+            prior.name,
+            prior.rows,
+            "-" if prior.overlap is None else f"{100 * prior.overlap:.1f}",
+            *(share_text(prior.baselines.get(name)) for name in BASELINES),
+        ]
+        for prior in priors
+    ]
+    return table(["questions", "rows", "mean overlap of `mean`", *BASELINES], lines)
 
 
 def _followed(audit: Audit) -> Iterator[str]:

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from dataset_builder.check import Audit
 from dataset_builder.check.baselines import GUESSERS
+from dataset_builder.check.place_priors import BASELINES
 from dataset_builder.check.report import verdict
 
 _COLOURS = {"ok": "green", "violation": "bold red", "not checked": "yellow"}
@@ -28,6 +29,8 @@ def show(audit: Audit, console: Console) -> None:
             console.print(f"    {escape(violation.examples[0])}", soft_wrap=True, highlight=False)
     if audit.baselines.pooled:
         console.print(_guessers(audit))
+    if audit.places:
+        console.print(_places(audit))
     colour = "green" if audit.ok else "bold red"
     console.print(f"[{colour}]{escape(verdict(audit))}[/]", soft_wrap=True)
 
@@ -41,4 +44,14 @@ def _guessers(audit: Audit) -> Table:
         chance = next(iter(scored.guessers.values())).expected
         scores = [f"{100 * scored.guessers[name].value:.1f}" if name in scored.guessers else "-" for name in GUESSERS]
         shown.add_row(scored.cell, f"{100 * chance:.1f}{'*' if scored.gated else ' '}", *scores)
+    return shown
+
+
+def _places(audit: Audit) -> Table:
+    shown = Table(title="Places and numbers said without looking: per cent right")
+    for name in ("questions", "rows", *BASELINES):
+        shown.add_column(name, justify="left" if name == "questions" else "right")
+    for prior in audit.places:
+        scores = [f"{100 * prior.baselines[n].value:.1f}" if n in prior.baselines else "-" for n in BASELINES]
+        shown.add_row(prior.name, f"{prior.rows:,}", *scores)
     return shown

@@ -114,7 +114,7 @@ def test_a_defect_of_a_row_or_a_cell_is_found_by_meaning_and_by_reproduction(bas
                 unnoticed.append(kind.name)
         waiting = later
     assert (lost, unnoticed) == ([], [])
-    assert len(impossible) <= 2, [kind.name for kind in impossible]  # a small data set has not every relation
+    assert len(impossible) <= 4, [kind.name for kind in impossible]  # a small data set has not every relation
 
 
 @pytest.mark.parametrize("name", EVERYWHERE if ALL else SOME)
