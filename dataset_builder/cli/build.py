@@ -13,7 +13,6 @@ from rich.table import Table
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import MISGroundError
 from dataset_builder.core.factors import (
-    ANSWER_TYPES,
     CONVENTIONS,
     INPUTS,
     PLANES,
@@ -117,7 +116,7 @@ def build_command(
         typer.Option(
             help="Comma-separated: one of several options, a point on a structure, its bounding box, a measurement."
         ),
-    ] = ",".join(ANSWER_TYPES),
+    ] = "choice",
     views: Annotated[
         str,
         typer.Option(help="Comma-separated; besides plain, each question gets one randomly chosen view as a control."),
