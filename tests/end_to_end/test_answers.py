@@ -101,9 +101,8 @@ def test_measurements_are_right_from_images_and_text(ground):
     assert results["results"]["mis_ground_measure_distance"]["mra,none"] > 0.97
 
 
-def test_the_form_is_taken_from_the_servers_model_and_sheets_are_one_image(ground):
-    more = ("--stack", "sheet", "--limit", "8")
-    results = scored(ground, LOCATE, "--coordinates", "auto", *more, model="gemini-2.5-flash")
+def test_the_form_is_taken_from_the_servers_model(ground):
+    results = scored(ground, LOCATE, "--coordinates", "auto", "--limit", "4", model="gemini-2.5-flash")
     assert set(accuracies(results).values()) == {1.0}
     metadata = results["configs"]["mis_ground_locate_box"]["metadata"]
     assert metadata["coordinates"] == "yx1000"
