@@ -122,7 +122,7 @@ class Asker:
 
         try:
             return GenerationConfig.from_pretrained(
-                self.arguments["pretrained"], revision=self.arguments.get("revision")
+                self.arguments["pretrained"], revision=str(self.arguments.get("revision") or "main")
             )
         except OSError:
             return None
