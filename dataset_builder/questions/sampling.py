@@ -43,7 +43,9 @@ STACK_PROMPTS: tuple[Prompt, ...] = ("none", *DRAWN_PROMPTS)
 class Unit:
     """A fact asked in one way: what is picked from, before any text is made."""
 
-    record: int  # index of the slice among the volume's slices, or of the stack among its stacks
+    # Position of the slice among the volume's slices, or of the stack among its stacks. Views are drawn by the text of
+    # a unit, field names included: a rename changes data.
+    record: int
     fact: Fact
     prompt: Prompt
     register: Register
