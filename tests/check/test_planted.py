@@ -27,8 +27,8 @@ SMALL = Settings(
     stack_questions_per_volume=48,
     image_size=128,
     answer_types=ANSWER_TYPES,
-    locate_questions_per_volume=60,
-    measure_questions_per_volume=50,
+    locate_questions_per_volume=36,
+    measure_questions_per_volume=32,
 )
 ALL = os.environ.get("MIS_GROUND_ALL_DEFECTS") == "1"
 SOME = (
