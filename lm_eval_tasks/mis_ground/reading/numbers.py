@@ -226,10 +226,11 @@ def _quantities(text: str, unit: Unit, begin: int) -> Iterator[Quantity]:
 
 def _quantity(found: re.Match[str], unit: Unit, behind: str) -> Quantity:
     kind, factor, written = "", 1.0, ""
-    for number, (of_kind, times) in enumerate(UNITS.values()):
-        name = found[f"u{number}"] or found[f"v{number}"]
-        if name:
-            kind, factor, written = of_kind, times, name
+    for group in "vu":  # the number's own unit counts, else that behind its error: "42 ± 3 mm"
+        for number, (of_kind, times) in enumerate(UNITS.values()):
+            name = found[f"{group}{number}"]
+            if name and not (group == "v" and name in ("%", "per cent", "percent")):
+                kind, factor, written = of_kind, times, name
     if found["other"]:
         kind = "other"
     if found["ratio"]:

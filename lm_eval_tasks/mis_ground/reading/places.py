@@ -70,6 +70,15 @@ _RANGE = re.compile(
 _TAGS = re.compile(
     r"<\|?/?(?:box|bbox|point|quad|ref|det|object_ref|grounding|p|coord)(?:_?(?:start|end))?\|?/?>", re.I
 )
+_SIZES = re.compile(
+    r"\bx\s*,\s*y\s*,\s*w(?:idth)?\s*,\s*h(?:eight)?\b|\b(?:xywh|cxcywh)\b|\bcx\s*,\s*cy\b|"
+    r"\b(?:cent(?:er|re)[_ ]?x|x[_ ]?cent(?:er|re))\s*,",
+    re.I,
+)
+"""A reply that says its list has sizes or a centre in it, which was not asked for."""
+_X_FIRST = re.compile(r"\b(?:x[_ ]?(?:min|0|1|start)?|left)\s*,\s*(?:y[_ ]?(?:min|0|1|start)?|top)\b", re.I)
+_Y_FIRST = re.compile(r"\b(?:y[_ ]?(?:min|0|1|start)?|top)\s*,\s*(?:x[_ ]?(?:min|0|1|start)?|left)\b", re.I)
+"""A reply that says in which order its numbers stand."""
 _IMAGE = re.compile(
     r"\b(?:image|slice|frame|panel|picture)s?(?:[_ ]?(?:number|no|id|index|num))?\.?\s*(?:[:=#]|is\b|number\b)?\s*#?"
     r"\s*(\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b(?!\s*(?:x|×|pixels?|px)\b)",
@@ -154,7 +163,7 @@ def _said(text: str, kind: Kind, space: Space, images: int, announced: bool) -> 
     different = list(dict.fromkeys(repr(mention.numbers) for mention in found))
     if len(different) > 1:
         return CONFLICT
-    if found[0].numbers is None:
+    if found[0].numbers is None or _says_another_order(text, space):
         return Said(None, "form")
     image = None
     if images > 1:
@@ -163,6 +172,12 @@ def _said(text: str, kind: Kind, space: Space, images: int, announced: bool) -> 
             return CONFLICT
         image = next(iter(named), None)
     return Said(found[0].numbers, "place", image)
+
+
+def _says_another_order(text: str, space: Space) -> bool:
+    """Whether the reply itself says that its list is in another order than was asked for."""
+    stated, other = (_Y_FIRST, _X_FIRST) if space.is_y_first else (_X_FIRST, _Y_FIRST)
+    return bool(_SIZES.search(text) or (other.search(text) and not stated.search(text)))
 
 
 def _images(text: str) -> Iterator[int]:
