@@ -51,7 +51,7 @@ def export(run: Path, out: Path) -> None:
 
 def _last(curve: list[dict[str, float]]) -> dict[str, float]:
     """The last evaluation of a curve."""
-    noted = next(note for note in reversed(curve) if "direction, box" in note)
+    noted = next(note for note in reversed(curve) if "naming" in note)
     return {name: value for name, value in noted.items() if name not in ("step", "seconds") and "loss" not in name}
 
 

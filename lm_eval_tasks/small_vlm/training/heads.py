@@ -148,7 +148,7 @@ class Helpers(nn.Module):
         return cross_entropy(self.name(thought).view(-1, 3, self.names)[marked > 0], marked[marked > 0])
 
 
-WEIGHTS |= {"place": WEIGHTS["marker"], "thought name": WEIGHTS["name"]}
+WEIGHTS |= {"place": 1.0, "thought name": WEIGHTS["name"]}
 
 
 def level(tokens: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def look(folder: str, dataset: str, tasks: Sequence[str], out: Path) -> tuple[np
         documents = [document for document in task.test_docs() if not document.get("empty")]
         for first in range(0, len(documents), BATCH):
             some = documents[first : first + BATCH]
-            images = [picture.convert("RGB") for document in some for picture in document["images"]]
+            images = [image.convert("RGB") for document in some for image in document["images"]]
             given = processor(images=images, text=[doc_to_text(d) for d in some], padding=True, return_tensors="pt")
             with torch.inference_mode():
                 found.append(model(**given, logits_to_keep=1).logits[:, -1].float().numpy())

@@ -8,6 +8,7 @@ are asked with pixel sizes and scale bars drawn at random, so that the answer ca
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -230,9 +231,26 @@ def located_in_stack(
 
 def turn(question: Question, settings: Settings) -> Turn:
     """A question as the harness asks it, and its answer."""
-    size, is_stack = settings.image_size, question.input == "stack"
+    size, is_stack, prompt = (
+        settings.image_size,
+        question.input == "stack",
+        doc_to_text(document_of(question, settings)),
+    )
+    if question.answer_type == "number":
+        assert question.value is not None
+        say = {"mm": said_length, "degree": said_angle, "ratio": said_ratio}[question.unit or "mm"]
+        return Turn(prompt, say(question.value), (), f"{question.relation}, {question.unit}")
+    box, (x, y) = question.boxes[0], question.points[0]
+    place = box if question.answer_type == "box" else (x + 0.5, y + 0.5)
+    before = f"image {question.answer_image + 1}: " if question.answer_image is not None else ""
+    kind = "stack" if is_stack else question.template.partition(".")[0]
+    return Turn(prompt, before, tuple(at / size for at in place), f"{question.answer_type}, {kind}, {question.view}")
+
+
+def document_of(question: Question, settings: Settings) -> dict[str, Any]:
+    """What the harness would have of a question for a box, a point or a number."""
     document = {
-        "images": [None] * (8 if is_stack else 1),
+        "images": [None] * (8 if question.input == "stack" else 1),
         "question": question.question,
         "options": (),
         "prompt": question.prompt,
@@ -241,15 +259,8 @@ def turn(question: Question, settings: Settings) -> Turn:
         "answer_image": question.answer_image,
     }
     if question.answer_type == "number":
-        assert question.value is not None
-        say = {"mm": said_length, "degree": said_angle, "ratio": said_ratio}[question.unit or "mm"]
-        return Turn(doc_to_text(document), say(question.value), (), f"{question.relation}, {question.unit}")
-    prompt = doc_to_text(document | {"coordinates": Space(FORM, size, size).to_json()})
-    box, (x, y) = question.boxes[0], question.points[0]
-    place = box if question.answer_type == "box" else (x + 0.5, y + 0.5)
-    before = f"image {question.answer_image + 1}: " if question.answer_image is not None else ""
-    kind = "stack" if is_stack else question.template.partition(".")[0]
-    return Turn(prompt, before, tuple(at / size for at in place), f"{question.answer_type}, {kind}, {question.view}")
+        return document
+    return document | {"coordinates": Space(FORM, settings.image_size, settings.image_size).to_json()}
 
 
 def _pixel_mm(record: SliceRecord, settings: Settings) -> float:

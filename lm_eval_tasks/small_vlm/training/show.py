@@ -1,4 +1,4 @@
-"""Pictures for the README: ``python show.py RUN MODEL OUT`` writes ``curve.svg`` and ``answers.png``.
+"""Figures for the README: ``python show.py RUN MODEL OUT`` writes ``curve.svg`` and ``answers.png``.
 
 The answers are to phantoms of the test split, which the model has never seen: the first questions of their kinds that
 come, whether they are answered rightly or not.
@@ -17,11 +17,12 @@ from semsam.experiments.plot import Point, line_plot
 
 WIDTH, LINE = 300, 17
 LINES = {
-    "image frame": "image",
-    "patient frame": "patient",
+    "directions": "direction",
     "naming (4 options)": "naming",
-    "relations of two": "relation of two",
+    "relations of three": "relation",
     "stacks (mostly 4 options)": "stack",
+    "boxes by name (mean IoU)": "box, place, plain",
+    "marked distances (within 15 %)": "distance, mm",
 }
 
 
@@ -47,8 +48,8 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def panel(asked: Asked, answer: str | None) -> np.ndarray:
-    """A picture with the question's last sentence, the answer and whether it is right."""
-    shown = asked.picture if asked.picture.ndim == 3 else np.repeat(asked.picture[..., None], 3, axis=2)
+    """An image with the question's last sentence, the answer and whether it is right."""
+    shown = asked.image if asked.image.ndim == 3 else np.repeat(asked.image[..., None], 3, axis=2)
     shown = cv2.resize(shown, (WIDTH, WIDTH), interpolation=cv2.INTER_AREA)
     question = asked.question
     asks = question.question.splitlines()[0].split(". ")[-1]

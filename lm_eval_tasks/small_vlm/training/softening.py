@@ -13,6 +13,25 @@ HUNDREDTH, RELATIVE, ANGLE = 1.0, 0.03, 2.0
 """Widths of the bells: of coordinates in hundredths of the image's side, of lengths and ratios relative, of angles."""
 
 
+SMOOTHING = {words.MILLIMETRES: 2.0, words.DEGREES: 1.0, words.RATIOS: 3.0, words.FIRST: 0.6, words.NEXT: 0.6}
+"""Of each kind of numbers, over how many neighbours tokens are averaged by `smooth`."""
+
+
+@torch.no_grad()
+def smooth(embeddings: Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Average the tokens of numbers over their neighbours, in place: each is rare, and what they have in common is not.
+
+    Args:
+        embeddings: [V, H].
+        tokenizer: whose tokens they are.
+    """
+    for texts, width in SMOOTHING.items():
+        ids = torch.tensor(words.ids_of(tokenizer, texts))
+        at = torch.arange(len(ids), dtype=torch.float32)
+        near = torch.softmax(-((at[:, None] - at[None]) ** 2) / (2 * width**2), 1)
+        embeddings[ids] = near @ embeddings[ids]
+
+
 class Softened:
     """Cross entropy over the vocabulary, in which tokens of one kind of number share their targets."""
 

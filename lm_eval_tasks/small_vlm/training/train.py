@@ -31,18 +31,18 @@ from lm_eval_tasks.small_vlm.training.heads import WEIGHTS, Helpers
 from lm_eval_tasks.small_vlm.training.look import run
 from lm_eval_tasks.small_vlm.training.model import WIDTH, Earlier, make_model, make_processor, start_from
 from lm_eval_tasks.small_vlm.training.muon import Muon
-from lm_eval_tasks.small_vlm.training.softening import Softened
+from lm_eval_tasks.small_vlm.training.softening import Softened, smooth
 from lm_eval_tasks.small_vlm.training.team import Team
 from lm_eval_tasks.small_vlm.training.watch import BATCH, STACK_BATCH, evaluate
 from lm_eval_tasks.small_vlm.training.words import make_tokenizer
 
 RATE, HEADS_RATE, MUON_RATE, WARM_UP, CLIP = 1e-3, 3e-3, 4e-3, 150, 1.0
 SHARES = {
-    "direction": 0.17,
-    "naming": 0.23,
-    "relation": 0.08,
-    "locate": 0.28,
-    "length": 0.17,
+    "direction": 0.14,
+    "naming": 0.17,
+    "relation": 0.07,
+    "locate": 0.27,
+    "length": 0.28,
     "ratio or angle": 0.07,
 }
 """How often images of each kind are shown."""
@@ -52,6 +52,8 @@ STACK_STEPS = (2, 4)
 """Of five steps those in which stacks come."""
 BLIND_FROM, BLIND_SHARE = 0.3, 0.1
 """From this part of the steps on some questions are asked without their image."""
+SMOOTHED_AT = 0.54
+"""After this part of the steps the tokens of numbers are averaged over their neighbours, once."""
 TORSO_SHARE = 0.72
 """Torsos have many more structures than knees."""
 WATCHED = 20
@@ -153,6 +155,8 @@ class Trainer:
     def learn(self) -> dict[str, float]:
         """One step; returns its losses."""
         progress = self.step / self.steps
+        if self.step == round(SMOOTHED_AT * self.steps):
+            smooth(self.model.get_input_embeddings().weight, self.processor.tokenizer)
         rate = min(1.0, (self.step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:

@@ -18,8 +18,18 @@ from dataset_builder.core.settings import Settings
 from dataset_builder.questions.wording import context
 from dataset_builder.sources import open_source
 from lm_eval_tasks import small_vlm
+from lm_eval_tasks.mis_ground.localization import overlap
 from lm_eval_tasks.running.evaluate import TASKS, register_models
-from lm_eval_tasks.small_vlm.training.held_out import Reader, directional, held_out_slices, otherwise, relettered, share
+from lm_eval_tasks.small_vlm.training.held_out import (
+    Reader,
+    directional,
+    distances,
+    held_out_slices,
+    otherwise,
+    places,
+    relettered,
+    share,
+)
 
 FEW = Settings(
     slices_per_volume=3,
@@ -60,30 +70,30 @@ def flipped(asked, answers) -> list[bool]:
     return [answer == one.other for one, answer in zip(asked, answers, strict=True)]
 
 
-def test_it_reads_the_pictures(asked, answers):
+def test_it_reads_the_images(asked, answers):
     hits = right(asked, answers)
     assert share(hits) >= 0.9
     pairs = [first and second for first, second in zip(hits[::2], hits[1::2], strict=True)]
     assert share(pairs) >= 0.85
 
 
-def test_with_the_pictures_of_other_questions_it_is_at_chance(reader, asked):
+def test_with_the_images_of_other_questions_it_is_at_chance(reader, asked):
     order = list(range(len(asked)))
     random.Random(1).shuffle(order)
-    assert CHANCE[0] < share(right(asked, reader.answers(asked, lambda n: asked[order[n]].picture))) < CHANCE[1]
+    assert CHANCE[0] < share(right(asked, reader.answers(asked, lambda n: asked[order[n]].image))) < CHANCE[1]
 
 
-def test_without_pictures_it_is_at_chance(reader, asked):
+def test_without_images_it_is_at_chance(reader, asked):
     assert CHANCE[0] < share(right(asked, reader.blind_answers(asked))) < CHANCE[1]
 
 
-def test_with_the_letters_exchanged_in_the_picture_its_answers_flip(reader, asked):
+def test_with_the_letters_exchanged_in_the_image_its_answers_flip(reader, asked):
     assert share(flipped(asked, reader.answers([relettered(one) for one in asked]))) >= 0.9
 
 
-def test_in_a_mirrored_picture_left_and_right_flip_and_nothing_else(reader, asked):
+def test_in_a_mirrored_image_left_and_right_flip_and_nothing_else(reader, asked):
     image = [one for one in asked if one.question.frame == "image"]
-    mirrored = reader.answers(image, lambda n: np.ascontiguousarray(image[n].picture[:, ::-1]))
+    mirrored = reader.answers(image, lambda n: np.ascontiguousarray(image[n].image[:, ::-1]))
     sideways = [one.right in ("left", "right") for one in image]
     flips, stays = flipped(image, mirrored), right(image, mirrored)
     assert share([flip for flip, side in zip(flips, sideways, strict=True) if side]) >= 0.9
@@ -121,6 +131,59 @@ def test_clinical_and_lay_words_make_no_difference(reader, asked):
         for of in ([otherwise(one, register=value) for one in some] for value in ("clinical", "lay"))
     ]
     assert abs(scores[0] - scores[1]) <= 0.05
+
+
+@pytest.fixture(scope="module")
+def asked_places():
+    """Each structure in the plain image and in the mirrored one, of which the question says so."""
+    return places(held_out_slices(), 4, ("plain", "mirrored"))
+
+
+@pytest.fixture(scope="module")
+def said_places(reader, asked_places):
+    return [reading.values for reading in reader.readings(asked_places)]
+
+
+def true_box(one) -> tuple[int, ...]:
+    return one.question.boxes[0]
+
+
+def mean(values) -> float:
+    return sum(values) / len(values)
+
+
+def test_it_finds_the_boxes_of_named_structures(asked_places, said_places):
+    plain = [(said, one) for said, one in zip(said_places, asked_places, strict=True) if one.question.view == "plain"]
+    assert all(len(said) == 4 for said, _ in plain)
+    assert mean([overlap(said, true_box(one)) for said, one in plain]) >= 0.5
+
+
+def test_in_a_mirrored_image_the_box_is_mirrored(asked_places, said_places):
+    pairs = list(zip(said_places[::2], said_places[1::2], strict=True))
+    mirrored = [(512 - x1, y0, 512 - x0, y1) for (x0, y0, x1, y1), _ in pairs]
+    assert mean([overlap(box, said) for box, (_, said) in zip(mirrored, pairs, strict=True)]) >= 0.5
+    # And it is the image that moves it: the boxes of structures away from the middle are not where they were.
+    aside = [
+        pair
+        for pair in pairs
+        if overlap(pair[0], (512 - pair[0][2], *pair[0][1:2], 512 - pair[0][0], pair[0][3])) < 0.2
+    ]
+    assert len(aside) > 5
+    assert mean([overlap(before, after) for before, after in aside]) < 0.3
+
+
+def test_marked_distances_follow_the_stated_size_of_a_pixel(reader):
+    asked = distances(held_out_slices(), 5)
+    said = [reading.values[0] for reading in reader.readings(asked)]
+    near = [abs(mm / one.question.value - 1) <= 0.15 for mm, one in zip(said, asked, strict=True)]
+    assert share(near) >= 0.7
+
+    def halved(prompt: str) -> str:
+        found = re.search(r"each pixel is ([\d.]+) mm", prompt)
+        return prompt.replace(found[0], f"each pixel is {float(found[1]) / 2:.4g} mm")
+
+    half = [reading.values[0] for reading in reader.readings(asked, text=halved)]
+    assert share([0.85 <= 2 * after / before <= 1.15 for before, after in zip(said, half, strict=True)]) >= 0.8
 
 
 def test_the_harness_and_semantic_sampling_with_one_neighbour_give_the_same_answers(tmp_path, monkeypatch):
@@ -164,7 +227,7 @@ def test_other_weights_than_the_cards_are_refused(tmp_path, monkeypatch):
 
 def test_it_is_small_and_its_card_says_what_it_is():
     weights = small_vlm.CHECKPOINT / small_vlm.WEIGHTS
-    assert weights.stat().st_size <= 4_000_000
+    assert weights.stat().st_size <= 6_000_000
     card = (small_vlm.CHECKPOINT / "README.md").read_text()
     assert "knows nothing of medicine" in card
     assert re.search(r"[Ss]eed", card)

@@ -163,6 +163,23 @@ def test_near_numbers_are_nearly_right(scripts):
     assert loss("A", "A") < 0.01 < 5 < loss("B", "A")
 
 
+def test_smoothing_leaves_what_neighbours_share_and_all_else(scripts):
+    words = scripts.words
+    tokenizer = words.make_tokenizer(["<image>\nHow far?", "52 mm"], structures(None))
+    embeddings = torch.zeros(len(tokenizer), 2)
+    ids = words.ids_of(tokenizer, words.MILLIMETRES)
+    embeddings[:, 0] = 1.0
+    embeddings[ids, 1] = torch.linspace(0, 1, len(ids))
+    embeddings[ids[100], 1] += 1.0  # one that is out of line
+    others = words.ids_of(tokenizer, ["A", "How"])
+    before = embeddings.clone()
+    scripts.softening.smooth(embeddings, tokenizer)
+    assert torch.allclose(embeddings[:, 0], before[:, 0])
+    assert torch.equal(embeddings[others], before[others])
+    assert torch.allclose(embeddings[ids[20:80], 1], before[ids[20:80], 1], atol=1e-5)
+    assert embeddings[ids[100], 1] - 100 / (len(ids) - 1) < 0.25
+
+
 def test_numbers_are_said_with_the_nearest_token(scripts):
     words = scripts.words
     assert [words.said_length(mm) for mm in (0.2, 52.4, 131.2, 900)] == ["1 mm", "52 mm", "132 mm", "600 mm"]
@@ -194,7 +211,7 @@ def test_a_larger_model_begins_with_what_the_smaller_one_knows(scripts):
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(scripts, folder, tmp_path):
-    """Steps with single pictures and with stacks, and the state of both optimizers."""
+    """Steps with single images and with stacks, and the state of both optimizers."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
