@@ -44,7 +44,7 @@ from lm_eval_tasks.small_vlm.training.items import (
     small,
     what_is_shown,
 )
-from lm_eval_tasks.small_vlm.training.words import said_angle, said_length, said_ratio
+from lm_eval_tasks.small_vlm.training.words import LENGTHS, said_angle, said_length, said_ratio
 
 FORM: Form = "norm1000"
 """The form of coordinates that the model is trained with."""
@@ -164,11 +164,11 @@ class Maker:
         assert question.value is not None
         pixel = f"{_pixel_mm(self.record, self.settings):.4g}"
         if question.bar_mm is not None:
-            stated = self.draw.choice(BARS_MM)
+            stated = self.draw.choice([mm for mm in BARS_MM if mm * question.value <= question.bar_mm * LENGTHS[-1]])
             factor = stated / question.bar_mm
             old, new = f"bar in the image is {question.bar_mm} mm", f"bar in the image is {stated} mm"
         else:
-            low, high = FACTORS
+            low, high = FACTORS[0], min(FACTORS[1], LENGTHS[-1] / question.value)
             stated_mm = float(f"{float(pixel) * low * (high / low) ** self.draw.random():.4g}")
             factor = stated_mm / float(pixel)
             old, new = f"each pixel is {pixel} mm", f"each pixel is {stated_mm:.4g} mm"

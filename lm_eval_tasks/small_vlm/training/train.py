@@ -71,12 +71,24 @@ class Trainer:
     Args:
         items_folder: what ``prepare.py`` made.
         out: where model, state and curve are kept; a state found there is taken up.
+        steps: how many to do.
+        seed: of the weights and of all draws.
+        team: the processes that train together.
+        start: checkpoint or run of an earlier model, whose weights are begun with.
+        peak: highest rate, as a share of the usual one.
     """
 
     def __init__(
-        self, items_folder: Path, out: Path, steps: int, seed: int, team: Team, start: Path | None = None
+        self,
+        items_folder: Path,
+        out: Path,
+        steps: int,
+        seed: int,
+        team: Team,
+        start: Path | None = None,
+        peak: float = 1.0,
     ) -> None:
-        self.out, self.steps, self.seed, self.team = out, steps, seed, team
+        self.out, self.steps, self.seed, self.team, self.peak = out, steps, seed, team, peak
         words = structures(None)
         paths = prepared(items_folder)
         tokenizer = tokenizer_of(out, paths)
@@ -157,7 +169,7 @@ class Trainer:
         progress = self.step / self.steps
         if self.step == round(SMOOTHED_AT * self.steps):
             smooth(self.model.get_input_embeddings().weight, self.processor.tokenizer)
-        rate = min(1.0, (self.step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        rate = min(self.peak, (self.step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["initial_lr"]
@@ -274,7 +286,7 @@ def work(rank: int, given: argparse.Namespace, meeting: str) -> None:
     if given.processes > 1:
         distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=given.processes)
     team = Team(rank, given.processes)
-    Trainer(given.items, given.out, given.steps, given.seed, team, given.start).run(given.minutes)
+    Trainer(given.items, given.out, given.steps, given.seed, team, given.start, given.peak).run(given.minutes)
     if given.processes > 1:
         distributed.destroy_process_group()
 
@@ -285,6 +297,7 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--start", type=Path, help="Checkpoint or run of an earlier model to start from.")
+    parser.add_argument("--peak", type=float, default=1.0, help="Highest rate, as a share of the usual one.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="Each takes its own part of every step's batch.")
     parser.add_argument("--minutes", type=float, default=1e9, help="Stop after so many; start again to resume.")
