@@ -123,6 +123,8 @@ def number_groups_of(doc: Mapping[str, Any]) -> Iterator[str]:
         yield f"{doc['relation']}; {scale}"
         if doc["unit"] == "mm":
             yield "all lengths in mm"
+            if doc["relation"] == "distance":
+                yield "distance; both"
 
 
 def quantity_table(
@@ -158,7 +160,7 @@ def _centre_mm(asked: Sequence[Sample]) -> str:
 
 
 PLACE_COLUMNS: Mapping[str, Callable[[Sequence[Sample]], str]] = {
-    "mean IoU": _share_of(lambda sample: sample.get("iou", 0.0)),
+    "mean IoU": lambda asked: share([s["iou"] for s in asked], asked) if "iou" in asked[0] else "",
     "acc": _share_of(lambda sample: sample["acc"]),
     "mm from the truth, mean / median": _centre_mm,
     "prior acc": _share_of(lambda sample: sample.get("prior_acc", 0.0)),

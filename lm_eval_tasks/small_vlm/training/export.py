@@ -37,10 +37,6 @@ def export(run: Path, out: Path) -> None:
     filled = {
         "sha256": sha256,
         "parameters": f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f}",
-        "steps": f"{state['step']:,}",
-        "steps_plain": str(state["step"]),
-        "minutes": f"{state['seconds'] / 60:.0f}",
-        "cpu_minutes": f"{state['cpu_seconds'] / 60:.0f}",
         "watched": "\n".join(f"| {k} | {100 * v:.1f} |" for k, v in _last(curve).items()),
     }
     for name, value in filled.items():
