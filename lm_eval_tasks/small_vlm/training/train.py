@@ -168,7 +168,9 @@ class Trainer:
         """One step; returns its losses."""
         progress = self.step / self.steps
         if self.step == round(SMOOTHED_AT * self.steps):
-            smooth(self.model.get_input_embeddings().weight, self.processor.tokenizer)
+            embeddings = self.model.get_input_embeddings().weight
+            assert isinstance(embeddings, torch.Tensor)
+            smooth(embeddings, self.processor.tokenizer)
         rate = min(self.peak, (self.step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
