@@ -91,9 +91,9 @@ def test_replace_only_and_create_pr(hub, grounds):
 def test_a_recipe_instead_of_images_that_may_not_be_passed_on(hub, grounds):
     assert "--recipe" in fails("push", PLACE, grounds["secret"])
     run("push", PLACE, grounds["secret"], "--recipe")
-    assert not check_whole(hub).builds[0].images
+    assert not check_whole(hub).builds[0].pictures
     run("push", "me/other", grounds["secret"], "--accept-licence", "hospital only")
-    assert check_whole(hub, "me/other").builds[0].images
+    assert check_whole(hub, "me/other").builds[0].pictures
 
 
 def test_a_refusal_is_told_in_a_sentence(hub, grounds, monkeypatch, capsys):

@@ -234,7 +234,7 @@ def a_name_in_the_name_of_a_file(ground):
     return [f"{name}-1.png"]
 
 
-@defect(images="An image cannot be decoded.")
+@defect(pictures="An image cannot be decoded.")
 def an_image_cut_off(ground):
     rows = ground.take(drawn)
     data = rows[0]["images"][0]["bytes"]
@@ -242,7 +242,7 @@ def an_image_cut_off(ground):
     return ids(rows)
 
 
-@defect(images="An image file contains text.")
+@defect(pictures="An image file contains text.")
 def an_image_with_text_in_its_file(ground):
     rows = ground.take(drawn)
     data, text = rows[0]["images"][0]["bytes"], b"tEXtComment\0left"

@@ -197,7 +197,7 @@ def an_image_of_a_stack_twice(planting, rows):
         row["images"][2] = dict(row["images"][1])
 
 
-@kind(stack_clean, images="not one image for each slice")
+@kind(stack_clean, pictures="not one image for each slice")
 def an_image_of_a_stack_lost(planting, rows):
     for row in rows:
         row["images"] = row["images"][:-1]

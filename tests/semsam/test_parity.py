@@ -112,7 +112,7 @@ def images(tmp_path_factory) -> Case:
     return Case(folder, model, AutoProcessor.from_pretrained(folder), Settings(top_m=5), shown)
 
 
-@pytest.mark.parametrize("name", ["text", "pictures"])
+@pytest.mark.parametrize("name", ["text", "images"])
 def test_all_adapters_choose_the_tokens_of_the_pure_function(name, request):
     case: Case = request.getfixturevalue(name)
     expected = case.by_hand()
