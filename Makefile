@@ -10,7 +10,7 @@ PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-defects test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
+.PHONY: demo test test-defects test-studies test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -32,6 +32,10 @@ test-defects: $(TEST_VENV)/.ready
 test-formats: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python tests/benchmarks/ways_in.py
 	$(TEST_VENV)/bin/python tests/benchmarks/fuzz.py
+
+## test-studies: the plans for Qwen3-VL with a tiny one put in, and a study shared by processes (some minutes)
+test-studies: $(TEST_VENV)/.ready
+	MIS_GROUND_STUDIES=1 $(TEST_VENV)/bin/python -m pytest --numprocesses 2 --dist load tests/lm_eval_tasks/study/test_study.py
 
 ## check: format, lint, types
 check: lint
