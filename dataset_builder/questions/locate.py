@@ -8,7 +8,7 @@ wanted and never how coordinates are to be written: that is a setting of the run
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from dataset_builder.questions.facts import Fact
 from dataset_builder.questions.facts.anatomical import series
 from dataset_builder.questions.facts.places import side_free
 from dataset_builder.questions.question import Names, Question, make_question
-from dataset_builder.questions.sampling import Unit, series_of, take_turns
+from dataset_builder.questions.sampling import Unit, units_by_kind
 from dataset_builder.questions.stack_questions import shown_order
 from dataset_builder.questions.wording import (
     context,
@@ -87,22 +87,14 @@ def choose_places(
         orders = STACK_ORDERS if fact.kind == STACK_KIND else (None,)
         return prompts, settings.registers, settings.conventions, frames_of(fact), orders, types
 
-    streams = []
-    everything = settings.locate_questions_per_volume is None
-    for key, of_kind in sorted(found.items()):
-        if everything:
-            chosen = [(record, fact, variant) for record, fact in of_kind for variant in product(*axes(fact))]
-        else:
-            chosen = series_of(of_kind, axes, random.Random(digest("places", settings.seed, identity, *key)))
-        streams.append(_unit(*each) for each in chosen)
-    random.Random(digest("place cells", settings.seed, identity)).shuffle(streams)
-    return take_turns(streams, settings.locate_questions_per_volume)
+    rows = settings.locate_questions_per_volume
+    return units_by_kind(found, axes, _unit, settings, rows, ("places", "place cells"), identity)
 
 
 def _unit(record: int, fact: Fact, variant: tuple) -> Unit:
     prompt, register, convention, frame, order, answer_type = variant
-    of = "stack" if fact.kind == STACK_KIND else "slice"
-    return Unit(record, fact, prompt, register, convention, frame, of, "plain", order, answer_type)  # type: ignore[arg-type]
+    of: Literal["stack", "slice"] = "stack" if fact.kind == STACK_KIND else "slice"
+    return Unit(record, fact, prompt, register, convention, frame, of, "plain", order, answer_type)
 
 
 def turned_views(unit: Unit, settings: Settings, identity: str) -> Iterator[Unit]:

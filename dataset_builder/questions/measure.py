@@ -4,17 +4,15 @@ The question says exactly what is measured, and how large a pixel is: in words, 
 asks for a ratio. All truths follow from the row's own masks, boxes and points and from the size of its pixels.
 """
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from math import hypot
 
 import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.core.factors import MeasureUnit, Plane, Prompt, Scale
-from dataset_builder.core.settings import Settings, digest
+from dataset_builder.core.settings import Settings
 from dataset_builder.imaging.body import body_levels, body_mask, reach
 from dataset_builder.imaging.diameters import Line, angle_between, diameters, turn_by
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, IN_PLANE_AXES, DisplayTransform
@@ -27,7 +25,7 @@ from dataset_builder.pictures.scale_bar import bar_length_mm
 from dataset_builder.questions.facts import Fact
 from dataset_builder.questions.facts.measures import axis_line
 from dataset_builder.questions.question import Names, Question, make_question
-from dataset_builder.questions.sampling import Unit, series_of, take_turns
+from dataset_builder.questions.sampling import Unit, units_by_kind
 from dataset_builder.questions.wording import context, marker_sentence, references, wording
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure
@@ -76,16 +74,8 @@ def choose_measures(
         prompts = [prompt for prompt in prompts_of(fact) if prompt in settings.prompts]
         return prompts, settings.registers, settings.conventions, scales_of(fact)
 
-    streams = []
-    everything = settings.measure_questions_per_volume is None
-    for key, of_kind in sorted(found.items()):
-        if everything:
-            chosen = [(record, fact, variant) for record, fact in of_kind for variant in product(*axes(fact))]
-        else:
-            chosen = series_of(of_kind, axes, random.Random(digest("measures", settings.seed, identity, *key)))
-        streams.append(_unit(*each) for each in chosen)
-    random.Random(digest("measure cells", settings.seed, identity)).shuffle(streams)
-    return take_turns(streams, settings.measure_questions_per_volume)
+    rows = settings.measure_questions_per_volume
+    return units_by_kind(found, axes, _unit, settings, rows, ("measures", "measure cells"), identity)
 
 
 def _unit(record: int, fact: Fact, variant: tuple) -> Unit:

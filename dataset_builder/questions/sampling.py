@@ -10,7 +10,7 @@ the same image mirrored or turned (``view``).
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -200,6 +200,38 @@ def series_of(
         first_round += variants[:2]
         later += variants[2:]
     return first_round + later
+
+
+def units_by_kind(
+    found: Mapping[tuple, Sequence[tuple[int, Fact]]],
+    axes_of: Callable[[Fact], Sequence[Sequence]],
+    unit_of: Callable[[int, Fact, tuple], Unit],
+    settings: Settings,
+    rows: int | None,
+    drawn_as: tuple[str, str],
+    identity: str,
+) -> list[Unit]:
+    """Units of every kind of fact, kinds taking turns.
+
+    Args:
+        found: facts with the position of their record, by plane, kind and so on.
+        axes_of: the values that each factor may have for a fact.
+        unit_of: a unit from a record, a fact and a value of each factor.
+        settings: of the build.
+        rows: how many at most; every variant of every fact if ``None``.
+        drawn_as: names of the draws of variants and of the order of kinds.
+        identity: of the volume.
+    """
+    of_variants, of_kinds = drawn_as
+    streams = []
+    for key, of_kind in sorted(found.items()):
+        if rows is None:
+            chosen = [(record, fact, variant) for record, fact in of_kind for variant in product(*axes_of(fact))]
+        else:
+            chosen = series_of(of_kind, axes_of, random.Random(digest(of_variants, settings.seed, identity, *key)))
+        streams.append(unit_of(*each) for each in chosen)
+    random.Random(digest(of_kinds, settings.seed, identity)).shuffle(streams)
+    return take_turns(streams, rows)
 
 
 def take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Unit]:

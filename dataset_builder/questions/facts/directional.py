@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, IN_PLANE_AXES
-from dataset_builder.imaging.measurements import shares_above
-from dataset_builder.questions.facts.fact import Fact, Truth
+from dataset_builder.imaging.measurements import Floats, shares_above
+from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Truth
 from dataset_builder.questions.facts.scene import Positions, Scene
 
 R_AXIS, S_AXIS = 0, 2
@@ -86,3 +87,22 @@ def _along(
         # In the order of the names, so that the draw of the first item cannot know which word it favours.
         items = (((a, b), high), ((b, a), low)) if i < j else (((b, a), low), ((a, b), high))
         yield scene.pair("directional", "direction", axis, items, gaps[i, j])
+
+
+def sides_of_midline(scene: Scene) -> tuple[npt.NDArray[np.int64], Floats] | None:
+    """On which side of the body's midline each visible structure lies, and how far from it, mm.
+
+    Sides are 1 for the patient's right, -1 for the left, 0 for midline structures and whatever is not clearly on one.
+    ``None`` if the slice does not show both sides, or where the midline is is not known.
+    """
+    in_plane = IN_PLANE_AXES[scene.record.plane]
+    middle = scene.record.midline_mm
+    if R_AXIS not in in_plane or scene.record.side is not None or middle is None:
+        return None
+    across = scene.along(in_plane.index(R_AXIS))
+    off = across.turned(1, middle, scene.record.midline_world_mm or 0.0).from_origin()
+    on_side = np.zeros(len(scene.visible), np.int64)
+    for sign, _, group in sides(scene, across, [i for i, one in enumerate(scene.visible) if not one.midline]):
+        on_side[group] = sign
+    on_side[off < scene.clarity.min_gap_mm - ROUNDING_MM] = 0
+    return on_side, off

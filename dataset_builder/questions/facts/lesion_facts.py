@@ -15,8 +15,8 @@ from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, IN_PLANE_AXES
 from dataset_builder.imaging.measurements import Floats, contact_lengths, shares_above
 from dataset_builder.imaging.pieces import pieces
 from dataset_builder.questions.facts.anatomical import OPTIONS, can_be_marked, rivals, tell_apart
-from dataset_builder.questions.facts.directional import R_AXIS, S_AXIS, sides
-from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact
+from dataset_builder.questions.facts.directional import R_AXIS, S_AXIS, sides, sides_of_midline
+from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Kind
 from dataset_builder.questions.facts.lesions import is_one_piece
 from dataset_builder.questions.facts.scene import Scene, slice_to_world
 from dataset_builder.vocabulary import confusable
@@ -193,16 +193,10 @@ def _beyond_centre(scene: Scene, lesion: int, host: int, whole: npt.NDArray[np.b
 
 def body_sides(scene: Scene) -> Iterator[Fact]:
     """On which side of the body's midline a lesion lies, and another structure on the opposite one."""
-    in_plane = IN_PLANE_AXES[scene.record.plane]
-    middle = scene.record.midline_mm
-    if R_AXIS not in in_plane or scene.record.side is not None or middle is None:
+    found = sides_of_midline(scene)
+    if found is None:
         return
-    across = scene.along(in_plane.index(R_AXIS))
-    off = across.turned(1, middle, scene.record.midline_world_mm or 0.0).from_origin()
-    on_side = np.zeros(len(scene.visible), int)
-    for sign, _, group in sides(scene, across, [i for i, one in enumerate(scene.visible) if not one.midline]):
-        on_side[group] = sign
-    on_side[off < scene.clarity.min_gap_mm - ROUNDING_MM] = 0
+    on_side, off = found
     low, high = AXIS_DIRECTIONS[R_AXIS]
     for fact in _opposite(scene, "body_side", None, on_side, off, (low, high)):
         # A name that says its side answers the question by itself.
@@ -229,7 +223,7 @@ def image_halves(scene: Scene) -> Iterator[Fact]:
 
 def _opposite(
     scene: Scene,
-    kind: str,
+    kind: Kind,
     axis: str | None,
     side: npt.NDArray[np.int64],
     off: Floats,
@@ -242,7 +236,7 @@ def _opposite(
             other = scene.random(f"{kind} {axis} {scene.names[lesion]}").choice(others.tolist())
             toward, away = (words[1], words[0]) if side[lesion] > 0 else (words[0], words[1])
             items = (((scene.names[lesion],), toward), ((scene.names[other],), away))
-            yield scene.pair("directional", kind, axis, items, min(off[lesion], off[other]))  # type: ignore[arg-type]
+            yield scene.pair("directional", kind, axis, items, min(off[lesion], off[other]))
 
 
 # Facts about organs --------------------------------------------------------------------------------------------------
@@ -269,16 +263,16 @@ def holds_with_lesions(scene: Scene, facts: Sequence[Fact]) -> list[Fact]:
 def _still_true(fact: Fact, scene: Scene, whole: Scene) -> bool:
     """Whether both items of a fact about organs hold, by their sign, in the slice with lesions counted in."""
     for names, relation in ((fact.structures, fact.relation), (fact.inverse_structures, fact.inverse_relation)):
-        found = [_place(scene, whole, name) for name in names]
-        if any(one is None for one in found):
+        found = [place for name in names if (place := _place(scene, whole, name)) is not None]
+        if len(found) < len(names):
             return False
-        (of, i), (other, j) = found[:2]  # type: ignore[misc]
+        (of, i), (other, j) = found[:2]
         if relation == "larger" and of.area[i] < scene.clarity.min_ratio * other.area[j] - ROUNDING_MM:
             return False
         if relation == "apart" and not _far(whole, names, scene):
             return False
         if relation in ("nearer", "between"):
-            centres = [one.centroid[k] for one, k in found]  # type: ignore[misc]
+            centres = [one.centroid[k] for one, k in found]
             if relation == "nearer" and not _nearer(centres):
                 return False
             if relation == "between" and float(np.dot(centres[1] - centres[0], centres[2] - centres[0])) >= 0:

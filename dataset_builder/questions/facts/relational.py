@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dataset_builder.imaging.geometry import IN_PLANE_AXES
 from dataset_builder.imaging.measurements import Floats, contact_lengths, enclosures
-from dataset_builder.questions.facts.directional import R_AXIS, sides
+from dataset_builder.questions.facts.directional import sides_of_midline
 from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Kind, Truth
 from dataset_builder.questions.facts.scene import Scene
 
@@ -34,17 +33,10 @@ def adjacency(scene: Scene) -> Iterator[Fact]:
 
 def same_side(scene: Scene) -> Iterator[Fact]:
     """A lies on the same side of the midline as B and opposite to C; none of them is a midline structure."""
-    in_plane = IN_PLANE_AXES[scene.record.plane]
-    middle = scene.record.midline_mm
-    if R_AXIS not in in_plane or scene.record.side is not None or middle is None:
+    found = sides_of_midline(scene)
+    if found is None:
         return
-    across = scene.along(in_plane.index(R_AXIS))
-    off = across.turned(1, middle, scene.record.midline_world_mm or 0.0).from_origin()
-    on_side = np.zeros(len(scene.visible))
-    not_midline = [i for i, structure in enumerate(scene.visible) if not structure.midline]
-    for sign, _, group in sides(scene, across, not_midline):
-        on_side[group] = sign
-    on_side[off < scene.clarity.min_gap_mm - ROUNDING_MM] = 0
+    on_side, off = found
     product = on_side[:, None] * on_side[None, :] * scene.lesions.compared
     margin = np.minimum(off[:, None], off[None, :])
     yield from _matched(scene, "side", ("same side", product > 0), ("opposite sides", product < 0), margin)
