@@ -112,9 +112,9 @@ def volume_questions(
     if "number" in settings.answer_types and "plain" in settings.views:
         facts = [find_measures(scene, settings.image_size) for scene in scenes]
         for unit in choose_measures([record.plane for record in slices], facts, settings, identity):
-            number = ask_for_number(unit, slices[unit.record], settings, words)
+            number = ask_for_number(unit, slices[unit.position], settings, words)
             if number is not None:
-                yield number, [slices[unit.record]]
+                yield number, [slices[unit.position]]
 
 
 def _choices(
@@ -129,7 +129,7 @@ def _choices(
     if {"slice", "blank"} & set(settings.inputs):
         facts = [_told_apart(facts_of(scene), [record], settings) for scene, record in zip(scenes, slices, strict=True)]
         for unit in choose([record.plane for record in slices], facts, settings, identity):
-            record = slices[unit.record]
+            record = slices[unit.position]
             shown = [unit] if "slice" in settings.inputs and "plain" in settings.views else []
             for each in (*shown, *controls(unit, settings, identity)):
                 for question in ask(each, record, settings, words):
@@ -140,8 +140,8 @@ def _choices(
             for stack in stacks
         ]
         for unit in choose_of_stacks([stack[0].plane for stack in stacks], facts, settings, identity):
-            in_order = shown_order(unit, stacks[unit.record], settings)
-            for question in ask_of_stack(unit, stacks[unit.record], settings, words):
+            in_order = shown_order(unit, stacks[unit.position], settings)
+            for question in ask_of_stack(unit, stacks[unit.position], settings, words):
                 yield question, in_order
 
 
@@ -167,10 +167,10 @@ def _places(
     planes = [record.plane for record in (*slices, *(stack[0] for stack in stacks))]
     for unit in choose_places(planes, facts, in_stacks, settings, identity):
         if unit.input == "stack":
-            in_order = shown_order(unit, stacks[unit.record], settings)
-            yield ask_for_place_in_stack(unit, stacks[unit.record], settings, words), in_order
+            in_order = shown_order(unit, stacks[unit.position], settings)
+            yield ask_for_place_in_stack(unit, stacks[unit.position], settings, words), in_order
             continue
-        record = slices[unit.record]
+        record = slices[unit.position]
         shown = [unit] if "plain" in settings.views else []
         for each in (*shown, *turned_views(unit, settings, identity)):
             yield ask_for_place(each, record, settings, words), [record]

@@ -75,11 +75,11 @@ def choose_places(
     """
     found: dict[tuple[Plane, str], list[tuple[int, Fact]]] = {}
     for number, (plane, of_one) in enumerate(zip(planes, [*facts, *stack_facts], strict=True)):
-        record = number if number < len(facts) else number - len(facts)
+        position = number if number < len(facts) else number - len(facts)
         for fact in of_one:
             asked = [prompt for prompt in prompts_of(fact) if prompt in settings.prompts]
             if fact.terminology in settings.terminologies and asked:
-                found.setdefault((plane, fact.kind), []).append((record, fact))
+                found.setdefault((plane, fact.kind), []).append((position, fact))
     types = [kind for kind in PLACES if kind in settings.answer_types]
 
     def axes(fact: Fact) -> tuple[Sequence, ...]:
@@ -91,10 +91,10 @@ def choose_places(
     return units_by_kind(found, axes, _unit, settings, rows, ("places", "place cells"), identity)
 
 
-def _unit(record: int, fact: Fact, variant: tuple) -> Unit:
+def _unit(position: int, fact: Fact, variant: tuple) -> Unit:
     prompt, register, convention, frame, order, answer_type = variant
     of: Literal["stack", "slice"] = "stack" if fact.kind == STACK_KIND else "slice"
-    return Unit(record, fact, prompt, register, convention, frame, of, "plain", order, answer_type)
+    return Unit(position, fact, prompt, register, convention, frame, of, "plain", order, answer_type)
 
 
 def turned_views(unit: Unit, settings: Settings, identity: str) -> Iterator[Unit]:

@@ -64,11 +64,11 @@ def choose_measures(
         identity: what names the volume ("source/subject").
     """
     found: dict[tuple[Plane, str, str], list[tuple[int, Fact]]] = {}
-    for record, (plane, of_slice) in enumerate(zip(planes, facts, strict=True)):
+    for position, (plane, of_slice) in enumerate(zip(planes, facts, strict=True)):
         for fact in of_slice:
             asked = [prompt for prompt in prompts_of(fact) if prompt in settings.prompts]
             if fact.terminology in settings.terminologies and asked:
-                found.setdefault((plane, fact.kind, "none" * ("none" in scales_of(fact))), []).append((record, fact))
+                found.setdefault((plane, fact.kind, "none" * ("none" in scales_of(fact))), []).append((position, fact))
 
     def axes(fact: Fact) -> tuple[Sequence, ...]:
         prompts = [prompt for prompt in prompts_of(fact) if prompt in settings.prompts]
@@ -78,9 +78,9 @@ def choose_measures(
     return units_by_kind(found, axes, _unit, settings, rows, ("measures", "measure cells"), identity)
 
 
-def _unit(record: int, fact: Fact, variant: tuple) -> Unit:
+def _unit(position: int, fact: Fact, variant: tuple) -> Unit:
     prompt, register, convention, scale = variant
-    return Unit(record, fact, prompt, register, convention, "patient", answer_type="number", scale=scale)
+    return Unit(position, fact, prompt, register, convention, "patient", answer_type="number", scale=scale)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ the same image mirrored or turned (``view``).
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 from dataset_builder.core.factors import (
@@ -43,9 +43,8 @@ STACK_PROMPTS: tuple[Prompt, ...] = ("none", *DRAWN_PROMPTS)
 class Unit:
     """A fact asked in one way: what is picked from, before any text is made."""
 
-    # Position of the slice among the volume's slices, or of the stack among its stacks. Views are drawn by the text of
-    # a unit, field names included: a rename changes data.
-    record: int
+    # Of the slice among the volume's slices, or of the stack among its stacks.
+    position: int
     fact: Fact
     prompt: Prompt
     register: Register
@@ -54,9 +53,16 @@ class Unit:
     input: Input = "slice"
     view: View = "plain"
     stack_order: StackOrder | None = None
-    # Not part of its text, which draws of the other questions turn on.
-    answer_type: AnswerType = field(default="choice", repr=False)
-    scale: Scale | None = field(default=None, repr=False)
+    answer_type: AnswerType = "choice"
+    scale: Scale | None = None
+
+    def __str__(self) -> str:
+        """What views are drawn by: the text of data version 2.0, so that a field renamed or added changes no data."""
+        return (
+            f"Unit(record={self.position!r}, fact={self.fact!r}, prompt={self.prompt!r}, register={self.register!r}, "
+            f"convention={self.convention!r}, frame={self.frame!r}, input={self.input!r}, view={self.view!r}, "
+            f"stack_order={self.stack_order!r})"
+        )
 
     @property
     def size(self) -> int:
@@ -82,14 +88,14 @@ def fits(fact: Fact, prompt: Prompt) -> bool:
 
 def units(facts: Sequence[Sequence[Fact]], settings: Settings) -> Iterator[Unit]:
     """Every unit of a volume's slices, in a fixed order; ``facts[i]`` are those of the i-th slice."""
-    for record, of_slice in enumerate(facts):
+    for position, of_slice in enumerate(facts):
         for fact in of_slice:
             if fact.terminology not in settings.terminologies:
                 continue
             for prompt in settings.prompts:
                 if fits(fact, prompt):
                     for variant in product(settings.registers, settings.conventions, frames_of(fact)):
-                        yield Unit(record, fact, prompt, *variant)
+                        yield Unit(position, fact, prompt, *variant)
 
 
 def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: Settings, identity: str) -> list[Unit]:
@@ -110,10 +116,10 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
     cells = []
     for plane, terminology in product(settings.planes, settings.terminologies):
         found = [
-            (record, fact)
-            for record, of_slice in enumerate(facts)
+            (position, fact)
+            for position, of_slice in enumerate(facts)
             for fact in of_slice
-            if planes[record] == plane and fact.terminology == terminology
+            if planes[position] == plane and fact.terminology == terminology
         ]
         draw = random.Random(digest("series", settings.seed, identity, plane, terminology))
         series = series_of(found, lambda fact: (settings.registers, settings.conventions, frames_of(fact)), draw)
@@ -123,7 +129,7 @@ def choose(planes: Sequence[Plane], facts: Sequence[Sequence[Fact]], settings: S
 
 
 def _stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
-    return (Unit(record, fact, prompt, *variant) for record, fact, variant in series if fits(fact, prompt))
+    return (Unit(position, fact, prompt, *variant) for position, fact, variant in series if fits(fact, prompt))
 
 
 def stack_orders_of(fact: Fact, plane: Plane) -> tuple[StackOrder, ...]:
@@ -145,17 +151,17 @@ def choose_of_stacks(
     streams = []
     for plane in settings.planes:
         found = [
-            (record, fact)
-            for record, of_stack in enumerate(facts)
+            (position, fact)
+            for position, of_stack in enumerate(facts)
             for fact in of_stack
-            if planes[record] == plane and fact.terminology in settings.terminologies
+            if planes[position] == plane and fact.terminology in settings.terminologies
         ]
 
         def axes(fact: Fact, plane: Plane = plane) -> tuple[Sequence, ...]:
             return settings.registers, settings.conventions, stack_orders_of(fact, plane)
 
         if everything:
-            series = [(record, fact, variant) for record, fact in found for variant in product(*axes(fact))]
+            series = [(position, fact, variant) for position, fact in found for variant in product(*axes(fact))]
         else:
             series = series_of(found, axes, random.Random(digest("stack series", settings.seed, identity, plane)))
         streams += [_stack_stream(series, prompt) for prompt in prompts]
@@ -165,8 +171,8 @@ def choose_of_stacks(
 
 def _stack_stream(series: Sequence[tuple[int, Fact, tuple]], prompt: Prompt) -> Iterator[Unit]:
     return (
-        Unit(record, fact, prompt, register, convention, "patient", "stack", stack_order=order)
-        for record, fact, (register, convention, order) in series
+        Unit(position, fact, prompt, register, convention, "patient", "stack", stack_order=order)
+        for position, fact, (register, convention, order) in series
         if fits(fact, prompt)
     )
 
@@ -176,8 +182,8 @@ def series_of(
 ) -> list[tuple[int, Fact, tuple]]:
     """Facts, kinds taking turns, each in a drawn variant and in those that differ from it in one factor only."""
     by_kind: dict[tuple[str, str | None], list[tuple[int, Fact]]] = {}
-    for record, fact in found:
-        by_kind.setdefault((fact.kind, fact.axis), []).append((record, fact))
+    for position, fact in found:
+        by_kind.setdefault((fact.kind, fact.axis), []).append((position, fact))
     kinds = sorted(by_kind, key=str)
     draw.shuffle(kinds)
     for kind in kinds:
@@ -185,17 +191,17 @@ def series_of(
     turns = max((len(of_kind) for of_kind in by_kind.values()), default=0)
     ordered = [by_kind[kind][turn] for turn in range(turns) for kind in kinds if turn < len(by_kind[kind])]
     first_round, later = [], []
-    for record, fact in ordered:
+    for position, fact in ordered:
         axes = axes_of(fact)
         first = tuple(draw.choice(values) for values in axes)
         others = [
-            (*first[:position], other, *first[position + 1 :])
-            for position, values in enumerate(axes)
+            (*first[:factor], other, *first[factor + 1 :])
+            for factor, values in enumerate(axes)
             for other in values
-            if other != first[position]
+            if other != first[factor]
         ]
         draw.shuffle(others)
-        variants = [(record, fact, variant) for variant in (first, *others)]
+        variants = [(position, fact, variant) for variant in (first, *others)]
         # A small sample should hold many facts, each with one to compare it with; all variants come when facts run out.
         first_round += variants[:2]
         later += variants[2:]
@@ -214,9 +220,9 @@ def units_by_kind(
     """Units of every kind of fact, kinds taking turns.
 
     Args:
-        found: facts with the position of their record, by plane, kind and so on.
+        found: facts with the position of their slice or stack, by plane, kind and so on.
         axes_of: the values that each factor may have for a fact.
-        unit_of: a unit from a record, a fact and a value of each factor.
+        unit_of: a unit from a position, a fact and a value of each factor.
         settings: of the build.
         rows: how many at most; every variant of every fact if ``None``.
         drawn_as: names of the draws of variants and of the order of kinds.
@@ -226,7 +232,7 @@ def units_by_kind(
     streams = []
     for key, of_kind in sorted(found.items()):
         if rows is None:
-            chosen = [(record, fact, variant) for record, fact in of_kind for variant in product(*axes_of(fact))]
+            chosen = [(position, fact, variant) for position, fact in of_kind for variant in product(*axes_of(fact))]
         else:
             chosen = series_of(of_kind, axes_of, random.Random(digest(of_variants, settings.seed, identity, *key)))
         streams.append(unit_of(*each) for each in chosen)

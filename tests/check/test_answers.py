@@ -70,8 +70,8 @@ def test_every_kind_of_question_about_a_slice_is_judged(stored):
     records = [record for record in records if not record.stack]
     seen = Counter()
     for unit in units([find_facts(record) for record in records], ALL):
-        record = records[unit.record]
-        key = (unit.fact.kind, unit.fact.axis, unit.frame, unit.convention, unit.record)
+        record = records[unit.position]
+        key = (unit.fact.kind, unit.fact.axis, unit.frame, unit.convention, unit.position)
         # Prompts share their answers: a few of each kind do.
         if seen[key] >= PER_KIND:
             continue

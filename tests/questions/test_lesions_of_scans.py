@@ -139,7 +139,7 @@ def test_a_pair_says_the_same_words_so_that_nothing_can_be_guessed(whole):
     for unit in units([find_facts(record) for record in records], asked):
         if unit.fact.kind not in OF_LESIONS:
             continue
-        one, other = ask(unit, records[unit.record], asked, WORDS)
+        one, other = ask(unit, records[unit.position], asked, WORDS)
         assert one.question == other.question
         assert one.answer != other.answer
         assert one.prior_answer == other.prior_answer == ""

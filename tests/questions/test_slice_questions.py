@@ -36,7 +36,7 @@ def questions(slices):
     """A thinned list of all (record, unit, questions) of the slices."""
     records, facts = slices
     every = list(units(facts, ALL))
-    return [(records[unit.record], unit, ask(unit, records[unit.record], ALL, WORDS)) for unit in every[::29]]
+    return [(records[unit.position], unit, ask(unit, records[unit.position], ALL, WORDS)) for unit in every[::29]]
 
 
 def test_every_question_lists_its_options_and_the_answer_is_one(questions):
@@ -166,8 +166,8 @@ def test_text_coordinates_are_those_of_the_columns(questions):
 def test_ids_are_unique_and_stable(slices):
     records, facts = slices
     every = list(units(facts, ALL))[::61]
-    first = [q.id for unit in every for q in ask(unit, records[unit.record], ALL, WORDS)]
-    again = [q.id for unit in every for q in ask(unit, records[unit.record], ALL, WORDS)]
+    first = [q.id for unit in every for q in ask(unit, records[unit.position], ALL, WORDS)]
+    again = [q.id for unit in every for q in ask(unit, records[unit.position], ALL, WORDS)]
     assert first == again
     assert len(set(first)) == len(first)
 
@@ -201,7 +201,7 @@ def test_choice_is_stratified_over_the_cells(slices):
     planes = [record.plane for record in records]
 
     def cell(unit: Unit) -> tuple[str, str, str]:
-        return planes[unit.record], unit.fact.terminology, unit.prompt
+        return planes[unit.position], unit.fact.terminology, unit.prompt
 
     possible = {cell(unit) for unit in units(facts, ALL)}
     settings = dataclasses.replace(ALL, questions_per_volume=2 * len(possible))
@@ -224,7 +224,7 @@ def test_choice_keeps_items_that_differ_in_one_factor_only(slices):
     settings = dataclasses.replace(ALL, questions_per_volume=2000)
     by_fact = defaultdict(list)
     for unit in choose(planes, facts, settings, "phantom/one"):
-        by_fact[(unit.record, unit.fact)].append((unit.prompt, unit.register, unit.convention, unit.frame))
+        by_fact[(unit.position, unit.fact)].append((unit.prompt, unit.register, unit.convention, unit.frame))
     differing = Counter()
     for variants in by_fact.values():
         for one, other in itertools.combinations(variants, 2):
