@@ -10,7 +10,7 @@ PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-defects test-studies test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
+.PHONY: demo test test-defects test-slow test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -33,9 +33,9 @@ test-formats: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python tests/benchmarks/ways_in.py
 	$(TEST_VENV)/bin/python tests/benchmarks/fuzz.py
 
-## test-studies: the plans for Qwen3-VL with a tiny one put in, and a study shared by processes (some minutes)
-test-studies: $(TEST_VENV)/.ready
-	MIS_GROUND_STUDIES=1 $(TEST_VENV)/bin/python -m pytest --numprocesses 2 --dist load tests/lm_eval_tasks/study/test_study.py
+## test-slow: the tests that take long: every command of docs/, and SmolLM2 against the file that it comes from (some minutes)
+test-slow: $(TEST_VENV)/.ready
+	MIS_GROUND_SLOW=1 $(TEST_VENV)/bin/python -m pytest -m slow --numprocesses 2 --dist load
 
 ## check: format, lint, types
 check: lint

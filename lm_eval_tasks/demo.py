@@ -24,6 +24,7 @@ from dataset_builder.core.errors import FetchError, MISGroundError
 from dataset_builder.core.factors import MODALITIES, PLANES, TEXT_PROMPTS
 from lm_eval_tasks.demo_scores import mean, share
 from lm_eval_tasks.running.evaluate import TASKS
+from lm_eval_tasks.running.garbage import old_objects_left_alone
 from lm_eval_tasks.small_vlm import model_folder
 from lm_eval_tasks.smollm2 import fetch_smollm2
 
@@ -276,19 +277,20 @@ def _evaluate(
     from lm_eval.loggers import EvaluationTracker
 
     tracker = EvaluationTracker(output_path=str(folder))
-    outcome = simple_evaluate(
-        model=lm,
-        model_args=arguments,
-        tasks=list(chosen),
-        samples=dict(chosen),
-        task_manager=manager,
-        apply_chat_template=True,
-        gen_kwargs={"max_gen_toks": ANSWER_TOKENS},
-        bootstrap_iters=0,
-        batch_size=BATCH_SIZE,
-        device="cpu",
-        evaluation_tracker=tracker,
-    )
+    with old_objects_left_alone():
+        outcome = simple_evaluate(
+            model=lm,
+            model_args=arguments,
+            tasks=list(chosen),
+            samples=dict(chosen),
+            task_manager=manager,
+            apply_chat_template=True,
+            gen_kwargs={"max_gen_toks": ANSWER_TOKENS},
+            bootstrap_iters=0,
+            batch_size=BATCH_SIZE,
+            device="cpu",
+            evaluation_tracker=tracker,
+        )
     samples = outcome.pop("samples")
     tracker.save_results_aggregated(results=outcome, samples=samples)
     for leaf in chosen:

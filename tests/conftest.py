@@ -1,5 +1,6 @@
 """Fixtures of all tests: nothing asks the Hub, nothing is left in the user's caches but what was fetched."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -44,15 +45,29 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; the order within a file stays."""
+    """The longest files first; the order within a file stays. Slow tests are for `make test-slow`."""
+    if "MIS_GROUND_SLOW" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes long: make test-slow"))
     items.sort(key=lambda item: LONGEST.index(_file(item)) if _file(item) in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """The harness describes the machine in each result file: pip, git and lscpu for a second, and nothing tests it."""
-    if evaluator := sys.modules.get("lm_eval.evaluator"):
-        evaluator.add_env_info = lambda results: None
+    """What the harness does beside its work, and nothing tests.
+
+    It describes the machine in each result file (pip, git and lscpu for a second), and collects garbage after each
+    batch with images, a third of a second once its packages are loaded: those are left alone from then on.
+    """
+    evaluator = sys.modules.get("lm_eval.evaluator")
+    if evaluator and getattr(evaluator, "add_env_info", None) is not _no_description:
+        evaluator.add_env_info = _no_description
+        gc.freeze()
+
+
+def _no_description(results: dict) -> None:
+    pass
 
 
 def _file(item: pytest.Item) -> str:

@@ -22,6 +22,7 @@ from lm_eval_tasks.mis_ground.replies import Reply, as_text
 from lm_eval_tasks.mis_ground.settings import without_secrets
 from lm_eval_tasks.running import answer_store as resume
 from lm_eval_tasks.running import preflight
+from lm_eval_tasks.running.garbage import old_objects_left_alone
 from lm_eval_tasks.running.progress import duration, rate, shown_progress
 
 Request = Any
@@ -68,7 +69,8 @@ class Watch:
             # Requests with and without images, never both at once: this package's tasks come apart already.
             for rows in by_images(requests):
                 some = [requests[row] for row in rows]
-                given = self._answer(some, name, arguments, model, lambda asked: plainly(asked, **quiet))
+                with old_objects_left_alone():
+                    given = self._answer(some, name, arguments, model, lambda asked: plainly(asked, **quiet))
                 for row, answer in zip(rows, given, strict=True):
                     answers[row] = answer
             return answers

@@ -10,6 +10,7 @@ from typing import Any
 from dataset_builder.core.errors import MISGroundError
 from dataset_builder.files.atomic import sha256_of
 from lm_eval_tasks.running.checks import check_pretrained
+from lm_eval_tasks.running.garbage import old_objects_left_alone
 from lm_eval_tasks.study.plan import Model, PlannedArm
 
 ON_TRANSFORMERS = {"vision": "mis-arm", "text": "mis-arm-text"}
@@ -145,7 +146,8 @@ class Asker:
             return self._ask_vllm(requests, self._sampling(own), seed)
         self.lm.use(own)
         before = (self.lm.cost.tokens, self.lm.cost.seconds)
-        answers = self.lm.generate_until(list(requests), disable_tqdm=True)
+        with old_objects_left_alone():
+            answers = self.lm.generate_until(list(requests), disable_tqdm=True)
         return answers, Asked(self.lm.cost.tokens - before[0], self.lm.cost.seconds - before[1])
 
     def _sampling(self, arm: Any) -> dict[str, Any]:

@@ -143,12 +143,21 @@ def run(block: Block, shown: str, place, environment, hub):
         assert target.is_file() or any(target.iterdir()), f"{written} is empty"
 
 
-def test_what_the_pages_show_runs(place, stand_ins, environment, hub):
+def run_all(every, place, stand_ins, environment, hub):
     """One test for all blocks: spread over workers, none would find what the one before it made."""
     done: set[str] = set()
-    for block in BLOCKS:
+    for block in every:
         if block.language in RUN and (shown := to_run(block, stand_ins, done)):
             run(block, shown, place, environment, hub)
+
+
+def test_what_the_readme_shows_runs(place, stand_ins, environment, hub):
+    run_all(blocks(ROOT / "README.md"), place, stand_ins, environment, hub)
+
+
+@pytest.mark.slow
+def test_what_all_pages_show_runs(tmp_path, stand_ins, environment, hub):
+    run_all(BLOCKS, tmp_path, stand_ins, environment, hub)
 
 
 def test_no_command_is_excused_that_is_not_shown():

@@ -12,6 +12,7 @@ PROMPT = (
 )
 
 
+@pytest.mark.slow
 def test_the_folder_answers_as_the_gguf_file_does(smollm2):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

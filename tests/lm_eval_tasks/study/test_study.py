@@ -1,7 +1,6 @@
 """A whole study on tiny models: run, stopped, resumed, changed midway, and reported."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from tests.helpers.tiny_dataset import write_dataset
 from tests.helpers.tiny_models import save_tiny_llama, save_tiny_qwen3_vl
 
 ROOT = Path(__file__).parents[3]
-LONG = pytest.mark.skipif("MIS_GROUND_STUDIES" not in os.environ, reason="takes long; make test-studies runs it")
 ARMS = {
     "greedy": {},
     "semsam": {"k": 16, "top_m": 5},
@@ -196,7 +194,6 @@ def test_a_study_that_was_stopped_anywhere_resumes_to_the_same(place, whole, mon
     assert not asked
 
 
-@LONG
 def test_processes_that_share_a_study_give_the_same_answers(place, whole):
     path = plan_of(place, "shared", arms=FEW, primary={"arm": "hot", "against": "greedy"})
     for share in ("1/2", "2/2"):
@@ -257,7 +254,6 @@ def test_a_pilot_gives_the_spread(place, whole):
     assert "seen in the pilot" in list(dry_run(path, None))[-1]
 
 
-@LONG
 @pytest.mark.parametrize("size", ["2b", "4b", "8b", "32b"])
 def test_the_plans_for_qwen3_vl_run_with_a_tiny_one_put_in(place, size):
     """Unchanged but for the model's place and the data set; two questions a task, three tokens an answer."""
