@@ -27,7 +27,9 @@ def test_heavy_packages_wait():
 def test_a_build_as_the_docstring_shows_it(tmp_path):
     from dataset_builder import Settings, build, check_dataset, open_source
 
-    settings = Settings(inputs=("slice",), prompts=("box",), questions_per_volume=4, stacks_per_volume=0)
+    settings = Settings(
+        inputs=("slice",), prompts=("box",), questions_per_volume=4, stacks_per_volume=0, answer_types=("choice",)
+    )
     summary = build([open_source("phantom:1")], tmp_path / "mis-ground", settings)
     assert summary.out == tmp_path / "mis-ground"
     assert check_dataset(summary.out).ok

@@ -57,7 +57,7 @@ def check_file_names(folder: Path, structures: Sequence[str], names: Names, find
 
 
 _USUAL = re.compile(
-    r"\b(?:data|slices|test|train|README|build|croissant|quarantine|stack|blank|view|(?:ct|mri)_(?:axial|coronal|sagittal)"
+    r"\b(?:data|slices|test|train|README|build|croissant|quarantine|stack|blank|view|locate|measure|(?:ct|mri)_(?:axial|coronal|sagittal)"
     r"|(?:anatomical|directional|relational)_(?:none|label|point|box|mask|text_point|text_box)|of|\d+"
     r"|parquet|md|json|jsonl)\b"
 )

@@ -13,6 +13,7 @@ from rich.table import Table
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import MISGroundError
 from dataset_builder.core.factors import (
+    ANSWER_TYPES,
     CONVENTIONS,
     INPUTS,
     PLANES,
@@ -116,7 +117,7 @@ def build_command(
         typer.Option(
             help="Comma-separated: one of several options, a point on a structure, its bounding box, a measurement."
         ),
-    ] = "choice",
+    ] = ",".join(ANSWER_TYPES),
     views: Annotated[
         str,
         typer.Option(help="Comma-separated; besides plain, each question gets one randomly chosen view as a control."),

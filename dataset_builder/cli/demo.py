@@ -27,6 +27,7 @@ PHANTOM_SETTINGS = Settings(
     prompts=("point", "box", "mask"),
     inputs=("slice",),
     views=("plain",),
+    answer_types=("choice",),
 )
 """A few questions for the small vision-language model, about bodies that it was not trained on."""
 PROCESSES = os.cpu_count() or 1

@@ -193,7 +193,7 @@ class Settings:
     registers: tuple[Register, ...] = REGISTERS
     conventions: tuple[Convention, ...] = CONVENTIONS
     inputs: tuple[Input, ...] = INPUTS
-    answer_types: tuple[AnswerType, ...] = ("choice",)
+    answer_types: tuple[AnswerType, ...] = ANSWER_TYPES
     views: tuple[View, ...] = VIEWS
     slices_per_volume: int = 2
     questions_per_volume: int | None = 30

@@ -250,6 +250,7 @@ def settings_of(note: BuildNote) -> Settings:
     """
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.settings.items()}
+        fields.setdefault("answer_types", ("choice",))  # what builds before data version 2.1.0 asked for
         return Settings(**fields | {"clarity": ClarityLimits(**note.settings["clarity"])})
     except (TypeError, KeyError) as error:
         raise BuildError(

@@ -21,7 +21,7 @@ from dataset_builder.sources.sample import Sample
 from tests.helpers.asked import asked
 from tests.helpers.ways_in import STORED, WAYS, Scan
 
-SETTINGS = Settings(slices_per_volume=3, stacks_per_volume=1, stack_size=4, image_size=128)
+SETTINGS = Settings(slices_per_volume=3, stacks_per_volume=1, stack_size=4, image_size=128, answer_types=("choice",))
 REFERENCE = "nnunet .nii.gz"
 
 

@@ -16,7 +16,7 @@ from dataset_builder.building.parts import part_path
 from dataset_builder.building.worker import write_part
 from dataset_builder.check import check_dataset
 from dataset_builder.core.errors import BuildError, CaseError, EmptyLabelsError
-from dataset_builder.core.factors import MODALITIES, PLANES
+from dataset_builder.core.factors import ANSWER_CONFIGS, INPUT_CONFIGS, MODALITIES, PLANES
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset import parquet
 from dataset_builder.dataset.format import COLUMNS
@@ -27,7 +27,13 @@ from dataset_builder.sources import open_source
 from tests.helpers.folders import contents
 
 SMALL = Settings(
-    slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8, image_size=128
+    slices_per_volume=3,
+    questions_per_volume=40,
+    stack_size=4,
+    stack_questions_per_volume=8,
+    locate_questions_per_volume=8,
+    measure_questions_per_volume=6,
+    image_size=128,
 )
 PHANTOMS = "phantom:3"  # one of CT, two of MR: a cell has several volumes
 
@@ -77,7 +83,7 @@ def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch
     record, before = read_record(cut[0].out), read_record(whole.out)
     assert [build.guessing_rates for build in record.builds] == [build.guessing_rates for build in before.builds]
     several = [key for key, note in record.splits.items() if len(note.files) > 1]
-    assert {"stack", "blank", "view", "slices", "mri_axial"} <= {config for config, _ in several}
+    assert {"stack", "blank", "view", "slices", "mri_axial", "locate", "measure"} <= {config for config, _ in several}
     for key, note in record.splits.items():
         stem = before.splits[key].files[0].removesuffix(".parquet")
         assert list(note.files) == parquet.series(stem, len(note.files))
@@ -179,11 +185,16 @@ def test_pairs_lie_side_by_side_in_their_cell(built):
 def test_every_row_carries_modality_and_plane_of_its_config(built):
     summary, _ = built
     of_planes = {f"{m}_{p}" for m in MODALITIES for p in PLANES}
-    assert {config for config, _ in summary.rows} <= of_planes | {"stack", "blank", "view"}
+    assert {config for config, _ in summary.rows} <= of_planes | {*INPUT_CONFIGS, *ANSWER_CONFIGS.values()}
+    assert {"locate", "measure"} <= {config for config, _ in summary.rows}
     for config, split in summary.rows:
-        columns = ["modality", "plane", "terminology", "prompt", "input", "view"]
+        columns = ["modality", "plane", "terminology", "prompt", "input", "view", "answer_type"]
         for row in pq.read_table(summary.out / "data" / config / f"{split}.parquet", columns=columns).to_pylist():
-            if config in of_planes:
+            assert (row["answer_type"] == "choice") == (config not in ANSWER_CONFIGS.values())
+            if config in ANSWER_CONFIGS.values():
+                assert (row["answer_type"] == "number") == (config == "measure")
+                assert config == "locate" or (row["input"], row["view"]) == ("slice", "plain")
+            elif config in of_planes:
                 assert (f"{row['modality']}_{row['plane']}", f"{row['terminology']}_{row['prompt']}") == (config, split)
                 assert (row["input"], row["view"]) == ("slice", "plain")
             elif config == "view":
@@ -235,7 +246,8 @@ def test_a_killed_build_goes_on_and_comes_out_the_same(built, tmp_path):
     summary, _ = built
     code = (
         "import os, sys; from dataset_builder.building import builder, worker\n"
-        "from dataset_builder.core.settings import Settings; from dataset_builder.sources import open_source\n"
+        "from dataset_builder.core.settings import ClarityLimits, Settings\n"
+        "from dataset_builder.sources import open_source\n"
         "real = worker.store_volume; count = [0]\n"
         "def dying(*args):\n"
         "    count[0] += 1\n"
@@ -243,8 +255,7 @@ def test_a_killed_build_goes_on_and_comes_out_the_same(built, tmp_path):
         "    return real(*args)\n"
         "worker.store_volume = dying\n"
         "builder.build([open_source('phantom')], __import__('pathlib').Path(sys.argv[1]),"
-        " Settings(slices_per_volume=3, questions_per_volume=40, stack_size=4, stack_questions_per_volume=8,"
-        " image_size=128))\n"
+        f" {SMALL!r})\n"
     )
     out = tmp_path / "out"
     killed = subprocess.run([sys.executable, "-c", code, str(out)], check=False)

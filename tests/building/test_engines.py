@@ -22,7 +22,14 @@ from dataset_builder.sources.phantoms import torso, write_nnunet
 from tests.helpers.engine_work import Counted, name_of, name_or_end
 from tests.helpers.folders import contents
 
-SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), views=("plain",), image_size=64)
+SMALL = Settings(
+    slices_per_volume=2,
+    questions_per_volume=6,
+    inputs=("slice",),
+    views=("plain",),
+    image_size=64,
+    answer_types=("choice",),
+)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,12 @@ from dataset_builder.sources.phantom import make_body
 from lm_eval_tasks.mis_ground.rows import Rows
 
 SMALL = Settings(
-    slices_per_volume=3, questions_per_volume=12, stack_size=4, stack_questions_per_volume=4, image_size=128
+    slices_per_volume=3,
+    questions_per_volume=12,
+    stack_size=4,
+    stack_questions_per_volume=4,
+    image_size=128,
+    answer_types=("choice",),
 )
 
 

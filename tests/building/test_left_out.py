@@ -22,6 +22,7 @@ SMALL = Settings(
     views=("plain",),
     image_size=64,
     trust=("affine", "values", "labels", "orientation"),
+    answer_types=("choice",),
 )
 
 

@@ -20,7 +20,14 @@ from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
 from dataset_builder.sources.phantoms import torso, write_nnunet, write_totalsegmentator
 
-SMALL = Settings(slices_per_volume=2, questions_per_volume=4, inputs=("slice",), views=("plain",), image_size=64)
+SMALL = Settings(
+    slices_per_volume=2,
+    questions_per_volume=4,
+    inputs=("slice",),
+    views=("plain",),
+    image_size=64,
+    answer_types=("choice",),
+)
 
 
 # --- what can be done to a case: image and labels as paths ----------------------------------------------------------

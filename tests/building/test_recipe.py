@@ -19,7 +19,14 @@ from tests.helpers.hub_checks import check_whole
 from tests.helpers.loopback_hub import LoopbackHub, client
 from tests.helpers.small_ground import CELLS, write_ground
 
-SMALL = Settings(seed=5, planes=("axial", "coronal"), prompts=("none", "box"), questions_per_volume=12, image_size=64)
+SMALL = Settings(
+    seed=5,
+    planes=("axial", "coronal"),
+    prompts=("none", "box"),
+    questions_per_volume=12,
+    image_size=64,
+    answer_types=("choice",),
+)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,13 @@ from dataset_builder.sources import open_source
 from tests.helpers.folders import contents
 
 SMALL = Settings(
-    slices_per_volume=1, questions_per_volume=6, prompts=("none",), inputs=("slice",), views=("plain",), image_size=64
+    slices_per_volume=1,
+    questions_per_volume=6,
+    prompts=("none",),
+    inputs=("slice",),
+    views=("plain",),
+    image_size=64,
+    answer_types=("choice",),
 )
 
 

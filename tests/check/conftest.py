@@ -9,7 +9,12 @@ from dataset_builder.sources import open_source
 from tests.helpers.defects import break_copy
 
 SMALL = Settings(
-    slices_per_volume=3, questions_per_volume=160, stack_size=6, stack_questions_per_volume=40, image_size=128
+    slices_per_volume=3,
+    questions_per_volume=160,
+    stack_size=6,
+    stack_questions_per_volume=40,
+    image_size=128,
+    answer_types=("choice",),
 )
 
 

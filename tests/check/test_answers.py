@@ -21,7 +21,7 @@ from dataset_builder.slices.stacks import group_stacks
 from dataset_builder.vocabulary import structures
 
 WORDS = structures()
-ALL = Settings(questions_per_volume=None, image_size=128)
+ALL = Settings(questions_per_volume=None, image_size=128, answer_types=("choice",))
 PER_KIND = 12
 
 

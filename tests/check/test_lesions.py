@@ -53,7 +53,13 @@ def test_anatomy_says_nothing_of_where_a_lesion_lies():
 
 # Against the label map -----------------------------------------------------------------------------------------------
 
-ASKED = Settings(questions_per_volume=None, image_size=128, prompts=("none", "box"), registers=("clinical",))
+ASKED = Settings(
+    questions_per_volume=None,
+    image_size=128,
+    prompts=("none", "box"),
+    registers=("clinical",),
+    answer_types=("choice",),
+)
 ABDOMEN = {
     "liver": (50, 110, 40, 100),
     "tumour": (88, 104, 74, 92),

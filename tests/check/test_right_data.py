@@ -31,6 +31,7 @@ FEW = Settings(
     stack_questions_per_volume=24,
     image_size=64,
     views=("plain", "rotated90"),
+    answer_types=("choice",),
 )
 
 

@@ -29,6 +29,7 @@ CONTROLS = [*(f"mis_ground_blank_{prompt}" for prompt in DRAWN_PROMPTS), *(f"mis
 def built(out: Path, **settings: Any) -> Path:
     """The real CT and MR, a phantom torso and a phantom knee."""
     common = {"slices_per_volume": 6, "prompts": DRAWN_PROMPTS, "terminologies": ("directional",), "image_size": 256}
+    common["answer_types"] = ("choice",)
     build([open_source("sample"), open_source("phantom:2")], out, Settings(**common | settings))
     return out
 

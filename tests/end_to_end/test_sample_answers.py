@@ -63,6 +63,7 @@ def rows(tmp_path_factory, sample_folder: Path):
         inputs=("slice",),
         views=("plain",),
         image_size=128,
+        answer_types=("choice",),
     )
     build([open_source("sample")], out, settings)
     data = load_dataset(str(out), split="test", cache_dir=str(out.parent / "cache"))

@@ -21,7 +21,14 @@ from tests.helpers.folders import contents
 
 OPTIONS = ["--slices-per-volume", "2", "--questions-per-volume", "8", "--inputs", "slice", "--views", "plain"]
 OPTIONS += ["--image-size", "96"]
-SETTINGS = Settings(slices_per_volume=2, questions_per_volume=8, inputs=("slice",), views=("plain",), image_size=96)
+SETTINGS = Settings(
+    slices_per_volume=2,
+    questions_per_volume=8,
+    inputs=("slice",),
+    views=("plain",),
+    image_size=96,
+    answer_types=("choice",),
+)
 
 
 class Disk:

@@ -14,7 +14,7 @@ from dataset_builder.slices.selection import choose_slices, cut
 from dataset_builder.sources.phantom import Phantoms
 from dataset_builder.vocabulary import structures
 
-SETTINGS = Settings(slices_per_volume=1, image_size=224)
+SETTINGS = Settings(slices_per_volume=1, image_size=224, answer_types=("choice",))
 STRUCTURES = {"kidney_left", "kidney_right"}
 SHOWN: dict[str, tuple[Prompt, Input, View, Frame]] = {
     "none": ("none", "slice", "plain", "patient"),

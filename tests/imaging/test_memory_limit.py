@@ -18,7 +18,7 @@ from dataset_builder.imaging.nifti import open_nifti
 from dataset_builder.sources import open_source
 from dataset_builder.sources.phantoms import torso, write_nnunet
 
-SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",))
+SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), answer_types=("choice",))
 LARGE = (700, 700, 400)  # int16 and uint8: 588 MB; in the files, half a megabyte
 
 
@@ -80,7 +80,8 @@ def test_a_case_beyond_the_memory_limit_does_not_stop_the_others(scans, tmp_path
         "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (taken + (400 << 20),) * 2)\n"
         "source = open_source('nnunet:' + sys.argv[1], keep_names=True)\n"
-        "settings = Settings(slices_per_volume=2, questions_per_volume=6, inputs=('slice',))\n"
+        "few = dict(slices_per_volume=2, questions_per_volume=6, inputs=('slice',), answer_types=('choice',))\n"
+        "settings = Settings(**few)\n"
         "for case in sorted(source.cases(), key=lambda case: case.subject):\n"
         "    told = store_case((source, case), settings, Path(sys.argv[2]), None, False)\n"
         "    print(json.dumps(vars(told), default=str))\n"

@@ -16,7 +16,7 @@ from dataset_builder.sources import sample
 from lm_eval_tasks import demo
 from tests.helpers.tiny_dataset import write_dataset
 
-SMALL = Settings(slices_per_volume=3, questions_per_volume=126, image_size=128)
+SMALL = Settings(slices_per_volume=3, questions_per_volume=126, image_size=128, answer_types=("choice",))
 FEW = replace(builder_demo.PHANTOM_SETTINGS, slices_per_volume=1, questions_per_volume=6)
 
 

@@ -89,7 +89,9 @@ def test_markers_of_neighbouring_pixels_are_both_there(prompt):
 
 def test_structures_too_close_are_asked_about_by_name_only(slices):
     """Of every question with markers the images can show each."""
-    settings = Settings(image_size=64, questions_per_volume=400, inputs=("slice",), views=("plain",))
+    settings = Settings(
+        image_size=64, questions_per_volume=400, inputs=("slice",), views=("plain",), answer_types=("choice",)
+    )
     marked = 0
     for question, (record,) in volume_questions(slices, settings, structures()):
         if question.prompt != "none" and len(question.structures) > 1:

@@ -24,6 +24,7 @@ SETTINGS = Settings(
     stack_size=5,
     stack_questions_per_volume=180,
     image_size=160,
+    answer_types=("choice",),
 )
 # The ends of the axis that runs through the slices: (low, high).
 THROUGH = {"sagittal": ("left", "right"), "coronal": ("posterior", "anterior"), "axial": ("inferior", "superior")}

@@ -133,7 +133,7 @@ def test_everything_is_asked_of_a_lesion_among_organs(whole):
 def test_a_pair_says_the_same_words_so_that_nothing_can_be_guessed(whole):
     """With markers the two rows have one text and opposite answers: whoever does not look gets half of them."""
     _, volume = whole
-    asked = Settings(questions_per_volume=None, image_size=64, prompts=("mask",))
+    asked = Settings(questions_per_volume=None, image_size=64, prompts=("mask",), answer_types=("choice",))
     records = records_of(volume, 3)
     found = Counter()
     for unit in units([find_facts(record) for record in records], asked):
@@ -234,7 +234,12 @@ def test_side_and_half_do_not_depend_on_how_the_scan_is_stored(stored):
 def test_the_audit_accepts_what_is_asked(whole):
     _, volume = whole
     few = Settings(
-        slices_per_volume=3, questions_per_volume=120, stack_size=6, stack_questions_per_volume=12, image_size=96
+        slices_per_volume=3,
+        questions_per_volume=120,
+        stack_size=6,
+        stack_questions_per_volume=12,
+        image_size=96,
+        answer_types=("choice",),
     )
     count, found = audit_volumes([volume], few)
     assert found == {}

@@ -14,7 +14,7 @@ from dataset_builder.slices.selection import choose_slices, cut
 from dataset_builder.sources import open_source
 from dataset_builder.vocabulary import structures
 
-ALL = Settings(slices_per_volume=3, questions_per_volume=None)
+ALL = Settings(slices_per_volume=3, questions_per_volume=None, answer_types=("choice",))
 WORDS = structures()
 
 

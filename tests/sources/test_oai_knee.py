@@ -177,7 +177,9 @@ def test_a_wrong_side_is_found_by_the_labels_and_the_build_goes_on(layout, tmp_p
     csv = data / "kneeSideInfo.csv"
     csv.write_text(csv.read_text().replace("oaizib_003.nii.gz,left", "oaizib_003.nii.gz,right"))
     source, cases = opened(data)
-    settings = Settings(slices_per_volume=1, questions_per_volume=4, inputs=("slice",), image_size=64)
+    settings = Settings(
+        slices_per_volume=1, questions_per_volume=4, inputs=("slice",), image_size=64, answer_types=("choice",)
+    )
     with pytest.raises(SwappedSidesError, match="lateral lie medial, for a right limb"):
         store_volume(source, cases["oaizib_003"], settings, tmp_path / "store")
     if layout == "folder":

@@ -22,7 +22,13 @@ NAME = "MusterfrauErika19640812"
 """Legal in BIDS, too; of the other formats the names have all that file names may have."""
 OTHERS = [way for way in WAYS if not way.startswith("dicom")]  # which has a test of its own
 SETTINGS = Settings(
-    slices_per_volume=1, questions_per_volume=4, stacks_per_volume=0, inputs=("slice",), views=("plain",), image_size=64
+    slices_per_volume=1,
+    questions_per_volume=4,
+    stacks_per_volume=0,
+    inputs=("slice",),
+    views=("plain",),
+    image_size=64,
+    answer_types=("choice",),
 )
 
 

@@ -22,7 +22,14 @@ from dataset_builder.sources.phantoms import torso, write_nnunet, write_totalseg
 from tests.helpers.folders import contents
 from tests.helpers.loopback_s3 import LoopbackS3, upload
 
-SMALL = Settings(slices_per_volume=2, questions_per_volume=6, inputs=("slice",), views=("plain",), image_size=64)
+SMALL = Settings(
+    slices_per_volume=2,
+    questions_per_volume=6,
+    inputs=("slice",),
+    views=("plain",),
+    image_size=64,
+    answer_types=("choice",),
+)
 
 
 @pytest.fixture(scope="module")

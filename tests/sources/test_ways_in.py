@@ -16,6 +16,7 @@ SETTINGS = Settings(
     stack_questions_per_volume=8,
     stack_size=4,
     image_size=64,
+    answer_types=("choice",),
 )
 REFERENCE = "nnunet .nii.gz"
 

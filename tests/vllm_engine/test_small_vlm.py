@@ -12,7 +12,12 @@ from lm_eval_tasks.small_vlm import model_folder
 from tests.vllm_engine.engines import SETTINGS, stop
 
 FEW = Settings(
-    slices_per_volume=3, questions_per_volume=24, prompts=("point", "box", "mask"), inputs=("slice",), views=("plain",)
+    slices_per_volume=3,
+    questions_per_volume=24,
+    prompts=("point", "box", "mask"),
+    inputs=("slice",),
+    views=("plain",),
+    answer_types=("choice",),
 )
 
 

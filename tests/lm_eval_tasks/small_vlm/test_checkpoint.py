@@ -38,6 +38,7 @@ FEW = Settings(
     prompts=("point", "box", "mask"),
     inputs=("slice", "stack"),
     views=("plain",),
+    answer_types=("choice",),
 )
 
 CHANCE = (0.38, 0.62)

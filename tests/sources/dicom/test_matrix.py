@@ -20,7 +20,7 @@ from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.sample import Sample
 from tests.helpers import dicom_files as dicom
 
-SETTINGS = Settings(slices_per_volume=3, stacks_per_volume=1, stack_size=4, image_size=128)
+SETTINGS = Settings(slices_per_volume=3, stacks_per_volume=1, stack_size=4, image_size=128, answer_types=("choice",))
 
 
 LARGEST = 10

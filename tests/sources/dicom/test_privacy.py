@@ -110,7 +110,7 @@ def test_a_strict_build_stops_with_an_error_that_says_nothing_either(hospital, t
     folder, uids = hospital
     source = open_source(f"dicom:{folder}")
     with pytest.raises(SlicePositionError, match="missing") as reported:
-        build([source], tmp_path / "out" / "data", Settings(image_size=64), strict=True)
+        build([source], tmp_path / "out" / "data", Settings(image_size=64, answer_types=("choice",)), strict=True)
     shown = "".join(capfd.readouterr()) + str(reported.value)
     assert leaks(shown.encode() + everything_in(tmp_path), uids) == []
 
