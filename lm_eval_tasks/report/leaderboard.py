@@ -81,25 +81,36 @@ def _read(path: Path) -> Json:
 
 
 def _runs(report: Json) -> list[Json]:
-    data = {name: report["data"][name] for name in ("sources", "versions")}
+    data = {"sources": report["data"]["sources"]}
     return [{**run, "data": data} for run in report["runs"]]
 
 
 def _boards(reports: Iterable[list[Json]]) -> list[list[Json]]:
-    """The runs by the questions that they answered, with images before blind ones, most questions first."""
-    boards: dict[tuple[str, str], list[Json]] = {}
+    """The runs by the questions that they answered, with images before blind ones, most questions first.
+
+    Ids may be the same in two data versions though questions are not: each version has tables of its own.
+    """
+    boards: dict[tuple[str, str, str], list[Json]] = {}
     seen = set()
     for run in (run for report in reports for run in report):
         # The same run may be in several reports.
         identity = json.dumps(
-            [run["name"], run["mode"], run["items_digest"], run["settings"], run["scores"][0]["accuracy"]]
+            [
+                *(run[name] for name in ("name", "mode", "items_digest", "settings")),
+                _data_version(run),
+                run["scores"][0]["accuracy"],
+            ]
         )
         if identity not in seen:
             seen.add(identity)
-            boards.setdefault((run["mode"], run["items_digest"]), []).append(run)
+            boards.setdefault((run["mode"], run["items_digest"], _data_version(run)), []).append(run)
     for board in boards.values():
         board.sort(key=lambda run: -run["scores"][0]["accuracy"]["value"])
     return sorted(boards.values(), key=lambda board: (board[0]["mode"] != "pictures", -board[0]["items"], -len(board)))
+
+
+def _data_version(run: Json) -> str:
+    return str(run["versions"].get("data", ""))
 
 
 def tied(board: Sequence[Json]) -> list[bool]:
@@ -115,10 +126,10 @@ def _board(board: Sequence[Json]) -> str:
     first = board[0]
     data = first["data"]
     what = "without images" if first["mode"] == "blind" else "with images"
-    sources, versions = ", ".join(data["sources"]), ", ".join(data["versions"])
+    sources = ", ".join(data["sources"])
     title = (
         f"{first['items']:,} questions {what}; {first['scores'][0]['volumes']:,} volumes ({sources}); "
-        f"data version {versions}; digest {first['items_digest']}"
+        f"data version {_data_version(first)}; digest {first['items_digest']}"
     )
     terminologies = [name for name in FACTORS["terminology"] if any(_of(run, name) for run in board)]
     columns = [

@@ -77,6 +77,8 @@ class Reading:
     runs: list[Run] = field(default_factory=list)
     questions: dict[str, Question] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    data_versions: dict[Path, set[str]] = field(default_factory=dict)
+    """By result file: the data versions of its questions, more than one if a data set was pushed bit by bit."""
 
 
 def read_runs(places: Sequence[str]) -> Reading:
@@ -87,7 +89,7 @@ def read_runs(places: Sequence[str]) -> Reading:
 
     Raises:
         MISGroundError: if there are no result or sample files of MIS-Ground, if one is damaged, or if two runs are of
-            data sets that differ.
+            data sets that differ, in their version or otherwise.
     """
     reading = Reading()
     for place in places:
@@ -101,6 +103,7 @@ def read_runs(places: Sequence[str]) -> Reading:
                 remedy="Name each result file separately: NAME=FOLDER/MODEL/results_DATE.json.",
             )
         reading.runs += [replace(run, name=_with_mode(name, run.mode)) for run in found] if name else found
+    _check_data_versions(reading)
     names = unique_names([run.name for run in reading.runs], [run.settings for run in reading.runs])
     reading.runs = [replace(run, name=name) for run, name in zip(reading.runs, names, strict=True)]
     return reading
@@ -170,7 +173,6 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
     parts.sort(key=lambda part: part[0].get("date") or 0)
     answers: dict[tuple[Mode, bool], dict[str, Answer]] = {}
     versions: dict[str, Any] = {}
-    data_versions: set[str] = set()
     changes: Counter[tuple[str, str]] = Counter()
     readers: set[str] = set()
     disagreements = anew = 0
@@ -182,8 +184,8 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
                 mode = _mode(task)
                 assert mode
                 _check_asked(question, sample, path)
+                reading.data_versions.setdefault(path, set()).update({str(question.get("version") or "")} - {""})
                 _remember(question, path, reading)
-                data_versions.add(str(question.get("version", "")))
                 now = answer_of(sample)
                 if is_newer(reader) or not is_scored(sample):
                     answer = now
@@ -204,7 +206,7 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
     results = parts[-1][0]
     reading.warnings += _told_of_readings(model_name(results), anew, readers, +changes, disagreements)
     settings = settings_of(results)
-    versions["data"] = ", ".join(sorted(data_versions - {""}))
+    versions["data"] = ", ".join(sorted(set().union(*(reading.data_versions.get(path, ()) for _, path in parts))))
     return [
         Run(
             name=_with_mode(run_name(settings, plain), mode),
@@ -328,6 +330,8 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
     known = reading.questions.setdefault(question["id"], question)
     if known is question:
         return
+    if known.get("version") != question.get("version"):
+        _check_data_versions(reading)  # it is the reason for whatever else differs
     for name in ("question", "options", "answer"):
         if known[name] != question[name]:
             raise MISGroundError(
@@ -344,6 +348,29 @@ def _remember(question: Question, path: Path, reading: Reading) -> None:
                 remedy="Make a separate report of each, or evaluate again on one data set.",
             )
         known["image_hashes"] = question["image_hashes"]
+
+
+def _check_data_versions(reading: Reading) -> None:
+    """Refuse evaluations of data of different versions.
+
+    The same scans give other questions then, and the same ids may stand for other ones. Several versions within one
+    evaluation are those of one data set, some splits of which were built later than others.
+    """
+    found = reading.data_versions
+    every = set().union(*found.values())
+    if every in found.values() or not every:
+        return
+    first = next(path for path, versions in found.items() if versions)
+    other = next(path for path, versions in found.items() if versions - found[first])
+    one, two = (", ".join(sorted(found[path])) for path in (first, other))
+    raise MISGroundError(
+        "The runs answered data of different versions, in which the same scans give other questions: their scores "
+        "cannot be compared.",
+        file=other,
+        value=f"data version {two}; {first} has {one}",
+        remedy="Make a separate report of each, or evaluate again on one data set. docs/data-versions.md lists what "
+        "each version changed.",
+    )
 
 
 def _plain_reply(sample: Mapping[str, Any]) -> str | None:

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from dataset_builder.dataset.format import VERSION
+
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +68,11 @@ def test_every_page_can_be_found_from_the_readme():
     listed = set(re.findall(r"- ([\w-]+\.md)", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     assert linked <= listed
     assert index <= listed
+
+
+def test_the_data_version_has_a_row_in_the_table_of_versions():
+    page = (ROOT / "docs" / "data-versions.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^\| (\d+\.\d+\.\d+) \| ", page, flags=re.MULTILINE)
+    assert versions == sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
+    assert VERSION in versions
+    assert versions[0] == "1.0.0"

@@ -60,6 +60,16 @@ def test_only_runs_of_the_same_questions_stand_together(boards):
     assert accuracies == sorted(accuracies, reverse=True)
 
 
+def test_runs_of_other_data_versions_stand_in_another_table(folder, tmp_path):
+    rows = [each | {"version": "2.1.0"} for each in ROWS]
+    write_run(tmp_path / "run", rows, model(0.9), model_args={"pretrained": "strong"})
+    write_report([str(tmp_path / "run")], tmp_path / "report")
+    boards = write_leaderboard([folder / "one", tmp_path / "report"], tmp_path / "leaderboard.html")
+    assert sorted(len(board) for board in boards) == [1, 2]
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert all(page.count(f"data version {version};") == 1 for version in ("2.0.0", "2.1.0"))
+
+
 def test_runs_that_cannot_be_told_from_the_best_are_marked(boards):
     marks = dict(zip((run["name"] for run in boards[0]), tied(boards[0]), strict=True))
     assert marks.pop(boards[0][0]["name"]) is False

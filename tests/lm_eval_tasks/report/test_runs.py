@@ -1,6 +1,7 @@
 """Reading the harness's files: what counts as a run, what it is called, and what is refused."""
 
 import json
+import re
 
 import pytest
 
@@ -238,6 +239,42 @@ def test_runs_of_different_data_sets_are_refused(tmp_path, name):
         match=rf"different data sets: (the )?{name} of question {ROWS[0]['id']}",
     ):
         read_runs([str(tmp_path / "a"), str(tmp_path / "b")])
+
+
+def of_version(version, rows=ROWS, **changes):
+    return [each | {"version": version} | changes for each in rows]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(of_version("2.0.0"), of_version("2.1.0"), id="the same questions"),
+        pytest.param(of_version("1.0.0", ROWS[:4]), of_version("2.1.0", ROWS[4:]), id="other questions"),
+        pytest.param(of_version("2.0.0"), of_version("2.1.0", question="Another?"), id="the same ids"),
+    ],
+)
+@pytest.mark.parametrize("beside", ["one folder", "two folders", "another model", "blind"])
+def test_old_runs_are_refused_beside_new_ones(tmp_path, old, new, beside):
+    places = [tmp_path / "a", tmp_path / ("a" if beside == "one folder" else "b")]
+    write_run(places[0], old, right)
+    other = {"blind": True} if beside == "blind" else {}
+    if beside == "another model":
+        other = {"model_args": {"pretrained": "other"}}
+    write_run(places[1], new, right, date="2026-02-01T00-00-00.000000", **other)
+    versions = f"{old[0]['version']}|{new[0]['version']}"
+    with pytest.raises(MISGroundError, match="data of different versions") as refused:
+        read_runs([str(place) for place in dict.fromkeys(places)])
+    assert set(re.findall(versions, refused.value.value)) == {old[0]["version"], new[0]["version"]}
+    assert "results_2026-02-01" in refused.value.file
+    assert "docs/data-versions.md" in refused.value.remedy
+
+
+def test_a_data_set_whose_splits_were_built_at_times_is_one_data_set(tmp_path):
+    """As on the Hub, where splits that are there already stay."""
+    write_run(tmp_path / "part", of_version("2.0.0", ROWS[:4]), right)
+    write_run(tmp_path / "all", of_version("2.0.0", ROWS[:4]) + of_version("2.1.0", ROWS[4:]), right)
+    runs = read_runs([str(tmp_path / "part"), str(tmp_path / "all")]).runs
+    assert [run.versions["data"] for run in runs] == ["2.0.0", "2.0.0, 2.1.0"]
 
 
 def test_images_may_be_written_by_their_own_name(tmp_path):
