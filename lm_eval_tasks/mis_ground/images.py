@@ -28,6 +28,7 @@ class Picture(Image.Image):
         self._size = self._measure()
         self._mode = "RGB"
         self._is_decoded = False
+        self._fingerprint: str | None = None
 
     def _measure(self) -> tuple[int, int]:
         with Image.open(BytesIO(self._read())) as header:
@@ -54,6 +55,13 @@ class Picture(Image.Image):
             fp.write(self._read())
         else:
             super().save(fp, format, **params)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal images: SHA-256 of what is stored, computed once."""
+        if self._fingerprint is None:
+            self._fingerprint = hashlib.sha256(self._read()).hexdigest()
+        return self._fingerprint
 
     def __repr__(self) -> str:
         return f"<Picture sha256={hashlib.sha256(self._read()).hexdigest()}>"
@@ -91,6 +99,11 @@ class Sheet(Picture):
         width, height = self._panels[0].size
         places = [divmod(number, self._columns) for number in range(len(self._panels))]
         return [(column * width, row * (height + self.STRIP) + self.STRIP) for row, column in places]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for sheets of equal images; nothing is drawn for it."""
+        return hashlib.sha256(" ".join(panel.fingerprint for panel in self._panels).encode()).hexdigest()
 
     def _encode(self) -> bytes:
         sheet = Image.new("RGB", self.size)

@@ -22,6 +22,8 @@ from typing import Any
 
 from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.mis_ground.replies import Reply, as_text
+from lm_eval_tasks.running.images import image_hash
+from lm_eval_tasks.running.order import CHUNK_OF_AUTOMATIC_BATCHES, as_given, chunks, in_order
 
 FORMAT = 1
 """Moves when stored answers can no longer be read."""
@@ -37,8 +39,6 @@ NOT_OF_THE_ANSWER = ("num_concurrent", "max_retries", "timeout", "first_wait", "
 
 SMALLEST_CHUNK = 8
 """Fewer answers than these are not worth a write to the disk."""
-CHUNK_OF_AUTOMATIC_BATCHES = 256
-"""Where the model makes its own batches, how many requests it gets at once."""
 
 Request = Any
 """The harness's ``Instance``; of it ``args`` is read, and ``arguments`` written."""
@@ -194,23 +194,26 @@ def request_keys(requests: Sequence[Request], run: str, versions: Callable[[str]
     return keys
 
 
-def image_hash(image: Any) -> str:
-    """SHA-256 of an image; an image of the data set gives its bytes as they are stored."""
-    from io import BytesIO
-
-    stream = BytesIO()
-    image.save(stream, format="PNG")
-    return hashlib.sha256(stream.getvalue()).hexdigest()
-
-
 def chunk_size(model: Any) -> int:
     """How many requests are answered between two writes: whole batches, and not too few."""
-    try:
-        batch = int(model.batch_size)
-    except (AttributeError, NotImplementedError, TypeError, ValueError):
-        return CHUNK_OF_AUTOMATIC_BATCHES
+    batch = batch_size(model)
+    if batch is None:
+        return CHUNK_OF_AUTOMATIC_BATCHES * workers(model)  # these are loaded anew for every chunk
     size = max(1, batch) * max(1, int(getattr(model, "_concurrent", 1)))
     return size * ceil(SMALLEST_CHUNK / size)
+
+
+def batch_size(model: Any) -> int | None:
+    """How many requests a model answers at once; None if it decides that itself."""
+    try:
+        return int(model.batch_size)
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        return None
+
+
+def workers(model: Any) -> int:
+    """Over how many copies of itself a model deals out its requests, as vLLM does with ``data_parallel_size``."""
+    return max(1, int(getattr(model, "data_parallel_size", 1) or 1))
 
 
 @dataclass
@@ -232,8 +235,9 @@ def answer_all(
     is_answer: Callable[[object], bool] = lambda answer: answer is not None,
     report: Callable[[Progress], None] = lambda progress: None,
     ask_each: Callable[[list[Request], Callable[[int, Reply], None]], Sequence[str]] | None = None,
+    parts: Sequence[list[int]] | None = None,
 ) -> list[str]:
-    """The answers to all requests, in their order; only those that are not in the store are asked for.
+    """The answers to all requests, in the order of ``requests``; only those that are not in the store are asked for.
 
     Args:
         requests: of the harness.
@@ -245,6 +249,7 @@ def answer_all(
         is_answer: whether what the model gave is an answer; what is none is handed on but not kept.
         report: called before the first and after every chunk.
         ask_each: of a model that hands each answer over when it arrives: it is kept at once, and there are no chunks.
+        parts: the chunks, where these requests are some of those of a larger run and keep its chunks.
     """
     known = store.find(keys)
     progress = Progress(len(requests), sum(key in known for key in keys))
@@ -252,7 +257,7 @@ def answer_all(
     answers: list[Any] = [None] * len(requests)
     reseed = _seeds(requests)
     if ask_each is not None:
-        missing = [number for number, key in enumerate(keys) if key not in known]
+        missing = [number for number in in_order(requests) if keys[number] not in known]
         as_asked = {number: dict(requests[number].args[1]) for number in missing}
 
         def keep(place: int, reply: Reply) -> None:
@@ -264,13 +269,14 @@ def answer_all(
         if missing:
             for number, reply in zip(missing, ask_each([requests[n] for n in missing], keep), strict=True):
                 answers[number] = reply
-        size = max(1, len(requests))
-    for chunk in chunks(requests, size):
+        parts = [list(range(len(requests)))]
+    for chunk in chunks(requests, size) if parts is None else parts:
         asked = [number for number in chunk if keys[number] not in known]
         if asked and ask_each is None:
             before = [dict(requests[number].args[1]) for number in asked]
             reseed(keys[asked[0]])
-            given = ask([requests[number] for number in asked])
+            with as_given():
+                given = ask([requests[number] for number in asked])
             stored = {}
             for number, settings, answer in zip(asked, before, given, strict=True):
                 answers[number] = answer
@@ -287,20 +293,6 @@ def answer_all(
                 prompt, settings, *rest = requests[number].args
                 requests[number].arguments = (prompt, {**settings, **found.extra}, *rest)
     return answers
-
-
-def chunks(requests: Sequence[Request], size: int) -> list[list[int]]:
-    """Positions of the requests, longest prompts first and alike settings together, as the harness's models sort them.
-
-    The longest prompt comes first, so that a model that is too large for the memory fails at once.
-    """
-
-    def order(number: int) -> tuple[str, int, str, int]:
-        prompt, settings = str(requests[number].args[0]), requests[number].args[1]
-        return json.dumps(settings, sort_keys=True, default=str), -len(prompt), prompt, number
-
-    positions = sorted(range(len(requests)), key=order)
-    return [positions[start : start + size] for start in range(0, len(positions), size)]
 
 
 def extra_of(request: Request, before: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset_builder.core.errors import MISGroundError
+from lm_eval_tasks.running.images import images_of
 
 Request = Any
 Ask = Callable[[list[Request]], Sequence[str]]
@@ -72,11 +73,6 @@ class Probe:
     seconds: float
     reached: bool | None
     empty: int = 0
-
-
-def images_of(request: Request) -> list[Any]:
-    """The images of a request; none for a text-only one."""
-    return list(request.args[2].get("visual") or []) if len(request.args) > 2 else []
 
 
 def placeholder_problems(requests: Sequence[Request], model: Any) -> list[str]:

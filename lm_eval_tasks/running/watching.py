@@ -5,6 +5,7 @@ The harness makes its model by name; while `watched` is in force, a model so mad
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from lm_eval_tasks.mis_ground.settings import without_secrets
 from lm_eval_tasks.running import answer_store as resume
 from lm_eval_tasks.running import preflight
 from lm_eval_tasks.running.garbage import old_objects_left_alone
+from lm_eval_tasks.running.order import ask_in_chunks, dealt, in_order
 from lm_eval_tasks.running.progress import duration, rate, shown_progress
 
 Request = Any
@@ -64,13 +66,14 @@ class Watch:
         plainly = model.generate_until
 
         def generate_until(requests: list[Request], disable_tqdm: bool = False) -> list[str]:
-            quiet = {"disable_tqdm": True} if self.folder else {"disable_tqdm": disable_tqdm}
+            quiet = {"disable_tqdm": disable_tqdm or self.folder is not None or in_chunks(model)}
+            ask = dealt(lambda asked: plainly(asked, **quiet), resume.workers(model))
             answers: list[Any] = [None] * len(requests)
             # Requests with and without images, never both at once: this package's tasks come apart already.
             for rows in by_images(requests):
                 some = [requests[row] for row in rows]
                 with old_objects_left_alone():
-                    given = self._answer(some, name, arguments, model, lambda asked: plainly(asked, **quiet))
+                    given = self._answer(some, name, arguments, model, ask)
                 for row, answer in zip(rows, given, strict=True):
                     answers[row] = answer
             return answers
@@ -85,8 +88,9 @@ class Watch:
         start = time.monotonic()
         if self.folder is None:
             self._check(requests, len(requests), model, ask, shown, remembered=None)
-            with shown_progress(self.console if shown and hasattr(model, "ask_each") else None) as report:
-                answers = self._all_at_once(requests, model, ask, report)
+            ours = hasattr(model, "ask_each") or in_chunks(model)  # else the harness shows its own
+            with shown_progress(self.console if shown and ours else None) as report:
+                answers = self._without_store(requests, model, ask, report)
         else:
             store = resume.AnswerStore(self.folder)
             try:
@@ -119,18 +123,24 @@ class Watch:
             self.answered += [(request.doc, answer) for request, answer in zip(requests, replies, strict=True)]
         return list(replies)
 
-    def _all_at_once(self, requests: list[Request], model: Any, ask: preflight.Ask, report: Any) -> Sequence[str]:
-        if not hasattr(model, "ask_each"):
-            return ask(requests)
+    def _without_store(self, requests: list[Request], model: Any, ask: preflight.Ask, report: Any) -> Sequence[str]:
         progress = resume.Progress(len(requests), 0)
         report(progress)
 
-        def count(number: int, reply: Reply) -> None:
+        def count(number: int, reply: Reply | None) -> None:
             progress.asked += 1
             report(progress)
 
-        answers: Sequence[str] = model.ask_each(requests, count)
-        return answers
+        if hasattr(model, "ask_each"):
+            order = in_order(requests)
+            given = model.ask_each([requests[n] for n in order], count)
+            return [answer for _, answer in sorted(zip(order, given, strict=True), key=lambda each: each[0])]
+
+        def so_far(asked: int) -> None:
+            progress.asked = asked
+            report(progress)
+
+        return ask_in_chunks(requests, ask, resume.chunk_size(model) if in_chunks(model) else sys.maxsize, so_far)
 
     def _check(
         self,
@@ -240,6 +250,11 @@ def _keeper(
         store.add(run, {key_of[id(request)]: resume.Stored(answer, resume.extra_of(asked, request.args[1]))})
 
     return keep
+
+
+def in_chunks(model: Any) -> bool:
+    """Whether a model that stores no answers is asked in chunks all the same: it takes all it gets for one batch."""
+    return resume.batch_size(model) is None
 
 
 def by_images(requests: Sequence[Request]) -> list[list[int]]:

@@ -105,7 +105,7 @@ def dry_run(path: Path, out: Path | None) -> Iterator[str]:
 
 def _probe(plan: Plan, name: str) -> Iterator[tuple[str, float]]:
     """For each style and arm of a model: seconds that all its answers would take."""
-    from lm_eval_tasks.running.answer_store import chunks
+    from lm_eval_tasks.running.order import chunks
     from lm_eval_tasks.study.models import Asker, close
     from lm_eval_tasks.study.questions import requests_of
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from dataset_builder.core.errors import MISGroundError
 from dataset_builder.files.atomic import sha256_of
+from lm_eval_tasks.running.answer_store import workers
 from lm_eval_tasks.running.checks import check_pretrained
 from lm_eval_tasks.running.garbage import old_objects_left_alone
+from lm_eval_tasks.running.order import dealt
 from lm_eval_tasks.study.plan import Model, PlannedArm
 
 ON_TRANSFORMERS = {"vision": "mis-arm", "text": "mis-arm-text"}
@@ -172,7 +174,8 @@ class Asker:
                 prompt, settings, *rest = request.arguments
                 kept = {name: settings[name] for name in ("until", "max_gen_toks") if name in settings}
                 request.arguments = (prompt, {**kept, "seed": seed, **sampling}, *rest)
-            answers = self.lm.generate_until(list(requests), disable_tqdm=True)
+            ask = dealt(lambda asked: list(self.lm.generate_until(asked, disable_tqdm=True)), workers(self.lm))
+            answers = list(ask(list(requests)))
         finally:
             for request, arguments in zip(requests, as_given, strict=True):
                 request.arguments = arguments

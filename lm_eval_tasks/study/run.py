@@ -8,12 +8,14 @@ report reads: ``answers/MODEL/STYLE/ARM-SEED.jsonl``.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 from dataset_builder.files.atomic import write_atomically
 from lm_eval_tasks.mis_ground.metrics import read_reply, scores_of
 from lm_eval_tasks.running import answer_store as store
+from lm_eval_tasks.running.order import chunks
 from lm_eval_tasks.running.watching import finished, task_version
 from lm_eval_tasks.study.models import Asked, Asker, close, no_answers
 from lm_eval_tasks.study.plan import Plan, PlannedArm, arms_of
@@ -99,14 +101,13 @@ def _answer(
         run_key = store.digest(asker.identity(arm, seed))
         keys = store.request_keys(requests, run_key, task_version)
         size = store.chunk_size(asker.lm)
+        parts = None
         if share.count > 1:
-            mine = [
-                n
-                for i, chunk in enumerate(store.chunks(requests, size))
-                if i % share.count == share.index - 1
-                for n in chunk
-            ]
+            theirs = chunks(requests, size)[share.index - 1 :: share.count]
+            mine = [n for part in theirs for n in part]
             requests, keys = [requests[n] for n in mine], [keys[n] for n in mine]
+            ends = list(accumulate(map(len, theirs), initial=0))
+            parts = [list(range(*each)) for each in pairwise(ends)]
         note = f"cost {run_key} {share.index}/{share.count}"
         noted = base.note(note)
         cost = Asked(**json.loads(noted)) if noted else Asked()
@@ -120,7 +121,7 @@ def _answer(
             base.set_note(note, json.dumps(vars(cost)))
             return [finished(asker.lm, request, answer) for request, answer in zip(asked, answers, strict=True)]
 
-        replies = store.answer_all(requests, keys, ask, base, run_key, size, report=report)
+        replies = store.answer_all(requests, keys, ask, base, run_key, size, report=report, parts=parts)
         return replies, _whole_cost(base, run_key) if share.count == 1 else cost
     finally:
         base.close()

@@ -28,6 +28,17 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return _with_template(tokenizer)
+
+
+def tokenizer_of_words(folder: Path) -> PreTrainedTokenizerFast:
+    """A real model's tokenizer with the special tokens of Qwen and the chat template of the tiny ones."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return _with_template(tokenizer)
+
+
+def _with_template(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
@@ -56,8 +67,17 @@ def save_tiny_llama(folder: Path) -> Path:
     return folder
 
 
-def save_tiny_qwen3_vl(folder: Path) -> Path:
-    """Qwen3-VL's own classes in a tiny configuration, with its processor and a chat template; needs torchvision."""
+def save_tiny_qwen3_vl(
+    folder: Path, tokenizer: PreTrainedTokenizerFast | None = None, image_size: int = 64, context: int = 4096
+) -> Path:
+    """Qwen3-VL's own classes in a tiny configuration, with its processor and a chat template; needs torchvision.
+
+    Args:
+        folder: is made.
+        tokenizer: with the special tokens of Qwen; that of single bytes if none is given.
+        image_size: the largest, in pixels; a token of an image is 32 pixels wide and high.
+        context: the longest, in tokens.
+    """
     from transformers import (
         Qwen2VLImageProcessor,
         Qwen3VLConfig,
@@ -66,7 +86,7 @@ def save_tiny_qwen3_vl(folder: Path) -> Path:
         Qwen3VLVideoProcessor,
     )
 
-    tokenizer = tiny_tokenizer()
+    tokenizer = tokenizer or tiny_tokenizer()
     torch.manual_seed(0)
     token = tokenizer.convert_tokens_to_ids
     config = Qwen3VLConfig(
@@ -78,7 +98,7 @@ def save_tiny_qwen3_vl(folder: Path) -> Path:
             "num_attention_heads": 2,
             "num_key_value_heads": 1,
             "head_dim": 32,
-            "max_position_embeddings": 4096,
+            "max_position_embeddings": context,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10000.0,
@@ -108,7 +128,7 @@ def save_tiny_qwen3_vl(folder: Path) -> Path:
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder)
-    sizes = {"size": {"shortest_edge": 32 * 32, "longest_edge": 64 * 64}, "patch_size": 16}
+    sizes = {"size": {"shortest_edge": 32 * 32, "longest_edge": image_size**2}, "patch_size": 16}
     Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(**sizes),
         video_processor=Qwen3VLVideoProcessor(**sizes),

@@ -111,7 +111,7 @@ def test_a_model_is_its_arguments_revision_and_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("batch", "concurrent", "size"),
-    [(1, 1, 8), (3, 1, 9), (16, 1, 16), ("4", 1, 8), ("auto", 1, 256), (1, 32, 32), (None, 1, 256)],
+    [(1, 1, 8), (3, 1, 9), (16, 1, 16), ("4", 1, 8), ("auto", 1, 1024), (1, 32, 32), (None, 1, 1024)],
 )
 def test_chunks_are_whole_batches(batch, concurrent, size):
     class Model:
@@ -127,8 +127,8 @@ def test_chunk_of_a_model_that_does_not_tell_its_batch():
         def batch_size(self):
             raise NotImplementedError
 
-    assert resume.chunk_size(Model()) == 256
-    assert resume.chunk_size(object()) == 256
+    assert resume.chunk_size(Model()) == 1024
+    assert resume.chunk_size(object()) == 1024
 
 
 # --- the store -------------------------------------------------------------------------------------------------------
