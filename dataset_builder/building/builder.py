@@ -45,7 +45,7 @@ from dataset_builder.files.own_files import make_work_folder, remove_work_folder
 from dataset_builder.files.progress import Progress, reporting_to, silent
 from dataset_builder.slices.store import StoredVolume, each_volume, volume_notes
 from dataset_builder.sources.base import Case, Source, folder_of, left_out_of
-from dataset_builder.sources.private import is_private
+from dataset_builder.sources.private import publishable_names
 
 MOST_NAMED = 10_000
 """So many files of a kind, and volumes, are named in ``build.json``."""
@@ -66,6 +66,7 @@ class BuildSummary:
     warnings: tuple[str, ...] = ()  # what is odd about single volumes
     files_left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by kind, as far as they may be named
     without_rows: tuple[str, ...] = ()  # volumes that no question is about, and why
+    labels_left_out: Mapping[str, int] = field(default_factory=dict)  # name of a label -> scans that have it
     scans: int = 0  # volumes, but each scan counted once that is there under several names
 
     @property
@@ -187,7 +188,7 @@ class _Build:
         self.slices = self.store or self.work / "store"
         self.left_out: Counter[str] = Counter()
         self.files_left_out: dict[str, list[str]] = {}
-        self.published: dict[str, list[str]] = {}  # those of them that may stand in the record: no names of patients
+        self.published: dict[str, list[str]] = {}  # the same as they may be called in the record
         self.without_rows: list[str] = []
 
     def guard(self, held_out: Sequence[Path]) -> SplitGuard:
@@ -221,13 +222,15 @@ class _Build:
             else:
                 self.volumes.add(result)
         for source in sources:
+            files: dict[str, list[str]] = {}
             for one in left_out_of(source):
                 self.left_out[one.reason] += one.count
-                named = self.files_left_out.setdefault(one.reason, [])
-                if one.file and len(named) < MOST_NAMED:
-                    named.append(one.file)
-                    if not is_private(source):
-                        self.published.setdefault(one.reason, []).append(one.file)
+                files.setdefault(one.reason, []).append(one.file)
+            for reason, of_reason in files.items():
+                named = self.files_left_out.setdefault(reason, [])
+                more = [file for file in of_reason if file][: MOST_NAMED - len(named)]
+                named += more
+                self.published.setdefault(reason, []).extend(publishable_names(source, more))
 
     def use_store(self, refuse: SplitGuard) -> None:
         """Take the volumes of the store that may be in this split; the others go to quarantine."""
@@ -293,10 +296,11 @@ class _Build:
         )
         size = sum(file.stat().st_size for file in self.target.rglob("*.parquet"))
         write_list(self.target, {path: note.sha256 for path, note in made.items()})
-        warnings = read_record(self.target).builds[0].warnings
+        note = read_record(self.target).builds[0]
         kept = put_in_place(self.target, self.out)
         self.quarantined.path = self.out / QUARANTINE_NAME
-        reported = (kept, self.left_out, warnings, self.files_left_out, tuple(self.without_rows))
+        told = (tuple(self.without_rows), note.labels_left_out)
+        reported = (kept, self.left_out, note.warnings, self.files_left_out, *told)
         scans = sum(1 for _ in distinct_scans(volume_notes(self.volumes)))
         return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, *reported, scans)
 

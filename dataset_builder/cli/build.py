@@ -212,6 +212,7 @@ def build_command(
     from dataset_builder.files.object_storage import place_of_store
     from dataset_builder.sources import open_source
     from dataset_builder.sources.base import remarks_of
+    from dataset_builder.vocabulary import normalise
 
     options: dict[str, Any] = {
         "seed": seed,
@@ -262,6 +263,9 @@ def build_command(
             verify_content=verify_content,
         )
     print_summary(summary)
+    for name in listed(ignore_labels):
+        if store is None and normalise(name) not in summary.labels_left_out:
+            errors.print(f"[yellow]Odd:[/] no scan has a label called {escape(name)} (--ignore-labels)", soft_wrap=True)
     console.print(f"View examples:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
     if split != TEST:
         console.print(f'Train on it:  datasets.load_dataset("{out}", split="{split}")', soft_wrap=True)
@@ -293,12 +297,16 @@ def print_summary(summary: "BuildSummary") -> None:
         f"{summary.volumes} volume(s){of_scans}, {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
         soft_wrap=True,
     )
+    for label, count in sorted(summary.labels_left_out.items()):
+        console.print(escape(f"Label left out: {label}, in {count:,} scan(s)"), soft_wrap=True)
     if summary.left_out:
         console.print("In the folders, but not part of any case:", soft_wrap=True)
         for reason, count in sorted(summary.left_out.items()):
             named = summary.files_left_out.get(reason) or ()
             files = f" {some_of(named, 10)}" if named else ""
             console.print(escape(f"  {count:,} x {reason}{files}"), soft_wrap=True)
+        if any(len(named) > 10 for named in summary.files_left_out.values()):
+            console.print(f"All of them: {summary.out / 'build.json'} (private files by pseudonym)", soft_wrap=True)
     for reported in summary.without_rows[:10]:
         errors.print(f"[yellow]No question about[/] {escape(reported)}", soft_wrap=True)
     if len(summary.without_rows) > 10:

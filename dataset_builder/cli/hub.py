@@ -80,9 +80,15 @@ def add_fetch_commands(app: typer.Typer, console: Console, errors: Console) -> N
         fetch("totalsegmentator-small" if small else "totalsegmentator", out, unpack)
 
     @app.command("totalsegmentator-mri")
-    def totalsegmentator_mri_command(out: OutOption = None, unpack: UnpackOption = False) -> None:
-        """Fetch TotalSegmentator's MR data from Zenodo (5.1 GB; an interrupted download resumes)."""
-        fetch("totalsegmentator-mri", out, unpack)
+    def totalsegmentator_mri_command(
+        accept_licence: Annotated[
+            bool, typer.Option("--accept-licence", help="Confirm that you have read CC BY-NC-SA 2.0 and agree to it.")
+        ] = False,
+        out: OutOption = None,
+        unpack: UnpackOption = False,
+    ) -> None:
+        """Fetch TotalSegmentator's MR data from Zenodo (5.1 GB; interrupted, it resumes; not for commercial use)."""
+        fetch("totalsegmentator-mri", out, unpack, accept_licence)
 
     @app.command("oaizib-cm")
     def oaizib_cm_command(

@@ -15,7 +15,7 @@ from dataset_builder.core.errors import LabelsNotInVocabularyError
 from dataset_builder.core.factors import Modality
 
 if TYPE_CHECKING:
-    from dataset_builder.sources.base import Source
+    from dataset_builder.sources.base import LeftOut, Source
     from dataset_builder.sources.inspection import Inspection
 
 VocabularyOption = Annotated[Path | None, typer.Option("--vocabulary", help="YAML file with additional structures.")]
@@ -74,6 +74,7 @@ def _opened(spec: str, ignore: tuple[str, ...], options: dict) -> "tuple[Source,
 
 
 def _show(found: "Inspection", vocabulary: Path | None) -> None:
+    from dataset_builder.files.own_files import some_of
     from dataset_builder.sources.named_labels import suggestions
     from dataset_builder.vocabulary import structures
 
@@ -100,9 +101,14 @@ def _show(found: "Inspection", vocabulary: Path | None) -> None:
         if case.problem:
             said = f"{case.subject}: {case.problem} [{case.found}] {case.remedy}"
             errors.print(said, soft_wrap=True, markup=False, highlight=False)
+    left_out: dict[tuple[str, str], list[LeftOut]] = {}
     for left in found.left_out:
-        count = f"{left.count} x " if left.count > 1 else ""
-        errors.print(f"Not read: {count}{left.file} {left.reason} {left.remedy}", soft_wrap=True, markup=False)
+        left_out.setdefault((left.reason, left.remedy), []).append(left)
+    for (reason, remedy), files in left_out.items():
+        total = sum(left.count for left in files)
+        count = f"{total} x " if total > 1 else ""
+        named = some_of((left.file for left in files if left.file), 10)
+        errors.print(f"Not read: {count}{named} {reason} {remedy}", soft_wrap=True, markup=False)
 
 
 def vocabulary_command(

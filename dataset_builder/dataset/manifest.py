@@ -106,6 +106,7 @@ class BuildNote:
         left_out: how many files and series of its sources no case was made of, by what they are.
         warnings: what is odd about volumes, "source/subject: what"; of very many the first.
         files_left_out: the files of ``left_out`` by kind, as far as they may be named; of very many the first.
+        labels_left_out: labels that the user left out: how many scans have each.
         without_rows: volumes that no question is about, "source/subject: why"; of very many the first.
     """
 
@@ -128,6 +129,7 @@ class BuildNote:
     warnings: tuple[str, ...] = ()
     files_left_out: dict[str, list[str]] = field(default_factory=dict)
     without_rows: tuple[str, ...] = ()
+    labels_left_out: dict[str, int] = field(default_factory=dict)
 
     def features_of(self, key: Key) -> dict[str, Any]:
         """The features of a split."""

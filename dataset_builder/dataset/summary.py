@@ -77,12 +77,13 @@ def describe_build(
         if key[0] == "slices":
             features["slices"] = _features(folder / files[0])
     warnings: list[str] = []
+    ignored: Counter[str] = Counter()
     return BuildNote(
         package=package_version(),
         version=VERSION,
         settings=dataclasses.asdict(settings),
         vocabulary=vocabulary,
-        sources=tuple(_sources(_listening(volumes, warnings))),
+        sources=tuple(_sources(_listening(volumes, warnings, ignored))),
         structures=tuple(structures),
         slices=slices,
         quarantined=quarantined,
@@ -93,12 +94,18 @@ def describe_build(
         split=split,
         left_out=dict(left_out or {}),
         warnings=tuple(warnings),  # filled while the sources were counted
+        labels_left_out=dict(sorted(ignored.items())),  # so is this
         **(reported or {}),
     )
 
 
-def _listening(volumes: Iterable[Mapping[str, Any]], warnings: list[str]) -> Iterator[Mapping[str, Any]]:
-    """The volumes' notes as they come; what is odd about them is added to a list, up to a number."""
+def _listening(
+    volumes: Iterable[Mapping[str, Any]], warnings: list[str], ignored: Counter[str]
+) -> Iterator[Mapping[str, Any]]:
+    """The volumes' notes as they come; what is odd about them, and labels that are left out, is added to what is given.
+
+    Of the odd, up to a number.
+    """
     first: dict[str, str] = {}  # of each scan, where it was seen first
     for volume in volumes:
         name, scan = f"{volume.get('source')}/{volume.get('subject')}", str(volume.get("scan_sha256") or "")
@@ -109,6 +116,7 @@ def _listening(volumes: Iterable[Mapping[str, Any]], warnings: list[str]) -> Ite
                 warnings.append(f"{name}: {warning}")
             elif len(warnings) == MOST_WARNINGS:
                 warnings.append("There are more, of other volumes.")
+        ignored.update(volume.get("ignored") or ())
         yield volume
 
 

@@ -81,6 +81,7 @@ class Volume:
         stored_axes: where the stored axes led, such as ``LPS``.
         overlap_voxels: voxels that more than one mask claimed; the last mask has them.
         remarks: what was corrected in reading, such as the storage order of the labels.
+        ignored: names, normalised, of labels that the scan has and that are left out because the user wants it.
         scan_sha256: hash of the values, of scans whose names are arbitrary; every draw then depends on it, and not on
             source and subject.
     """
@@ -100,6 +101,7 @@ class Volume:
     overlap_voxels: int = 0
     remarks: tuple[str, ...] = ()
     scan_sha256: str | None = None
+    ignored: tuple[str, ...] = ()
 
     @property
     def drawn_by(self) -> tuple[str, str]:

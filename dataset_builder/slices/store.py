@@ -45,7 +45,7 @@ from dataset_builder.imaging.volume import numbered_by_name
 from dataset_builder.slices.selection import SliceRecord, choose_slices, cut, load_slices, read_slices, save_slices
 from dataset_builder.slices.stacks import choose_stacks, cut_stack
 from dataset_builder.slices.visibility import narrow_planes, scan_sha256, why_nothing
-from dataset_builder.sources.base import Case, Source, is_public
+from dataset_builder.sources.base import Case, Source, is_public, reading_of
 from dataset_builder.sources.remote import blaming, stamps
 from dataset_builder.vocabulary import structures
 
@@ -55,7 +55,7 @@ _NOTED = frozenset({"source", "subject", "fingerprint"})
 _KEY_COLUMNS = ["source", "subject", "plane", "slice_index"]
 """Columns of every table of slices."""
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever slices of the same volume can come out different."""
 
 
@@ -83,10 +83,13 @@ class StoredVolume:
         return load_slices(self.path)
 
 
-def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None) -> str:
+def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None, reading: object = None) -> str:
     """Changes whenever the case's files, the settings that decide its slices or the user's own structures do.
 
     Files are identified by name, size and modification time.
+
+    Args:
+        reading: what else decides how they are read (:func:`dataset_builder.sources.base.reading_of`).
 
     Raises:
         OSError: if a file cannot be looked at.
@@ -101,21 +104,21 @@ def input_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = 
         members = sorted(path.iterdir()) if path.is_dir() else []
         seen = [(member.name, member.stat().st_size, member.stat().st_mtime_ns) for member in members]
         files.append((path.name, status and (status.st_size, status.st_mtime_ns), seen))
-    return _fingerprint(case, settings, vocabulary, files)
+    return _fingerprint(case, settings, vocabulary, files, reading)
 
 
-def content_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None) -> str:
+def content_fingerprint(case: Case, settings: Settings, vocabulary: Path | None = None, reading: object = None) -> str:
     """As :func:`input_fingerprint`, by names and contents of files: a copy has the same one, whenever it was made."""
     files = []
     for path in case.paths:
         members = sorted(path.iterdir()) if path.is_dir() else [path]
         files.append((path.name, [(member.name, _sha256(member)) for member in members if member.is_file()]))
-    return _fingerprint(case, settings, vocabulary, files)
+    return _fingerprint(case, settings, vocabulary, files, reading)
 
 
-def _fingerprint(case: Case, settings: Settings, vocabulary: Path | None, files: object) -> str:
+def _fingerprint(case: Case, settings: Settings, vocabulary: Path | None, files: object, reading: object) -> str:
     own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
-    return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, own, files)
+    return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, own, files, reading)
 
 
 def _sha256(path: Place) -> str:
@@ -151,9 +154,10 @@ def store_volume(
     """
     path = store / quote(case.source, safe="") / f"{quote(case.subject, safe='')}.parquet"
     note_path = path.with_suffix(".json")
-    fingerprints = {"fingerprint": input_fingerprint(case, settings, vocabulary)}
+    reading = reading_of(source, case)
+    fingerprints = {"fingerprint": input_fingerprint(case, settings, vocabulary, reading)}
     if verify_content:
-        fingerprints["content"] = content_fingerprint(case, settings, vocabulary)
+        fingerprints["content"] = content_fingerprint(case, settings, vocabulary, reading)
     _check_own(path, note_path, case)
     known, deciding = _note(note_path), "content" if verify_content else "fingerprint"
     if known.get(deciding) == fingerprints[deciding] and (there := _size_of(path)) is not None:
@@ -194,6 +198,7 @@ def store_volume(
         "obliquity_deg": round(volume.obliquity_deg, 3),
         "stored_axes": volume.stored_axes,
         "overlap_voxels": volume.overlap_voxels,
+        "ignored": list(volume.ignored),
         "warnings": warnings,
         "nothing": "" if records else why_nothing(volume, planes),
         "scan_sha256": scan,

@@ -134,6 +134,14 @@ def remarks_of(source: object) -> tuple[str, ...]:
     return tuple(getattr(source, "remarks", ()))
 
 
+def reading_of(source: object, case: Case) -> object:
+    """What decides how a case is read beside its files, such as the channel and the labels that are left out."""
+    while isinstance(source, SourceOf):
+        source, case = source.source, getattr(case, "original", None) or case
+    reads_as = getattr(source, "reads_as", None)
+    return None if reads_as is None else reads_as(case)
+
+
 def is_public(source: object) -> bool:
     """Whether the scans are published ones, whose names are the archive's; others are somebody's own."""
     while isinstance(source, SourceOf):

@@ -7,6 +7,7 @@ labels         whole number by name, or name by number as in the Medical Segment
                ``"skm_tea"``.
 file_ending    .nii.gz (default), or any other that is read; capitals do not matter
 dataset        optional, as in version 2: images and label file by case
+ignore_labels  optional, names of labels to leave out, beside those of ``--ignore-labels``
 licence, reference, url   optional; ``license`` and ``citation`` will do
 sides          optional, side by case, for scans of one limb: ``{"CASE": "left"}``
 """
@@ -22,7 +23,7 @@ from dataset_builder.core.factors import Modality, Side
 from dataset_builder.files.strict_text import load_json
 from dataset_builder.imaging.scan_files import ENDINGS
 from dataset_builder.sources.modality import modality_of
-from dataset_builder.sources.named_labels import left_out_labels
+from dataset_builder.sources.named_labels import left_out_labels, near_misses
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 
@@ -43,6 +44,7 @@ class Description:
         ending: of all image files.
         names: label value -> canonical structure name.
         nothing: label values that count as 0.
+        ignored: name by label value, of those of them that the user wants left out.
         sides: side by case, of limbs.
         listed: images and label file by case, as paths in the folder, where the table ``dataset`` lists them.
         licence: ``unknown`` if the file does not say.
@@ -56,6 +58,7 @@ class Description:
     ending: str
     names: Mapping[int, str]
     nothing: tuple[int, ...]
+    ignored: Mapping[int, str]
     sides: Mapping[str, Side]
     listed: Mapping[str, tuple[tuple[str, ...], str]]
     licence: str
@@ -95,9 +98,11 @@ def read_description(
         raise SourceError(
             "dataset.json is not a JSON object.", file=file, value=type(table).__name__, remedy=f"Write {_EXAMPLE}."
         )
+    ignore = {*ignore, *_ignored_by_file(table, file)}
     number, modality, channels = _channel(table, file, channel)
     names, nothing = _labels(table, file, words, ignore)
-    remarks = [*_said_of_channel(table, number, channels), *left_out_labels(_left_out(table, file, ignore))]
+    ignored = {value: name for name, value in _label_values(table, file) if value and normalise(name) in ignore}
+    remarks = [*_said_of_channel(table, number, channels), *left_out_labels(ignored.values())]
     return Description(
         modality=modality,
         channel=number,
@@ -105,6 +110,7 @@ def read_description(
         ending=_ending(table, file),
         names=names,
         nothing=nothing,
+        ignored=ignored,
         sides=_sides(table, file),
         listed=_listed(table, file),
         licence=_text(table, "licence", "license") or "unknown",
@@ -157,8 +163,17 @@ def _said_of_channel(table: Mapping[str, Any], number: int, count: int) -> Itera
         yield f"Channel {number} ({chosen}) of {count} is read; --channel chooses another: {names}."
 
 
-def _left_out(table: Mapping[str, Any], file: Path, ignore: Collection[str]) -> Iterator[str]:
-    yield from (name for name, value in _label_values(table, file) if value and normalise(name) in ignore)
+def _ignored_by_file(table: Mapping[str, Any], file: Path) -> Iterator[str]:
+    """Labels that the file itself leaves out, normalised."""
+    names = table.get("ignore_labels", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SourceError(
+            "'ignore_labels' in dataset.json is not a list of names.",
+            file=file,
+            value=json.dumps(names),
+            remedy='Write "ignore_labels": ["couch"].',
+        )
+    yield from map(normalise, names)
 
 
 def _ending(table: Mapping[str, Any], file: Path) -> str:
@@ -266,7 +281,9 @@ def _labels(
             "The vocabulary has no entry for some labels of dataset.json.",
             file=file,
             labels=unknown,
-            remedy=f"Rename those that are known under another name. {how_to_add(unknown, words)}",
+            remedy=f"{near_misses(unknown, words)}Leave labels out with --ignore-labels {','.join(unknown)} (or "
+            f'"ignore_labels" in the file), or rename those that are known under another name. '
+            f"{how_to_add(unknown, words)}",
         )
     if not names:
         raise SourceError(

@@ -113,10 +113,17 @@ class LabelledFiles:
         """Files that look like an image or labels and belong to no case."""
         return (LeftOut(file, reason) for file, reason in self.unmatched)
 
+    def reads_as(self, case: Case) -> object:
+        """The channel, and the labels that are left out."""
+        one = self._files_of(case)
+        return one.channel, sorted(one.naming.ignored.values())
+
     def read(self, case: Case) -> Volume:
         """One case."""
-        one = next(files for files in self.files.values() if (files.image, files.labels) == case.paths[:2])
-        return read_files(one, case)
+        return read_files(self._files_of(case), case)
+
+    def _files_of(self, case: Case) -> Files:
+        return next(files for files in self.files.values() if (files.image, files.labels) == case.paths[:2])
 
 
 def read_files(one: Files, case: Case) -> Volume:
@@ -160,7 +167,15 @@ def read_files(one: Files, case: Case) -> Volume:
         licence=case.licence,
         side=case.side,
     )
-    return replace(volume, overlap_voxels=overlap)
+    return replace(volume, overlap_voxels=overlap, ignored=tuple(_left_out_here(one, labels)))
+
+
+def _left_out_here(one: Files, labels: npt.NDArray) -> Iterator[str]:
+    """The labels of a case that the user wants left out; FreeSurfer's own without a structure are not among them."""
+    if one.naming.spellings:
+        there = {int(value) for value in values_of(labels)}
+        named = (normalise(name) for value, name in one.naming.ignored.items() if value in there)
+        yield from sorted({name for name in named if name not in NOTHING})
 
 
 def _without_name(values: Sequence[int], file: Path) -> UnknownLabelError:

@@ -23,6 +23,7 @@ import numpy as np
 
 from dataset_builder.core.errors import EmptyLabelsError, SourceError
 from dataset_builder.files.object_storage import is_remote
+from dataset_builder.imaging.label_volume import values_of
 from dataset_builder.imaging.scan_files import NIFTI, count_channels, ending_of, stem_of
 from dataset_builder.imaging.volume import Volume, read_volume
 from dataset_builder.sources.base import Case, LeftOut
@@ -30,7 +31,7 @@ from dataset_builder.sources.dataset_json import Description, read_description
 from dataset_builder.sources.labelled_files import Files, read_files
 from dataset_builder.sources.named_labels import Naming
 from dataset_builder.sources.recognise import hint
-from dataset_builder.vocabulary import Structure
+from dataset_builder.vocabulary import Structure, normalise
 
 PARTS = (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs"), ("imagesVa", "labelsVa"), ("imagesVal", "labelsVal"))
 """Folders of images and labels; only the training images are expected to have labels."""
@@ -174,7 +175,8 @@ class NNUNet:
         several = image.is_file() and 1 < count_channels(image) == self.description.channels
         formats = {ending_of(path.name).lower() for path in (image, labels)}
         if several or not formats <= {*NIFTI, ".mgz", ".mgh"}:
-            naming = Naming(self.description.names, dict.fromkeys(self.description.nothing, "ignore"), {})
+            left_out = {**dict.fromkeys(self.description.nothing, "ignore"), **self.description.ignored}
+            naming = Naming(self.description.names, left_out, {}, self.description.names)
             channel = self.description.channel if several else None
             files = Files(case.subject, image, labels, case.modality, naming, channel=channel, side=case.side)
             return read_files(files, case)
@@ -190,6 +192,8 @@ class NNUNet:
         )
         if not ignored:
             return volume
+        there = {int(value) for value in values_of(volume.labels)}
+        named = {normalise(name) for value, name in self.description.ignored.items() if value in there}
         kept = np.where(np.isin(volume.labels, self.description.nothing), volume.labels.dtype.type(0), volume.labels)
         if not kept.any():
             raise EmptyLabelsError(
@@ -197,7 +201,11 @@ class NNUNet:
                 file=labels,
                 remedy="Check the labels; no question can be asked about an unlabelled scan.",
             )
-        return replace(volume, labels=kept, names=dict(self.description.names))
+        return replace(volume, labels=kept, names=dict(self.description.names), ignored=tuple(sorted(named)))
+
+    def reads_as(self, case: Case) -> object:
+        """The channel, and the label values that are left out."""
+        return self.description.channel, sorted(self.description.nothing)
 
 
 def open_nnunet(

@@ -13,16 +13,27 @@ Archives are not unpacked: a case's two files are taken out of them when it is r
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from dataset_builder.core.errors import MissingLabelsError, SourceError, UnreadableError
 from dataset_builder.imaging.volume import Volume, read_volume
 from dataset_builder.sources.base import Case
-from dataset_builder.sources.knee_sides import read_sides, without_ending
+from dataset_builder.sources.knee_sides import CSV_NAME, read_sides, without_ending
 from dataset_builder.sources.packed import BROKEN_ARCHIVE, open_zip, pieces
+from dataset_builder.sources.published import PRIVATE, Terms, is_published_list
 from dataset_builder.vocabulary import label_map
 
 _CHANNEL = "_0000"
+
+ARCHIVE = Terms(
+    "CC-BY-NC-4.0",
+    "Yao et al., CartiMorph: A framework for automated knee articular cartilage morphometrics, Medical Image "
+    "Analysis 2024; segmentations: Ambellan et al., Automated segmentation of knee bone and cartilage combining "
+    "statistical shape knowledge and convolutional neural networks, Medical Image Analysis 2019; scans: "
+    "Osteoarthritis Initiative",
+    "https://huggingface.co/datasets/YongchengYAO/OAIZIB-CM",
+)
 
 
 @dataclass(frozen=True)
@@ -35,24 +46,59 @@ class OAIKnees:
 
     folder: Path
     name: str = "oai_knee"
-    licence: str = "CC-BY-NC-4.0"
-    citation: str = (
-        "Yao et al., CartiMorph: A framework for automated knee articular cartilage morphometrics, Medical Image "
-        "Analysis 2024; segmentations: Ambellan et al., Automated segmentation of knee bone and cartilage combining "
-        "statistical shape knowledge and convolutional neural networks, Medical Image Analysis 2019; scans: "
-        "Osteoarthritis Initiative"
-    )
-    url: str = "https://huggingface.co/datasets/YongchengYAO/OAIZIB-CM"
+
+    @cached_property
+    def public(self) -> bool:
+        """Whether the folder holds the public archive: the list of sides is the published one, and has every knee."""
+        try:
+            listed = read_sides(self.folder, ARCHIVE.url)
+            return is_published_list(self.name, listed) and all(
+                subject in listed for images, labels in self._parts() for subject in (*images.names, *labels.names)
+            )
+        except SourceError:  # which listing the cases says
+            return False
+
+    @property
+    def _terms(self) -> Terms:
+        return ARCHIVE if self.public else PRIVATE
+
+    @property
+    def licence(self) -> str:
+        """The archive's, or ``unknown``."""
+        return self._terms.licence
+
+    @property
+    def citation(self) -> str:
+        """The archive's, or nothing."""
+        return self._terms.citation
+
+    @property
+    def url(self) -> str:
+        """The archive's, or nothing."""
+        return self._terms.url
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """That the scans are not known to be the public archive's."""
+        if self.public:
+            return ()
+        return (
+            f"These scans are treated as private (licence unknown, pseudonyms): {CSV_NAME} is not the whole list of "
+            "OAIZIB-CM, or a knee is not in it.",
+        )
+
+    def _parts(self) -> "list[tuple[_Files, _Files]]":
+        """Images and labels, of training and of test."""
+        return [(_Files.of(self.folder, f"images{part}"), _Files.of(self.folder, f"labels{part}")) for part in _PARTS]
 
     def cases(self) -> Iterator[Case]:
         """The training knees, then the test knees, each by name: all that have an image or labels.
 
         Images or labels of a part without an image are skipped.
         """
-        parts = [(_Files.of(self.folder, f"images{part}"), _Files.of(self.folder, f"labels{part}")) for part in _PARTS]
         listed = [
             (images, labels, subject)
-            for images, labels in parts
+            for images, labels in self._parts()
             if images.names
             for subject in sorted({*images.names, *labels.names})
         ]
@@ -60,9 +106,9 @@ class OAIKnees:
             raise SourceError(
                 "This folder contains no knees.",
                 file=self.folder,
-                remedy=f"Give the folder that contains imagesTr and labelsTr, or their zip files, from {self.url}.",
+                remedy=f"Give the folder that contains imagesTr and labelsTr, or their zip files, from {ARCHIVE.url}.",
             )
-        sides = read_sides(self.folder, self.url)
+        sides = read_sides(self.folder, ARCHIVE.url)
         if not any(subject in sides for _, _, subject in listed):
             raise SourceError(
                 "The list of sides names none of the knees in this folder.",

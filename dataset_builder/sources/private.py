@@ -1,15 +1,16 @@
 """Private scans under pseudonyms: what is published of them holds no name of a patient, a case or a file."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
 from dataset_builder.core.errors import MISGroundError, SourceError, UnreadableError
 from dataset_builder.files.pseudonyms import open_pseudonyms
+from dataset_builder.imaging.scan_files import ending_of
 from dataset_builder.imaging.volume import Volume
-from dataset_builder.sources.base import Case, SourceOf, folder_of
+from dataset_builder.sources.base import Case, Source, SourceOf, folder_of
 from dataset_builder.vocabulary import structures
 
 ROLES = ("IMAGE", "LABELS")
@@ -132,6 +133,22 @@ _PLAIN = """
     mri ct mr cta t1w t2w flair dess pdw nii nrrd nhdr mha mhd mgz mgh zip aparc aseg dktatlas norm brain image_0000
     pairs names table total body left right axial coronal sagittal dicom slicer nnunet bids
 """
+
+
+def publishable_names(source: Source, files: Sequence[str]) -> list[str]:
+    """How files of a source's folder may be called in what is published: those of private scans have pseudonyms.
+
+    Which file a pseudonym stands for is noted in the user's local list.
+    """
+    if not is_private(source):
+        return list(files)
+    pseudonyms = open_pseudonyms()
+    names = []
+    for file in files:
+        names.append(f"{pseudonyms.of(source.name, 'file', file)}{ending_of(file).lower()}")
+        pseudonyms.note(names[-1], {"source": source.name, "file": file})
+    pseudonyms.save()
+    return names
 
 
 def is_private(source: object) -> bool:

@@ -16,7 +16,7 @@ whole that it is part of (``part_of`` in the vocabulary), and the last one has t
 import csv
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, groupby
 from pathlib import Path
@@ -30,11 +30,12 @@ from dataset_builder.imaging.volume import Volume, read_masks
 from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.sources.packed import packed_subjects, taken_out
+from dataset_builder.sources.published import PRIVATE, Terms, is_published_file, is_published_list
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, normalise, structures
 
 SEGMENTATIONS = "segmentations"
-PUBLIC_COLUMNS = frozenset({"image_id", "age", "gender", "institute"})
+PUBLIC_COLUMNS = frozenset({"image_id", "institute"})
 """Columns that the public lists of subjects have, among others."""
 ENDINGS = (".nii.gz", ".nii")
 
@@ -55,24 +56,54 @@ class MaskFolders:
     name: str
     modality: Modality
     image: str
-    licence: str
-    citation: str
-    url: str
+    archive: Terms
     ignore: frozenset[str] = frozenset()
 
     @cached_property
     def public(self) -> bool:
-        """Whether the folder holds the public archive, by the columns of its ``meta.csv`` or by name and size of zips.
+        """Whether the folder holds the public archive, by its whole ``meta.csv`` or by name and size of zip files.
 
-        The same layout with other scans in it is somebody's own, and has no licence that is known.
+        The same layout with other scans in it is somebody's own, and has no licence that is known. So is a folder with
+        the archive's ``meta.csv`` and a subject that is not in it.
         """
         if next(self._folders(), None) is None:
-            return all(_is_published(path) for path in self.folder.glob("[!.]*.zip"))
+            zips = list(self.folder.glob("[!.]*.zip"))
+            return bool(zips) and all(map(is_published_file, zips))
         table = self.folder / "meta.csv"
-        if not table.is_file():
+        try:
+            listed = set(listed_subjects(table, PUBLIC_COLUMNS))
+        except SourceError:
             return False
-        with table.open(encoding="utf-8-sig", errors="replace") as file:
-            return set(file.readline().strip().lower().split(";")) >= PUBLIC_COLUMNS
+        return is_published_list(self.name, listed) and all(subject in listed for subject in self._folders())
+
+    @property
+    def _terms(self) -> Terms:
+        return self.archive if self.public else PRIVATE
+
+    @property
+    def licence(self) -> str:
+        """The archive's, or ``unknown``."""
+        return self._terms.licence
+
+    @property
+    def citation(self) -> str:
+        """The archive's, or nothing."""
+        return self._terms.citation
+
+    @property
+    def url(self) -> str:
+        """The archive's, or nothing."""
+        return self._terms.url
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """That the scans are not the public archive's, where the list of subjects may have been meant to say so."""
+        if self.public or not (self.folder / "meta.csv").is_file():
+            return ()
+        return (
+            "These scans are treated as private (licence unknown, pseudonyms): meta.csv is not the whole list of a "
+            "public archive, or a subject is not in it.",
+        )
 
     @property
     def has_layout(self) -> bool:
@@ -86,9 +117,6 @@ class MaskFolders:
         if any(map(self._is_image, beside)) or (not beside and next(self._folders(), None) is not None):
             return True
         return next(self.folder.glob("[!.]*.zip"), None) is not None
-
-    def _licence(self) -> str:
-        return self.licence if self.public else "unknown"
 
     def cases(self) -> Iterator[Case]:
         """The subjects of ``meta.csv`` and those that have a folder, by name.
@@ -104,11 +132,11 @@ class MaskFolders:
                     remedy=f"Give the folder that contains s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or "
                     "the zip file with them.",
                 )
-            licence = self._licence()
+            licence = self.licence
             for subject, archive in packed.items():
                 yield Case(self.name, subject, self.modality, licence, (archive,))
             return
-        licence = self._licence()
+        licence = self.licence
         listed = listed_subjects(self.folder / "meta.csv")
         for subject, _ in groupby(in_order(chain(self._folders(), listed), key=str)):
             paths = (self._image_of(subject), self.folder / subject / SEGMENTATIONS)
@@ -160,7 +188,7 @@ class MaskFolders:
 
     def _read(self, case: Case, image: Path, folder: Path) -> Volume:
         masks = named_masks(folder, structures(self.vocabulary), self.ignore)
-        return read_masks(
+        volume = read_masks(
             image,
             masks,
             source=case.source,
@@ -169,6 +197,11 @@ class MaskFolders:
             licence=case.licence,
             side=case.side,
         )
+        return replace(volume, ignored=ignored_masks(folder, self.ignore))
+
+    def reads_as(self, case: Case) -> object:
+        """The masks that are left out."""
+        return sorted(self.ignore)
 
 
 def open_ct(folder: Path, vocabulary: Path | None = None) -> MaskFolders:
@@ -179,20 +212,24 @@ def open_ct(folder: Path, vocabulary: Path | None = None) -> MaskFolders:
         name="totalsegmentator",
         modality="ct",
         image="ct.nii.gz",
-        licence="CC-BY-4.0",
-        citation=(
+        archive=Terms(
+            "CC-BY-4.0",
             "Wasserthal et al., TotalSegmentator: Robust Segmentation of 104 Anatomic Structures in CT Images, "
-            "Radiology: Artificial Intelligence 2023"
+            "Radiology: Artificial Intelligence 2023",
+            "https://doi.org/10.5281/zenodo.10047292",
         ),
-        url="https://doi.org/10.5281/zenodo.10047292",
     )
 
 
-def listed_subjects(table: Path) -> list[str]:
+def listed_subjects(table: Path, columns: Collection[str] = ("image_id",)) -> list[str]:
     """The subjects that ``meta.csv`` lists; none if there is no such file.
 
+    Args:
+        table: the file.
+        columns: that it must have, ``image_id`` among them.
+
     Raises:
-        SourceError: if it cannot be read, or is not separated by ";" with a column ``image_id``.
+        SourceError: if it cannot be read, or is not separated by ";" with these columns.
     """
     if not table.exists():
         return []
@@ -201,9 +238,9 @@ def listed_subjects(table: Path) -> list[str]:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, delimiter=";")
             header = list(rows.fieldnames or ())
-            if "image_id" not in header:
+            if not set(header) >= set(columns):
                 raise SourceError(
-                    'The list of subjects is not separated by ";" with a column image_id.',
+                    f'The list of subjects is not separated by ";" with a column {" and ".join(sorted(columns))}.',
                     file=table,
                     value=", ".join(header),
                     remedy=remedy,
@@ -217,6 +254,12 @@ def listed_subjects(table: Path) -> list[str]:
         if subject and (Path(subject).name != subject or subject == ".."):
             raise SourceError("A subject is not the name of a folder.", file=table, value=subject, remedy=remedy)
     return [subject for subject in subjects if subject]
+
+
+def ignored_masks(folder: Path, ignore: Collection[str]) -> tuple[str, ...]:
+    """The masks of a folder that are left out, by their names."""
+    names = (normalise(stem_of(path.name)) for path in folder.iterdir() if ending_of(path.name).lower() in ENDINGS)
+    return tuple(sorted({name for name in names if name in ignore}))
 
 
 def named_masks(folder: Path, words: Mapping[str, Structure], ignore: Collection[str] = ()) -> dict[str, Path]:
@@ -260,11 +303,3 @@ def named_masks(folder: Path, words: Mapping[str, Structure], ignore: Collection
             remedy=f"Move such masks out of the folder, or describe them. {how_to_add(unknown, words)}",
         )
     return {name: masks[name] for name in in_laying_order(masks, words)}
-
-
-def _is_published(archive: Path) -> bool:
-    """Whether a zip file has the name and the size of a published one."""
-    from dataset_builder.sources.download.archives import archives  # which knows the sources
-
-    published = {file.name: file.bytes for one in archives().values() for file in one.files if file.bytes}
-    return published.get(archive.name) == archive.stat().st_size

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dataset_builder.sources.published import Terms
 from dataset_builder.sources.totalsegmentator import MaskFolders
 
 
@@ -13,10 +14,10 @@ def open_mri(folder: Path, vocabulary: Path | None = None) -> MaskFolders:
         name="totalsegmentator_mri",
         modality="mri",
         image="mri.nii.gz",
-        licence="CC-BY-4.0",
-        citation=(
+        archive=Terms(
+            "CC-BY-NC-SA-2.0",  # of v2.0.0, by its record
             "Akinci D'Antonoli et al., TotalSegmentator MRI: Robust Sequence-independent Segmentation of Multiple "
-            "Anatomic Structures in MRI, Radiology 2025"
+            "Anatomic Structures in MRI, Radiology 2025",
+            "https://doi.org/10.5281/zenodo.14710732",
         ),
-        url="https://doi.org/10.5281/zenodo.14710732",
     )

@@ -12,7 +12,7 @@ The cases may lie in the folder itself, or a folder each.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -88,7 +88,12 @@ class ProgramOutput:
             return read_files(self._multi_label(case.subject, image, labels, case.modality), case)
         masks = self._masks(labels)
         identity = {"source": case.source, "subject": case.subject, "licence": case.licence}
-        return read_masks(image, masks, modality=case.modality, side=case.side, **identity)
+        volume = read_masks(image, masks, modality=case.modality, side=case.side, **identity)
+        return replace(volume, ignored=self._ignored_masks(labels))
+
+    def reads_as(self, case: Case) -> object:
+        """The labels that are left out."""
+        return sorted(self.ignore)
 
     def _places(self) -> Iterator[Path]:
         yield self.folder
@@ -141,6 +146,11 @@ class ProgramOutput:
         from dataset_builder.sources.totalsegmentator import named_masks
 
         return named_masks(folder, self.words, self.ignore)
+
+    def _ignored_masks(self, folder: Path) -> tuple[str, ...]:
+        from dataset_builder.sources.totalsegmentator import ignored_masks
+
+        return ignored_masks(folder, self.ignore)
 
     def _multi_label(self, subject: str, image: Path, labels: Path, modality: Modality) -> Files:
         naming = name_labels(label_table(labels).items(), self.words, self.ignore).check(labels, self.words)

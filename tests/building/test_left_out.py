@@ -1,6 +1,7 @@
 """Nothing is dropped in silence: files of no case, volumes without a row, builds of which nothing comes."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from dataset_builder.building.builder import build
 from dataset_builder.building.quarantine import Quarantine
 from dataset_builder.building.worker import Quarantined
-from dataset_builder.core.errors import BuildError
+from dataset_builder.core.errors import BuildError, SourceError
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.manifest import read_record
+from dataset_builder.slices.store import store_volume
 from dataset_builder.sources import open_source
+from dataset_builder.sources.base import remarks_of
 from dataset_builder.sources.phantoms import torso, write_nnunet
 
 SMALL = Settings(
@@ -94,7 +97,44 @@ def test_of_private_scans_no_file_name_is_published(tmp_path, body, monkeypatch)
     assert [*summary.files_left_out.values()] == [["jones.nii.gz"]]
     record = (tmp_path / "out" / "build.json").read_text()
     assert "jones" not in record
-    assert read_record(tmp_path / "out").builds[0].left_out
+    note = read_record(tmp_path / "out").builds[0]
+    ((name,),) = note.files_left_out.values()
+    assert re.fullmatch(r"[0-9a-f]{12}\.nii\.gz", name)
+    kept = json.loads((tmp_path / "pseudonyms.json").read_text())["pseudonyms"]
+    assert kept[name] == {"source": "nnunet", "file": "jones.nii.gz"}
+
+
+def test_labels_that_are_left_out_are_counted_and_decide_what_a_store_holds(tmp_path, body):
+    """Whether they are left out by the option or by dataset.json; other labels are then read anew from the store."""
+    write_nnunet(tmp_path / "scans", {"a": body, "b": only(body, {"liver", "spleen"})})
+    file = tmp_path / "scans" / "dataset.json"
+    table = json.loads(file.read_text())
+    table["labels"] = {("Couch top" if name == "aorta" else name): value for name, value in table["labels"].items()}
+    file.write_text(json.dumps(table))
+    spec, store = f"nnunet:{tmp_path / 'scans'}", tmp_path / "store"
+    first = build(
+        [open_source(spec, ignore_labels=("couch_top", "colon"), keep_names=True)], tmp_path / "1", SMALL, store=store
+    )
+    assert first.labels_left_out == {"colon": 1, "couch_top": 1}
+    assert read_record(tmp_path / "1").builds[0].labels_left_out == first.labels_left_out
+    assert "colon" not in read_record(tmp_path / "1").builds[0].structures
+    file.write_text(json.dumps(table | {"ignore_labels": ["Couch Top", "liver"]}))
+    source = open_source(spec, keep_names=True)
+    (said,) = remarks_of(source)
+    assert "Couch top" in said
+    assert "liver" in said
+    assert [source.read(case).ignored for case in source.cases()] == [("couch_top", "liver"), ("liver",)]
+    (case, _) = source.cases()
+    kept = store / "nnunet" / "a.parquet"
+    before = kept.read_bytes()
+    file.write_text(json.dumps(table))
+    store_volume(open_source(spec, ignore_labels=("couch_top", "colon"), keep_names=True), case, SMALL, store)
+    store_volume(open_source(spec, ignore_labels=("couch_top",), keep_names=True), case, SMALL, store)
+    assert kept.read_bytes() != before
+    for wrong in ("couch", {"couch": 1}, [1]):
+        file.write_text(json.dumps(table | {"ignore_labels": wrong}))
+        with pytest.raises(SourceError, match="not a list of names"):
+            open_source(spec)
 
 
 def test_a_build_of_which_nothing_comes_says_why_and_keeps_the_reasons(tmp_path, body):

@@ -23,6 +23,7 @@ from dataset_builder.questions.facts import find_facts
 from dataset_builder.slices.selection import choose_slices, cut
 from dataset_builder.slices.store import store_volume
 from dataset_builder.sources import open_source
+from dataset_builder.sources.base import remarks_of
 from dataset_builder.sources.phantoms import knee, store_as, write_nifti, write_oaizib_cm
 
 FIVE = {
@@ -43,6 +44,8 @@ def published(folder: Path, *, zipped: bool = False) -> Path:
     """Two training knees and a test knee."""
     write_oaizib_cm(folder, {"oaizib_001": RIGHT, "oaizib_003": LEFT}, zipped=zipped)
     write_oaizib_cm(folder, {"oaizib_002": TEST}, part="Ts", zipped=zipped)
+    with (folder / "kneeSideInfo.csv").open("a") as file:  # as published, it lists every knee
+        file.writelines(f"oaizib_{number:03}.nii.gz,right\n" for number in range(4, 508))
     return folder
 
 
@@ -57,12 +60,12 @@ def archives(tmp_path_factory):
 
 
 def opened(folder: Path):
-    source = open_source(f"oai_knee:{folder}")
+    source = open_source(f"oai_knee:{folder}", keep_names=True)
     return source, {case.subject: case for case in source.cases()}
 
 
 def sides(folder: Path):
-    return {case.subject: case.side for case in open_source(f"oai_knee:{folder}").cases()}
+    return {case.subject: case.side for case in open_source(f"oai_knee:{folder}", keep_names=True).cases()}
 
 
 def world_x(phantom, name):
@@ -140,6 +143,42 @@ def test_medial_of_each_knee_is_toward_the_other_one_and_proximal_is_up(folder):
         assert asked == {"medial_lateral", "right_left", "proximal_distal"}
 
 
+# Whose knees they are
+
+
+@pytest.mark.parametrize("layout", ["folder", "archives"])
+def test_the_published_list_of_sides_tells_the_public_archive(layout, request):
+    source = open_source(f"oai_knee:{request.getfixturevalue(layout)}")
+    assert source.licence == "CC-BY-NC-4.0"
+    assert {case.subject: case.licence for case in source.cases()} == {
+        f"oaizib_00{number}": "CC-BY-NC-4.0" for number in (1, 2, 3)
+    }
+
+
+@pytest.mark.parametrize(
+    ("listed", "subject"),
+    [
+        (["miller"], "miller"),
+        (["oaizib_001"], "oaizib_001"),  # the archive's name, in a list of one's own
+        ([f"oaizib_{number:03}" for number in range(1, 507)], "oaizib_001"),  # one is missing
+        ([f"oaizib_{number:03}" for number in range(1, 508)], "miller"),  # not in the archive's list
+        ([f"oaizib_{number:03}" for number in range(1, 508)] + ["miller"], "miller"),
+        ([f"knee_{number}" for number in range(507)], "knee_0"),
+    ],
+)
+def test_other_knees_in_this_layout_have_no_known_licence_and_pseudonyms(listed, subject, tmp_path):
+    names = [f"{subject}_0000.nii.gz", "oaizib_002_0000.nii.gz"]
+    labels = [name.replace("_0000", "") for name in names]
+    csv = "".join(f"{name}.nii.gz,left\n" for name in listed).encode()
+    source = open_source(f"oai_knee:{small(tmp_path, csv, imagesTr=names, labelsTr=labels)}")
+    assert (source.licence, source.citation, source.url) == ("unknown", "", "")
+    assert "private" in remarks_of(source)[0]
+    found = list(source.cases())
+    assert {case.licence for case in found} == {"unknown"}
+    assert not {subject, "oaizib_002"} & {case.subject for case in found}
+    assert source.read(found[0]).licence == "unknown"
+
+
 # Sides
 
 
@@ -183,7 +222,7 @@ def test_a_wrong_side_is_found_by_the_labels_and_the_build_goes_on(layout, tmp_p
     with pytest.raises(SwappedSidesError, match="lateral lie medial, for a right limb"):
         store_volume(source, cases["oaizib_003"], settings, tmp_path / "store")
     if layout == "folder":
-        summary = build([source], tmp_path / "out", settings)
+        summary = build([open_source(f"oai_knee:{data}")], tmp_path / "out", settings)
         assert summary.volumes == 2
         lines = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
         assert [(line["subject"], line["reason"]) for line in map(json.loads, lines)] == [

@@ -139,7 +139,7 @@ def test_a_store_in_a_bucket_holds_what_one_on_this_machine_does(here, server, s
     """Also by the command line, and asked from alone."""
     kept, source = "s3://scans/own-store", f"totalsegmentator:{here / 'ct'}"
     options = ("--slices-per-volume", "2", "--questions-per-volume", "6", "--inputs", "slice", "--image-size", "64")
-    for arguments in (("--source", source, "--out", "one"), ("--out", "two")):
+    for arguments in (("--source", source, "--keep-names", "--out", "one"), ("--out", "two")):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["mis-ground", "build", "--store", kept, *arguments, *options])
         with pytest.raises(SystemExit) as end:

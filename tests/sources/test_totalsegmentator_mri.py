@@ -49,8 +49,8 @@ def test_it_names_its_own_data(written):
     ct, mr = (
         open_source(f"{name}:{written[0]}", keep_names=True) for name in ("totalsegmentator", "totalsegmentator_mri")
     )
-    assert (mr.licence, mr.modality) == ("CC-BY-4.0", "mri")
-    assert "MRI" in mr.citation
-    assert ct.url != mr.url
+    assert (mr.archive.licence, mr.modality) == ("CC-BY-NC-SA-2.0", "mri")
+    assert "MRI" in mr.archive.citation
+    assert ct.archive.url != mr.archive.url
     with pytest.raises(SourceError):
         open_source("totalsegmentator_mri")

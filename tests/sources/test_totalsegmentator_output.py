@@ -7,6 +7,7 @@ import pytest
 
 from dataset_builder.core.errors import SourceError
 from dataset_builder.sources import open_source
+from dataset_builder.sources.base import remarks_of
 from dataset_builder.sources.phantoms import torso, write_totalsegmentator
 from dataset_builder.sources.sample import Sample
 from dataset_builder.sources.totalsegmentator_output import label_table
@@ -64,18 +65,49 @@ def test_masks_beside_any_image(tmp_path):
     assert "liver" in source.read(case).names.values()
 
 
-def test_a_private_folder_in_the_public_layout_has_no_public_licence(tmp_path):
-    body = torso(1, spacing=14.0, coverage="abdomen")
-    write_totalsegmentator(tmp_path, {"s0001": body})
-    (public,) = open_source(f"totalsegmentator:{tmp_path}").cases()
-    assert (public.subject, public.licence) == ("s0001", "CC-BY-4.0")
-    (tmp_path / "meta.csv").write_text("image_id;split\ns0001;train\n")
-    (private,) = open_source(f"totalsegmentator:{tmp_path}").cases()
-    assert private.licence == "unknown"
-    assert private.subject != "s0001"
-    (tmp_path / "meta.csv").unlink()
-    (private,) = open_source(f"totalsegmentator:{tmp_path}").cases()
-    assert private.licence == "unknown"
+HEADER = "image_id;age;gender;institute;study_type;split"
+OWN_LISTS = {
+    "none": None,
+    "of its own": "image_id;split\ns0001;train\n",
+    "with the public columns": f"{HEADER}\ns0001;50;m;A;ct abdomen;train\n",
+    "of another length": f"{HEADER}\n" + "".join(f"s{number:04};50;m;A;ct;train\n" for number in range(101)),
+    "of other names": f"{HEADER}\ns0001;50;m;A;ct;train\n" + "".join(f"p{n};5;m;A;ct;train\n" for n in range(101)),
+    "that cannot be read": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("kind", OWN_LISTS)
+@pytest.mark.parametrize("source", ["totalsegmentator", "totalsegmentator_mri"])
+def test_a_private_folder_in_the_public_layout_has_no_public_licence(source, kind, tmp_path):
+    (tmp_path / "s0001" / "segmentations").mkdir(parents=True)
+    if (own := OWN_LISTS[kind]) is not None:
+        (tmp_path / "meta.csv").write_bytes(own if isinstance(own, bytes) else own.encode())
+    opened = open_source(f"{source}:{tmp_path}")
+    assert (opened.licence, opened.citation, opened.url) == ("unknown", "", "")
+    assert bool(remarks_of(opened)) == (own is not None)
+    if not isinstance(own, bytes):
+        cases = list(opened.cases())
+        assert {case.licence for case in cases} == {"unknown"}
+        assert "s0001" not in {case.subject for case in cases}
+
+
+@pytest.mark.parametrize(("source", "count"), [("totalsegmentator", 102), ("totalsegmentator_mri", 616)])
+def test_the_whole_public_list_tells_the_archive_and_one_more_scan_makes_it_private(source, count, tmp_path):
+    (tmp_path / "s0001" / "segmentations").mkdir(parents=True)
+    rows = "".join(f"s{number:04};50;m;A;ct;train\r\n" for number in range(count))
+    (tmp_path / "meta.csv").write_text(f"\ufeff{HEADER}\r\n{rows}", encoding="utf-8")
+    public = open_source(f"{source}:{tmp_path}")
+    assert public.licence.startswith("CC-BY")
+    assert "10.5281/zenodo" in public.url
+    assert {case.licence for case in public.cases()} == {public.licence}
+    assert "s0001" in {case.subject for case in public.cases()}
+    for stranger in ("s9999", "MILLER_JOHN"):
+        (tmp_path / stranger / "segmentations").mkdir(parents=True)
+        mixed = open_source(f"{source}:{tmp_path}")
+        assert {case.licence for case in mixed.cases()} == {"unknown"}
+        assert not {stranger, "s0001"} & {case.subject for case in mixed.cases()}
+        assert "private" in remarks_of(mixed)[0]
+        shutil.rmtree(tmp_path / stranger)
 
 
 def test_a_folder_with_nothing_of_it_is_refused(tmp_path):

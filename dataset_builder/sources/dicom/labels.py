@@ -49,11 +49,13 @@ class Region:
         number: by which frames or contours refer to it.
         label: its name, as its author wrote it.
         structure: canonical name; ``None`` if it is to be left out.
+        ignored: what is counted as left out: its name if the user wants it, what it declares to be if that is no organ.
     """
 
     number: int
     label: str
     structure: str | None
+    ignored: str = ""
 
 
 def regions_of_seg(seg: Any, words: Mapping[str, Structure], ignored: frozenset[str]) -> list[Region]:
@@ -97,7 +99,7 @@ def regions_of_rtstruct(structure_set: Any, words: Mapping[str, Structure], igno
         if observation is not None:
             code = next(_codes(observation.get("RTROIIdentificationCodeSequence")), None)
         if kind in NOT_ANATOMY and find(label, words) is None:
-            left_out.append(Region(number, label, None))
+            left_out.append(Region(number, label, None, f"{kind} region"))
         else:
             described.append((number, label, (code, _sides(observation, "RTROIIdentificationCodeSequence"))))
     return left_out + _named(described, words, ignored)
@@ -168,7 +170,7 @@ def _named(
                 remedy="Export the segmentation again from the program that it was drawn in.",
             )
         if number == 0 or normalise(label) in ignored | NOTHING:
-            found.append(Region(number, label, None))
+            found.append(Region(number, label, None, normalise(label) if normalise(label) in ignored else ""))
             continue
         by_name = find(label, words)
         structure = _by_code(label, code, sides, by_name, words) or (by_name.name if by_name else None)

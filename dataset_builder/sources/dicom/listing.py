@@ -4,7 +4,6 @@ Every file is looked into once, its header only. Which folder a file lies in and
 """
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -114,13 +113,13 @@ class Listing:
     Args:
         files: paths of DICOM files; series and segmentations have their numbers.
         series, labels: found in them.
-        left_out: how many files were passed over, by what they are.
+        left_out: files that were passed over, by what they are.
     """
 
     files: list[Path] = field(default_factory=list)
     series: dict[tuple[str, ...], Series] = field(default_factory=dict)
     labels: list[LabelFile] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, list[Path]] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)  # SOP Instance UID -> number of its file
 
 
@@ -161,23 +160,23 @@ def _files_below(folder: Path) -> Iterator[Path]:
 def _look_into(path: Path, folder: Path, found: Listing) -> None:
     try:
         if not is_dicom(path):
-            found.left_out["not DICOM"] += 1
+            found.left_out.setdefault("not DICOM", []).append(path)
             return
         header = open_dicom(path, LISTED, pixels=False)
         kind = sop_class(header)
         if kind == _DIRECTORY:
-            found.left_out["DICOMDIR"] += 1
+            found.left_out.setdefault("DICOMDIR", []).append(path)
         elif kind in _LABELS:
             _add_labels(header, _LABELS[kind], path, folder, found)
         elif modality := _IMAGES.get(kind) or (None if kind else _MODALITIES.get(str(header.get("Modality")))):
             _add_image(header, modality, path, folder, found)
         else:
-            found.left_out[_name_of(kind)] += 1
+            found.left_out.setdefault(_name_of(kind), []).append(path)
     except OSError:
-        found.left_out["unreadable files"] += 1
+        found.left_out.setdefault("unreadable files", []).append(path)
     except Exception:
         # Whatever a damaged header makes pydicom raise; its text may hold a value of the file.
-        found.left_out[_DAMAGED] += 1
+        found.left_out.setdefault(_DAMAGED, []).append(path)
 
 
 def _name_of(kind: str) -> str:
@@ -190,11 +189,11 @@ def _name_of(kind: str) -> str:
 
 def _add_image(header: Any, modality: Modality, path: Path, folder: Path, found: Listing) -> None:
     if not header.get("Rows"):
-        found.left_out[_DAMAGED] += 1
+        found.left_out.setdefault(_DAMAGED, []).append(path)
         return
     uid = str(header.get("SOPInstanceUID") or "")
     if uid and uid in found._known and _same_bytes(path, found.files[found._known[uid]]):
-        found.left_out["duplicate files"] += 1
+        found.left_out.setdefault("duplicate files", []).append(path)
         return
     series_uid, place = str(header.get("SeriesInstanceUID") or ""), str(path.parent.relative_to(folder))
     patient = _patient(header, place)
@@ -242,7 +241,7 @@ def _side_of(header: Any) -> Side | None:
 def _add_labels(header: Any, kind: LabelKind, path: Path, folder: Path, found: Listing) -> None:
     uid = str(header.get("SOPInstanceUID") or "")
     if uid and uid in found._known and _same_bytes(path, found.files[found._known[uid]]):
-        found.left_out["duplicate files"] += 1
+        found.left_out.setdefault("duplicate files", []).append(path)
         return
     frames, series, images = (_references_of_seg if kind == "seg" else _references_of_rtstruct)(header)
     if kind == "rtstruct" and not (series | images) - {""}:  # only the contours themselves may say more

@@ -99,7 +99,8 @@ def read_case(
         licence=case.licence,
         side=case.side,
     )
-    return replace(volume, overlap_voxels=overlap)
+    left_out = {region.ignored for labels in segmentations for region in labels.regions if region.ignored}
+    return replace(volume, overlap_voxels=overlap, ignored=tuple(sorted(left_out)))
 
 
 # Images --------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ one volume follows from their geometry (:mod:`dataset_builder.sources.dicom.stac
 from the UIDs that the segmentation refers to: images first, then series, then the frame of reference alone.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -75,12 +75,12 @@ class DicomStudies:
     citation: str = ""
     url: str = ""
     public: ClassVar[bool] = False
-    _left_out: dict[str, int] = field(default_factory=dict)
+    _left_out: list[LeftOut] = field(default_factory=list)
 
     def cases(self) -> Iterator[Case]:
         """Every volume that a segmentation refers to, and every segmentation whose volume is not here, by subject.
 
-        Series without a segmentation are counted in :meth:`left_out`.
+        Series without a segmentation are listed in :meth:`left_out`.
         """
         check_installed()
         try:
@@ -93,43 +93,60 @@ class DicomStudies:
             raise SourceError(
                 "This folder contains no DICOM image or segmentation.",
                 file=self.folder,
-                value=_counted(listing.left_out) or "no file",
+                value=_counted({kind: len(files) for kind, files in listing.left_out.items()}) or "no file",
                 remedy="Give the folder with the exported studies; zip files have to be unpacked.",
             )
         stacks = _stacks_of(listing)
         orphans = _associate(listing, stacks)
         labelled = [stack for stack in stacks if stack.labels]
-        self._left_out = {**listing.left_out, **_unlabelled(listing, stacks)}
+        unlabelled = list(_unlabelled(listing, stacks))
         if not labelled and not orphans:
+            kinds = Counter({kind: len(files) for kind, files in listing.left_out.items()})
+            kinds.update(kind for kind, _ in unlabelled)
             raise SourceError(
                 "This folder contains no segmentation, so no structure can be located.",
                 file=self.folder,
-                value=_counted(self._left_out),
+                value=_counted(kinds),
                 remedy="Put the DICOM SEG or RTSTRUCT objects beside the images. Labels in other formats: convert the "
                 "series with dcm2niix and use nnunet:DIR or pairs:FILE; see docs/own-scans.md.",
             )
         pseudonyms = open_pseudonyms()
         cases = [self._case(stack, listing, pseudonyms) for stack in labelled]
         cases += [self._orphan(labels, problem, listing, pseudonyms) for labels, problem in orphans]
+        self._left_out = [LeftOut(self._subject_of(stack, listing, pseudonyms), kind) for kind, stack in unlabelled]
+        for kind, files in listing.left_out.items():
+            self._left_out += (LeftOut(self._name_of(path, pseudonyms), kind) for path in files)
         pseudonyms.save()
         yield from sorted(cases, key=lambda case: case.subject)
 
     def left_out(self) -> Iterator[LeftOut]:
-        """How many files and series were passed over when the cases were listed, by what they are; no paths."""
-        for kind, count in sorted(self._left_out.items()):
-            yield LeftOut("", kind, count=count)
+        """Files and series that were passed over when the cases were listed, by pseudonyms; no paths."""
+        yield from sorted(self._left_out, key=lambda one: (one.reason, one.file))
+
+    def _name_of(self, path: Path, pseudonyms: Pseudonyms) -> str:
+        """The pseudonym of a file that belongs to no case."""
+        place = path.relative_to(self.folder).as_posix()
+        name = pseudonyms.of(NAME, "file", place)
+        pseudonyms.note(name, {"source": NAME, "file": place})
+        return name
+
+    def _subject_of(self, stack: _Stack, listing: Listing, pseudonyms: Pseudonyms) -> str:
+        """The name of a volume, whether it has a segmentation or not."""
+        series = stack.series
+        files = sorted({plane.file for plane in stack.planes} or series.files)
+        telling = "|".join(sorted(stack.uids)) if not series.uid else series.uid
+        identity = (series.patient, telling, stack.frame_of_reference, str(stack.number))
+        return self._subject(series.patient, series.patient_id, identity, listing.files[files[0]].parent, pseudonyms)
 
     def _case(self, stack: _Stack, listing: Listing, pseudonyms: Pseudonyms) -> DicomCase:
         series = stack.series
         files = sorted({plane.file for plane in stack.planes} or series.files)
         of_file = {file: number for number, file in enumerate(files)}
         labels = [listing.files[labels.file] for labels in stack.labels]
-        telling = "|".join(sorted(stack.uids)) if not series.uid else series.uid
-        identity = (series.patient, telling, stack.frame_of_reference, str(stack.number))
         images = [listing.files[file] for file in files]
         return DicomCase(
             self.name,
-            self._subject(series.patient, series.patient_id, identity, images[0].parent, pseudonyms),
+            self._subject_of(stack, listing, pseudonyms),
             series.modality,
             self.licence,
             (*images, *labels),
@@ -154,6 +171,10 @@ class DicomStudies:
         place = str(folder.relative_to(self.folder))
         pseudonyms.note(subject, {"source": NAME, "patient": patient, "folder": place, "identity": identity[1]})
         return f"{patient_id}-{of_series}" if self.keep_names and patient_id else subject
+
+    def reads_as(self, case: Case) -> object:
+        """The labels that are left out."""
+        return sorted(self.ignored)
 
     def read(self, case: Case) -> Volume:
         """One volume with the labels of all its segmentations; no error shows who the patient is."""
@@ -258,17 +279,18 @@ def _associate(listing: Listing, stacks: list[_Stack]) -> list[tuple[LabelFile, 
     return orphans
 
 
-def _unlabelled(listing: Listing, stacks: list[_Stack]) -> dict[str, int]:
+def _unlabelled(listing: Listing, stacks: list[_Stack]) -> Iterator[tuple[str, _Stack]]:
+    """The series, and further volumes of labelled series, that have no segmentation, and what they are."""
     labelled = {id(stack.series) for stack in stacks if stack.labels}
-    counts: dict[str, int] = defaultdict(int)
-    for series in listing.series.values():
-        if id(series) not in labelled:
-            kind = "CT" if series.modality == "ct" else "MR"
-            counts["localizer series" if series.localizer else f"{kind} series without a segmentation"] += 1
+    told: set[int] = set()  # series
     for stack in stacks:
-        if id(stack.series) in labelled and not stack.labels:
-            counts["further volumes of a series, without a segmentation"] += 1
-    return dict(counts)
+        series = stack.series
+        if id(series) in labelled and not stack.labels:
+            yield "further volumes of a series, without a segmentation", stack
+        elif id(series) not in labelled and id(series) not in told:
+            told.add(id(series))
+            kind = "CT" if series.modality == "ct" else "MR"
+            yield "localizer series" if series.localizer else f"{kind} series without a segmentation", stack
 
 
 def open_dicom_studies(

@@ -96,11 +96,15 @@ def test_a_build_writes_and_shows_nothing_that_says_who_the_patient_is(hospital,
     quarantine = (tmp_path / "out" / "data" / "quarantine.jsonl").read_text()
     assert "slice_positions" in quarantine
     record = json.loads((tmp_path / "out" / "data" / "build.json").read_text())
-    assert record["builds"][0]["left_out"] == {"not DICOM": 1, "damaged DICOM files": 1}
+    build = record["builds"][0]
+    assert build["left_out"] == {"not DICOM": 1, "damaged DICOM files": 1}
+    assert build["files_left_out"].keys() == build["left_out"].keys()
     assert b"unknown" in (tmp_path / "out" / "data" / "README.md").read_bytes()
     file = pseudonym_file()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     kept = json.loads(file.read_text())["pseudonyms"]
+    for (named,) in build["files_left_out"].values():  # by a pseudonym; the file itself is named here only
+        assert (folder / kept[named]["file"]).is_file()
     subject = json.loads(quarantine)["subject"]
     assert kept[subject]["patient"].startswith("ID HOSP-4711-X")  # only there can its folder be looked up
     assert "20231107_1" in kept[subject]["folder"]

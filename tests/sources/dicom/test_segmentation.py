@@ -285,7 +285,9 @@ def test_regions_that_are_no_organs_are_left_out_and_points_count_as_nothing(rea
     point = dicom.Dataset()
     point.ContourGeometricType, point.ContourData = "POINT", ["0", "0", "-88"]
     made.ROIContourSequence[0].ContourSequence.append(point)
-    laid(read(images, [made]), labels)
+    volume = read(images, [made])
+    laid(volume, labels)
+    assert volume.ignored == ("EXTERNAL region", "PTV region", "SUPPORT region")
 
 
 def test_contours_across_the_slices_beyond_the_image_or_damaged_are_refused(read, images):
@@ -373,6 +375,7 @@ def test_labels_to_be_ignored_are_left_out(tmp_path, images, labels, seg, segmen
     source = open_dicom_studies(tmp_path, ignore_labels=("My own  thing", "other"))
     (case,) = source.cases()
     assert set(source.read(case).names.values()) == {"liver"}
+    assert source.read(case).ignored == ("my_own_thing",)
     source = open_dicom_studies(tmp_path, ignore_labels=("my own thing", "liver"))
     with pytest.raises(MissingLabelsError, match="no structure"):
         source.read(case)

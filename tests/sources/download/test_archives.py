@@ -12,12 +12,15 @@ from typer.testing import CliRunner
 from dataset_builder.cli import main as cli
 from dataset_builder.core.errors import FetchError
 from dataset_builder.dataset.licences import licence
-from dataset_builder.sources import KNOWN, open_source
+from dataset_builder.sources import KNOWN, oai_knee, open_source
 from dataset_builder.sources.download import archives as module
 from dataset_builder.sources.download.archives import Archive, archives, check_folder, fetch_archive, unpack
 from dataset_builder.sources.download.checksums import RemoteFile
 from dataset_builder.sources.download.hub_files import HubFile
 from dataset_builder.sources.phantoms import torso, write_totalsegmentator
+from dataset_builder.sources.published import SUBJECTS
+from dataset_builder.sources.totalsegmentator import open_ct
+from dataset_builder.sources.totalsegmentator_mri import open_mri
 from tests.helpers.loopback_files import LoopbackFiles
 
 
@@ -57,13 +60,28 @@ def test_the_table_is_complete_and_goes_over_https():
 
 
 def test_licences_and_citations_are_those_of_the_sources(tmp_path):
-    for name in ("ct", "mri"):
-        (tmp_path / name / "s0" / "segmentations").mkdir(parents=True)
-    (tmp_path / "knee").mkdir()
-    folders = {"totalsegmentator": "ct", "totalsegmentator_mri": "mri", "oai_knee": "knee"}
+    terms = {
+        "totalsegmentator": open_ct(tmp_path).archive,
+        "totalsegmentator_mri": open_mri(tmp_path).archive,
+        "oai_knee": oai_knee.ARCHIVE,
+    }
     for archive in archives().values():
-        source = open_source(f"{archive.source}:{tmp_path / folders[archive.source]}", keep_names=True)
-        assert (archive.licence, archive.citation) == (source.licence, source.citation)
+        known = terms[archive.source]
+        assert (archive.licence, archive.citation) == (known.licence, known.citation)
+        assert archive.subjects in SUBJECTS[archive.source]
+
+
+def test_a_zip_file_is_the_published_one_by_name_and_size(tmp_path):
+    (small,) = archives()["totalsegmentator-small"].files
+    with (tmp_path / small.name).open("wb") as file:
+        file.truncate(small.bytes)
+    assert open_ct(tmp_path).public
+    (tmp_path / "own.zip").write_bytes(b"one more")
+    assert not open_ct(tmp_path).public
+    (tmp_path / "own.zip").unlink()
+    with (tmp_path / small.name).open("wb") as file:
+        file.truncate(small.bytes - 1)
+    assert not open_ct(tmp_path).public
 
 
 # ------------------------------------------------------------------------------------------------------------- fetching
@@ -136,15 +154,16 @@ def test_the_command_fetches_and_says_what_to_do_next(public, tmp_path):
 
 def test_the_large_one_and_the_mr(public, tmp_path):
     run("fetch", "totalsegmentator", "--out", tmp_path / "ct")
-    run("fetch", "totalsegmentator-mri", "--out", tmp_path / "mr", "--unpack")
+    run("fetch", "totalsegmentator-mri", "--out", tmp_path / "mr", "--unpack", "--accept-licence")
     assert (tmp_path / "ct" / "Totalsegmentator_dataset_v201.zip").is_file()
     assert (tmp_path / "mr" / "Totalsegmentator_dataset_v201" / "s0001" / "ct.nii.gz").is_file()
 
 
 def test_a_licence_that_must_be_accepted(public, tmp_path):
     server, _ = public
-    with pytest.raises(FetchError, match=r"CC-BY-NC-4\.0.*--accept-licence"):
-        run("fetch", "oaizib-cm", "--out", tmp_path)
+    for name, licence_name in (("oaizib-cm", r"CC-BY-NC-4\.0"), ("totalsegmentator-mri", r"CC-BY-NC-SA-2\.0")):
+        with pytest.raises(FetchError, match=f"{licence_name}.*--accept-licence"):
+            run("fetch", name, "--out", tmp_path)
     assert server.asked == []
     run("fetch", "oaizib-cm", "--out", tmp_path, "--accept-licence")
     names = {path.name for path in tmp_path.glob("[!.]*")}
@@ -154,7 +173,7 @@ def test_a_licence_that_must_be_accepted(public, tmp_path):
 
 def test_without_a_folder_it_goes_into_the_cache(public, tmp_path, monkeypatch):
     monkeypatch.setenv("MIS_GROUND_CACHE", str(tmp_path))
-    run("fetch", "totalsegmentator-mri")
+    run("fetch", "totalsegmentator-mri", "--accept-licence")
     assert (tmp_path / "archives" / "totalsegmentator-mri" / "TotalsegmentatorMRI_dataset_v200.zip").is_file()
 
 
