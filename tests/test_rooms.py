@@ -22,6 +22,7 @@ ROOMS = (
     ("questions",),
     ("building",),
     ("gallery", "hub", "check"),
+    ("readers",),
     ("cli",),
 )
 """From the ground up; the rooms of one floor know nothing of each other."""

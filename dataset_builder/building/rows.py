@@ -84,6 +84,23 @@ def image_of(question: Question, record: SliceRecord, settings: Settings) -> npt
     return image
 
 
+def markers_of(question: Question, record: SliceRecord, settings: Settings) -> npt.NDArray[np.uint8]:
+    """What is drawn on the image of a question, without the slice: uint8 [S, S, 4], RGB and opacity.
+
+    Drawn on black and on white, what covers a pixel by the share a differs by 255 (1 - a).
+    """
+    black, white = (
+        np.asarray(_OnCanvas(settings, value).of(question, record), np.float32).reshape(
+            settings.image_size, settings.image_size, -1
+        )
+        for value in (0, 255)
+    )
+    opacity = 1 - (white - black).mean(axis=2, keepdims=True) / 255
+    colour = np.where(opacity > 0, black / np.maximum(opacity, 1 / 255), 0)
+    colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
+    return np.rint(np.clip(np.concatenate([colour, opacity * 255], axis=2), 0, 255)).astype(np.uint8)
+
+
 def _cell(question: Question) -> tuple[str, str]:
     of = (question.modality, question.plane, question.terminology, question.prompt, question.input, question.view)
     return cell_of(*of, answer_type=question.answer_type)
@@ -240,6 +257,17 @@ class _Images:
                 del self._shown[next(iter(self._shown))]
             self._shown[key] = show(record, convention, window, size, view)
         return self._shown[key]
+
+
+class _OnCanvas(_Images):
+    """Images with one grey value in place of the slice."""
+
+    def __init__(self, settings: Settings, value: int) -> None:
+        super().__init__(settings, lambda shown: shown)
+        self._canvas = np.full((settings.image_size, settings.image_size), value, np.uint8)
+
+    def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
+        return self._canvas
 
 
 def _row(

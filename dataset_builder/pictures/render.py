@@ -323,3 +323,11 @@ def encode_png(picture: npt.NDArray[np.uint8]) -> bytes:
     if not done:
         raise ValueError(f"OpenCV cannot encode an image of shape {picture.shape}, type {picture.dtype}")
     return data.tobytes()
+
+
+def encode_png_rgba(image: npt.NDArray[np.uint8]) -> bytes:
+    """An image with opacity, uint8 [S, S, 4], as PNG without loss."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA))
+    if not done:
+        raise ValueError(f"OpenCV cannot encode an image of shape {image.shape}, type {image.dtype}")
+    return data.tobytes()

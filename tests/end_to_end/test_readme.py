@@ -47,6 +47,7 @@ SMALLER = [
     (r"--questions-per-volume (?:\d+|all)", "--questions-per-volume 126"),
     (r"(mis-ground build [^\n]*)", r"\1 --image-size 128"),  # at 64 structures fall between pixels
     (r"--limit \d+", "--limit 1"),
+    (r"--items \d+", "--items 12"),
     (r"(--model mis-semsam [^\n]*--tasks )\S+", r"\1'mis_ground_*_directional_box'"),
     (r"(--tasks )\S+( --limit \d+ --resume)", r"\1'mis_ground_*_directional_box'\2"),
     (r"'mis_ground_\*'", "'mis_ground_ct_axial_*'"),  # test_harness.py runs them all
