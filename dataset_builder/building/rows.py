@@ -179,8 +179,10 @@ def _places(
     identity: str,
 ) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
     """Questions for a point or a box."""
-    facts = [find_places(scene) for scene in scenes]
-    in_stacks = [find_places_in_stack(stack, settings.clarity, settings.seed, words) for stack in stacks]
+    facts = [find_places(scene, settings.image_size) for scene in scenes]
+    in_stacks = [
+        find_places_in_stack(stack, settings.clarity, settings.seed, settings.image_size, words) for stack in stacks
+    ]
     planes = [record.plane for record in (*slices, *(stack[0] for stack in stacks))]
     for unit in choose_places(planes, facts, in_stacks, settings, identity):
         if unit.input == "stack":

@@ -16,6 +16,7 @@ from dataset_builder.check.baselines import BlindBaselines, check_baselines
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.images import Images
 from dataset_builder.check.leakage import check_file_names, check_leakage, image_sizes
+from dataset_builder.check.limits import Limits
 from dataset_builder.check.place_priors import PlacePrior, place_priors
 from dataset_builder.check.places import check_places
 from dataset_builder.check.reading import Folder, check_files, read_items
@@ -83,7 +84,8 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
             check_reproduction(dataset, folder.record, items, images, findings, progress, num_proc)
         else:
             findings.skip("reproduction", "Not requested.")
-        check_places(items, images, folder.slices, folder.words, findings, progress, _min_contrast(folder))
+        limits = Limits.of(folder.record.builds if folder.record else ())
+        check_places(items, images, folder.slices, folder.words, findings, progress, limits)
         asked_about = sorted({name for item in items.rows for name in item.structures})
         check_file_names(dataset, asked_about, names, findings)
         # What has no options cannot favour one.
@@ -103,9 +105,3 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
         baselines=baselines,
         places=place_priors(items.rows),
     )
-
-
-def _min_contrast(folder: Folder) -> float:
-    """The least contrast that every build of the data set kept; 0 if that is not known."""
-    builds = folder.record.builds if folder.record else ()
-    return min((float(build.settings.get("clarity", {}).get("min_contrast", 0.0)) for build in builds), default=0.0)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dataset_builder.check.items import Item
+from dataset_builder.check.limits import Limits
 from dataset_builder.check.maps import IN_PLANE, Map, Shown
 from dataset_builder.check.phrases import bare, direction, pattern, phrases
 from dataset_builder.imaging.masks import decode_mask
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 Problem = tuple[str, object]
 
-MAIN_PIECE = 0.5
-"""At least this share of a structure that is asked for is one piece; builds ask for more."""
+SLACK = 1e-4
+"""Of limits, for what is lost in rounding."""
 
 _SIDES = ("left", "right")
 
@@ -140,8 +142,6 @@ def place_wrong(item: Item, here: Map, shown: Shown, words: Mapping[str, Structu
     if absent:
         return f"the slice does not show {', '.join(absent)}"
     target, kind = item.structures[0], kind_of(item)
-    if wrong := _unclear(target, here):
-        return wrong
     if kind == "name":
         return _named_twice(target, here)
     if len(item.structures) != 2 or not kind:
@@ -151,15 +151,42 @@ def place_wrong(item: Item, here: Map, shown: Shown, words: Mapping[str, Structu
     return _not_the_one(item, here, shown, words)
 
 
-def _unclear(name: str, here: Map) -> str:
-    """Why a structure has no one clear box; empty if it has."""
+def unclear(item: Item, here: Map, limits: Limits) -> str:
+    """Why the structure that a row asks for has no one clear box in a slice; empty if it has, or is not there.
+
+    Along each side the room is that between the outer edges of the structure's voxels and of the scan's.
+    """
+    name = item.structures[0]
+    if name not in here.structures:
+        return ""
     x0, y0, x1, y1 = here.structures[name].voxels
     rows, columns = here.labels.shape
-    if min(x0, y0) <= 0 or x1 >= columns or y1 >= rows:
-        return f"{name} is cut off by the edge of the scan"
+    room = min(min(x0, columns - x1) * here.spacing[0], min(y0, rows - y1) * here.spacing[1])
+    if room < max(limits.min_border_mm, min(here.spacing)) - SLACK:
+        return f"{name} comes within {room:g} mm of the edge of the scan"
+    area = here.structures[name].area_mm2
+    if area < limits.min_area_mm2 * (1 - SLACK):
+        return f"{name} covers {area:g} mm2"
     _, _, stats, _ = cv2.connectedComponentsWithStats(here.of(name).astype(np.uint8), connectivity=8)
     sizes = stats[1:, cv2.CC_STAT_AREA]
-    return "" if sizes.max() >= MAIN_PIECE * sizes.sum() else f"{name} is {len(sizes)} pieces"
+    if sizes.max() < limits.min_main_piece * sizes.sum() * (1 - SLACK):
+        return f"{name} is {len(sizes)} pieces, the largest {sizes.max() / sizes.sum():.0%} of it"
+    strays = [_beyond(piece, (x0, y0, x1, y1), here.spacing) for piece in stats[1:][sizes == sizes.max()]]
+    if min(strays) > limits.max_stray_mm + SLACK:
+        return f"a piece of {name} reaches {min(strays):g} mm beyond the largest one"
+    x0, y0, x1, y1 = item.boxes[0]
+    shorter = min(x1 - x0, y1 - y0)
+    return "" if shorter >= limits.min_box_pixels else f"the box of {name} is {shorter} pixels at its shorter side"
+
+
+def _beyond(piece: npt.NDArray[np.int32], whole: Sequence[int], spacing: tuple[float, float]) -> float:
+    """By how much the box of a whole structure reaches beyond that of a piece (OpenCV's statistics), in mm."""
+    left, above, wide, high = (int(value) for value in piece[:4])
+    x0, y0, x1, y1 = whole
+    return max(
+        max(left - x0, x1 - left - wide) * spacing[0],
+        max(above - y0, y1 - above - high) * spacing[1],
+    )
 
 
 def _series_of(name: str) -> tuple[str, str, int] | None:

@@ -1,9 +1,10 @@
 """What could be said of places and numbers without looking: blind baselines for questions without options.
 
 ``mean`` says for a box (or a point) the mean box of the structure (or its centre) in the same kind of image of the
-other volumes, for a number the mean of that measurement there; ``random`` draws a box. Both are scored as models are:
-a box is right if it shares at least half of the joint area, a point if it lies on the structure, a number if it is
-within its tolerance.
+other volumes, for a number the mean of that measurement there; ``random`` draws a box. Of a stack both say the image
+that it is in on average in the other volumes. They are scored as models are: a box is right if it shares at least half
+of the joint area, a point if it lies on the structure, a number if it is within its tolerance, and nothing is right in
+a wrong image.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from dataset_builder.check.items import Item, group
 from dataset_builder.check.statistics import Share, accuracy
-from dataset_builder.dataset.priors import COLUMNS, box_priors, number_priors, random_box
+from dataset_builder.dataset.priors import COLUMNS, box_priors, image_priors, number_priors, random_box
 from dataset_builder.imaging.masks import decode_mask
 
 RIGHT_OVERLAP = 0.5
@@ -43,23 +44,24 @@ def place_priors(items: Sequence[Item]) -> list[PlacePrior]:
     """Score the baselines on rows without options."""
     rows = [item for item in items if not item.is_choice]
     described = [{name: getattr(item, name) for name in COLUMNS} for item in rows]
-    boxes, numbers = box_priors(described), number_priors(described)
-    said = list(zip(rows, boxes, numbers, strict=True))
+    boxes, images, numbers = box_priors(described), image_priors(described), number_priors(described)
+    said = list(zip(rows, boxes, images, numbers, strict=True))
     found = []
     for name, members in sorted(group((_kind(each[0]), each) for each in said).items()):
         credits: dict[str, list[tuple[float, str]]] = {baseline: [] for baseline in BASELINES}
         overlaps = []
-        for item, box, number in members:
+        for item, box, image, number in members:
             volume = "/".join(item.volume)
             if item.answer_type == "number":
                 if number is not None:
                     credits["mean"].append((float(abs(number - (item.value or 0)) <= (item.tolerance or 0)), volume))
                 continue
+            there = item.answer_image is None or (image is not None and round(image) == item.answer_image)
             if box is not None:
-                overlaps.append(overlap(box, item.boxes[0]))
-                credits["mean"].append((_credit(item, box), volume))
+                overlaps.append(there * overlap(box, item.boxes[0]))
+                credits["mean"].append((there * _credit(item, box), volume))
             height, width = item.masks[0]["size"]
-            credits["random"].append((_credit(item, random_box(item.id, width, height)), volume))
+            credits["random"].append((there * _credit(item, random_box(item.id, width, height)), volume))
         shares = {
             baseline: _share([credit for credit, _ in of], [volume for _, volume in of])
             for baseline, of in credits.items()

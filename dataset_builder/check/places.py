@@ -14,7 +14,8 @@ from dataset_builder.check.findings import Findings
 from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item, Items, SliceKey, group
 from dataset_builder.check.label_fit import LabelFit
-from dataset_builder.check.located import margin_bound, mask_problems, place_in_stack_wrong, place_wrong
+from dataset_builder.check.limits import Limits
+from dataset_builder.check.located import margin_bound, mask_problems, place_in_stack_wrong, place_wrong, unclear
 from dataset_builder.check.maps import Map, Shown, read_maps, window_limits
 from dataset_builder.check.measured import measurement_problems
 from dataset_builder.vocabulary import Structure
@@ -30,20 +31,20 @@ def check_places(
     words: Mapping[str, Structure],
     findings: Findings,
     progress: Callable[[str, int, int], None],
-    min_contrast: float = 0.0,
+    limits: Limits,
 ) -> None:
     """Go once through the slice store and make all checks that need it.
 
     Args:
         files: of the slice store.
         words: structures by canonical name.
-        min_contrast: that the builds kept, in grey levels of 255.
+        limits: that the builds kept.
     """
     if not files:
         for check in BY_MAPS:
             findings.skip(check, "The data set has no slice store, which holds the label maps.")
         return
-    checks = _Checks(items, images, words, findings, min_contrast)
+    checks = _Checks(items, images, words, findings, limits)
     try:
         total = sum(pq.read_metadata(file).num_rows for file in files)
         for done, here in enumerate(read_maps(list(files)), 1):
@@ -64,9 +65,9 @@ class _Checks:
         images: Images,
         words: Mapping[str, Structure],
         findings: Findings,
-        min_contrast: float,
+        limits: Limits,
     ) -> None:
-        self._min_contrast = min_contrast * SHARE
+        self._limits, self._min_contrast = limits, limits.min_contrast * SHARE
         self._words, self._findings, self._images = words, findings, images
         self._items = items
         self._waiting: dict[SliceKey, list[tuple[Item, int]]] = group(
@@ -121,6 +122,10 @@ class _Checks:
             for problem, value in measurement_problems(item, here, shown):
                 self._findings.violation("answers", problem, str(item), value)
             return
+        if wrong := unclear(item, here, self._limits):
+            self._findings.violation(
+                "answers", "What a question asks for has no clear box, or a tiny one.", str(item), wrong
+            )
         if item.input == "stack":
             return  # when all of its slices are known
         if wrong := place_wrong(item, here, shown, self._words):

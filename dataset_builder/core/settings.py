@@ -66,6 +66,7 @@ class ClarityLimits:
         min_image_voxels, min_image_mm: an image has at least so many voxels along both sides, and is so long.
         max_image_ratio: its longer side is at most so many times its shorter one.
         min_border_mm: the box of a structure is asked for if all of it lies at least so far from the edge of the scan.
+        min_box_pixels: ... and if its box is so many pixels wide and high in the image as it is sent.
         min_largest_ratio: of a stack, the image in which a structure is largest shows so many times as much of it as
             any other; and of two lines through the body the one is so many times as long as the other.
         min_length_mm, min_length_pixels: lengths are measured from so much on, so that two pixels matter little.
@@ -102,6 +103,7 @@ class ClarityLimits:
     max_image_ratio: float = 8.0
     min_contrast: float = 6.0
     min_border_mm: float = 2.0
+    min_box_pixels: float = 6.0
     min_largest_ratio: float = 1.15
     min_length_mm: float = 20.0
     min_length_pixels: float = 10.0

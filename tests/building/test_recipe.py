@@ -24,8 +24,9 @@ SMALL = Settings(
     planes=("axial", "coronal"),
     prompts=("none", "box"),
     questions_per_volume=12,
-    image_size=64,
-    answer_types=("choice",),
+    locate_questions_per_volume=6,
+    measure_questions_per_volume=4,
+    image_size=96,
 )
 
 
@@ -43,6 +44,7 @@ def files(folder):
 
 def test_a_recipe_has_all_but_the_images(built):
     ground, recipe = built
+    assert {"data/locate/test.parquet", "data/measure/test.parquet"} <= set(files(recipe))
     assert set(files(recipe)) == {name for name in files(ground) if name.startswith("data/")}
     for name, path in files(recipe).items():
         rows, bare = pq.read_table(files(ground)[name]), pq.read_table(path)

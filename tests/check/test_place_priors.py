@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from dataset_builder.check.place_priors import overlap, place_priors
+from dataset_builder.dataset.priors import COLUMNS, random_box
 from dataset_builder.imaging.masks import encode_mask
+from lm_eval_tasks.mis_ground.metrics import baselines_of
+from lm_eval_tasks.mis_ground.rows import priors_of
 from tests.helpers.audit_items import item
 
 
@@ -52,6 +55,53 @@ def test_the_mean_of_the_measurement_in_other_volumes_is_said():
     assert "random" not in prior.baselines
     (prior,) = place_priors([number("one", 100.0), number("two", 105.0)])
     assert prior.baselines["mean"].value == 1
+
+
+def test_of_a_stack_nothing_is_right_in_a_wrong_image():
+    def stack(subject, image):
+        return replace(place(subject, (10, 10, 30, 30)), input="stack", answer_image=image, box_images=(image,))
+
+    (prior,) = place_priors([stack("one", 2), stack("two", 2)])
+    assert (prior.overlap, prior.baselines["mean"].value) == (1, 1)
+    (prior,) = place_priors([stack("one", 2), stack("two", 5)])
+    assert (prior.overlap, prior.baselines["mean"].value) == (0, 0)
+
+
+def test_the_tasks_report_the_same_baselines():
+    """They score them by a way of their own."""
+    drawn = np.random.default_rng(7)
+    items = []
+    for subject in ("one", "two", "three"):
+        for structure in ("liver", "spleen"):
+            for kind in ("box", "point"):
+                for image in (None, 0, int(drawn.integers(3))):
+                    x, y = drawn.integers(10, 30, 2)
+                    made = place(subject, (int(x), int(y), int(x) + 30, int(y) + 40), kind)
+                    other = {} if image is None else {"input": "stack", "answer_image": image}
+                    items.append(replace(made, structures=(structure,), **other))
+        items += [number(subject, float(value)) for value in drawn.integers(80, 120, 6)]
+    rows = [
+        {name: getattr(one, name) for name in (*COLUMNS, "masks", "tolerance", "pixel_mm")} | {"options": ()}
+        for one in items
+    ]
+    priors = priors_of(rows)
+    scores = {}
+    for row in rows:
+        prior = priors[row["id"]] | {"random": random_box(row["id"], 100, 100)}
+        kind = row["relation"] if row["answer_type"] == "number" else row["answer_type"]
+        for name, score in baselines_of(row | {"prior": prior}).items():
+            scores.setdefault(f"ct, {kind}", {}).setdefault(name, []).append(score)
+    found = place_priors(items)
+    assert [prior.name for prior in found] == ["ct, box", "ct, distance", "ct, point"]
+    for prior in found:
+        expected = {name: np.mean(values) for name, values in scores[prior.name].items()}
+        assert prior.baselines["mean"].value == pytest.approx(expected["prior_acc"])
+        assert 0 < expected["prior_acc"] < 1
+        assert ("random" in prior.baselines) == ("random_acc" in expected)
+        if "random" in prior.baselines:
+            assert prior.baselines["random"].value == pytest.approx(expected["random_acc"])
+        if prior.overlap is not None:
+            assert prior.overlap == pytest.approx(expected["prior_iou"])
 
 
 def test_overlap():

@@ -20,7 +20,7 @@ from tests.helpers import planted_answers, planted_columns, planted_images  # no
 from tests.helpers.planted import KINDS, Planting
 
 SMALL = Settings(
-    seed=4,
+    seed=8,
     slices_per_volume=3,
     questions_per_volume=100,
     stack_size=5,
@@ -114,7 +114,7 @@ def test_a_defect_of_a_row_or_a_cell_is_found_by_meaning_and_by_reproduction(bas
                 unnoticed.append(kind.name)
         waiting = later
     assert (lost, unnoticed) == ([], [])
-    assert len(impossible) <= 4, [kind.name for kind in impossible]  # a small data set has not every relation
+    assert len(impossible) <= 2, [kind.name for kind in impossible]  # a small data set has not every relation
 
 
 @pytest.mark.parametrize("name", EVERYWHERE if ALL else SOME)

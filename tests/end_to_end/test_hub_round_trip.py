@@ -6,13 +6,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from dataset_builder.building.builder import build
+from dataset_builder.core.settings import Settings
 from dataset_builder.hub.push import push
+from dataset_builder.imaging.masks import decode_mask
+from dataset_builder.sources import open_source
 from tests.helpers.loopback_hub import TOKEN, LoopbackHub, client
 from tests.helpers.small_ground import CELLS, write_ground
 
 PLACE = "me/mis-ground"
+PLACES = Settings(
+    slices_per_volume=3,
+    answer_types=("point", "box", "number"),
+    locate_questions_per_volume=12,
+    measure_questions_per_volume=8,
+    image_size=96,
+    inputs=("slice",),
+)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +126,30 @@ def test_load_dataset_from_the_hub(pushed, shell, hub):
     assert len(set(found["whole"])) == 20
     assert found["image"] == found["streamed size"] == [64, 64]
     assert (found["slices"], found["own"], found["earlier"]) == (1, 8, 16)
+
+
+ANSWERS = """
+import json
+from datasets import load_dataset
+columns = ["id", "boxes", "points", "masks", "answer_type", "scale", "answer_image", "value", "unit", "tolerance"]
+found = {name: load_dataset("me/places", name, split="test") for name in ("locate", "measure")}
+sizes = {row["images"][0].size for rows in found.values() for row in rows}
+assert sizes == {(96, 96)}, sizes
+print("RESULT" + json.dumps({name: rows.select_columns(columns).to_list() for name, rows in found.items()}))
+"""
+
+
+def test_places_and_measurements_come_back_from_the_hub_as_they_were(hub, shell, tmp_path):
+    made = build([open_source("phantom:1")], tmp_path / "places", PLACES)
+    with pytest.MonkeyPatch.context() as patched:
+        push(made.out, "me/places", api=client(hub, patched))
+    loaded = json.loads(shell("-c", ANSWERS).stdout.partition("RESULT")[2])
+    for config in ("locate", "measure"):
+        rows = pq.read_table(made.out / "data" / config / "test.parquet").to_pylist()
+        assert loaded[config] == [{name: row[name] for name in loaded[config][0]} for row in rows]
+    assert {row["answer_type"] for row in loaded["locate"]} == {"box", "point"}
+    assert all(decode_mask(mask).any() for row in loaded["locate"] for mask in row["masks"])
+    assert all(row["value"] > 0 and row["tolerance"] > 0 for row in loaded["measure"])
 
 
 def test_the_harness_scores_with_the_data_from_the_hub(pushed, shell):

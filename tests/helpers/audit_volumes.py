@@ -1,6 +1,7 @@
 """Rows of volumes made in memory, and what an audit says of them; no data set folder is written."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from dataset_builder.check.findings import Findings
 from dataset_builder.check.images import Images
 from dataset_builder.check.items import Items
 from dataset_builder.check.leakage import check_leakage
+from dataset_builder.check.limits import Limits
 from dataset_builder.check.places import check_places
 from dataset_builder.check.reading import _item
 from dataset_builder.check.rows import Names, check_rows
@@ -71,8 +73,10 @@ def audit_volumes(
         asked = {"register": REGISTERS, "convention": CONVENTIONS}
         found = Items(tuple(sorted(items, key=lambda item: item.file)))
         check_rows(found, words, lambda _: asked, lambda _: None, images.size_of, findings)
-        limit = settings.clarity.min_contrast if min_contrast is None else min_contrast
-        check_places(found, images, files, words, findings, lambda *_: None, limit)
+        limits = Limits.of_settings([asdict(settings.clarity)])
+        if min_contrast is not None:
+            limits = replace(limits, min_contrast=min_contrast)
+        check_places(found, images, files, words, findings, lambda *_: None, limits)
         check_balance(found, findings)
         check_leakage(found, images, findings)
         if found.rows:

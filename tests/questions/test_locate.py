@@ -53,7 +53,7 @@ def ask(record, fact, convention="radiological", view="plain", answer_type="box"
 
 
 def fact_about(record, name, kind="place"):
-    found = find_places(Scene.of(record, ASKED.clarity, 0, WORDS))
+    found = find_places(Scene.of(record, ASKED.clarity, 0, WORDS), ASKED.image_size)
     return next(fact for fact in found if fact.kind == kind and fact.structures[0] == name)
 
 
@@ -64,7 +64,7 @@ def test_boxes_lie_where_the_organs_were_drawn(records, convention, view):
     for record in records[:3]:
         pixel = max(n * step for n, step in zip(record.shape, record.spacing, strict=True)) / SIZE
         slack = 0.5 + 0.75 * record.spacing[0] / pixel  # of a voxel and of a pixel
-        for fact in find_places(Scene.of(record, ASKED.clarity, 0, WORDS)):
+        for fact in find_places(Scene.of(record, ASKED.clarity, 0, WORDS), ASKED.image_size):
             if fact.kind == "place" and not fact.structures[0].startswith("vertebrae"):
                 question = ask(record, fact, convention, view)
                 wanted = box_at(record, fact.structures[0], SIZE, convention, view)
@@ -97,7 +97,7 @@ def turned(box, view):
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_mirrored_image_has_a_mirrored_box_point_and_mask(records, view):
     for record in records[:3]:
-        for fact in find_places(Scene.of(record, ASKED.clarity, 0, WORDS)):
+        for fact in find_places(Scene.of(record, ASKED.clarity, 0, WORDS), ASKED.image_size):
             prompt = "mask" if fact.kind in ("place beside", "place by neighbour") else "none"
             plain, moved = ask(record, fact, prompt=prompt), ask(record, fact, view=view, prompt=prompt)
             assert moved.boxes == tuple(turned(box, view) for box in plain.boxes)
@@ -208,7 +208,8 @@ def test_what_touches_the_edge_of_the_scan_or_is_in_pieces_is_not_asked_for(volu
         else:
             labels[there[:, 0].mean().astype(int)] = 0
         names = {
-            f.structures[0] for f in find_places(Scene.of(replace(record, labels=labels), ASKED.clarity, 0, WORDS))
+            f.structures[0]
+            for f in find_places(Scene.of(replace(record, labels=labels), ASKED.clarity, 0, WORDS), ASKED.image_size)
         }
         assert "kidney_left" not in names
         assert "kidney_right" in names

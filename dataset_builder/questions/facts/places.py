@@ -1,6 +1,7 @@
 """What can be asked to be found in an image, by its name or by a description that fits nothing else in it.
 
-A structure is asked for if it is visible, one piece, and clear of the edge of the scan. A name is asked for only where
+A structure is asked for if it is visible, one piece, clear of the edge of the scan, and not so small in the image that
+an error of a pixel decides. A name is asked for only where
 the slice shows no other structure that the name, or part of it, could mean.
 """
 
@@ -8,10 +9,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from dataset_builder.core.factors import REGISTERS, Terminology
+from dataset_builder.core.factors import CONVENTIONS, REGISTERS, Terminology
 from dataset_builder.core.settings import ClarityLimits
 from dataset_builder.imaging.geometry import IN_PLANE_AXES
+from dataset_builder.pictures.placement import placements
 from dataset_builder.questions.facts.anatomical import series
 from dataset_builder.questions.facts.directional import R_AXIS, S_AXIS
 from dataset_builder.questions.facts.fact import Fact, Kind
@@ -22,12 +25,15 @@ from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure
 
 
-def find_places(scene: Scene) -> list[Fact]:
+def find_places(scene: Scene, image_size: int) -> list[Fact]:
     """What can be asked to be found in a slice, in a fixed order.
 
     In each fact ``structures[0]`` is what is asked for; others are marked, or what it is told from.
+
+    Args:
+        image_size: side of the square image in pixels.
     """
-    clear = locatable(scene)
+    clear = locatable(scene, image_size)
     return [
         *by_name(scene, clear),
         *by_side(scene, clear),
@@ -37,17 +43,28 @@ def find_places(scene: Scene) -> list[Fact]:
     ]
 
 
-def locatable(scene: Scene) -> frozenset[str]:
-    """Names of the visible structures that have one clear box: one piece each, away from the edge of the scan."""
+def locatable(scene: Scene, image_size: int) -> frozenset[str]:
+    """Names of the visible structures that have one clear box: one piece, away from the edge of the scan, not tiny."""
     extent = (np.asarray(scene.record.shape) - 0.5) * np.asarray(scene.record.spacing)  # of the last voxel's far side
     first = -0.5 * np.asarray(scene.record.spacing)
     room = np.minimum(scene.box_low - first, extent - scene.box_high).min(axis=1, initial=np.inf)
     inside = room >= scene.clarity.min_border_mm - ROUNDING_MM
+    large = _box_pixels(scene, image_size) >= scene.clarity.min_box_pixels
     return frozenset(
         name
-        for name, is_inside in zip(scene.names, inside, strict=True)
-        if is_inside and name not in scene.scattered and not _has_parts(name, scene)
+        for name, is_clear in zip(scene.names, inside & large, strict=True)
+        if is_clear and name not in scene.scattered and not _has_parts(name, scene)
     )
+
+
+def _box_pixels(scene: Scene, image_size: int) -> npt.NDArray[np.int64]:
+    """[n]: the shorter side of each structure's box in pixels, in the convention in which it is shorter."""
+    boxes = [
+        [placed[name].box for name in scene.names]
+        for placed in (placements(scene.record, convention, image_size) for convention in CONVENTIONS)
+    ]
+    corners = np.array(boxes, np.int64).reshape(len(CONVENTIONS), len(scene.names), 4)
+    return np.asarray((corners[..., 2:] - corners[..., :2]).min(axis=(0, 2)))
 
 
 def _has_parts(name: str, scene: Scene) -> bool:
@@ -141,12 +158,14 @@ def find_places_in_stack(
     records: Sequence[SliceRecord],
     clarity: ClarityLimits,
     seed: int,
+    image_size: int,
     vocabulary: Mapping[str, Structure] | None = None,
 ) -> list[Fact]:
     """What can be asked to be found in the one image of a stack that shows most of it; ``relation`` is its position.
 
     Args:
         records: the slices of a stack, ascending along the plane's axis.
+        image_size: side of the square images in pixels.
     """
     stack = StackScene.of(records, clarity, seed, vocabulary)
     scenes: dict[int, frozenset[str]] = {}
@@ -158,7 +177,7 @@ def find_places_in_stack(
             continue
         if image not in scenes:
             scene = Scene.of(records[image], clarity, seed, vocabulary)
-            named = {fact.structures[0] for fact in by_name(scene, locatable(scene))}
+            named = {fact.structures[0] for fact in by_name(scene, locatable(scene, image_size))}
             scenes[image] = frozenset(named)
         # Of a series none: another one may be largest elsewhere.
         if name in scenes[image] and series(name) is None:

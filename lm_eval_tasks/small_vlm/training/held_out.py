@@ -121,7 +121,7 @@ def places(
     """Questions for the boxes of named structures, each in these views."""
     draw_from, words, asked = random.Random(seed), structures(None), []
     for record in records:
-        facts = [fact for fact in find_places(scene_of(record)) if fact.kind == "place"]
+        facts = [fact for fact in find_places(scene_of(record), SETTINGS.image_size) if fact.kind == "place"]
         for fact in draw_from.sample(facts, min(per_slice, len(facts))):
             register, convention = draw_from.choice(REGISTERS), draw_from.choice(CONVENTIONS)
             for view in views:

@@ -79,7 +79,7 @@ def quantities_of_volume(
         if not record.stack:
             scene = Scene.of(record, settings.clarity, settings.seed, words)
             make = Maker(record, settings, words, numbers, draw_from)
-            places = find_places(scene)
+            places = find_places(scene, settings.image_size)
             yield from make.located(places, 3)
             yield from make.referred(places, 1)
             yield from make.measured(find_measures(scene, settings.image_size), 5)
@@ -202,7 +202,7 @@ def located_in_stack(
     count: int,
 ) -> Iterator[Item]:
     """The image of a stack in which a structure is largest, and its place there."""
-    facts = find_places_in_stack(stack, settings.clarity, settings.seed, words)
+    facts = find_places_in_stack(stack, settings.clarity, settings.seed, settings.image_size, words)
     for _ in range(count if facts else 0):
         convention, order = draw_from.choice(CONVENTIONS), draw_from.choice(STACK_ORDERS[:2])
         asked: list[Question] = []

@@ -155,6 +155,7 @@ def test_every_form_says_which_number_comes_first():
         ("models/gemini-3-pro-preview", "yx1000"),
         ("google/paligemma2-3b-mix-448", "loc1024"),
         ("allenai/Molmo-7B-D-0924", "percent"),
+        ("google/medgemma-1.5-4b-it", "yx1000"),
         ("zai-org/GLM-4.5V", "norm1000"),
         ("zai-org/GLM-4.1V-9B-Thinking", "norm1000"),
     ],
@@ -172,6 +173,7 @@ def test_the_form_is_taken_from_the_models_name(model, form):
     [
         "moonshotai/Kimi-VL-A3B-Instruct",
         "google/medgemma-4b-it",
+        "google/medgemma-27b-it",
         "google/gemma-3-4b-it",
         "microsoft/llava-med-v1.5-mistral-7b",
         "someone/new-vlm",
