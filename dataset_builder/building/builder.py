@@ -18,16 +18,17 @@ A training split is a data set of its own, with ``train`` in place of ``test``; 
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from dataset_builder.building.balance import balance, draw_volumes
 from dataset_builder.building.engines import Engine, Processes, in_stage
 from dataset_builder.building.held_out import SplitGuard, check_held_out, write_taken
 from dataset_builder.building.merge import merge_parts
-from dataset_builder.building.parts import Parts
+from dataset_builder.building.parts import Part, Parts
 from dataset_builder.building.quarantine import Quarantine
 from dataset_builder.building.queues import AskQueue, CaseList
 from dataset_builder.building.target import OnlyBuild, check_target, put_in_place, resolve_target
@@ -39,7 +40,7 @@ from dataset_builder.dataset.card import write_card
 from dataset_builder.dataset.manifest import QUARANTINE_NAME, SLICES, Key, read_record
 from dataset_builder.dataset.parquet import FileNote
 from dataset_builder.dataset.summary import distinct_scans
-from dataset_builder.files.disk_list import Spool
+from dataset_builder.files.disk_list import SizedIterable, Spool
 from dataset_builder.files.object_storage import Place, is_remote
 from dataset_builder.files.own_files import make_work_folder, remove_work_folder, write_list
 from dataset_builder.files.progress import Progress, reporting_to, silent
@@ -211,7 +212,7 @@ class _Build:
         )
         key = self.engine.share(sources)
         with reporting_to(self.progress):
-            cases = CaseList(sources, key, self.work)
+            cases = self._drawn_cases(CaseList(sources, key, self.work))
 
         def lost(item: Listed) -> Quarantined:
             return lost_case(item.case, self.strict)
@@ -234,7 +235,7 @@ class _Build:
 
     def use_store(self, refuse: SplitGuard) -> None:
         """Take the volumes of the store that may be in this split; the others go to quarantine."""
-        for volume in each_volume(self.slices, self.work):
+        for volume in self._drawn_volumes():
             try:
                 refuse(volume.source, volume.subject)
                 self.volumes.add(volume)
@@ -243,6 +244,24 @@ class _Build:
                     raise
                 self.quarantined.add(Quarantined.of(Case(volume.source, volume.subject, volume.modality, ""), error))
 
+    def _drawn_cases(self, cases: CaseList) -> SizedIterable[Listed]:
+        """The cases that are read: all, or so many of each modality."""
+        most = self.settings.volumes_per_modality
+        if most is None:
+            return cases
+        of = ((item.case.modality, item.case.source, item.case.subject) for item in cases)
+        return draw_volumes(zip(cases, of, strict=True), most, self.settings.seed)
+
+    def _drawn_volumes(self) -> Iterable[StoredVolume]:
+        """The volumes of the store that are asked about: all, or so many of each modality."""
+        most = self.settings.volumes_per_modality
+        volumes = each_volume(self.slices, self.work)
+        if most is None:
+            return volumes
+        return draw_volumes(
+            ((volume, (volume.modality, volume.source, volume.subject)) for volume in volumes), most, self.settings.seed
+        )
+
     def ask(self) -> None:
         """Write the rows of each volume to a file of its own."""
         folder = self._fresh("parts")
@@ -250,11 +269,17 @@ class _Build:
         self.parts = Parts(folder)
         queue = AskQueue(self.volumes, self.settings)
         parts = in_stage(make, queue, self.engine, "questions", self.progress)
+        made: list[Part] = []
         for (_, volume, _), part in zip(queue, parts, strict=True):
-            if part is not None:
+            if part is not None and self.settings.questions_per_cell:
+                made.append(part)
+            elif part is not None:
                 self.parts.add(part)
             elif len(self.without_rows) < MOST_NAMED:
                 self.without_rows.append(f"{volume.identity}: {_why_without_rows(volume)}")
+        if self.settings.questions_per_cell:
+            for part in balance(made, folder, self.settings.questions_per_cell, self.settings.seed):
+                self.parts.add(part)
         if not self.parts:
             raise BuildError(
                 "No question could be asked about these volumes.",

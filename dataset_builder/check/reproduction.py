@@ -229,6 +229,9 @@ def _differences(task: _Task, made: Mapping[str, dict[str, Any]]) -> Iterator[Pr
                 if one != other["bytes"]
             ]
             yield PIXELS, where(item), f"column images: image {', '.join(numbers) or 'missing'}"
+    if task.settings is not None and task.settings.questions_per_cell:
+        yield from _order(task, made)
+        return  # what is missing was left out to balance the cells
     for name, row in made.items():
         key = _cell(row, task.split)
         if name not in seen and key in task.cells:

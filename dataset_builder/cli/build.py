@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dataset_builder.building.engines import Engine
 
 EngineName = Literal["processes", "dask"]
+Size = Literal["small", "paper", "full"]
 
 SourceOption = Annotated[
     list[str],
@@ -145,6 +146,24 @@ def build_command(
         str | None,
         typer.Option(help="'paper': the published mixture of questions. Options given with it override it."),
     ] = None,
+    size: Annotated[
+        Size | None,
+        typer.Option(
+            help="'small': 8 questions of each cell, about at most 24 volumes of each modality, for an answer within "
+            "minutes; 'paper': as --preset paper; 'full': two slices and a stack along each plane, all kinds of "
+            "answers. Options given with it override it."
+        ),
+    ] = None,
+    volumes_per_modality: Annotated[
+        int | None, typer.Option(help="So many volumes of each modality, randomly chosen.", show_default="all")
+    ] = None,
+    questions_per_cell: Annotated[
+        int | None,
+        typer.Option(
+            help="So many questions of each cell (modality, plane, terminology, prompt), pairs kept whole.",
+            show_default="all",
+        ),
+    ] = None,
     image_size: Annotated[int, typer.Option(help="Image width and height in pixels.")] = 512,
     vocabulary: Annotated[Path | None, typer.Option(help="YAML file with additional structures.")] = None,
     ignore_labels: Annotated[
@@ -207,7 +226,7 @@ def build_command(
     A case that cannot be used is listed in quarantine.jsonl with its reason and remedy. An interrupted build resumes
     when the same command is given again.
     """
-    from dataset_builder.core.presets import with_preset
+    from dataset_builder.core.presets import with_preset, with_size
     from dataset_builder.core.settings import Settings
     from dataset_builder.files.object_storage import place_of_store
     from dataset_builder.sources import open_source
@@ -231,6 +250,8 @@ def build_command(
         "stack_questions_per_volume": number_or_all("stack-questions-per-volume", stack_questions_per_volume),
         "locate_questions_per_volume": number_or_all("locate-questions-per-volume", locate_questions_per_volume),
         "measure_questions_per_volume": number_or_all("measure-questions-per-volume", measure_questions_per_volume),
+        "volumes_per_modality": volumes_per_modality,
+        "questions_per_cell": questions_per_cell,
         "ct_share": ct_share,
         "image_size": image_size,
     }
@@ -238,7 +259,9 @@ def build_command(
     given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
     vouched = {"affine": trust_affine, "values": trust_values, "labels": trust_labels, "orientation": trust_orientation}
     options["trust"] = tuple(name for name, said in vouched.items() if said)
-    settings = Settings(**with_preset(preset, options, given))
+    if size and preset and size != preset:
+        raise MISGroundError("--size and --preset contradict each other.", value=f"{size}, {preset}", remedy="Give one.")
+    settings = Settings(**with_size(size, with_preset(preset, options, given), given))
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
     of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
     source = [plain_source(spec) for spec in source]
@@ -266,6 +289,12 @@ def build_command(
     for name in listed(ignore_labels):
         if store is None and normalise(name) not in summary.labels_left_out:
             errors.print(f"[yellow]Odd:[/] no scan has a label called {escape(name)} (--ignore-labels)", soft_wrap=True)
+    if settings.questions_per_cell and (short := _short_cells(summary, settings.questions_per_cell)):
+        errors.print(
+            f"[yellow]Fewer than {settings.questions_per_cell} questions[/] in {len(short)} cell(s), of which the volumes "
+            f"give no more: {some_of(short, 10)}",
+            soft_wrap=True,
+        )
     console.print(f"View examples:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
     if split != TEST:
         console.print(f'Train on it:  datasets.load_dataset("{out}", split="{split}")', soft_wrap=True)
@@ -275,6 +304,15 @@ def build_command(
         "--apply_chat_template --tasks 'mis_ground_*'",
         soft_wrap=True,
     )
+
+
+def _short_cells(summary: "BuildSummary", wanted: int) -> list[str]:
+    """The cells of slices with fewer questions than wanted."""
+    return [
+        f"{config}/{split} ({count})"
+        for (config, split), count in summary.rows.items()
+        if count < wanted and split.startswith(TERMINOLOGIES)
+    ]
 
 
 def print_summary(summary: "BuildSummary") -> None:

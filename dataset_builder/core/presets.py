@@ -1,4 +1,4 @@
-"""Mixtures of questions by name, for ``mis-ground build --preset``: they hold where no option says otherwise."""
+"""Settings by name, for ``mis-ground build --size`` and ``--preset``: they hold where no option says otherwise."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,6 +23,31 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+SIZES: Mapping[str, Mapping[str, Any]] = {
+    # Every volume has a slice in each plane and enough questions for all cells to choose from. Of each cell 8 questions
+    # remain: two facts, each as a pair in two variants that differ in one factor.
+    "small": {
+        "volumes_per_modality": 24,
+        "slices_per_volume": 3,
+        "questions_per_volume": 252,
+        "stacks_per_volume": 3,
+        "stack_questions_per_volume": 108,
+        "questions_per_cell": 8,
+    },
+    "paper": PRESETS["paper"],
+    # Two slices and one stack along each plane, and three times the default questions about them, of all kinds.
+    "full": {
+        "slices_per_volume": 6,
+        "questions_per_volume": 90,
+        "stacks_per_volume": 3,
+        "stack_questions_per_volume": 72,
+        "answer_types": ("choice", "point", "box", "number"),
+        "locate_questions_per_volume": 48,
+        "measure_questions_per_volume": 36,
+    },
+}
+"""From an answer within minutes to all that a study wants; docs/building.md states how many rows each makes."""
+
 
 def with_preset(name: str | None, options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """Settings by name: what was given counts, then the preset, then the defaults.
@@ -39,4 +64,17 @@ def with_preset(name: str | None, options: Mapping[str, Any], given: Collection[
         return dict(options)
     if name not in PRESETS:
         raise BuildError("This preset does not exist.", value=name, remedy=f"Presets: {', '.join(PRESETS)}.")
-    return {**options, **{key: value for key, value in PRESETS[name].items() if key not in given}}
+    return _filled(PRESETS[name], options, given)
+
+
+def with_size(name: str | None, options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """As :func:`with_preset`, of a size: one of ``SIZES``."""
+    if name is None:
+        return dict(options)
+    if name not in SIZES:
+        raise BuildError("This size does not exist.", value=name, remedy=f"Sizes: {', '.join(SIZES)}.")
+    return _filled(SIZES[name], options, given)
+
+
+def _filled(named: Mapping[str, Any], options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    return {**options, **{key: value for key, value in named.items() if key not in given}}

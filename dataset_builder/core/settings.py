@@ -181,6 +181,9 @@ class Settings:
         locate_questions_per_volume: as ``questions_per_volume``, of questions for a point or box about its slices and
             stacks; controls not counted.
         measure_questions_per_volume: as ``questions_per_volume``, of questions for a number.
+        volumes_per_modality: so many volumes of each modality, drawn by the seed; ``None`` for all.
+        questions_per_cell: so many rows of each cell (modality, plane, terminology, prompt), see
+            :mod:`dataset_builder.building.balance`; ``None`` for all that were chosen by volume.
         ct_share: share of the questions that are about CT: volumes of the modality in excess get fewer, see
             :mod:`dataset_builder.questions.quotas`; ``None`` to treat all volumes alike.
         image_size: side of the square images, in pixels.
@@ -204,6 +207,8 @@ class Settings:
     stack_questions_per_volume: int | None = 24
     locate_questions_per_volume: int | None = 16
     measure_questions_per_volume: int | None = 12
+    volumes_per_modality: int | None = None
+    questions_per_cell: int | None = None
     ct_share: float | None = None
     image_size: int = 512
     clarity: ClarityLimits = field(default_factory=ClarityLimits)
@@ -242,6 +247,10 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise BuildError(f"The setting '{name}' must be at least 1, or 'all'.", value=value)
+        for name, low in (("volumes_per_modality", 1), ("questions_per_cell", 2)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise BuildError(f"The setting '{name}' must be at least {low}.", value=value)
         if self.ct_share is None:
             return
         if not 0 < self.ct_share < 1:

@@ -26,6 +26,8 @@ def test_the_fingerprint_follows_every_setting():
         "locate_questions_per_volume": 3,
         "measure_questions_per_volume": None,
         "ct_share": 0.84,
+        "volumes_per_modality": 5,
+        "questions_per_cell": 4,
         "slices_per_volume": 3,
         "questions_per_volume": None,
         "image_size": 256,
