@@ -1,8 +1,8 @@
 """Intervals and p-values for answers that come in clusters: of one volume, say. Knows nothing of any data set.
 
 ``intervals`` has shares and mean differences with Student's t by cluster; ``significance`` McNemar's test and Holm's
-correction; ``power`` what a study of so many clusters can find. docs/statistics.md says why these were chosen, and how
-often they are right.
+correction; ``power`` what a study of so many clusters can find, ``planning`` what intervals and differences to expect.
+docs/statistics.md says why these were chosen, and how often they are right.
 """
 
 from cluster_statistics.intervals import (

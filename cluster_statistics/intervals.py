@@ -247,13 +247,24 @@ def _variance(residuals: Floats, sizes: Floats, spread: Floats) -> tuple[Floats,
         spread: float[...], variance of the items.
     """
     n = sizes.sum(axis=-1)
-    weight = sizes / n[..., None]
-    inflation = 1 / (1 - weight)  # infinite for one cluster: NaN from there on
+    inflation = 1 / (1 - sizes / n[..., None])  # infinite for one cluster: NaN from there on
     variance = (inflation * residuals**2).sum(axis=-1) / n**2
     sum_of_squares = (sizes**2).sum(axis=-1)
     excess = (variance * n**2 - n * spread) / np.maximum(sum_of_squares - n, 1e-9)
-    between = np.clip(excess, 0.0, spread)[..., None]
-    of_sums = sizes * (spread[..., None] - between) + sizes**2 * between
+    return variance, degrees_of_freedom(sizes, spread, np.clip(excess, 0.0, spread))
+
+
+def degrees_of_freedom(sizes: Floats, spread: Floats, between: Floats) -> Floats:
+    """Satterthwaite's degrees of freedom of the CR2 variance of a mean.
+
+    Args:
+        sizes: float[..., G], items of each cluster.
+        spread: float[...], variance of the items ...
+        between: float[...], ... and how much of it is between clusters.
+    """
+    weight = sizes / sizes.sum(axis=-1)[..., None]
+    inflation = 1 / (1 - weight)
+    of_sums = sizes * (spread - between)[..., None] + sizes**2 * between[..., None]
     of_sums = np.where(of_sums.sum(axis=-1, keepdims=True) > 0, of_sums, sizes)
     whole = of_sums.sum(axis=-1)
 
@@ -267,4 +278,4 @@ def _variance(residuals: Floats, sizes: Floats, spread: Floats) -> tuple[Floats,
     all_but_identity = 2 * ww * ss + (ww * whole) ** 2 + 2 * ws**2 - 4 * whole * ww * ws
     correction = (inflation**2 * (own**2 - (own - of_sums) ** 2)).sum(axis=-1)
     degrees = mean_of(own) ** 2 / (all_but_identity + correction)
-    return variance, np.maximum(degrees, 0.5)
+    return np.maximum(degrees, 0.5)

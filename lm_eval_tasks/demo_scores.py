@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 def share(values: Sequence[float], samples: Sequence[Mapping[str, Any]]) -> "Interval":
     """A share of samples, with its interval by volume."""
     from cluster_statistics import proportion
-    from lm_eval_tasks.report.items import by_volume, codes, fact, volume
+    from lm_eval_tasks.report.items import by_volume, codes, fact, patient
 
-    volumes, facts = (codes([of(sample["doc"]) for sample in samples]) for of in (volume, fact))
+    volumes, facts = (codes([of(sample["doc"]) for sample in samples]) for of in (patient, fact))
     return proportion(values, *by_volume(volumes, facts))
 
 

@@ -108,7 +108,7 @@ def _in_turns(units: Sequence[_Unit], seed: int) -> Iterator[_Unit]:
         modality, plane, terminology, *_ = unit.cell
         by_fact.setdefault((unit.kind, modality, plane, terminology, *unit.fact), []).append(unit)
     turns: Counter[_Key] = Counter()
-    ranked = []
+    ranked: list[tuple[int, str, int, list[_Unit]]] = []
     for key, of_fact in by_fact.items():
         *group, part, _ = key
         place = (*group, part)
@@ -156,7 +156,8 @@ def _rewritten(part: Part, folder: Path, kept: set[str]) -> Part | None:
 
 def part_of(number: int, batches: Mapping[Any, pa.RecordBatch]) -> Part:
     """What is noted of a volume's rows, one batch for each cell."""
-    distinct, names = [], set()
+    distinct: list[int] = []
+    names: set[str] = set()
     for batch in batches.values():
         images = {image["bytes"] for row in batch["images"].to_pylist() for image in row}
         distinct.append(sum(map(len, images)))

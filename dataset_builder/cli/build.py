@@ -260,7 +260,9 @@ def build_command(
     vouched = {"affine": trust_affine, "values": trust_values, "labels": trust_labels, "orientation": trust_orientation}
     options["trust"] = tuple(name for name, said in vouched.items() if said)
     if size and preset and size != preset:
-        raise MISGroundError("--size and --preset contradict each other.", value=f"{size}, {preset}", remedy="Give one.")
+        raise MISGroundError(
+            "--size and --preset contradict each other.", value=f"{size}, {preset}", remedy="Give one."
+        )
     settings = Settings(**with_size(size, with_preset(preset, options, given), given))
     out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
     of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
@@ -291,8 +293,8 @@ def build_command(
             errors.print(f"[yellow]Odd:[/] no scan has a label called {escape(name)} (--ignore-labels)", soft_wrap=True)
     if settings.questions_per_cell and (short := _short_cells(summary, settings.questions_per_cell)):
         errors.print(
-            f"[yellow]Fewer than {settings.questions_per_cell} questions[/] in {len(short)} cell(s), of which the volumes "
-            f"give no more: {some_of(short, 10)}",
+            f"[yellow]Fewer than {settings.questions_per_cell} questions[/] in {len(short)} cell(s), as the "
+            f"volumes give no more: {some_of(short, 10)}",
             soft_wrap=True,
         )
     console.print(f"View examples:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)

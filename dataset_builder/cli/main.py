@@ -14,6 +14,7 @@ from dataset_builder.cli.build import build_command, print_summary
 from dataset_builder.cli.hub import add_commands, add_fetch_commands
 from dataset_builder.cli.inspection import inspect_command, vocabulary_command
 from dataset_builder.cli.readers import read_command
+from dataset_builder.cli.power import power_command
 from dataset_builder.cli.study import study_command
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import MISGroundError
@@ -50,6 +51,7 @@ app.command("vocabulary")(vocabulary_command)
 app.command("build")(build_command)
 app.command("study")(study_command)
 app.command("read")(read_command)
+app.command("power")(power_command)
 
 
 def _show_version(wanted: bool) -> None:

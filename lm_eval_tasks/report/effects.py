@@ -23,7 +23,7 @@ def effects(sheet: Sheet) -> list[Json]:
 
     P-values are corrected by Holm's method, over all effects in all questions, and over all those within a terminology.
     """
-    found = [effect for name in FACTORS for effect in _effects_of(sheet, name)]
+    found = list(_effects_in(sheet))
     for within in (False, True):
         family = [effect for effect in found if bool(effect["within"]) == within]
         adjusted = holm([np.nan if effect["p"] is None else effect["p"] for effect in family])
@@ -32,16 +32,9 @@ def effects(sheet: Sheet) -> list[Json]:
     return found
 
 
-def _effects_of(sheet: Sheet, name: str) -> Iterator[Json]:
-    values = sheet.values(name)
-    if len(values) < 2:
-        return
-    rows_of = matched(sheet, name)
+def _effects_in(sheet: Sheet) -> Iterator[Json]:
     terminology = sheet.column("terminology")
-    for one, other in combinations(values, 2):
-        first, differences = _differences(sheet, rows_of, one, other)
-        if not len(first):
-            continue
+    for name, one, other, first, differences in matched_differences(sheet):
         for within in ("", *sheet.values("terminology")):
             inside = np.ones(len(first), dtype=bool) if not within else terminology[first] == within
             if not inside.any() or (within and inside.all()):
@@ -61,6 +54,19 @@ def _effects_of(sheet: Sheet, name: str) -> Iterator[Json]:
                 "p": rounded(found.p),
                 "p_holm": None,
             }
+
+
+def matched_differences(
+    sheet: Sheet,
+) -> Iterator[tuple[str, str, str, NDArray[np.int64], NDArray[np.float64]]]:
+    """Of each factor and two of its values: positions of the matched questions with the first, what the second adds."""
+    for name in FACTORS:
+        values = sheet.values(name)
+        rows_of = matched(sheet, name) if len(values) > 1 else []
+        for one, other in combinations(values, 2):
+            first, differences = _differences(sheet, rows_of, one, other)
+            if len(first):
+                yield name, one, other, first, differences
 
 
 def matched(sheet: Sheet, name: str) -> list[dict[str, int]]:

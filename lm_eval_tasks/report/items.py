@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dataset_builder.core import factors
 from dataset_builder.core.factors import ANSWER_TYPES, VIEWS
 from dataset_builder.questions.wording import opposites
+from dataset_builder.sources.base import patient_of
 from lm_eval_tasks.report.answers import Answer
 from lm_eval_tasks.report.runs import Question, Run
 
@@ -74,6 +75,7 @@ class Sheet:
         options = [len(question["options"]) for question in self.questions]
         self.chance = np.array([1 / count if count else 0.0 for count in options])
         self.volumes = codes([volume(question) for question in self.questions])
+        self.patients = codes([patient(question) for question in self.questions])
         self.facts = codes([fact(question) for question in self.questions])
         self._columns: dict[str, NDArray[np.str_]] = {}
         self._row = {each: row for row, each in enumerate(self.ids)}
@@ -83,7 +85,9 @@ class Sheet:
 
     def clusters(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], str]:
         """What intervals about some questions are by: `by_volume` of these."""
-        return by_volume(self.volumes[rows], self.facts[rows])
+        clusters, unit = by_volume(self.patients[rows], self.facts[rows])
+        fewer = len(np.unique(clusters)) < len(np.unique(self.volumes[rows]))
+        return clusters, "patient" if unit == "volume" and fewer else unit
 
     def rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Positions of questions by id."""
@@ -126,6 +130,11 @@ class Sheet:
                 members.setdefault(question["pair_id"], []).append(row)
         whole = [rows for rows in members.values() if len(rows) == 2]
         return np.array(whole, dtype=np.int64).reshape(-1, 2)
+
+    @cached_property
+    def pairs_scored(self) -> NDArray[np.int64]:
+        """int[P, 2]: the whole pairs among the questions that count for the headline."""
+        return self.pairs[np.isin(self.pairs, self.scored).all(axis=1)]
 
     @cached_property
     def conflicts(self) -> NDArray[np.bool_]:
@@ -206,6 +215,13 @@ def volume(question: Mapping[str, Any]) -> str:
     return f"{question.get('source', '')}/{question.get('subject', '')}"
 
 
+def patient(question: Mapping[str, Any]) -> str:
+    """Whose volume a question is about: several volumes of one person are one draw, not several."""
+    subject = text_of(question.get("subject"))
+    known = question.get("patient") or patient_of(text_of(question.get("source")), subject)
+    return f"{question.get('source', '')}/{known}"
+
+
 def fact(question: Mapping[str, Any]) -> str:
     """What is asked about, however it is asked."""
     return text_of(question.get("fact_id") or question.get("id"))
@@ -214,7 +230,7 @@ def fact(question: Mapping[str, Any]) -> str:
 def by_volume(volumes: NDArray[np.int64], facts: NDArray[np.int64]) -> tuple[NDArray[np.int64], str]:
     """What each question shares with those that are easy or hard together, and what that is called.
 
-    That is the volume; of questions that are all about one volume, the fact.
+    That is the volume; of questions that are all about one volume, the fact. All volumes of a patient count as one.
     """
     return (volumes, "volume") if len(np.unique(volumes)) > 1 else (facts, "fact")
 

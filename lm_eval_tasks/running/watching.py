@@ -297,11 +297,11 @@ def summary_table(answered: Sequence[tuple[Document, str]]) -> Table:
     from cluster_statistics import proportion
     from lm_eval_tasks.mis_ground.metrics import read_reply
     from lm_eval_tasks.report.formats import NOTE, per_cent
-    from lm_eval_tasks.report.items import by_volume, codes, fact, in_order, volume
+    from lm_eval_tasks.report.items import by_volume, codes, fact, in_order, patient
 
     said = [read_reply(doc, answer).option for doc, answer in answered]
     right = [each == doc["answer"] for each, (doc, _) in zip(said, answered, strict=True)]
-    volumes, facts = (codes([of(doc) for doc, _ in answered]) for of in (volume, fact))
+    volumes, facts = (codes([of(doc) for doc, _ in answered]) for of in (patient, fact))
     kinds = [str(doc.get("terminology", "")) for doc, _ in answered]
     table = Table(title="Per cent, with 95 % intervals by volume", caption=NOTE)
     for name in ("questions", "items", "accuracy", "chance", "invalid"):

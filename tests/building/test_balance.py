@@ -40,7 +40,8 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(built):
-    names = ("id modality plane terminology prompt register convention frame input view fact_id pair_id subject").split()
+    names = ["id", "fact_id", "pair_id", "subject", "modality", "plane", "terminology", "prompt", "register"]
+    names += ["convention", "frame", "input", "view"]
     files = (built[0].out / "data").rglob("*.parquet")
     return [row for file in sorted(files) for row in pq.read_table(file, columns=names).to_pylist()]
 
