@@ -13,8 +13,8 @@ from typer.core import TyperGroup
 from dataset_builder.cli.build import build_command, print_summary
 from dataset_builder.cli.hub import add_commands, add_fetch_commands
 from dataset_builder.cli.inspection import inspect_command, vocabulary_command
-from dataset_builder.cli.readers import read_command
 from dataset_builder.cli.power import power_command
+from dataset_builder.cli.readers import read_command
 from dataset_builder.cli.study import study_command
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import MISGroundError
@@ -181,7 +181,10 @@ def report_command(
     show(report, console)
     console.print(f"Open in a browser: {out / 'index.html'}", soft_wrap=True)
     console.print(f"All numbers: {out / 'report.json'}, and as tables in {out / '*.csv'}", soft_wrap=True)
-    console.print(f"To publish: {out / 'table.md'}, and model cards in {out / 'cards'}", soft_wrap=True)
+    console.print(
+        f"To publish: {out / 'table.md'}, paragraphs for a paper in {out / 'paper.md'}, model cards in {out / 'cards'}",
+        soft_wrap=True,
+    )
 
 
 @app.command("rescore")

@@ -90,7 +90,7 @@ def forecast(
             raise MISGroundError(f"--{name} is not a share.", value=value, remedy="Give a number between 0 and 1.")
     given = {"accuracy": accuracy, "correlation": correlation, "discordant": discordant}
     questions, pairs = (_basis(runs, given, pairs=of_pairs) for of_pairs in (False, True))
-    units, unit = drawn(asked)
+    units, unit = drawn_units(asked)
     sizes = _sizes(units)
     of_pairs = _sizes(units[np.searchsorted(asked.scored, asked.pairs_scored[:, 0])])
     own = _Sized(sizes, of_pairs)
@@ -127,7 +127,7 @@ def forecast(
     }
 
 
-def drawn(asked: Sheet) -> tuple[NDArray[np.int64], str]:
+def drawn_units(asked: Sheet) -> tuple[NDArray[np.int64], str]:
     """Of each question that counts what was drawn, and what that is called: patients, where these are fewer."""
     units = asked.patients[asked.scored]
     fewer = len(np.unique(units)) < len(np.unique(asked.volumes[asked.scored]))
@@ -231,12 +231,12 @@ def _basis(runs: Sequence[Sheet], given: dict[str, float | None], pairs: bool) -
     usual = ACCURACY if given["accuracy"] is None else given["accuracy"]
     accuracy = settled(
         "accuracy",
-        what and what.mean,
+        what.mean if what else None,
         usual**2 if pairs else usual,
         name,
         "as of independent questions" if pairs else "assumed",
     )
-    correlation = settled("correlation", what and what.correlation, CORRELATION, name, "assumed")
+    correlation = settled("correlation", what.correlation if what else None, CORRELATION, name, "assumed")
     differing = clustering(*_differences(runs[0], runs[1], pairs)) if len(runs) > 1 else None
     both = f"{name} and {runs[1].run.name}" if len(runs) > 1 else ""
     discordant = settled(
@@ -248,7 +248,7 @@ def _basis(runs: Sequence[Sheet], given: dict[str, float | None], pairs: bool) -
     )
     of_differences = settled(
         "correlation_of_differences",
-        differing and differing.correlation,
+        differing.correlation if differing else None,
         correlation,
         both,
         "assumed to be that of one run",

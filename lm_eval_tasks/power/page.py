@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster_statistics.planning import detectable_difference, expected_interval, resized
 from dataset_builder.gallery import pages
-from lm_eval_tasks.power.forecast import drawn
+from lm_eval_tasks.power.forecast import drawn_units
 from lm_eval_tasks.power.terminal import CAPTION, NUMBERS, cells, plural, said, text
 from lm_eval_tasks.report.items import Sheet
 from lm_eval_tasks.report.scores import Json
@@ -48,7 +48,7 @@ def make_page(found: Json, asked: Sheet) -> str:
 
 
 def _plots(found: Json, asked: Sheet) -> Iterator[str]:
-    units, unit = drawn(asked)
+    units, unit = drawn_units(asked)
     sizes = np.unique(units, return_counts=True)[1].astype(float)
     basis, own = found["questions"], round(float(sizes.mean()), 1)
     volumes = np.unique(np.round(np.geomspace(FEWEST, MOST, 16)).astype(int))

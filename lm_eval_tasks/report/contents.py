@@ -10,9 +10,11 @@ from cluster_statistics import FEW_CLUSTERS, LEVEL
 from lm_eval_tasks.report.comparisons import comparisons
 from lm_eval_tasks.report.confusions import confusions
 from lm_eval_tasks.report.effects import effects
-from lm_eval_tasks.report.items import FACTORS, Sheet, in_order, text_of, volume
+from lm_eval_tasks.report.enough import enough
+from lm_eval_tasks.report.items import FACTORS, Sheet, fact, in_order, patient, text_of, volume
 from lm_eval_tasks.report.judge import Judged
 from lm_eval_tasks.report.positions import positions
+from lm_eval_tasks.report.replicates import replicates
 from lm_eval_tasks.report.runs import Question, Reading
 from lm_eval_tasks.report.scores import Json, blind_reference, scores
 
@@ -35,6 +37,7 @@ def contents(reading: Reading, judged: Mapping[str, Judged] | None = None) -> Js
         judged: a judge's readings by the run's name.
     """
     sheets = [Sheet(run, reading.questions) for run in reading.runs]
+    compared = comparisons(sheets)
     return {
         "schema": "mis-ground-report",
         "schema_version": SCHEMA_VERSION,
@@ -42,7 +45,9 @@ def contents(reading: Reading, judged: Mapping[str, Judged] | None = None) -> Js
         "level": LEVEL,
         "data": _data(reading.questions),
         "runs": [_run(sheet, sheets) | _judged(sheet.run.name, judged or {}) for sheet in sheets],
-        "comparisons": comparisons(sheets),
+        "comparisons": compared,
+        "enough": enough(sheets, compared),
+        "replicates": replicates(sheets),
         "warnings": [*reading.warnings, *_few_volumes(reading.questions)],
     }
 
@@ -64,6 +69,8 @@ def _data(questions: Mapping[str, Question]) -> Json:
     return {
         "items": len(every),
         "volumes": len({volume(question) for question in every}),
+        "patients": len({patient(question) for question in every}),
+        "facts": len({fact(question) for question in every}),
         "structures": len({name for question in every for name in question.get("structures") or []}),
         "sources": sorted({text_of(question.get("source")) for question in every} - {""}),
         "versions": sorted({text_of(question.get("version")) for question in every} - {""}),

@@ -132,6 +132,11 @@ class Sheet:
         return np.array(whole, dtype=np.int64).reshape(-1, 2)
 
     @cached_property
+    def rightful(self) -> NDArray[np.str_]:
+        """str[N]: the right answers."""
+        return np.array([text_of(question["answer"]) for question in self.questions], dtype=np.str_)
+
+    @cached_property
     def pairs_scored(self) -> NDArray[np.int64]:
         """int[P, 2]: the whole pairs among the questions that count for the headline."""
         return self.pairs[np.isin(self.pairs, self.scored).all(axis=1)]

@@ -12,6 +12,7 @@ from dataset_builder.gallery import pages
 from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.confusions import NO_ANSWER
 from lm_eval_tasks.report.data import page_data
+from lm_eval_tasks.report.enough_page import enough_part, pair_chance, paper_part, replicates_part
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
 from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.items import FACTORS
@@ -36,7 +37,8 @@ def make_page(report: Json, reading: Reading, images: Images) -> str:
     runs = [run["name"] for run in report["runs"]]
     data = report["data"]
     about = (
-        f"{data['items']:,} questions about {data['structures']:,} structures in {data['volumes']:,} volumes "
+        f"{data['items']:,} questions about {data['facts']:,} facts and {data['structures']:,} structures in "
+        f"{data['volumes']:,} volumes of {data['patients']:,} patients "
         f"({', '.join(data['sources'])}; data version {', '.join(data['versions'])}). Numbers are per cent; intervals "
         f"are 95 % intervals by volume ({NOTE})."
     )
@@ -51,6 +53,9 @@ def make_page(report: Json, reading: Reading, images: Images) -> str:
         "cells": "".join(_cells(run, len(runs) > 1) for run in report["runs"]),
         "effects": _effects(report),
         "comparisons": "".join(_comparison(each) for each in report["comparisons"]),
+        "enough": enough_part(report),
+        "replicates": replicates_part(report),
+        "paper": paper_part(report),
         "confusions": "".join(_confusions(run, len(runs) > 1) for run in report["runs"]),
         "structures": _structures(report),
         "positions": positions_part(report),
@@ -59,7 +64,7 @@ def make_page(report: Json, reading: Reading, images: Images) -> str:
         "data": pages.embed(page_data(reading, images)),
         "images": pages.embed(images.addresses),
     }
-    for name in ("comparisons", "effects", "structures", "positions", "warnings"):
+    for name in ("comparisons", "effects", "structures", "positions", "replicates", "warnings"):
         parts[f"no_{name}"] = "" if parts[name] else "hidden"
     sources = "data:" if images.embedded else "data: 'self' file:"
     return pages.make_page(_part("page.html"), {"style": _part("page.css"), "script": _part("page.js")}, parts, sources)
@@ -76,6 +81,7 @@ def _card(run: Json) -> str:
         ("chance", f"{100 * score['chance']:.1f}"),
         ("above chance", per_cent(score["above_chance"], signed=True)),
         ("both of a pair right", per_cent(score["pair_accuracy"])),
+        ("by chance, guessed", pair_chance(score)),
         ("no valid answer", per_cent(score["invalid"])),
     ]
     facts += [(f"of these {name}", f"{100 * part:.1f}") for name, part in score["no_answer"].items() if part]

@@ -36,6 +36,8 @@ def score(sheet: Sheet, group: Group, blind: Sheet | None = None) -> Json:
         "value": list(group.value),
         "items": len(rows),
         "volumes": len(np.unique(sheet.volumes[rows])),
+        "patients": len(np.unique(sheet.patients[rows])),
+        "facts": len(np.unique(sheet.facts[rows])),
         "accuracy": share(sheet, rows, right),
         "chance": rounded(guessed),
         "above_chance": difference(sheet, rows, right - chance, (-guessed, 1 - guessed)).interval.to_json(),
@@ -72,11 +74,12 @@ def _pairs(sheet: Sheet, rows: NDArray[np.int64]) -> Json:
     inside[rows] = True
     pairs = sheet.pairs[inside[sheet.pairs].all(axis=1)]
     if not len(pairs):
-        return {"pairs": 0, "pair_accuracy": None, "pair_chance": None}
+        return {"pairs": 0, "pair_accuracy": None, "pair_chance": None, "pair_chance_constant": None}
     return {
         "pairs": len(pairs),
         "pair_accuracy": share(sheet, pairs[:, 0], sheet.right[pairs].all(axis=1)),
         "pair_chance": rounded(float(sheet.chance[pairs].prod(axis=1).mean())),
+        "pair_chance_constant": rounded(float((sheet.rightful[pairs[:, 0]] == sheet.rightful[pairs[:, 1]]).mean())),
     }
 
 

@@ -26,6 +26,7 @@ SHOWN = (
     "plane",
 )
 EFFECTS_SHOWN = 6
+COUNTED = ("facts", "volumes", "patients")
 
 NAMES, A_RUN = 34, 20
 """Widths of what stands to the left of the runs, and of a run's column."""
@@ -49,6 +50,8 @@ def show(report: Json, console: Console) -> None:
         console.print(effects)
     if report["comparisons"]:
         console.print(_comparisons(report))
+    for each in (*report["enough"]["comparisons"], *report["enough"]["runs"], *report["replicates"]):
+        console.print(each["said"], highlight=False, markup=False)
     for run in report["runs"]:
         if "judge" in run:
             console.print(judge_summary(run["judge"], run["name"]), soft_wrap=True, highlight=False, markup=False)
@@ -82,13 +85,18 @@ def _cell(interval: Json | None, signed: bool = False) -> Text:
 
 def _headline(report: Json, runs: Sequence[Json]) -> Table:
     data = report["data"]
-    table = _table(f"{data['items']:,} questions, {data['volumes']:,} volumes", [""], runs=runs)
+    counts = ((name, data[key]) for name, key in (("questions", "items"), *((n, n) for n in COUNTED)))
+    title = ", ".join(f"{count:,} {name}" for name, count in counts)
+    table = _table(title, [""], runs=runs)
     table.caption = f"Per cent, with 95 % intervals by volume ({NOTE})."
     overall = [run["scores"][0] for run in runs]
     table.add_row("questions", *(f"{score['items']:,}" for score in overall))
     table.add_row("accuracy", *(_cell(score["accuracy"]) for score in overall))
     table.add_row("chance", *(f"{100 * score['chance']:.1f}" for score in overall))
     table.add_row("both of a pair", *(_cell(score["pair_accuracy"]) for score in overall))
+    if any(score["pairs"] for score in overall):
+        table.add_row("  if guessed", *(_chance(score["pair_chance"]) for score in overall))
+        table.add_row("  always the same answer", *(_chance(score["pair_chance_constant"]) for score in overall))
     table.add_row("invalid", *(_cell(score["invalid"]) for score in overall))
     for name in NO_ANSWER:
         if any(score["no_answer"][name] for score in overall):
@@ -100,6 +108,10 @@ def _headline(report: Json, runs: Sequence[Json]) -> Table:
         if any(score[part] for score in overall):
             table.add_row(name, *(_cell(score[part] and score[part][number], signed) for score in overall))
     return table
+
+
+def _chance(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def _by_factor(report: Json, runs: Sequence[Json]) -> Table:

@@ -13,6 +13,7 @@ from lm_eval_tasks.report.contents import contents
 from lm_eval_tasks.report.images import gather
 from lm_eval_tasks.report.judge import Judge, judge_runs
 from lm_eval_tasks.report.page import make_page
+from lm_eval_tasks.report.paper import paper
 from lm_eval_tasks.report.runs import read_runs
 from lm_eval_tasks.report.scores import Json
 from lm_eval_tasks.report.tables import tables
@@ -46,7 +47,7 @@ def write_report(
     judged = judge_runs(reading, judge, out, progress) if judge else {}
     report = contents(reading, judged)
     files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
-    files |= tables(report, reading, judged) | cards(report)
+    files |= tables(report, reading, judged) | cards(report) | {"paper.md": paper(report)}
     check_may_write(out, ["index.html", *files])
     try:
         earlier = [*(read_list(out) or {})]
