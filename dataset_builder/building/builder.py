@@ -68,6 +68,7 @@ class BuildSummary:
     files_left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by kind, as far as they may be named
     without_rows: tuple[str, ...] = ()  # volumes that no question is about, and why
     labels_left_out: Mapping[str, int] = field(default_factory=dict)  # name of a label -> scans that have it
+    excluded: Mapping[str, int] = field(default_factory=dict)  # facts listed and met, and questions about them
     scans: int = 0  # volumes, but each scan counted once that is there under several names
 
     @property
@@ -317,7 +318,11 @@ class _Build:
             self.split,
             made,
             self.left_out,
-            {"files_left_out": self.published, "without_rows": tuple(self.without_rows)},
+            {
+                "files_left_out": self.published,
+                "without_rows": tuple(self.without_rows),
+                "excluded": self._excluded(),
+            },
         )
         size = sum(file.stat().st_size for file in self.target.rglob("*.parquet"))
         write_list(self.target, {path: note.sha256 for path, note in made.items()})
@@ -327,7 +332,22 @@ class _Build:
         told = (tuple(self.without_rows), note.labels_left_out)
         reported = (kept, self.left_out, note.warnings, self.files_left_out, *told)
         scans = sum(1 for _ in distinct_scans(volume_notes(self.volumes)))
-        return BuildSummary(self.out, len(self.volumes), slices, rows, self.quarantined, size, *reported, scans)
+        return BuildSummary(
+            self.out, len(self.volumes), slices, rows, self.quarantined, size, *reported, self._excluded(), scans
+        )
+
+    def _excluded(self) -> dict[str, int]:
+        """How many facts the settings exclude, how many of them were met, and the questions about them that were left out."""
+        found = self.parts.excluded
+        return (
+            {
+                "listed": len(self.settings.exclude),
+                "facts": len(found),
+                "questions": found.total(),
+            }
+            if self.settings.exclude
+            else {}
+        )
 
     def _fresh(self, name: str) -> Path:
         """An empty folder in the work folder."""

@@ -1,6 +1,7 @@
 """The rows of each volume, and where among them those of a cell are: its file is made without a look at the others."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ class Part:
         distinct: of each batch, bytes of its images, those that many rows show counted once: about what a data file
             takes.
         names: canonical names of the structures that are asked about.
+        excluded: the fact of each row that the settings exclude.
     """
 
     number: int
@@ -34,6 +36,7 @@ class Part:
     sizes: tuple[int, ...]
     distinct: tuple[int, ...]
     names: tuple[str, ...]
+    excluded: tuple[str, ...] = ()
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -63,6 +66,8 @@ class Parts:
         self.folder = folder
         self.names: set[str] = set()
         """Canonical names of the structures that are asked about."""
+        self.excluded: Counter[str] = Counter()
+        """How many rows were left out of each fact that the settings exclude."""
         self.distinct: dict[Key, int] = {}
         """Bytes of each cell's distinct images."""
         self._waiting: dict[Key, array[int]] = {}
@@ -71,6 +76,7 @@ class Parts:
     def add(self, part: Part) -> None:
         """The next volume's part, whose file is there."""
         self.names.update(part.names)
+        self.excluded.update(part.excluded)
         for number, (cell, size, distinct) in enumerate(zip(part.cells, part.sizes, part.distinct, strict=True)):
             self.distinct[cell] = self.distinct.get(cell, 0) + distinct
             self._waiting.setdefault(cell, array("Q")).extend((part.number, number, size, distinct))

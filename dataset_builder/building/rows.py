@@ -42,7 +42,11 @@ SHOWN_BYTES = 8 << 20
 
 
 def volume_rows(
-    volume: StoredVolume, settings: Settings, vocabulary: Path | None = None, only: str | None = None
+    volume: StoredVolume,
+    settings: Settings,
+    vocabulary: Path | None = None,
+    only: str | None = None,
+    excluded: list[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The rows of one volume: a pure function of its slices and the settings.
 
@@ -51,8 +55,9 @@ def volume_rows(
         settings: of the build.
         vocabulary: the user's own structures beside the package's, if any.
         only: the config whose rows are wanted; the images of others are not drawn.
+        excluded: added to: the fact of each row that is left out because the settings exclude it.
     """
-    yield from rows_of(volume.load(), settings, structures(vocabulary), only)
+    yield from rows_of(volume.load(), settings, structures(vocabulary), only, excluded=excluded)
 
 
 def rows_of(
@@ -61,6 +66,7 @@ def rows_of(
     words: Mapping[str, Structure],
     only: str | None = None,
     encode: Callable[[npt.NDArray[np.uint8]], Any] = encode_png,
+    excluded: list[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The rows of one volume, from its slices in memory.
 
@@ -70,10 +76,16 @@ def rows_of(
         words: the vocabulary.
         only: the config whose rows are wanted.
         encode: makes of an image what stands in the column ``images`` under ``bytes``.
+        excluded: added to: the fact of each row that is left out because the settings exclude it.
     """
     drawn = _Images(settings, encode)
+    facts = frozenset(settings.exclude)
     for question, shown in volume_questions(records, settings, words):
         if only is not None and _cell(question)[0] != only:
+            continue
+        if question.fact_id in facts:
+            if excluded is not None:
+                excluded.append(question.fact_id)
             continue
         yield _row(question, shown, [drawn.of(question, record) for record in shown], settings)
 

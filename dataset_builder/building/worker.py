@@ -200,11 +200,12 @@ def write_part(
     number, volume, settings = item
     of_cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     names: set[str] = set()
-    for row in volume_rows(volume, settings, vocabulary, only):
+    excluded: list[str] = []
+    for row in volume_rows(volume, settings, vocabulary, only, excluded):
         of_cells.setdefault(cell_of(**{column: row[column] for column in CELL_COLUMNS}, split=split), []).append(row)
         names.update(row["structures"])
     if not of_cells:
-        return None
+        return Part(number, (), (), (), (), (), tuple(excluded)) if excluded else None
     path = part_path(folder, number)
     unfinished = folder / f".{path.name}.{os.getpid()}"
     sizes, distinct = [], []
@@ -217,4 +218,4 @@ def write_part(
             distinct.append(sum(map(len, images)))
     unfinished.replace(path)
     rows_of = tuple(map(len, of_cells.values()))
-    return Part(number, tuple(of_cells), rows_of, tuple(sizes), tuple(distinct), tuple(sorted(names)))
+    return Part(number, tuple(of_cells), rows_of, tuple(sizes), tuple(distinct), tuple(sorted(names)), tuple(excluded))

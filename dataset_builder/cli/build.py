@@ -189,6 +189,14 @@ def build_command(
         list[Path],
         typer.Option(help="Data set whose subjects are left out of this one; repeatable.", show_default=False),
     ] = [],  # noqa: B006 - typer reads it, nothing changes it
+    exclude: Annotated[
+        list[Path],
+        typer.Option(
+            help="List of facts to leave out with all questions about them: flagged.json of mis-ground report, or one "
+            "fact_id per line; repeatable.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer reads it, nothing changes it
     num_proc: Annotated[int, typer.Option(help="Number of worker processes; the result does not depend on it.")] = 1,
     engine: Annotated[
         EngineName, typer.Option(help="'processes' on this machine, or 'dask' for the workers of a Dask cluster.")
@@ -226,6 +234,7 @@ def build_command(
     A case that cannot be used is listed in quarantine.jsonl with its reason and remedy. An interrupted build resumes
     when the same command is given again.
     """
+    from dataset_builder.building.exclusions import read_exclusions
     from dataset_builder.core.presets import with_preset, with_size
     from dataset_builder.core.settings import Settings
     from dataset_builder.files.object_storage import place_of_store
@@ -258,6 +267,7 @@ def build_command(
     sources_of_options = {name: context.get_parameter_source(name) for name in options}
     given = {name for name, origin in sources_of_options.items() if origin is not None and origin.name != "DEFAULT"}
     vouched = {"affine": trust_affine, "values": trust_values, "labels": trust_labels, "orientation": trust_orientation}
+    options["exclude"] = tuple(sorted({fact for path in exclude for fact in read_exclusions(path)}))
     options["trust"] = tuple(name for name, said in vouched.items() if said)
     if size and preset and size != preset:
         raise MISGroundError(
@@ -339,6 +349,15 @@ def print_summary(summary: "BuildSummary") -> None:
     )
     for label, count in sorted(summary.labels_left_out.items()):
         console.print(escape(f"Label left out: {label}, in {count:,} scan(s)"), soft_wrap=True)
+    if summary.excluded:
+        count, facts, listed_facts = (summary.excluded[name] for name in ("questions", "facts", "listed"))
+        console.print(f"Left out as excluded: {count:,} question(s) about {facts:,} fact(s)", soft_wrap=True)
+        if facts < listed_facts:
+            errors.print(
+                f"[yellow]Not found:[/] {listed_facts - facts:,} of {listed_facts:,} excluded facts are not in this "
+                "build: they are of other scans or settings.",
+                soft_wrap=True,
+            )
     if summary.left_out:
         console.print("In the folders, but not part of any case:", soft_wrap=True)
         for reason, count in sorted(summary.left_out.items()):

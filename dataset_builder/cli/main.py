@@ -142,7 +142,7 @@ def report_command(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="Folders given as --output_path, or result files; NAME=RUN names it.",
+            help="Folders given as --output_path, result files, or files of human readers; NAME=RUN names it.",
             show_default=False,
         ),
     ],

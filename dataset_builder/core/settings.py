@@ -189,6 +189,7 @@ class Settings:
         image_size: side of the square images, in pixels.
         clarity: the margins that a question must keep.
         trust: what is not checked of the scans, since the user vouches for it.
+        exclude: facts (``fact_id``) of which nothing is asked; see :mod:`dataset_builder.building.exclusions`.
     """
 
     seed: int = 0
@@ -213,6 +214,7 @@ class Settings:
     image_size: int = 512
     clarity: ClarityLimits = field(default_factory=ClarityLimits)
     trust: tuple[Trust, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, legal in (

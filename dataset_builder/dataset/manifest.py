@@ -107,6 +107,8 @@ class BuildNote:
         warnings: what is odd about volumes, "source/subject: what"; of very many the first.
         files_left_out: the files of ``left_out`` by kind, as far as they may be named; of very many the first.
         labels_left_out: labels that the user left out: how many scans have each.
+        excluded: how many facts the settings exclude (``listed``), how many of them the volumes have (``facts``), and
+            how many ``questions`` about them were left out; empty if none was to be.
         without_rows: volumes that no question is about, "source/subject: why"; of very many the first.
     """
 
@@ -129,6 +131,7 @@ class BuildNote:
     warnings: tuple[str, ...] = ()
     files_left_out: dict[str, list[str]] = field(default_factory=dict)
     without_rows: tuple[str, ...] = ()
+    excluded: dict[str, int] = field(default_factory=dict)
     labels_left_out: dict[str, int] = field(default_factory=dict)
 
     def features_of(self, key: Key) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from lm_eval_tasks.report.formats import NOTE, per_cent
 from lm_eval_tasks.report.items import FACTORS
 from lm_eval_tasks.report.scores import Json
 
+PERSON = "human reader"
+"""How the model of a run that a person made is called."""
+
 DATASET = "mis-ground/mis-ground"
 
 CARDS = "cards"
@@ -20,6 +23,8 @@ def cards(report: Json) -> dict[str, str]:
     """Files to publish: ``table.md`` with all runs, and ``cards/RUN.md`` for each."""
     files = {"table.md": table(report, report["runs"]) + "\n" + _versions(report, report["runs"])}
     for run in report["runs"]:
+        if run["model"].startswith(PERSON):
+            continue  # a person has no model card
         name = re.sub(r"[^\w.+-]+", "-", run["name"]).strip("-.") or "run"
         number = sum(other.startswith(f"{CARDS}/{name}") for other in files)
         files[f"{CARDS}/{name}{f'-{number + 1}' if number else ''}.md"] = card(report, run)

@@ -28,7 +28,10 @@ def _couples(sheets: Sequence[Sheet]) -> Iterator[tuple[Sheet, Sheet]]:
         if len(alike) <= ALL_PAIRS_UP_TO:
             yield from combinations(alike, 2)
         else:
+            people = [sheet for sheet in alike if sheet.run.person]
+            models = [sheet for sheet in alike if not sheet.run.person]
             yield from ((alike[0], other) for other in alike[1:])
+            yield from ((model, person) for model in models[1:] for person in people)
 
 
 def compare(one: Sheet, other: Sheet) -> Json:

@@ -14,6 +14,7 @@ from lm_eval_tasks.report.enough import enough
 from lm_eval_tasks.report.items import FACTORS, Sheet, fact, in_order, patient, text_of, volume
 from lm_eval_tasks.report.judge import Judged
 from lm_eval_tasks.report.positions import positions
+from lm_eval_tasks.report.readers import missing_package, readers
 from lm_eval_tasks.report.replicates import replicates
 from lm_eval_tasks.report.runs import Question, Reading
 from lm_eval_tasks.report.scores import Json, blind_reference, scores
@@ -47,8 +48,9 @@ def contents(reading: Reading, judged: Mapping[str, Judged] | None = None) -> Js
         "runs": [_run(sheet, sheets) | _judged(sheet.run.name, judged or {}) for sheet in sheets],
         "comparisons": compared,
         "enough": enough(sheets, compared),
+        "readers": readers(sheets),
         "replicates": replicates(sheets),
-        "warnings": [*reading.warnings, *_few_volumes(reading.questions)],
+        "warnings": [*reading.warnings, *missing_package(sheets), *_few_volumes(reading.questions)],
     }
 
 

@@ -65,7 +65,7 @@ def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress
         DatasetNotFoundError: if ``dataset`` is given and holds no data set.
     """
     images = Images()
-    place = _place(reading, dataset)
+    place = find_place(reading, dataset)
     files = sorted((place / "data").rglob("*.parquet")) if place else []
     if dataset and not files:
         raise DatasetNotFoundError(
@@ -92,7 +92,7 @@ def gather(reading: Reading, dataset: Path | None, out: Path, progress: Progress
     return images
 
 
-def _place(reading: Reading, dataset: Path | None) -> Path | None:
+def find_place(reading: Reading, dataset: Path | None) -> Path | None:
     """The folder to read; None where the data set is not in a folder."""
     if dataset:
         return dataset

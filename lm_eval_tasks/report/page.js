@@ -65,6 +65,8 @@ for (const [number, run] of data.runs.entries()) {
 byId("other").prepend(make("option", { value: "-1" }, "no other"));
 byId("others").hidden = data.runs.length < 2;
 
+for (const image of document.querySelectorAll("img[data-image]")) image.src = images[image.dataset.image];
+
 // --- the list: only what is in sight is in the page ---
 
 const list = byId("list");

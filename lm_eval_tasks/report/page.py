@@ -18,6 +18,7 @@ from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.items import FACTORS
 from lm_eval_tasks.report.plots import SHARE, Mark, Row, defs, difference_axis, forest, heat, legend
 from lm_eval_tasks.report.position_page import positions_part
+from lm_eval_tasks.report.readers_page import readers_part
 from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
 
@@ -59,12 +60,13 @@ def make_page(report: Json, reading: Reading, images: Images) -> str:
         "confusions": "".join(_confusions(run, len(runs) > 1) for run in report["runs"]),
         "structures": _structures(report),
         "positions": positions_part(report),
+        "readers": readers_part(report, reading, images),
         "settings": "".join(_settings(run) for run in report["runs"]),
         "made_by": escape(report["made_by"]),
         "data": pages.embed(page_data(reading, images)),
         "images": pages.embed(images.addresses),
     }
-    for name in ("comparisons", "effects", "structures", "positions", "replicates", "warnings"):
+    for name in ("comparisons", "effects", "structures", "positions", "readers", "replicates", "warnings"):
         parts[f"no_{name}"] = "" if parts[name] else "hidden"
     sources = "data:" if images.embedded else "data: 'self' file:"
     return pages.make_page(_part("page.html"), {"style": _part("page.css"), "script": _part("page.js")}, parts, sources)

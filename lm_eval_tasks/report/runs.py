@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.mis_ground.prompts import question_of
@@ -34,6 +34,9 @@ from lm_eval_tasks.report.settings import (
     unique_names,
     versions_of,
 )
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.report.human import Person
 
 Mode = Literal["pictures", "blind"]
 Question = dict[str, Any]
@@ -58,6 +61,7 @@ class Run:
         answers: by question id.
         dates: when its evaluations began, in seconds since 1970.
         dataset: where the tasks looked for the data set, if that was given.
+        person: of a run that a person made, what they exported.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Run:
     answers: Mapping[str, Answer]
     dates: Sequence[float] = ()
     dataset: str | None = None
+    person: "Person | None" = None
 
 
 @dataclass
@@ -93,7 +98,7 @@ def read_runs(places: Sequence[str]) -> Reading:
     """
     reading = Reading()
     for place in places:
-        name, path = _named(place)
+        name, path = named_place(place)
         found = _read_place(path, reading)
         if name and len({run.mode for run in found}) < len(found):
             raise MISGroundError(
@@ -109,7 +114,8 @@ def read_runs(places: Sequence[str]) -> Reading:
     return reading
 
 
-def _named(place: str) -> tuple[str, Path]:
+def named_place(place: str) -> tuple[str, Path]:
+    """The name that was given to a place, if any, and the place."""
     name, equals, path = place.partition("=")
     if equals and not Path(place).exists() and "/" not in name:
         return name, Path(path)
@@ -185,7 +191,7 @@ def _read_run(parts: list[tuple[dict[str, Any], Path]], reading: Reading) -> lis
                 assert mode
                 _check_asked(question, sample, path)
                 reading.data_versions.setdefault(path, set()).update({str(question.get("version") or "")} - {""})
-                _remember(question, path, reading)
+                remember(question, path, reading)
                 now = answer_of(sample)
                 if is_newer(reader) or not is_scored(sample):
                     answer = now
@@ -321,7 +327,7 @@ def _check_asked(question: Question, sample: Mapping[str, Any], path: Path) -> N
         )
 
 
-def _remember(question: Question, path: Path, reading: Reading) -> None:
+def remember(question: Question, path: Path, reading: Reading) -> None:
     """Keep a question's columns; two runs that differ in one were not given the same data set."""
     question.pop("letters", None)
     question.pop("coordinates", None)

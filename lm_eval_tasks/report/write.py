@@ -10,11 +10,13 @@ from dataset_builder.files.own_files import add_to_list, check_may_write, read_l
 from dataset_builder.files.progress import Progress
 from lm_eval_tasks.report.card import cards
 from lm_eval_tasks.report.contents import contents
+from lm_eval_tasks.report.human import read_all
 from lm_eval_tasks.report.images import gather
 from lm_eval_tasks.report.judge import Judge, judge_runs
 from lm_eval_tasks.report.page import make_page
 from lm_eval_tasks.report.paper import paper
-from lm_eval_tasks.report.runs import read_runs
+from lm_eval_tasks.report.readers import flagged_file
+from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
 from lm_eval_tasks.report.tables import tables
 
@@ -29,7 +31,7 @@ def write_report(
     """Read runs and write their report: the page ``index.html``, ``report.json``, CSV files, and cards to publish.
 
     Args:
-        places: folders that the harness wrote to, or result files; ``NAME=PLACE`` names a run.
+        places: folders that the harness wrote to, result files, or readers' files; ``NAME=PLACE`` names a run.
         out: folder to write to; files of an earlier report are replaced, if nobody changed them.
         dataset: folder of the data set, for the page's images; None: where the tasks found it or would look for it.
         progress: called as ``progress(stage, done, total)``.
@@ -43,11 +45,16 @@ def write_report(
     """
     if out.exists() and not out.is_dir():
         raise BuildError("The report folder is a file.", file=out, remedy="Give a folder: --out report.")
-    reading = read_runs(places)
+    reading = read_all(places, dataset)
     judged = judge_runs(reading, judge, out, progress) if judge else {}
     report = contents(reading, judged)
     files = {"report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
-    files |= tables(report, reading, judged) | cards(report) | {"paper.md": paper(report)}
+    files |= (
+        tables(report, reading, judged)
+        | cards(report)
+        | {"paper.md": paper(report)}
+        | flagged_file(report, _content(reading))
+    )
     check_may_write(out, ["index.html", *files])
     try:
         earlier = [*(read_list(out) or {})]
@@ -62,3 +69,8 @@ def write_report(
     except OSError as error:
         raise BuildError("The report cannot be written.", file=out, value=error.strerror) from error
     return report
+
+
+def _content(reading: Reading) -> str:
+    """Digest of the data set that people read."""
+    return ", ".join(sorted({run.person.file.content for run in reading.runs if run.person}))
