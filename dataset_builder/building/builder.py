@@ -337,7 +337,7 @@ class _Build:
         )
 
     def _excluded(self) -> dict[str, int]:
-        """How many facts the settings exclude, how many of them were met, and the questions about them that were left out."""
+        """How many facts the settings exclude, how many of them the volumes have, and the questions left out."""
         found = self.parts.excluded
         return (
             {

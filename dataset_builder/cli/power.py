@@ -44,12 +44,12 @@ def power_command(
     from lm_eval_tasks.power.forecast import forecast
     from lm_eval_tasks.power.page import make_page
     from lm_eval_tasks.power.terminal import show
+    from lm_eval_tasks.report.human import read_all
     from lm_eval_tasks.report.items import Sheet
-    from lm_eval_tasks.report.runs import read_runs
 
     check_page(out)
     asked = sheet_of(dataset)
-    reading = read_runs(runs) if runs else None
+    reading = read_all(runs, dataset) if runs else None
     # Of a folder with both kinds, what was answered with images counts.
     found_runs = sorted(reading.runs, key=lambda run: run.mode != "pictures") if reading else []
     sheets = [Sheet(run, reading.questions) for run in found_runs] if reading else []

@@ -52,7 +52,7 @@ def _reader(sheet: Sheet) -> Json:
 def agreement(persons: Sequence[Sheet]) -> list[Json]:
     """Fleiss' kappa of all readers together, and of every two, over the questions that all of them answered.
 
-    Categories are the places of the options, which are drawn anew for each question, and "cannot be answered"; questions
+    Categories are the places of the options, drawn anew for each question, and "cannot be answered"; questions
     with different numbers of options, which chance agrees on differently often, are kept apart.
     """
     groups = [tuple(persons)] if len(persons) > 1 else []
