@@ -27,6 +27,8 @@ Problem = tuple[str, object]
 SHARE, PIXELS = 0.1, 2.0
 """By how much an answer may miss a measurement: this share of it, and so many pixels at least."""
 EXACT = 1e-6
+EXACT_PIXELS = 1e-3
+"""Lengths that differ by less are equal: directions are tried in steps."""
 SLACK_DIAMETER = 0.006
 """Share by which a diameter and a width may differ: directions are tried in steps."""
 SLACK_BODY_PIXELS = 1.01
@@ -144,12 +146,15 @@ def _lengths(item: Item, here: Map, shown: Shown) -> tuple[list[float] | None, f
     if item.relation == "distance":
         centres = [_centre(item, number, mask) for number, mask in enumerate(masks)]
         return [hypot(x - centres[0][0], y - centres[0][1]) for x, y in centres[1:]] or None, EXACT
-    extents = [extent_and_width(mask) for mask in masks]
+    extents = [extent_and_widths(mask) for mask in masks]
     if item.relation == "longest diameter":
         return [longest for longest, _ in extents], SLACK_DIAMETER
     if item.relation == "perpendicular diameter":
-        longest, width = extents[0]
-        return ([longest, width] if item.unit == "ratio" else [width]), SLACK_DIAMETER
+        longest, widths = extents[0]
+        is_ratio = item.unit == "ratio"
+        said = longest / (item.value or 1) if is_ratio else (item.value or 0) / shown.pixel_mm
+        width = min(widths, key=lambda width: abs(width - said))
+        return ([longest, width] if is_ratio else [width]), SLACK_DIAMETER
     return None, 0
 
 
@@ -171,8 +176,11 @@ def _centre(item: Item, number: int, mask: npt.NDArray[np.bool_]) -> tuple[float
     return moments["m10"] / moments["m00"] + 0.5, moments["m01"] / moments["m00"] + 0.5
 
 
-def extent_and_width(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Greatest extent of an area over all directions, and its extent at right angles to that, in pixels."""
+def extent_and_widths(mask: npt.NDArray[np.bool_]) -> tuple[float, list[float]]:
+    """Greatest extent of an area over all directions, and its extent at right angles to that, in pixels.
+
+    Where it reaches equally far in several directions there are as many widths.
+    """
     rows, columns = np.nonzero(mask)
     corners = np.concatenate([np.stack([columns + dx, rows + dy], axis=1) for dx in (0, 1) for dy in (0, 1)])
     hull = cv2.convexHull(corners.astype(np.int32))[:, 0].astype(float)
@@ -182,12 +190,14 @@ def extent_and_width(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:
         return np.asarray(along.max(axis=0) - along.min(axis=0))
 
     angles = np.deg2rad(np.arange(0, 180, 0.25))
-    for step in (0.25, 0.005):
-        best = float(angles[int(extents(angles).argmax())])
-        angles = best + np.deg2rad(np.arange(-step, step, step / 50))
-    best = float(angles[int(extents(angles).argmax())])
-    longest, width = extents(np.array([best, best + np.pi / 2])).tolist()
-    return longest, width
+    found = extents(angles)
+    peaks = angles[(found >= np.roll(found, 1)) & (found >= np.roll(found, -1)) & (found >= found.max() - 1)]
+    for step in (np.deg2rad(0.25), np.deg2rad(0.005)):
+        around = peaks[:, None] + np.linspace(-step, step, 101)
+        peaks = around[np.arange(len(peaks)), extents(around.ravel()).reshape(around.shape).argmax(axis=1)]
+    longest = extents(peaks)
+    equal = peaks[longest >= longest.max() - EXACT_PIXELS]
+    return float(longest.max()), extents(equal + np.pi / 2).tolist()
 
 
 def body_pixels(line: Sequence[Sequence[int]], item: Item, here: Map, shown: Shown) -> float:

@@ -15,6 +15,10 @@ Line = tuple[tuple[int, int], tuple[int, int]]
 """The two ends, in pixels ``(x, y)``."""
 
 
+AS_LONG = 0.5
+"""By so many pixels at most two lines differ that are as long to the eye."""
+
+
 @dataclass(frozen=True)
 class Diameters:
     """What is measured of an area.
@@ -23,6 +27,8 @@ class Diameters:
         longest: between the two points of its edge that lie farthest apart.
         ends: these two points, from left to right (or from top to bottom).
         width: how far it reaches at right angles to that line.
+        widths: least and greatest of what it would be for other lines between two points of its edge that are as long,
+            but for half a pixel.
         chord: the longest straight line at right angles to that line, from edge to edge: at most ``width``.
         convexity: share of its convex hull that it fills.
     """
@@ -30,6 +36,7 @@ class Diameters:
     longest: float
     ends: tuple[tuple[float, float], tuple[float, float]]
     width: float
+    widths: tuple[float, float]
     chord: float
     convexity: float
 
@@ -54,10 +61,15 @@ def diameters(mask: npt.NDArray[np.bool_]) -> Diameters:
     along = (end - start) / np.linalg.norm(end - start)
     across = np.array([-along[1], along[0]])
     off = hull @ across
+    about = np.argwhere(np.triu(squared >= max(0.0, np.sqrt(squared.max()) - AS_LONG) ** 2, 1))
+    lines = hull[about[:, 1]] - hull[about[:, 0]]
+    beside = hull @ np.stack([-lines[:, 1], lines[:, 0]]) / np.linalg.norm(lines, axis=1)
+    widths = beside.max(axis=0) - beside.min(axis=0)
     return Diameters(
         longest=float(np.sqrt(squared.max())),
         ends=((float(start[0]), float(start[1])), (float(end[0]), float(end[1]))),
         width=float(off.max() - off.min()),
+        widths=(float(widths.min()), float(widths.max())),
         chord=_longest_chord(mask, along, across),
         convexity=float(mask.sum() / _area(hull)),
     )

@@ -6,10 +6,12 @@ agree. It fails as soon as it speaks another form than the declared one.
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -37,6 +39,17 @@ def ground(tmp_path_factory) -> Path:
         pq.write_table(
             table.set_column(at, table.schema.field(at), pa.array(images, table.schema.field(at).type)), path
         )
+    return out
+
+
+@pytest.fixture(scope="module")
+def stacks(ground, tmp_path_factory) -> Path:
+    """Those of the questions for positions that show several images."""
+    out = tmp_path_factory.mktemp("stacks") / "mis-ground"
+    shutil.copytree(ground, out)
+    for path in (out / "data" / "locate").glob("*.parquet"):
+        table = pq.read_table(path)
+        pq.write_table(table.filter(pc.equal(table["input"], "stack")), path)
     return out
 
 
@@ -81,6 +94,17 @@ def test_the_oracle_is_right_in_every_form(ground, form):
     assert set(accuracies(results).values()) == {1.0}
     assert results["results"]["mis_ground_locate_box"]["iou,none"] > 0.93
     assert results["configs"]["mis_ground_locate_box"]["metadata"]["coordinates"] == form
+
+
+@pytest.mark.parametrize("form", ["pixel", "norm1000", "yx1000", "loc1024"])
+def test_the_oracle_is_right_on_contact_sheets(stacks, form):
+    """All images of a question are panels of one image, and positions are those on it."""
+    results = scored(stacks, LOCATE, "--coordinates", form, "--stack", "sheet")
+    samples = [json.loads(line) for path in Path("results").rglob("samples_*.jsonl") for line in path.open()]
+    assert len(samples) >= 4
+    assert all(sample["doc"]["panels"] > 1 for sample in samples)
+    assert set(accuracies(results).values()) == {1.0}
+    assert all(sample["image_acc"] == 1 for sample in samples)
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,13 @@ def answer(text: str, images: Sequence[Pixels], speaks: str = "") -> str:
         return measured(text, images[0])
     white = [(image == 255).all(axis=-1) for image in images]
     number = max(range(len(white)), key=lambda n: white[n].sum())
-    rows, columns = np.nonzero(white[number])
     height, width = white[number].shape
+    on_sheet = re.search(r"The (\d+) images are panels of one sheet", text)
+    if on_sheet:  # which numbers its panels, in white too
+        white[number] = largest_piece(white[number])
+    rows, columns = np.nonzero(white[number])
+    if on_sheet:
+        number = panel_of(columns.mean() / width, rows.mean() / height, int(on_sheet[1]))
     if "Answer with the bounding box" in text:
         position = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     else:
@@ -71,6 +76,18 @@ def answer(text: str, images: Sequence[Pixels], speaks: str = "") -> str:
         position = [columns[middle] + 0.5, rows[middle] + 0.5]
     written = in_form(text, position, (width, height), speaks)
     return f"image {number + 1}: {written}" if "image N:" in text else written
+
+
+def largest_piece(mask: Pixels) -> Pixels:
+    """The largest connected area."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+
+
+def panel_of(x: float, y: float, count: int) -> int:
+    """The number from 0 of the panel at shares of a sheet's width and height: in rows, about as many as columns."""
+    columns = math.ceil(math.sqrt(count))
+    return int(y * math.ceil(count / columns)) * columns + int(x * columns)
 
 
 def in_form(text: str, position: Sequence[float], size: tuple[int, int], speaks: str) -> str:

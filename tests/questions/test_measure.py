@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset_builder.check.measured import extent_and_widths
 from dataset_builder.imaging.diameters import angle_between, diameters
 from dataset_builder.imaging.masks import decode_mask
 from dataset_builder.pictures.letters import Strokes
@@ -17,6 +18,7 @@ from dataset_builder.pictures.lines import draw_lines
 from dataset_builder.pictures.render import MARKER_COLOURS
 from dataset_builder.pictures.scale_bar import BAR_COLOUR, bar_length_mm, bar_pixels, place_bar
 from dataset_builder.questions.facts import Scene, find_measures
+from dataset_builder.questions.facts.measures import has_one_width
 from dataset_builder.questions.measure import ask_for_number, measured_angle, measured_length, measured_ratio
 from dataset_builder.questions.sampling import Unit
 from dataset_builder.vocabulary import structures
@@ -132,6 +134,37 @@ def test_tolerances():
 
 
 # Lengths of areas
+
+
+def two_diagonals():
+    """An area that reaches equally far along two lines, with another width at right angles to each."""
+    mask = np.zeros((16, 34), np.uint8)
+    cv2.fillPoly(mask, [np.array([(1, 5), (13, 1), (31, 4), (29, 13), (19, 13)], np.int32)], 1)
+    return mask > 0
+
+
+@pytest.mark.parametrize("turn", [lambda mask: mask, np.fliplr, np.flipud, np.rot90])
+def test_a_width_that_depends_on_which_of_two_lines_is_the_longest_is_not_asked_for(turn):
+    mask = turn(two_diagonals())
+    found = diameters(mask)
+    assert found.longest**2 == pytest.approx(31**2 + 2**2)
+    assert found.widths == pytest.approx((12.91, 14.13), abs=0.01)
+    assert not has_one_width(found)
+    # The audit takes both for right.
+    longest, widths = extent_and_widths(mask)
+    assert longest == pytest.approx(found.longest, abs=1e-3)
+    assert sorted(widths) == pytest.approx(found.widths, abs=0.01)
+
+
+@pytest.mark.parametrize("turn", [0, 20, 45, 77, 120])
+def test_a_long_area_has_one_width(turn):
+    mask = np.zeros((96, 96), np.uint8)
+    cv2.ellipse(mask, (48, 48), (40, 18), turn, 0, 360, 1, -1)
+    found = diameters(mask > 0)
+    longest, widths = extent_and_widths(mask > 0)
+    assert has_one_width(found)
+    assert longest == pytest.approx(found.longest, abs=1e-3)
+    assert min(abs(width - found.width) for width in widths) < 0.005 * found.width
 
 
 @settings(max_examples=40, deadline=None)

@@ -26,6 +26,8 @@ BODY_LINES = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Where lines through the body are tried, as shares of its extent."""
 MAX_WIDTH_DOUBT = 0.08
 """Width and longest chord at right angles to the longest diameter differ by this share at most: one width is meant."""
+MAX_DIRECTION_DOUBT = 0.05
+"""By this share at most, or by a pixel, the width depends on which of several lines is taken for the longest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +134,16 @@ def longest(shapes: Shapes) -> Iterator[Fact]:
 def perpendicular(shapes: Shapes) -> Iterator[Fact]:
     """The width of a structure at right angles to its longest diameter, if that has a clear direction."""
     for name, shape in shapes.diameters.items():
-        is_clear = (
-            shape.chord >= (1 - MAX_WIDTH_DOUBT) * shape.width and shape.elongation >= shapes.clarity.min_elongation
-        )
-        if is_clear and shapes.is_long(shape.width):
+        is_long = shape.elongation >= shapes.clarity.min_elongation and shapes.is_long(shape.width)
+        if is_long and has_one_width(shape):
             yield _measure("perpendicular diameter", shapes, [name], shape.width)
+
+
+def has_one_width(shape: Diameters) -> bool:
+    """Whether everyone who measures the width at right angles to the longest diameter gets the same."""
+    doubt = max(abs(width - shape.width) for width in shape.widths)
+    is_one_direction = doubt <= max(1.0, MAX_DIRECTION_DOUBT * shape.width)
+    return is_one_direction and shape.chord >= (1 - MAX_WIDTH_DOUBT) * shape.width
 
 
 def angles(shapes: Shapes) -> Iterator[Fact]:
