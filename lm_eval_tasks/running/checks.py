@@ -233,6 +233,19 @@ def check_model(kind: str, arguments: Model, secrets: Model, tasks: Sequence[str
         MISGroundError: if the kind is unknown, the model's folder is not there, a package or a key is missing, the
             server does not answer, or a text-only model is asked about images.
     """
+    check_kind(kind, tasks)
+    if kind in FROM_A_FOLDER:
+        check_pretrained(kind, arguments)
+    if kind in SERVED:
+        check_server(kind, arguments, secrets)
+
+
+def check_kind(kind: str, tasks: Sequence[str]) -> None:
+    """Look whether there is such a kind of model, and whether it takes what the tasks have.
+
+    Raises:
+        MISGroundError: if the kind is unknown, or a text-only model is asked about images.
+    """
     from lm_eval.api.registry import model_registry
     from lm_eval.models import MODEL_MAPPING
 
@@ -256,10 +269,6 @@ def check_model(kind: str, arguments: Model, secrets: Model, tasks: Sequence[str
             remedy=f"Give --model {WITH_IMAGES.get(kind, 'hf-multimodal')}, or the tasks without images: "
             "--tasks blind_mis_ground.",
         )
-    if kind in FROM_A_FOLDER:
-        check_pretrained(kind, arguments)
-    if kind in SERVED:
-        check_server(kind, arguments, secrets)
 
 
 def check_pretrained(kind: str, arguments: Model) -> None:

@@ -87,7 +87,12 @@ def check(options: Options) -> bool:
     only_ours = checks.check_tasks(harness.tasks or [])
     if only_ours:
         checks.check_dataset(options.dataset, ON_THE_HUB)
-    checks.check_model(harness.model or "hf", harness.model_args, options.secrets, harness.tasks or [])
+    if (
+        options.dry_run and not options.dry_run.probe
+    ):  # nothing is loaded: the model, its packages, a key may be elsewhere
+        checks.check_kind(harness.model or "hf", harness.tasks or [])
+    else:
+        checks.check_model(harness.model or "hf", harness.model_args, options.secrets, harness.tasks or [])
     return only_ours
 
 
@@ -109,6 +114,10 @@ def main(arguments: Sequence[str]) -> int:
     options = read_options(arguments)
     only_ours = check(options)
     try:
+        if options.dry_run:
+            from lm_eval_tasks.running.dry_run import main as dry_run
+
+            return dry_run(options, lambda model: _count(model, options, only_ours))
         return _run(options, only_ours, arguments)
     except KeyboardInterrupt:
         print(_how_to_go_on(options, arguments), file=sys.stderr)
@@ -155,6 +164,33 @@ def _run(options: Options, only_ours: bool, arguments: Sequence[str]) -> int:
         Run._execute(_harness_namespace(harness))
     watch.summary(scored(options) if only_ours else None, harness.output_path)
     return 0
+
+
+def _count(model: Any, options: Options, only_ours: bool) -> None:
+    """Let the harness ask a model that is an object all that it would ask in the run, and score nothing."""
+    from lm_eval import simple_evaluate
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    harness = options.harness
+    register_models()
+    harness.include_path = str(TASKS) if only_ours else with_our_tasks(harness.include_path)
+    with only_our_tasks(only_ours):
+        config = EvaluatorConfig.from_cli(_harness_namespace(harness))
+        tasks = config.process_tasks(config.metadata)
+        simple_evaluate(
+            model=model,
+            tasks=config.tasks,
+            task_manager=tasks,
+            num_fewshot=config.num_fewshot,
+            limit=config.limit,
+            samples=config.samples,
+            system_instruction=config.system_instruction,
+            apply_chat_template=config.apply_chat_template,
+            fewshot_as_multiturn=config.fewshot_as_multiturn,
+            gen_kwargs=config.gen_kwargs,
+            predict_only=True,
+            bootstrap_iters=0,
+        )
 
 
 def _harness_namespace(harness: argparse.Namespace) -> argparse.Namespace:

@@ -28,6 +28,16 @@ options of mis-ground eval, beside all of the harness's own:
   --resume DIR   keep every answer in DIR; after an interruption the same command
                  resumes and asks only what is missing
   --strict       stop if the images do not seem to reach the model (otherwise: warn)
+  --dry-run      ask nothing: print questions, images, tokens, and, with what follows, GPU hours and price
+                 (docs/cost.md)
+  --rate N       with --dry-run: questions a second; or IN,OUT: tokens of prompts and of answers a second
+  --probe N      with --dry-run: load the model and ask N questions to find the rate and the length of answers
+  --gpus N       with --dry-run: GPUs that the model runs on (default: as its arguments say, else 1)
+  --answer-tokens N  with --dry-run: tokens of an answer
+  --prices FILE  with --dry-run: YAML or JSON with MODEL: {input: PRICE, output: PRICE}, of a million tokens, or
+                 MODEL: {gpu_hour: PRICE}
+  --family NAME  with --dry-run: count tokens as this family of models does
+  --json         with --dry-run: print JSON
 
 Results go to the folder results, with every answer, unless --output_path names another.
 """
@@ -35,6 +45,29 @@ Results go to the folder results, with every answer, unless --output_path names 
 RESULTS = "results"
 COMMANDS = ("run", "ls", "validate")
 """The harness's own commands, which may stand first."""
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What is known for an estimate of a run's cost.
+
+    Args:
+        rate: as given.
+        probe: how many questions to ask to find it; 0: none.
+        gpus: that the model runs on.
+        answer_tokens: of an answer.
+        prices: the user's table.
+        family: whose way of counting tokens is used.
+        json: whether JSON is printed.
+    """
+
+    rate: str | None = None
+    probe: int = 0
+    gpus: int | None = None
+    answer_tokens: float | None = None
+    prices: Path | None = None
+    family: str | None = None
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +81,7 @@ class Options:
         settings: of the tasks, as given by options of this package.
         harness: the harness's own arguments.
         secrets: arguments of the model that must stand in no file; not among the harness's.
+        dry_run: what an estimate of the cost is made with; None: the run is made.
     """
 
     dataset: str | None
@@ -56,6 +90,7 @@ class Options:
     settings: Mapping[str, Any]
     harness: argparse.Namespace
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    dry_run: DryRun | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,6 +98,38 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise MISGroundError(f"The command cannot be parsed: {message}.", remedy="See mis-ground eval --help.")
+
+
+def _whole(text: str) -> int:
+    """A number of at least one."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _positive(text: str) -> float:
+    """A number above zero."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
+
+
+DRY_RUN: dict[str, Any] = {
+    "--rate": str,
+    "--probe": _whole,
+    "--gpus": _whole,
+    "--answer-tokens": _positive,
+    "--prices": Path,
+    "--family": str,
+    "--json": bool,
+}
+"""Options that go with ``--dry-run``, and what they take."""
+
+
+def _attribute(option: str) -> str:
+    return option.strip("-").replace("-", "_")
 
 
 def is_for_the_harness(arguments: Sequence[str]) -> bool:
@@ -87,8 +154,14 @@ def own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--letters", action="store_true", default=None)
     parser.add_argument("--stack", choices=get_args(Stack))
     parser.add_argument("--coordinates", choices=(*FORMS, AUTO))
+    parser.add_argument("--dry-run", action="store_true")
+    for name, kind in DRY_RUN.items():
+        parser.add_argument(name, **({"action": "store_true"} if kind is bool else {"type": kind}))
     options, rest = parser.parse_known_args(given)
     options.dataset = dataset
+    alone = [name for name in DRY_RUN if getattr(options, _attribute(name))]
+    if alone and not options.dry_run:
+        raise MISGroundError(f"{alone[0]} is part of an estimate of the cost.", remedy="Give --dry-run, too.")
     if options.resume and any(argument.split("=", 1)[0] in ("--use_cache", "-c") for argument in rest):
         raise MISGroundError(
             "--resume and --use_cache both store answers.", remedy="Leave out --use_cache: its keys ignore images."
@@ -121,7 +194,10 @@ def read_options(arguments: Sequence[str]) -> Options:
     if not harness.output_path:
         harness.output_path = RESULTS
     harness.log_samples = True
-    return Options(dataset, own.resume, own.strict, settings, harness, secrets)
+    given = {name: value for option in DRY_RUN if (value := getattr(own, name := _attribute(option)))}
+    return Options(
+        dataset, own.resume, own.strict, settings, harness, secrets, DryRun(**given) if own.dry_run else None
+    )
 
 
 def harness_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -186,7 +262,7 @@ def _config_of(path: str | None) -> dict[str, Any]:
 
 
 def _nearest(given: str, parser: argparse.ArgumentParser) -> str:
-    own = ("--style", "--letters", "--stack", "--coordinates", "--resume", "--strict")
+    own = ("--style", "--letters", "--stack", "--coordinates", "--resume", "--strict", "--dry-run", *DRY_RUN)
     known = [*own, *(option for action in parser._actions for option in action.option_strings)]
     if given.lower() in ("true", "false"):
         return "--log_samples, --letters and --strict take no value; answers are logged in any case."

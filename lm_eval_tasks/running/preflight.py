@@ -9,7 +9,7 @@ not look.
 import copy
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -197,11 +197,7 @@ def check_budget(requests: Sequence[Request], model: Any) -> None:
         return
     budget = requests[0].args[1].get("max_gen_toks") or 0
     request = max(requests, key=lambda each: (len(images_of(each)), len(str(each.args[0]))))
-    encode = getattr(model, "tok_batch_multimodal_encode", None)
-    if encode is not None and images_of(request) and longest > budget:
-        length = int(encode([request.args[0]], [images_of(request)])["input_ids"].shape[1])
-    else:
-        length = len(model.tok_encode(str(request.args[0])))
+    length = prompt_length(request, model) if longest > budget else len(model.tok_encode(str(request.args[0])))
     if length + budget > longest:
         raise MISGroundError(
             f"A prompt of {length:,} tokens and an answer of up to {budget:,} do not go into the model's context.",
@@ -209,6 +205,18 @@ def check_budget(requests: Sequence[Request], model: Any) -> None:
             remedy=f"If the model takes more, say so: --model_args max_length={length + budget}; else give the answer "
             "less: --gen_kwargs max_gen_toks=N, or the images: max_pixels=N.",
         )
+
+
+def prompt_length(request: Request, model: Any) -> int:
+    """The tokens of a prompt, those of its images among them, as the model's own processor counts them."""
+    prompt, images = request.args[0], images_of(request)
+    encode = getattr(model, "tok_batch_multimodal_encode", None)
+    if encode is None or not images:
+        return len(model.tok_encode(str(prompt)))
+    found = encode([prompt], [images])
+    if not isinstance(found, Mapping):  # vLLM counts them itself later
+        found = model.processor(text=[prompt], images=images, return_tensors="pt")
+    return int(found["input_ids"].shape[1])
 
 
 def probe_problems(found: Probe) -> list[str]:

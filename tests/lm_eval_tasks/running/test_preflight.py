@@ -1,8 +1,10 @@
 """Checks before a run, with a real (tiny) Qwen3-VL in the harness's own model, and with models that do not look."""
 
 import pytest
+import torch
 from PIL import Image
 
+from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.running import preflight
 from tests.helpers.tiny_models import save_tiny_qwen3_vl
 
@@ -158,3 +160,26 @@ def test_a_real_model_tells_whether_the_image_reaches_it(qwen, monkeypatch):
 
 def test_a_model_that_has_no_logits_cannot_tell():
     assert preflight.logits_differ(object(), Request("<image>"), Request("<image>")) is None
+
+
+def test_a_model_that_hands_images_to_its_engine_unread_is_measured_with_its_processor():
+    """As vLLM's, whose prompts are texts and images until the engine reads them."""
+
+    class Engine:
+        max_length = 100
+        tokenizer = object()
+
+        def tok_batch_multimodal_encode(self, texts, images):
+            return [
+                {"prompt": text, "multi_modal_data": {"image": each}} for text, each in zip(texts, images, strict=True)
+            ]
+
+        def processor(self, text, images, return_tensors):
+            return {"input_ids": torch.zeros(len(text), len(text[0]) + 50 * len(images), dtype=torch.int)}
+
+        def tok_encode(self, text):
+            return list(text)
+
+    preflight.check_budget([Request("12345", 1, max_gen_toks=45)], Engine())
+    with pytest.raises(MISGroundError, match=r"prompt of 55 tokens and an answer of up to 46.*max_length=101"):
+        preflight.check_budget([Request("12345", 1, max_gen_toks=46)], Engine())
