@@ -15,8 +15,11 @@ from dataset_builder.core.errors import LabelsNotInVocabularyError
 from dataset_builder.core.factors import Modality
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dataset_builder.sources.base import LeftOut, Source
     from dataset_builder.sources.inspection import Inspection
+    from dataset_builder.vocabulary import Structure
 
 VocabularyOption = Annotated[Path | None, typer.Option("--vocabulary", help="YAML file with additional structures.")]
 
@@ -111,6 +114,18 @@ def _show(found: "Inspection", vocabulary: Path | None) -> None:
         errors.print(f"Not read: {count}{named} {reason} {remedy}", soft_wrap=True, markup=False)
 
 
+def _with_word(wanted: str, words: "Iterable[Structure]") -> "list[Structure]":
+    """The structures that have a text in one of their names, those first that have it in their own name."""
+    from dataset_builder.vocabulary import normalise
+
+    found = []
+    for structure in words:
+        texts = [normalise(text) for text in (structure.clinical, structure.lay, *structure.aliases)]
+        if wanted in normalise(structure.name) or any(wanted in text for text in texts):
+            found.append(structure)
+    return sorted(found, key=lambda structure: wanted not in normalise(structure.name))
+
+
 def vocabulary_command(
     word: Annotated[str | None, typer.Argument(help="Part of a name; without it, all structures are listed.")] = None,
     vocabulary: VocabularyOption = None,
@@ -123,20 +138,15 @@ def vocabulary_command(
     words = structures(vocabulary)
     chosen = list(words.values())
     if word is not None:
-        wanted = normalise(word)
-        chosen = [
-            structure
-            for structure in words.values()
-            if any(
-                wanted in normalise(text)
-                for text in (structure.name, structure.clinical, structure.lay, *structure.aliases)
-            )
-        ]
+        chosen = _with_word(normalise(word), words.values())
         exact = find(word, words)
         if exact is not None:
             chosen = [exact, *(structure for structure in chosen if structure is not exact)]
+        near = [words[name] for name in suggestions(word, words, most=8)]
+        if chosen and not any(normalise(word) in normalise(structure.name) for structure in chosen):
+            chosen = [*near, *(structure for structure in chosen if structure not in near)]  # lungs: the lungs first
         if not chosen:
-            chosen = [words[name] for name in suggestions(word, words, most=8)]
+            chosen = near
             errors.print(f"No structure is called '{word}'." + (" Near it:" if chosen else ""), markup=False)
     if as_json:
         rows = [{key: value for key, value in dataclasses.asdict(one).items() if value} for one in chosen]

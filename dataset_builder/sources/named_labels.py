@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.sources.unknown import how_to_add
-from dataset_builder.vocabulary import Structure, find, normalise
+from dataset_builder.vocabulary import Structure, find, normalise, read_side
 
 NOTHING = frozenset(
     {"background", "clear_label", "ignore", "ignored", "none", "unknown", "unlabeled", "unlabelled", "void"}
@@ -100,12 +100,25 @@ def near_misses(labels: Iterable[str], words: Mapping[str, Structure]) -> str:
 
 
 def suggestions(label: str, words: Mapping[str, Structure], most: int = 4) -> list[str]:
-    """Canonical names that a label's name may stand for: those that hold it, then those spelled much like it."""
-    wanted = normalise(label)
-    spellings: dict[str, str] = {}
+    """Canonical names that a label's name may stand for: those that hold it, then those spelled much like it.
+
+    A name without a side may stand for the structure of either side, a name with one only for those of that side, and
+    a plural for its singular.
+    """
+    wanted, (bare, side) = normalise(label), read_side(label)
+    spellings: dict[str, list[str]] = {}
     for structure in words.values():
+        if side is not None and structure.side not in (None, side):
+            continue
         for spelling in (structure.name, structure.clinical, structure.lay, *structure.aliases):
-            spellings.setdefault(normalise(spelling), structure.name)
-    within = [name for spelling, name in spellings.items() if wanted in spelling] if len(wanted) > 2 else []
-    alike = [spellings[spelling] for spelling in difflib.get_close_matches(wanted, spellings, n=most, cutoff=0.75)]
-    return list(dict.fromkeys([*within, *alike]))[:most]
+            for text in {normalise(spelling), read_side(spelling)[0]}:
+                spellings.setdefault(text, []).append(structure.name)
+    forms = [form for form in dict.fromkeys((wanted, bare, bare.removesuffix("s"))) if len(form) > 2]
+    within = [names for form in forms for spelling, names in spellings.items() if form in spelling]
+    alike = [
+        spellings[spelling]
+        for form in forms
+        for spelling in difflib.get_close_matches(form, spellings, n=most, cutoff=0.75)
+    ]
+    exact = [names for form in forms for names in (spellings.get(form) or [],)]
+    return list(dict.fromkeys(name for names in (*exact, *within, *alike) for name in names))[:most]

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 from dataset_builder.cli.main import app
 from dataset_builder.files.pseudonyms import VARIABLE
 from dataset_builder.sources import open_source
+from dataset_builder.sources.named_labels import suggestions
 from dataset_builder.sources.phantoms import torso, write_nifti, write_nnunet
+from dataset_builder.vocabulary import read_side, structures
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +102,38 @@ def test_lesion_labels_are_known_and_of_their_kind(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "first"), [("kidney", "kidney_"), ("Lt. kidney", "kidney_left"), ("lung", "lung_"), ("splean", "spleen")]
+    ("word", "first"),
+    [
+        ("kidney", "kidney_"),
+        ("Lt. kidney", "kidney_left"),
+        ("lung", "lung_"),
+        ("lungs", "lung_"),
+        ("splean", "spleen"),
+        ("LK", "kidney_left"),
+    ],
 )
 def test_vocabulary_finds_structures(word, first):
     done = run("vocabulary", word, "--json")
     assert done.exit_code == 0
     assert json.loads(done.stdout)[0]["name"].startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("lungs", {"lung_left", "lung_right"}),
+        ("kidny", {"kidney_left", "kidney_right"}),
+        ("kidneys", {"kidney_left", "kidney_right"}),
+        ("left kidny", {"kidney_left"}),
+        ("Kindey_R", {"kidney_right"}),
+        ("femurs", {"femur_left", "femur_right"}),
+    ],
+)
+def test_a_name_that_is_not_known_gets_the_structures_that_it_may_mean(word, near):
+    found = suggestions(word, structures())
+    assert near <= set(found)
+    if read_side(word)[1]:
+        assert {structures()[name].side for name in found} <= {None, read_side(word)[1]}
 
 
 def test_vocabulary_lists_all_and_says_when_nothing_is_near():
