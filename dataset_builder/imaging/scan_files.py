@@ -4,7 +4,7 @@ What comes is an array with its affine in RAS+ mm. A file that does not say how 
 readers fill in an identity where a header has nothing.
 """
 
-import re
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.core.errors import AffineError, DimensionError, MISGroundError, UnreadableError, VoxelValueError
+from dataset_builder.imaging.itk_files import (
+    COPY_AGAIN,
+    EXPORT_AGAIN,
+    check_compressed_voxels,
+    check_header,
+    check_position,
+)
 from dataset_builder.imaging.memory_limit import left
 from dataset_builder.imaging.nifti import Affine, nifti_affine, open_nifti
 
@@ -24,8 +31,6 @@ ENDINGS = (*NIFTI, *MGH, *ITK)
 """Of all files that are read, in small letters; in file names capitals do not matter."""
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_COPY_AGAIN = "Copy the file again from its source, or leave the case out."
-_EXPORT_AGAIN = "Export the scan again from the program that made it, with its position in the patient; never guess."
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +121,8 @@ def _channel_of(path: Path, channel: int) -> Scan:
         count = image.shape[3]
         if not 0 <= channel < count:
             raise _no_such_channel(path, channel, count)
+        if path.suffix.lower() == ".gz":
+            _check_whole(path)  # nibabel reads no further than to the channel, and so not to the checksum
         volume = np.asarray(image.dataobj[..., channel])
     except MISGroundError:
         raise
@@ -131,10 +138,22 @@ def _channel_of(path: Path, channel: int) -> Scan:
     return Scan(values, _sound(nifti_affine(image.header, volume.shape, path), path), path, {})
 
 
+def _check_whole(path: Path) -> None:
+    """Decompress a gzip file to its end, where its checksum is.
+
+    Raises:
+        OSError, EOFError, zlib.error: if it is damaged.
+    """
+    with gzip.open(path) as file:
+        while file.read(1 << 20):
+            pass
+
+
 def _by_itk(path: Path, channel: int | None) -> Scan:
     reader = _information(path)
     about = _keys_of(reader)
-    _check_position_is_given(path, about)
+    check_position(path, about.get("NRRD_space", ""))
+    check_compressed_voxels(path)
     size = tuple(map(int, reader.GetSize()))
     needed = int(np.prod(size)) * max(1, reader.GetNumberOfComponents()) * 8
     if needed > left():
@@ -181,7 +200,7 @@ def _sound(affine: Affine, path: Path) -> Affine:
     if not ((steps > 0) & np.isfinite(steps)).all() or abs(np.linalg.det(affine[:3, :3] / steps)) < 1e-3:
         said = np.array2string(affine, precision=3, suppress_small=True, separator=",").replace("\n", "")
         raise AffineError(
-            "The affine is not finite, or two of its axes coincide.", file=path, value=said, remedy=_EXPORT_AGAIN
+            "The affine is not finite, or two of its axes coincide.", file=path, value=said, remedy=EXPORT_AGAIN
         )
     return affine
 
@@ -229,8 +248,7 @@ def _keys_of(reader: Any) -> dict[str, str]:
 def _information(path: Path) -> Any:
     """A reader of SimpleITK that has read the file's header."""
     itk = _simpleitk()
-    if path.suffix.lower() in (".mha", ".mhd"):
-        _check_metaimage(path)
+    check_header(path)
     reader = itk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -238,20 +256,6 @@ def _information(path: Path) -> Any:
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     return reader
-
-
-def _check_metaimage(path: Path) -> None:
-    """Refuse a header that makes ITK's reader end the process: it believes whatever number of axes is there."""
-    with path.open("rb") as file:
-        header = file.read(1 << 16).partition(b"ElementDataFile")[0]
-    axes = re.findall(rb"^[ \t]*NDims[ \t]*=[ \t]*(.*?)[ \t]*\r?$", header, re.MULTILINE)
-    if len(axes) != 1 or axes[0] not in (b"2", b"3", b"4") or max(map(len, header.splitlines()), default=0) > 2000:
-        raise UnreadableError(
-            "The header of the MetaImage file is damaged.",
-            file=path,
-            value="NDims " + (", ".join(one.decode("latin-1")[:20] for one in axes) or "is missing"),
-            remedy=_COPY_AGAIN,
-        )
 
 
 def _simpleitk() -> Any:
@@ -263,28 +267,6 @@ def _simpleitk() -> Any:
         ) from error
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     return SimpleITK
-
-
-def _check_position_is_given(path: Path, about: dict[str, str]) -> None:
-    """Refuse a header without the position in the patient, which ITK would fill in."""
-    if path.suffix.lower() in (".nrrd", ".nhdr"):
-        space = about.get("NRRD_space", "")
-        if not re.fullmatch(r"(right|left)-(anterior|posterior)-(superior|inferior)", space):
-            raise AffineError(
-                "The file does not define where the patient's left is: its space is not that of a patient.",
-                file=path,
-                value=f"space: {space or 'none'}",
-                remedy=_EXPORT_AGAIN,
-            )
-        return
-    with path.open("rb") as file:
-        keys = set(re.findall(rb"^\s*(\w+)\s*=", file.read(4096), re.MULTILINE))
-    if not keys & {b"TransformMatrix", b"Rotation", b"Orientation"} or not keys & {b"Offset", b"Position", b"Origin"}:
-        raise AffineError(
-            "The file does not define where the patient's left is: it has no TransformMatrix or no Offset.",
-            file=path,
-            remedy=_EXPORT_AGAIN,
-        )
 
 
 def _no_such_channel(path: Path, channel: int | None, count: int) -> DimensionError:
@@ -302,5 +284,5 @@ def _unreadable(path: Path, error: Exception) -> UnreadableError:
         "The file cannot be read.",
         file=path,
         value=f"{type(error).__name__}: {said[0].replace(str(path), path.name)}",
-        remedy=_COPY_AGAIN,
+        remedy=COPY_AGAIN,
     )

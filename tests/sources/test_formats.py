@@ -334,6 +334,80 @@ def test_labels_of_another_grid_are_refused_with_the_command_that_resamples(tmp_
     assert "affine" not in caught.value.remedy.lower()
 
 
+@pytest.mark.parametrize("of", ["image", "labels"])
+@pytest.mark.parametrize(
+    ("ending", "voxels"), [(".nrrd", ".nrrd"), (".nhdr", ".raw.gz"), (".mha", ".mha"), (".mhd", ".zraw")]
+)
+def test_compressed_voxels_with_a_wrong_checksum_are_refused(tmp_path, body, of, ending, voxels):
+    """ITK reads whatever it could decompress of them."""
+    image, labels, affine = body
+    for name, values in (("image", image), ("labels", labels)):
+        sitk.WriteImage(itk(values, affine), str(tmp_path / f"a_{name}{ending}"), useCompression=True)
+    names = ", ".join(f"{value}: {name}" for value, name in enumerate(KEPT, 1))
+    (tmp_path / "p.yaml").write_text(
+        f"images: '{{case}}_image{ending}'\nlabels: '{{case}}_labels{ending}'\nmodality: ct\nnames: {{{names}}}"
+    )
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    source.read(case)
+    file = tmp_path / f"a_{of}{voxels}"
+    sound = file.read_bytes()
+    for at in (-1, -len(sound) // 3):  # of the checksum, of the voxels
+        content = bytearray(sound)
+        content[at] ^= 4
+        file.write_bytes(content)
+        with pytest.raises(UnreadableError, match="compressed voxels of the file are damaged"):
+            source.read(case)
+    file.write_bytes(sound[:-20])
+    with pytest.raises(UnreadableError):
+        source.read(case)
+    file.write_bytes(sound)
+    source.read(case)
+
+
+@pytest.mark.parametrize(
+    ("ending", "line", "error"),
+    [
+        (".mha", "CompressedDataSize = ", "how long the compressed voxels are"),
+        (".mha", "ElementSpacing = ", "size of its voxels"),
+        (".mha", "Offset = ", "no Offset"),
+        (".nrrd", "space origin: ", "no space origin"),
+        (".nrrd", "space directions: ", "no space directions"),
+    ],
+)
+def test_a_header_that_lacks_a_line_is_refused(tmp_path, body, ending, line, error):
+    image, labels, affine = body
+    sitk.WriteImage(itk(image, affine), str(tmp_path / f"a{ending}"), useCompression=True)
+    sitk.WriteImage(itk(labels, affine), str(tmp_path / f"a_seg{ending}"), useCompression=True)
+    for name in ("a", "a_seg"):
+        start, found, rest = (tmp_path / f"{name}{ending}").read_bytes().partition(line.encode())
+        assert found
+        (tmp_path / f"{name}{ending}").write_bytes(start + rest.partition(b"\n")[2])
+    (tmp_path / "p.yaml").write_text(
+        f"images: '{{case}}{ending}'\nlabels: '{{case}}_seg{ending}'\nmodality: ct\nnames: {{1: liver}}"
+    )
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(CaseError, match=error):
+        source.read(case)
+
+
+def test_a_channel_of_a_damaged_file_is_refused(tmp_path, body):
+    image, labels, affine = body
+    write_nifti(tmp_path / "a" / "ct.nii.gz", np.stack([image, image * 0], axis=-1), affine)
+    write_nifti(tmp_path / "a" / "seg.nii.gz", labels, affine)
+    names = "{" + ", ".join(f"{value}: {name}" for value, name in enumerate(KEPT, 1)) + "}"
+    text = f"images: '{{case}}/ct.nii.gz'\nlabels: '{{case}}/seg.nii.gz'\nmodality: ct\nnames: {names}\nchannel: 0\n"
+    (tmp_path / "p.yaml").write_text(text)
+    content = bytearray((tmp_path / "a" / "ct.nii.gz").read_bytes())
+    content[-6] ^= 1  # of the checksum, which stands behind the channel that is read
+    (tmp_path / "a" / "ct.nii.gz").write_bytes(content)
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(UnreadableError):
+        source.read(case)
+
+
 def test_a_header_without_position_is_refused(tmp_path, body):
     image, labels, affine = body
     save(itk(labels, affine), tmp_path / "a_seg.nrrd")

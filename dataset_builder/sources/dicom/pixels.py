@@ -1,6 +1,8 @@
 """The voxels of a series: decoded slice by slice, rescaled, padding made air, in the smallest type that holds them."""
 
+import struct
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,11 @@ AIR = -1024
 """Hounsfield units of what lies outside the scanned field."""
 MAX_EXPANSION = 20_000
 """The most that a compressed byte can stand for: an empty slice of a megabyte takes some fifty bytes."""
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+"""Types of values whose length takes four bytes."""
+_PADDING = 1 << 16
+"""So many bytes behind the pixels are looked at."""
 _TISSUE = (-900, 3000)
 """A padding value that means Hounsfield units in this range is one that real voxels have, too: it is left alone."""
 
@@ -62,6 +69,44 @@ def check_length(image: Any) -> None:
             value=f"{bits // 8:,} bytes promised, {there:,} there",
             remedy="Copy the file again from its source.",
         )
+
+
+def check_end(image: Any, path: Path) -> None:
+    """Refuse an uncompressed image whose file does not end after its pixels, nor goes on as DICOM does.
+
+    Bytes that were lost or added in the pixels show in nothing else.
+
+    Raises:
+        UnreadableError: if it is so.
+    """
+    syntax = image.file_meta.get("TransferSyntaxUID") if hasattr(image, "file_meta") else None
+    starts = getattr(image["PixelData"], "file_tell", None)
+    if _encapsulated(image) or syntax == _DEFLATED or starts is None:
+        return
+    with path.open("rb") as file:
+        file.seek(starts + len(image.PixelData))
+        rest = file.read(_PADDING)
+        left = path.stat().st_size - file.tell() + len(rest)
+    # Some archives fill up their files.
+    if not rest.strip(b"\0") or _begins_element(rest, left, *image.original_encoding):
+        return
+    raise UnreadableError(
+        "A file of the series is damaged: something other than DICOM stands behind its pixels.",
+        remedy="Copy the file again from its source.",
+    )
+
+
+def _begins_element(rest: bytes, left: int, implicit: bool, little: bool) -> bool:
+    """Whether bytes behind the pixels begin as an element that may stand there, and has room: padding, say."""
+    order = "<" if little else ">"
+    group, _, letters, short, long = struct.unpack(f"{order}HH2sHI", rest[:12].ljust(12, b"\0"))
+    if group <= 0x7FE0 or not (group % 2 or group in (0xFFFA, 0xFFFC)):  # private, signatures, padding
+        return False
+    if implicit:
+        return 8 + int(struct.unpack(f"{order}I", rest[4:8].ljust(4, b"\xff"))[0]) <= left
+    if not (letters.isalpha() and letters.isupper()):
+        return False
+    return (12 + long if letters in _LONG else 8 + short) <= left
 
 
 def check_decoder(image: Any) -> None:

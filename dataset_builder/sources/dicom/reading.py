@@ -22,7 +22,7 @@ from dataset_builder.sources.dicom.files import READ, READ_FIRST, open_dicom, so
 from dataset_builder.sources.dicom.grid import Grid
 from dataset_builder.sources.dicom.identifiers import identifiers_in
 from dataset_builder.sources.dicom.labels import Region, regions_of_rtstruct, regions_of_seg
-from dataset_builder.sources.dicom.pixels import Voxels, check_pixels, frames_of
+from dataset_builder.sources.dicom.pixels import Voxels, check_end, check_pixels, frames_of
 from dataset_builder.sources.dicom.planes import Plane, planes_of
 from dataset_builder.sources.dicom.segmentation import lay_segments
 from dataset_builder.sources.dicom.stack import Stack, stack_of
@@ -132,6 +132,7 @@ def read_images(
         if not where:
             continue  # not known yet where a slice lies: the image that does not say it is still to come
         check_pixels(image)
+        check_end(image, path)
         if voxels is None:
             shape = (int(image.Columns), int(image.Rows), len(slices))
             check_fits(_Size(shape, np.dtype(np.int16)), 1)

@@ -3,6 +3,7 @@
 import copy
 import random
 import re
+import struct
 from collections import Counter
 
 import numpy as np
@@ -317,6 +318,25 @@ def test_a_series_that_is_no_volume_is_refused_by_name(read, images, seg, change
     change(images)
     with pytest.raises(error, match=said):
         read(images, [seg])
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])
+def test_bytes_lost_or_added_in_the_pixels_show_behind_them(study, tmp_path, image, images, seg, syntax):
+    for one in images:
+        one.file_meta.TransferSyntaxUID = syntax
+    source = study(images, [seg])
+    (case,) = source.cases()
+    file, sound = case.paths[1], case.paths[1].read_bytes()
+    at = len(sound) - 100  # in the pixels
+    kind = b"OB\0\0" if syntax.endswith(".2.1") else b""
+    padding = struct.pack("<HH", 0xFFFC, 0xFFFC) + kind + struct.pack("<I", 4) + b"abcd"
+    for changed in (sound, sound + bytes(512), sound + padding):
+        file.write_bytes(changed)
+        assert np.array_equal(source.read(case).image[::-1, ::-1], image)
+    for changed in (sound[:at] + b"\1\2\3" + sound[at:], sound[:at] + b"x" * 64 + sound[at:], sound + b"\r\n"):
+        file.write_bytes(changed)
+        with pytest.raises(UnreadableError, match="behind its pixels"):
+            source.read(case)
 
 
 def test_a_missing_decoder_is_named_with_the_command_that_installs_it(read, images, seg, monkeypatch):
