@@ -5,12 +5,13 @@ TEST_VENV := .venv-test
 VLLM_VENV := .venv-vllm
 SPACE_VENV := .venv-space
 TRAIN_VENV := .venv-train
+EXPORT_VENV := .venv-export
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-defects test-slow test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training clean
+.PHONY: demo test test-defects test-slow test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training test-export clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -130,5 +131,18 @@ $(SPACE_VENV)/.ready: space/requirements.txt
 	@$(SPACE_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement space/requirements.txt
 	@touch $@
 
+## test-export: the same models asked by lm-eval, Inspect, lmms-eval and VLMEvalKit (first makes an environment for each: about 15 minutes, 7 GB); VLMEVALKIT=DIR
+test-export: $(TEST_VENV)/.ready $(EXPORT_VENV)/inspect/.ready $(EXPORT_VENV)/lmms-eval/.ready $(if $(VLMEVALKIT),$(EXPORT_VENV)/vlmevalkit/.ready)
+	@[ -n "$(VLMEVALKIT)" ] || echo "VLMEvalKit is not tried: make test-export VLMEVALKIT=DIR, the folder of its repository."
+	INSPECT_PYTHON=$(abspath $(EXPORT_VENV)/inspect/bin/python) \
+	LMMS_EVAL_PYTHON=$(abspath $(EXPORT_VENV)/lmms-eval/bin/python) \
+	VLMEVALKIT_PYTHON=$(abspath $(EXPORT_VENV)/vlmevalkit/bin/python) VLMEVALKIT=$(VLMEVALKIT) \
+	  $(TEST_VENV)/bin/python -m pytest tests/other_harnesses/every_harness.py
+
+$(EXPORT_VENV)/%/.ready: pyproject.toml constraints.txt tests/environment/export_environment.sh
+	@echo "Making the environment $(EXPORT_VENV)/$* (once; some minutes) ..."
+	@PYTHON=$(PYTHON) tests/environment/export_environment.sh $(EXPORT_VENV)/$* $*
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) $(SPACE_VENV) $(TRAIN_VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) $(SPACE_VENV) $(TRAIN_VENV) $(EXPORT_VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -28,6 +28,9 @@ HEADLINE_INPUTS = ("slice", "stack")
 PLACES: tuple[AnswerType, ...] = ("box", "point")
 SLICE = {"input": "slice", "view": "plain"}
 METRICS = ("acc", "pair_acc", "invalid", "refused", "truncated", "unread")
+GROUP_METRICS = {"measure_mis_ground": (*METRICS, "mra")}
+"""Of groups that show others than `METRICS`."""
+TAG = "mis_ground_tag_"
 MEASUREMENTS = {
     "distance": ("distance",),
     "diameter": ("longest diameter", "perpendicular diameter", "body thickness"),
@@ -63,7 +66,7 @@ class Leaf:
         """The task file."""
         lines = ["include: _template_yaml", f"task: {self.name}"]
         if self.tags:
-            lines += ["tag:", *(f"  - mis_ground_tag_{tag}" for tag in self.tags)]
+            lines += ["tag:", *(f"  - {TAG}{tag}" for tag in self.tags)]
         if self.blind:
             lines += ["doc_to_text: !function utils.doc_to_blind_text", "doc_to_image: null"]
         lines += [
@@ -125,15 +128,24 @@ def group(name: str, members: Iterable[str], metrics: Sequence[str] = METRICS) -
     return HEADER + "\n".join([*lines, "metadata:", f"  version: {VERSION}"]) + "\n"
 
 
+def groups() -> dict[str, list[str]]:
+    """The groups: the tags or tasks that each is made of.
+
+    The pattern mis_ground_* must not match their names: a task that is reached twice stops the harness.
+    """
+    return {
+        "mis_ground": [f"{TAG}{tag}" for tag in HEADLINE_INPUTS],
+        "blind_mis_ground": [leaf.name for leaf in leaves() if leaf.blind],
+        "locate_mis_ground": [f"{TAG}locate"],
+        "measure_mis_ground": [f"{TAG}measure"],
+    }
+
+
 def files() -> dict[str, str]:
     """Every generated file: name and text."""
-    table = list(leaves())
-    made = {f"{leaf.name}.yaml": leaf.text() for leaf in table}
-    made["mis_ground.yaml"] = group("mis_ground", (f"mis_ground_tag_{tag}" for tag in HEADLINE_INPUTS))
-    made["blind_mis_ground.yaml"] = group("blind_mis_ground", (leaf.name for leaf in table if leaf.blind))
-    # The pattern mis_ground_* must not match them: a task that is reached twice stops the harness.
-    made["locate_mis_ground.yaml"] = group("locate_mis_ground", ["mis_ground_tag_locate"], METRICS)
-    made["measure_mis_ground.yaml"] = group("measure_mis_ground", ["mis_ground_tag_measure"], (*METRICS, "mra"))
+    made = {f"{leaf.name}.yaml": leaf.text() for leaf in leaves()}
+    for name, members in groups().items():
+        made[f"{name}.yaml"] = group(name, members, GROUP_METRICS.get(name, METRICS))
     return made
 
 

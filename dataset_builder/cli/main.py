@@ -11,6 +11,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from dataset_builder.cli.build import build_command, print_summary
+from dataset_builder.cli.export import export_command
 from dataset_builder.cli.hub import add_commands, add_fetch_commands
 from dataset_builder.cli.inspection import inspect_command, vocabulary_command
 from dataset_builder.cli.power import power_command
@@ -52,6 +53,7 @@ app.command("build")(build_command)
 app.command("study")(study_command)
 app.command("read")(read_command)
 app.command("power")(power_command)
+app.command("export")(export_command)
 
 
 def _show_version(wanted: bool) -> None:

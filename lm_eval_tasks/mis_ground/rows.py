@@ -121,6 +121,16 @@ class Rows:
         for rank, row in enumerate(order):
             self._rows_of[keys[row]].append(rank)
         self._order = order
+        self._ids: list[str] = names["id"].to_pylist()
+        self._row_of = {own: row for row, own in enumerate(self._ids)}
+
+    def identity(self, row: int) -> str:
+        """The ``id`` of a row."""
+        return self._ids[row]
+
+    def row_of(self, identity: str) -> int:
+        """Where the row of that ``id`` stands."""
+        return self._row_of[identity]
 
     def select(self, where: Mapping[str, str | Sequence[str]]) -> list[int]:
         """The rows whose columns have the values of ``where``, whole pairs side by side.
@@ -147,6 +157,10 @@ class Rows:
         rows = self._texts.select_columns(columns)
         kinds = rows["answer_type"] if "answer_type" in columns else []
         return priors_of(rows.select([n for n, kind in enumerate(kinds) if kind != "choice"]).to_list())
+
+    def values(self, column: str) -> list[str]:
+        """The values of a column, each once; none, if there is no such column."""
+        return sorted(set(self._texts[column]) - {None}) if column in self.features else []
 
     def text(self, row: int) -> Document:
         """A row without its images."""
@@ -217,9 +231,17 @@ class Leaf(Sequence[Document]):
         where: column values that choose the leaf's rows.
         images: whether documents carry their images.
         settings: how the questions are put.
+        processes: that share the documents, each of which needs one; by default as many as torchrun started.
     """
 
-    def __init__(self, rows: Rows, where: Mapping[str, str], images: bool, settings: RunSettings = DEFAULTS) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        where: Mapping[str, str | Sequence[str]],
+        images: bool,
+        settings: RunSettings = DEFAULTS,
+        processes: int | None = None,
+    ) -> None:
         self._rows = rows
         self._images = images
         self._settings = settings
@@ -231,7 +253,7 @@ class Leaf(Sequence[Document]):
         self.features = rows.features
         self.empty = not self._chosen
         # Several processes deal the documents out among themselves, and none may go without.
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        processes = processes or int(os.environ.get("WORLD_SIZE", "1"))
         self._length = processes if self.empty else len(self._chosen)
         if self._length < processes:
             raise ValueError(
@@ -249,33 +271,46 @@ class Leaf(Sequence[Document]):
             raise IndexError(number)
         if self.empty:
             return placeholder(self._images)
-        row = self._chosen[number]
-        document = self._rows.text(row) | {"paired": self._paired}
-        if self._settings.letters and answer_type_of(document) == "choice":
-            document["letters"] = True
-        if answer_type_of(document) != "choice":
-            document["prior"] = dict(self._rows.priors[document["id"]])
-        if self._images:
-            document["images"] = self._rows.pictures(row)
-            if self._settings.stack == "sheet" and len(document["images"]) > 1:
-                document["panels"] = len(document["images"])
-                document["images"] = [Sheet(document["images"])]
-        space = self._space(row, document)
-        if space and "prior" in document:
-            document["prior"]["random"] = list(priors.random_box(document["id"], space.width, space.height))
-        return document | ({"coordinates": space.to_json()} if space else {})
+        return document_of(self._rows, self._chosen[number], self._images, self._settings) | {"paired": self._paired}
 
-    def _space(self, row: int, document: Document) -> Space | None:
-        """How the document's coordinates are written; None if it has none, or states pixels as stored."""
-        place = answer_type_of(document) in ("box", "point")
-        if not place and (self._settings.coordinates == "pixel" or document.get("prompt") not in TEXT_PROMPTS):
-            return None
-        (width, height) = self._rows.pictures(row)[0].size
-        space = Space(self._settings.coordinates, width, height, pixels=self._settings.pixels)
-        if not document.get("panels"):
-            return space
-        (sheet,) = document["images"]
-        return replace(space, sent=sheet.size, origins=tuple(sheet.origins))
+
+def document_of(rows: Rows, row: int, images: bool, settings: RunSettings) -> Document:
+    """A row as it is asked; ``paired`` says of itself whether it has a partner.
+
+    Args:
+        rows: the whole data set.
+        row: number of the row.
+        images: whether the document carries its images.
+        settings: how the questions are put.
+    """
+    document = rows.text(row)
+    document["paired"] = bool(document["pair_id"])
+    if settings.letters and answer_type_of(document) == "choice":
+        document["letters"] = True
+    if answer_type_of(document) != "choice":
+        document["prior"] = dict(rows.priors[document["id"]])
+    if images:
+        document["images"] = rows.pictures(row)
+        if settings.stack == "sheet" and len(document["images"]) > 1:
+            document["panels"] = len(document["images"])
+            document["images"] = [Sheet(document["images"])]
+    space = _space(rows, row, document, settings)
+    if space and "prior" in document:
+        document["prior"]["random"] = list(priors.random_box(document["id"], space.width, space.height))
+    return document | ({"coordinates": space.to_json()} if space else {})
+
+
+def _space(rows: Rows, row: int, document: Document, settings: RunSettings) -> Space | None:
+    """How the document's coordinates are written; None if it has none, or states pixels as stored."""
+    place = answer_type_of(document) in ("box", "point")
+    if not place and (settings.coordinates == "pixel" or document.get("prompt") not in TEXT_PROMPTS):
+        return None
+    (width, height) = rows.pictures(row)[0].size
+    space = Space(settings.coordinates, width, height, pixels=settings.pixels)
+    if not document.get("panels"):
+        return space
+    (sheet,) = document["images"]
+    return replace(space, sent=sheet.size, origins=tuple(sheet.origins))
 
 
 def priors_of(rows: Sequence[Document]) -> dict[str, Document]:

@@ -32,6 +32,7 @@ NOT_RUN = {
     "make test": "is what runs this test",
     "mis-ground report results answers-NAME": "needs what a person exports; tests/readers/test_report.py reports it",
     "mis-ground build --source sample --out mis-ground-curated": "needs one; tests/building/test_exclusions.py",
+    "make test-export": "makes environments for minutes; tests/lm_eval_tasks/export/ tries the files, it runs them",
     "mis-ground report results/ --judge": "asks a large model; tests/lm_eval_tasks/report/test_judge.py asks stand-ins",
     "mis-ground study plan.yaml": "answers for minutes; tests/lm_eval_tasks/study/ runs studies of tiny models",
     "vllm serve ": "needs GPUs; tests/vllm_engine/ (make test-vllm) runs the processor in vLLM on a CPU",
