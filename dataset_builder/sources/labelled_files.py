@@ -26,6 +26,7 @@ from dataset_builder.imaging.label_volume import label_values, values_of
 from dataset_builder.imaging.scan_files import Scan, read_layers, read_scan
 from dataset_builder.imaging.volume import Volume, volume_from_arrays
 from dataset_builder.sources.base import Case, LeftOut
+from dataset_builder.sources.left_over import left_over
 from dataset_builder.sources.named_labels import NOTHING, Naming, left_out_labels
 from dataset_builder.vocabulary import normalise
 
@@ -57,6 +58,15 @@ class Files:
     side: Side | None = None
     layers: tuple[Mapping[int, int], ...] = ()
     problem: CaseError | None = None
+
+
+_NO_CASE = {
+    "pairs": "It matches neither of the two patterns.",
+    "slicer": "No segmentation belongs to it.",
+    "bids": "It is no segmentation, and none belongs to it.",
+    "freesurfer": "It is neither the image nor the labels that are read of the subject.",
+}
+"""Why a file is part of no case, by source."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,10 @@ class LabelledFiles:
 
     def left_out(self) -> Iterator[LeftOut]:
         """Files that look like an image or labels and belong to no case."""
-        return (LeftOut(file, reason) for file, reason in self.unmatched)
+        yield from (LeftOut(file, reason) for file, reason in self.unmatched)
+        used = {path for one in self.files.values() for path in (one.image, one.labels)}
+        used |= {self.folder / file for file, _ in self.unmatched}
+        yield from left_over(self.folder, used, _NO_CASE[self.name])
 
     def reads_as(self, case: Case) -> object:
         """The channel, and the labels that are left out."""

@@ -18,8 +18,9 @@ from pathlib import Path, PurePosixPath
 
 from dataset_builder.core.errors import MissingLabelsError, SourceError, UnreadableError
 from dataset_builder.imaging.volume import Volume, read_volume
-from dataset_builder.sources.base import Case
+from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.knee_sides import CSV_NAME, read_sides, without_ending
+from dataset_builder.sources.left_over import left_over
 from dataset_builder.sources.packed import BROKEN_ARCHIVE, open_zip, pieces
 from dataset_builder.sources.published import PRIVATE, Terms, is_published_list
 from dataset_builder.vocabulary import label_map
@@ -119,6 +120,11 @@ class OAIKnees:
         for images, labels, subject in listed:
             paths = images.path_of(subject, _CHANNEL), labels.path_of(subject, "")
             yield Case(self.name, subject, "mri", self.licence, paths, sides.get(subject))
+
+    def left_out(self) -> Iterator[LeftOut]:
+        """Scans that are none of the images and labels that are read."""
+        used = {files.path_of(subject, "") for part in self._parts() for files in part for subject in files.names}
+        yield from left_over(self.folder, used, "It is neither a knee's image nor its labels.")
 
     def read(self, case: Case) -> Volume:
         """One knee. Its side is checked against its labels later, by ``dataset_builder.imaging.laterality``."""

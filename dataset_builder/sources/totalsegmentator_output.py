@@ -24,6 +24,7 @@ from dataset_builder.imaging.scan_files import NIFTI, ending_of, stem_of
 from dataset_builder.imaging.volume import Volume, read_masks
 from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.labelled_files import Files, read_files
+from dataset_builder.sources.left_over import left_over
 from dataset_builder.sources.modality import modality_or_problem
 from dataset_builder.sources.named_labels import name_labels
 from dataset_builder.vocabulary import Structure, find, normalise
@@ -60,11 +61,13 @@ class ProgramOutput:
     public: ClassVar[bool] = False
     _files: dict[str, Files] = field(default_factory=dict, compare=False)
     _left: list[LeftOut] = field(default_factory=list, compare=False)
+    _used: set[Path] = field(default_factory=set, compare=False)
 
     def cases(self) -> Iterator[Case]:
         """Every image with a segmentation, by name."""
         self._files.clear()
         self._left.clear()
+        self._used.clear()
         found = [case for place in self._places() for case in self._cases_in(place)]
         if not found:
             raise SourceError(
@@ -77,7 +80,9 @@ class ProgramOutput:
 
     def left_out(self) -> Iterator[LeftOut]:
         """Scans without a segmentation."""
-        return iter(self._left)
+        yield from self._left
+        named = {self.folder / one.file for one in self._left}
+        yield from left_over(self.folder, {*self._used, *named}, "No segmentation belongs to this scan.")
 
     def read(self, case: Case) -> Volume:
         """One case."""
@@ -119,6 +124,7 @@ class ProgramOutput:
                 )
                 continue
             used.add(image)
+            self._used.update((image, labels))
             alone = len(named) + len(masks) == 1
             subject = place.name if place != self.folder and alone else stem_of(image.name)
             modality, problem = self._modality(image)

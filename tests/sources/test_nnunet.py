@@ -11,8 +11,9 @@ from dataset_builder.questions.facts import find_facts
 from dataset_builder.slices.selection import choose_slices, cut
 from dataset_builder.slices.store import input_fingerprint
 from dataset_builder.sources import open_source
+from dataset_builder.sources.base import remarks_of
 from dataset_builder.sources.phantoms import Phantom, knee, store_as, write_nifti, write_nnunet
-from dataset_builder.vocabulary import label_map
+from dataset_builder.vocabulary import label_map, structures
 
 SHAPE = (4, 5, 6)
 AFFINE = np.diag([1.5, 1.5, 2.0, 1.0])
@@ -140,6 +141,39 @@ def test_the_older_form_of_the_decathlon(tmp_path):
     volume = source.read(case)
     assert volume.names == {1: "spleen", 2: "liver"}
     assert set(np.unique(volume.labels)) == {0, 2}
+
+
+def test_brats_as_the_decathlon_has_it_four_channels_in_one_file(tmp_path):
+    """Task01: FLAIR, T1w, T1gd and T2w as the fourth dimension, and parts of a tumour as labels."""
+    rng = np.random.default_rng(0)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    channels = rng.integers(0, 900, (9, 8, 7, 4)).astype(np.float32)
+    labels = np.zeros(channels.shape[:3], np.uint8)
+    labels[2:7, 2:6, 1:6], labels[3:6, 3:5, 2:5], labels[4, 4, 3] = 1, 2, 3
+    write_nifti(tmp_path / "imagesTr" / "BRATS_001.nii.gz", channels, affine)
+    write_nifti(tmp_path / "labelsTr" / "BRATS_001.nii.gz", labels, affine)
+    table = {
+        "name": "BRATS",
+        "tensorImageSize": "4D",
+        "reference": "https://www.med.upenn.edu/sbia/brats2017.html",
+        "licence": "CC-BY-SA 4.0",
+        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+        "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
+        "numTraining": 1,
+        "training": [{"image": "./imagesTr/BRATS_001.nii.gz", "label": "./labelsTr/BRATS_001.nii.gz"}],
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(table))
+    (tmp_path / "imagesTr" / "._BRATS_001.nii.gz").write_bytes(b"Mac OS X")  # as in the archives
+    for chosen, number in ((None, 0), ("1", 1), ("T1gd", 2), ("t2w", 3)):
+        source = open_source(f"nnunet:{tmp_path}", keep_names=True, channel=chosen)
+        (case,) = source.cases()
+        volume = source.read(case)
+        assert (case.subject, case.modality) == ("BRATS_001", "mri")
+        assert np.array_equal(volume.image, channels[::-1, ::-1, :, number])
+        names = {value: structures()[name] for value, name in volume.names.items()}
+        assert [names[value].kind for value in sorted(names)] == ["lesion"] * 3
+        assert np.array_equal(volume.labels, labels[::-1, ::-1])
+        assert any(table["modality"][str(number)] in remark for remark in remarks_of(source))
 
 
 def test_plain_nifti_files(tmp_path):

@@ -56,7 +56,7 @@ def check_pixels(image: Any) -> None:
 
 
 def check_length(image: Any) -> None:
-    """Refuse an image that promises more pixels than its bytes can hold, before memory is asked for.
+    """Refuse an image that promises more pixels than its bytes can hold, before memory is asked for, or fewer.
 
     Raises:
         UnreadableError: names what is promised and what is there.
@@ -66,6 +66,12 @@ def check_length(image: Any) -> None:
     if bits > 8 * there * (MAX_EXPANSION if _encapsulated(image) else 1):
         raise UnreadableError(
             "The pixel data of a file are truncated.",
+            value=f"{bits // 8:,} bytes promised, {there:,} there",
+            remedy="Copy the file again from its source.",
+        )
+    if not _encapsulated(image) and bytes(image.PixelData[(bits + 7) // 8 :]).strip(b"\0"):
+        raise UnreadableError(
+            "The pixel data of a file are longer than its rows and columns need.",
             value=f"{bits // 8:,} bytes promised, {there:,} there",
             remedy="Copy the file again from its source.",
         )

@@ -1,10 +1,12 @@
 """What a series' files make: the volume that SimpleITK makes of them, or a refusal by name."""
 
 import copy
+import io
 import random
 import re
 import struct
 from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
 import pydicom
@@ -336,6 +338,12 @@ def test_bytes_lost_or_added_in_the_pixels_show_behind_them(study, tmp_path, ima
     for changed in (sound[:at] + b"\1\2\3" + sound[at:], sound[:at] + b"x" * 64 + sound[at:], sound + b"\r\n"):
         file.write_bytes(changed)
         with pytest.raises(UnreadableError, match="behind its pixels"):
+            source.read(case)
+    for extra, refused in ((bytes(64), False), (b"\1\2", True)):
+        one = pydicom.dcmread(io.BytesIO(sound))
+        one.PixelData += extra
+        one.save_as(file, enforce_file_format=True)
+        with pytest.raises(UnreadableError, match="longer") if refused else nullcontext():
             source.read(case)
 
 
