@@ -41,12 +41,23 @@ function describe(item, position) {
   return parts.join("; ");
 }
 
-// Where the structures of a clean image are; shown with the answer. Colours are [red, green, blue]; of several
-// images, each shows the structures whose boxes are in it.
+// Whether a question asks for a place. Its first structure is what is asked for; the letters A and B mean those after it.
+const asksForPlace = (item) => ["box", "point"].includes(item.answer_type);
+
+// Which structures are outlined in an image with the answer: those whose boxes are in it. Of an image that has markers
+// only the structure that is asked for, which they do not show.
+function outlined(item, position = 0) {
+  const all = item.boxes && item.points ? (item.structures ?? []).map((_, i) => i) : [];
+  const here = all.filter((i) => (item.box_images?.[i] ?? 0) === position);
+  return MARKERS[item.prompt] ? here.filter((i) => asksForPlace(item) && i === 0) : here;
+}
+
+// Where the structures of an image are; shown with the answer. Colours are [red, green, blue].
 function outline(item, size, colours, position = 0) {
   const shape = makeShape("svg", { viewBox: `0 0 ${size} ${size}`, "aria-hidden": "true" });
-  item.structures.forEach((_, i) => {
-    if ((item.box_images?.[i] ?? 0) !== position) return;
+  const others = item.prompt === "none" ? ["other", "other"] : ["A", "B"]; // by name, no letter is said
+  const letters = asksForPlace(item) ? ["answer", ...others] : ["A", "B", "C"];
+  outlined(item, position).forEach((i) => {
     const colour = `rgb(${colours[i % colours.length].join(",")})`;
     const [x0, y0, x1, y1] = item.boxes[i];
     const [x, y] = item.points[i];
@@ -58,7 +69,7 @@ function outline(item, size, colours, position = 0) {
       x: Math.min(x + size / 64, size * 0.96), y: Math.max(y - size / 64, size * 0.05), fill: colour, stroke: "#101010",
       "stroke-width": size / 128, "paint-order": "stroke", "font-size": size / 22, "font-weight": "bold",
     });
-    letter.textContent = "ABC"[i] ?? "";
+    letter.textContent = letters[i] ?? "";
     shape.append(letter);
   });
   return shape;

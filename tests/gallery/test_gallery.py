@@ -319,6 +319,55 @@ def test_answer_outlines_the_structures_of_a_clean_image(opened):
     assert places[0] == pytest.approx(places[1], abs=1)
 
 
+PLACE = {"options": [], "answer_index": -1, "answer_type": "box", "answer": "[4, 8, 20, 30]"}
+THREE = [{"bytes": png(s), "path": None} for s in (90, 91, 92)]
+
+
+def test_the_answer_to_a_question_for_a_place_is_drawn_in_the_image_that_it_is_in(browser, tmp_path):
+    """Also over an image with markers, which show what it is told from: A is the structure after it there."""
+    rows = [
+        row(1, prompt="none", structures=["liver"], boxes=[[4, 8, 20, 30]], points=[[12, 16]], box_images=[0], **PLACE),
+        row(2, prompt="box", box_images=[0, 0], **PLACE),
+        row(3, prompt="text_box", box_images=[0, 0], **PLACE),
+        row(
+            4,
+            input="stack",
+            prompt="none",
+            images=THREE,
+            structures=["liver"],
+            boxes=[[4, 8, 20, 30]],
+            points=[[12, 16]],
+            box_images=[1],
+            answer_image=1,
+            **PLACE,
+        ),
+        row(5, input="stack", prompt="none", images=THREE, box_images=[0, 2]),
+        row(6, prompt="mask", **(PLACE | {"answer_type": "number", "answer": "52 mm", "value": 52.0, "unit": "mm"})),
+        row(8, prompt="none", box_images=[0, 0], **PLACE),
+        row(7, prompt="none", structures=[], boxes=[], points=[], **(PLACE | {"answer_type": "number"})),
+    ]
+    write_gallery(write(tmp_path / "ground", rows), tmp_path / "gallery.html", per_cell=10)
+    browser.open(tmp_path / "gallery.html")
+    click(browser, "#answers")
+    browser.wait_for("document.querySelectorAll('article svg').length === 7")
+    drawn = browser.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('article')].map((card) => [card.id,"
+        " [...card.querySelectorAll('img')].map((image) => image.nextSibling?.textContent ?? null)]))"
+    )
+    assert drawn == {
+        "example-id0001": ["answer"],
+        "example-id0002": ["answer"],
+        "example-id0003": ["answerA"],
+        "example-id0004": [None, "answer", None],
+        "example-id0005": ["A", None, "B"],
+        "example-id0006": [None],
+        "example-id0007": [None],
+        "example-id0008": ["answerother"],
+    }
+    click(browser, "#answers")
+    assert browser.evaluate("document.querySelectorAll('article svg').length") == 0
+
+
 @pytest.mark.parametrize("factor", FILTERS)
 def test_filter_by_each_factor(opened, factor):
     values = opened.evaluate(f"data.factors.{factor}")

@@ -18,7 +18,7 @@ from dataset_builder.core.settings import Settings
 from dataset_builder.questions.wording import context
 from dataset_builder.sources import open_source
 from lm_eval_tasks import small_vlm
-from lm_eval_tasks.mis_ground.localization import overlap
+from lm_eval_tasks.mis_ground.localization import centre, overlap
 from lm_eval_tasks.running.evaluate import TASKS, register_models
 from lm_eval_tasks.small_vlm.training.held_out import (
     Reader,
@@ -157,13 +157,15 @@ def test_it_finds_the_boxes_of_named_structures(asked_places, said_places):
     """In trunks only, which have many small structures; knees are easier, the card has both."""
     plain = [(said, one) for said, one in zip(said_places, asked_places, strict=True) if one.question.view == "plain"]
     assert all(len(said) == 4 for said, _ in plain)
-    assert mean([overlap(said, true_box(one)) for said, one in plain]) >= 0.35
+    assert mean([overlap(said, true_box(one)) for said, one in plain]) >= 0.38
 
 
 def test_in_a_mirrored_image_the_box_is_mirrored(asked_places, said_places):
     pairs = list(zip(said_places[::2], said_places[1::2], strict=True))
     mirrored = [(512 - x1, y0, 512 - x0, y1) for (x0, y0, x1, y1), _ in pairs]
-    assert mean([overlap(box, said) for box, (_, said) in zip(mirrored, pairs, strict=True)]) >= 0.4
+    assert mean([overlap(box, said) for box, (_, said) in zip(mirrored, pairs, strict=True)]) >= 0.45
+    off = [np.subtract(centre(box), centre(said)) for box, (_, said) in zip(mirrored, pairs, strict=True)]
+    assert np.median(np.linalg.norm(off, axis=1)) <= 12  # of 512 pixels
     # And it is the image that moves it: the boxes of structures away from the middle are not where they were.
     aside = [
         pair
@@ -171,21 +173,23 @@ def test_in_a_mirrored_image_the_box_is_mirrored(asked_places, said_places):
         if overlap(pair[0], (512 - pair[0][2], *pair[0][1:2], 512 - pair[0][0], pair[0][3])) < 0.2
     ]
     assert len(aside) > 5
-    assert mean([overlap(before, after) for before, after in aside]) < 0.3
+    assert mean([overlap(before, after) for before, after in aside]) < 0.1
 
 
 def test_marked_distances_follow_the_stated_size_of_a_pixel(reader):
     asked = distances(held_out_slices(), 5)
     said = [reading.values[0] for reading in reader.readings(asked)]
     near = [abs(mm / one.question.value - 1) <= 0.15 for mm, one in zip(said, asked, strict=True)]
-    assert share(near) >= 0.45
+    assert share(near) >= 0.5
 
     def halved(prompt: str) -> str:
         found = re.search(r"each pixel is ([\d.]+) mm", prompt)
         return prompt.replace(found[0], f"each pixel is {float(found[1]) / 2:.4g} mm")
 
     half = [reading.values[0] for reading in reader.readings(asked, text=halved)]
-    assert share([0.85 <= 2 * after / before <= 1.15 for before, after in zip(said, half, strict=True)]) >= 0.55
+    ratios = [2 * after / before for before, after in zip(said, half, strict=True)]
+    assert share([0.85 <= ratio <= 1.15 for ratio in ratios]) >= 0.6
+    assert 0.95 <= np.median(ratios) <= 1.05
 
 
 def test_the_harness_and_semantic_sampling_with_one_neighbour_give_the_same_answers(tmp_path, monkeypatch):
