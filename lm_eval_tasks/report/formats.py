@@ -31,3 +31,14 @@ def sign(interval: Json) -> str:
 def p_value(p: float | None) -> str:
     """A p-value as in ``0.031`` or ``<0.001``."""
     return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def volumes_in_words(volumes: int) -> str:
+    """As in ``1 volume``."""
+    return f"{volumes:,} volume{'s' * (volumes != 1)}"
+
+
+def size_of(count: int, volumes: int, what: str = "") -> str:
+    """How much a number comes from; of few volumes, from how many."""
+    few = f" of {volumes_in_words(volumes)}" if volumes < FEW_CLUSTERS else ""
+    return f"{count:,}{' ' * bool(what)}{what}{few}"

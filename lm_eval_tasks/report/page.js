@@ -13,7 +13,7 @@ const OUTCOMES = ["wrong", "right", "no answer"];
 const outcome = (run, i) => OUTCOMES[data.runs[run].outcomes[i]];
 const said = (run, i) => decode(data.runs[run].said, i);
 
-const state = { run: 0, other: -1, words: "", item: -1 };
+const state = { run: 0, other: -1, words: "", item: -1, reveal: false };
 const numbers = Array.from({ length: total }, (_, i) => i);
 let texts = null; // made when first searched
 
@@ -187,6 +187,7 @@ function showImages(i) {
   data.images[i].forEach((_, position) => {
     const image = make("img", { src: imageOf(i, position), alt: imagesDescribed(i, position) });
     row.append(make("div", { className: "image" }, image));
+    if (!state.reveal) return; // the image as the model saw it
     const clean = !MARKERS[cell("prompt", i)] && cell("boxes", i)?.length && cell("points", i);
     const size = data.widths[data.images[i][position]];
     const places = place(i) ? placesOf(i, position) : [];
@@ -293,8 +294,17 @@ function showVariants(i) {
   return make("div", {}, make("h3", {}, "The same fact, asked in other ways"), links);
 }
 
+// Whether anything can be drawn on a question's images that the model did not see.
+const canReveal = (i) => data.images[i].length > 0 && (place(i) || (!MARKERS[cell("prompt", i)] && Boolean(cell("boxes", i)?.length && cell("points", i))));
+
+byId("reveal").addEventListener("change", () => {
+  state.reveal = byId("reveal").checked;
+  if (state.item >= 0) byId("detail-body").querySelector(".images, .images.many")?.replaceWith(showImages(state.item));
+});
+
 function openItem(i) {
   state.item = i;
+  byId("reveal-row").hidden = !canReveal(i);
   byId("detail-title").textContent = `${cell("terminology", i)} · ${data.ids[i]}`;
   const left = make("div", {}, data.images[i].length ? showImages(i) : make("p", { className: "empty" }, "no image"),
     make("p", {}, make("a", { href: `#${toHash(i)}`, id: "link" }, "Link to this question")));

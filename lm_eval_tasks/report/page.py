@@ -13,15 +13,16 @@ from dataset_builder.questions.wording import opposites
 from lm_eval_tasks.report.confusions import NO_ANSWER
 from lm_eval_tasks.report.data import page_data
 from lm_eval_tasks.report.enough_page import enough_part, pair_chance, paper_part, replicates_part
-from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
+from lm_eval_tasks.report.formats import NOTE, p_value, per_cent, size_of, volumes_in_words
 from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.items import FACTORS
-from lm_eval_tasks.report.plots import SHARE, Mark, Row, defs, difference_axis, forest, heat, legend
+from lm_eval_tasks.report.plots import SHARE, Cell, Mark, Row, defs, difference_axis, forest, heat, legend
 from lm_eval_tasks.report.position_page import positions_part
 from lm_eval_tasks.report.readers_page import readers_part
 from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
 
+FEW = f". Grey: from fewer than {FEW_CLUSTERS} volumes"
 WORST = 15
 FEWEST_ITEMS = 8
 """A structure with fewer questions, or questions about one volume, is not among the worst: that would be luck."""
@@ -100,10 +101,11 @@ def _card(run: Json) -> str:
         )
         facts.append(("it agrees with the reader on", f"{judged['agree']} of {judged['read_sample']}"))
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
-    low = "" if accuracy["low"] is None else f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}"
+    low = "" if accuracy["low"] is None else f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}; "
+    size = size_of(score["items"], score["volumes"], "questions")
     return (
         f'<article class="score"><h3>{escape(run["name"])}</h3><p class="big">{100 * accuracy["value"]:.1f} %'
-        f"<small> right ({low}; {score['items']:,} questions)</small></p><dl>{listed}</dl></article>"
+        f"<small> right ({low}{size})</small></p><dl>{listed}</dl></article>"
     )
 
 
@@ -142,20 +144,26 @@ def _score_row(name: str, scores: Sequence[Json | None], link: str) -> Row:
         else None
         for score in scores
     ]
-    items = max(score["items"] for score in scores if score)
-    return Row(name, marks, link, f"{items:,}")
+    known = [score for score in scores if score]
+    size = size_of(max(score["items"] for score in known), max(score["volumes"] for score in known))
+    return Row(name, marks, link, size)
 
 
 def _cells(run: Json, several: bool) -> str:
     scores = [score for score in run["scores"] if score["by"] == ["terminology", "prompt"]]
     cells = {
-        (score["value"][0], score["value"][1]): (score["accuracy"]["value"], f"{100 * score['accuracy']['value']:.0f}")
+        (score["value"][0], score["value"][1]): Cell(
+            score["accuracy"]["value"],
+            f"{100 * score['accuracy']['value']:.0f}",
+            f"n {size_of(score['items'], score['volumes'])}",
+            score["volumes"],
+        )
         for score in scores
     }
     rows = [name for name in FACTORS["terminology"] if any(key[0] == name for key in cells)]
     columns = [name for name in FACTORS["prompt"] if any(key[1] == name for key in cells)]
     caption = f"{run['name']}: " if several else ""
-    caption += "accuracy by terminology and prompt, per cent"
+    caption += f"accuracy by terminology and prompt, per cent; n: questions{FEW}"
     return heat(rows, columns, cells, caption, "terminology / prompt") if len(cells) > 1 else ""
 
 
@@ -178,7 +186,9 @@ def _effects(report: Json) -> str:
         ]
         matched, volumes = (max(effect[name] for effect in effects if effect) for name in ("matched", "volumes"))
         heading = factor.replace("_", " ") if factor != before else ""
-        rows.append(Row(f"{other} instead of {one}", marks, _link(**{factor: other}), _size(matched, volumes), heading))
+        rows.append(
+            Row(f"{other} instead of {one}", marks, _link(**{factor: other}), size_of(matched, volumes), heading)
+        )
         before = factor
     axis = difference_axis(effect["difference"] for effects in found.values() for effect in effects if effect)
     caption = (
@@ -197,11 +207,11 @@ def _comparison(comparison: Json) -> str:
         (name,), (value,) = group["by"], group["value"]
         mark = Mark(group["difference"], note=f"p {p_value(group['p_holm'])}")
         heading = name.replace("_", " ") if name != before else ""
-        rows.append(Row(value, [mark], _link(**{name: value}), _size(group["items"], group["volumes"]), heading))
+        rows.append(Row(value, [mark], _link(**{name: value}), size_of(group["items"], group["volumes"]), heading))
         before = name
     note = f"p {p_value(overall['p'])}"
     first = Row(
-        "all questions", [Mark(overall["difference"], note=note)], "", _size(overall["items"], overall["volumes"])
+        "all questions", [Mark(overall["difference"], note=note)], "", size_of(overall["items"], overall["volumes"])
     )
     caption = f"Accuracy of {comparison['to']} minus that of {comparison['from']}, on the same questions."
     by = "volume"
@@ -223,30 +233,24 @@ def _comparison(comparison: Json) -> str:
     )
 
 
-def _size(count: int, volumes: int) -> str:
-    """How much a difference comes from; of few volumes, from how many."""
-    few = f" of {volumes} volume{'s' * (volumes > 1)}" if volumes < FEW_CLUSTERS else ""
-    return f"{count:,}{few}"
-
-
 def _confusions(run: Json, several: bool) -> str:
     terms = run["confusions"]["terms"]
     cells, columns = {}, ["said it", "said the opposite", NO_ANSWER, "questions"]
     opposite = opposites()
     for right, said in terms.items():
-        total = sum(said.values())
+        total, volumes = sum(said.values()), run["confusions"]["volumes"][right]
         for column, term in zip(columns, (right, opposite[right], NO_ANSWER), strict=False):
             share = said.get(term, 0) / total
-            cells[right, column] = (share, f"{100 * share:.0f}")
-        cells[right, "questions"] = (None, f"{total:,}")
+            cells[right, column] = Cell(share, f"{100 * share:.0f}", f"n {said.get(term, 0):,}", volumes)
+        cells[right, "questions"] = Cell(None, size_of(total, volumes))
     text = ""
     if cells:
-        caption = "Opposite terms: what was said, per cent of the questions with this right answer"
+        caption = f"Opposite terms: what was said, per cent of the questions with this right answer; n: answers{FEW}"
         text = heat(list(terms), columns, cells, caption, "right answer")
-    taken = run["confusions"]["taken_for"][:WORST]
+    # From one volume it is that volume's own.
+    taken = [each for each in run["confusions"]["taken_for"] if each["volumes"] > 1][:WORST]
     if taken:
-        lines = ((each["answer"], each["said"], f"{each['count']:,} of {each['of']:,}") for each in taken)
-        rows = "".join(f"<tr>{''.join(f'<td>{escape(part)}</td>' for part in line)}</tr>" for line in lines)
+        rows = "".join(map(_taken_for, taken))
         head = "".join(f'<th scope="col">{name}</th>' for name in ("is", "was called", "times"))
         text += (
             '<div class="wide"><table class="plain"><caption>Structures most often taken for others</caption>'
@@ -257,6 +261,13 @@ def _confusions(run: Json, several: bool) -> str:
     return f"<div><h3>{escape(run['name'])}</h3>{text}</div>"
 
 
+def _taken_for(each: Json) -> str:
+    named = f" ({volumes_in_words(each['volumes'])})" if each["volumes"] < FEW_CLUSTERS else ""
+    parts = (each["answer"], each["said"], f"{each['count']:,} of {each['of']:,}{named}")
+    few = ' class="few"' if each["volumes"] < FEW_CLUSTERS else ""
+    return f"<tr{few}>{''.join(f'<td>{escape(part)}</td>' for part in parts)}</tr>"
+
+
 def _structures(report: Json) -> str:
     scores = _scores(report, "structure")
 
@@ -264,11 +275,8 @@ def _structures(report: Json) -> str:
         known = [score["accuracy"]["value"] - score["chance"] for score in scores[value] if score]
         return sum(known) / len(known)
 
-    enough = [
-        value
-        for value, found in scores.items()
-        if max(s["items"] for s in found if s) >= FEWEST_ITEMS and max(s["volumes"] for s in found if s) > 1
-    ]
+    scores = {value: [score if score and _ranks(score) else None for score in found] for value, found in scores.items()}
+    enough = [value for value, found in scores.items() if any(found)]
     worst = sorted(enough, key=lambda value: (mean(value), value))[:WORST]
     rows = [_score_row(value[0].replace("_", " "), scores[value], _link(structure=value[0])) for value in worst]
     caption = (
@@ -276,6 +284,11 @@ def _structures(report: Json) -> str:
         "about two volumes or more"
     )
     return forest(rows, SHARE, caption) if rows else ""
+
+
+def _ranks(score: Json) -> bool:
+    """Whether a run's score of a structure is from enough to be among the worst."""
+    return bool(score["items"] >= FEWEST_ITEMS and score["volumes"] > 1)
 
 
 def _settings(run: Json) -> str:

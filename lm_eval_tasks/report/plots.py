@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil
 
+from cluster_statistics import FEW_CLUSTERS
 from lm_eval_tasks.report.formats import per_cent, sign
 from lm_eval_tasks.report.scores import Json
 
@@ -112,20 +113,23 @@ def forest(rows: Sequence[Row], axis: Axis, caption: str, size: str = "questions
     body = []
     for row in rows:
         if row.heading:
-            body.append(f'<tr class="head"><th colspan="4" scope="rowgroup">{escape(row.heading)}</th></tr>')
+            heading = f'<th role="rowheader" colspan="4" scope="rowgroup">{escape(row.heading)}</th>'
+            body.append(f'<tr role="row" class="head">{heading}</tr>')
         name = f'<a href="#{escape(row.link)}">{escape(row.name)}</a>' if row.link else escape(row.name)
         numbers = "".join(
             f'<div class="{_kind(mark, number)}">{_number(mark, axis)}</div>' for number, mark in enumerate(row.marks)
         )
         body.append(
-            f'<tr><th scope="row">{name}</th><td class="track">{track(row.marks, axis)}</td>'
-            f'<td class="numbers">{numbers}</td><td class="size">{escape(row.size)}</td></tr>'
+            f'<tr role="row"><th role="rowheader" scope="row">{name}</th>'
+            f'<td role="cell" class="track">{track(row.marks, axis)}</td>'
+            f'<td role="cell" class="numbers">{numbers}</td><td role="cell" class="size">{escape(row.size)}</td></tr>'
         )
-    head = f'<th></th><th>{tick_line(axis)}</th><th scope="col">per cent (95 %)</th>'
-    head += f'<th scope="col" class="size">{size}</th>'
+    head = f'<th class="none"></th><th class="over">{tick_line(axis)}</th>'
+    head += '<th role="columnheader" scope="col" class="told">per cent (95 %)</th>'
+    head += f'<th role="columnheader" scope="col" class="size">{size}</th>'
     return (
-        f'<table class="plot{" signed" if axis.signed else ""}"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        f'<table role="table" class="plot{" signed" if axis.signed else ""}"><caption>{escape(caption)}</caption>'
+        f'<thead><tr role="row">{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     )
 
 
@@ -142,11 +146,12 @@ def _number(mark: Mark | None, axis: Axis) -> str:
 
 
 def tick_line(axis: Axis) -> str:
-    """The numbers above the lines."""
+    """The numbers above the lines; on a narrow line those at its ends and its middle only."""
     texts = []
-    for tick in axis.ticks:
+    for number, tick in enumerate(axis.ticks):
         anchor = "start" if tick == axis.low else "end" if tick == axis.high else "middle"
-        texts.append(f'<text x="{axis.place(tick):g}%" y="13" text-anchor="{anchor}">{axis.name(tick)}</text>')
+        kind = ' class="half"' if number % 2 else ""
+        texts.append(f'<text{kind} x="{axis.place(tick):g}%" y="13" text-anchor="{anchor}">{axis.name(tick)}</text>')
     return f'<svg class="ticks" width="100%" height="16" aria-hidden="true">{"".join(texts)}</svg>'
 
 
@@ -180,10 +185,27 @@ def _mark(mark: Mark, axis: Axis, number: int) -> str:
     return "".join(parts)
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table of shares.
+
+    Args:
+        share: between 0 and 1; None: no colour.
+        text: the number.
+        size: of how many questions it is, in words.
+        volumes: of how many; of few, the cell is grey. 0: not known.
+    """
+
+    share: float | None
+    text: str
+    size: str = ""
+    volumes: int = 0
+
+
 def heat(
     rows: Sequence[str],
     columns: Sequence[str],
-    cells: Mapping[tuple[str, str], tuple[float | None, str]],
+    cells: Mapping[tuple[str, str], Cell],
     caption: str,
     corner: str,
 ) -> str:
@@ -192,7 +214,7 @@ def heat(
     Args:
         rows: names of the rows.
         columns: names of the columns.
-        cells: share between 0 and 1 (None: no colour) and text, by row and column; others stay empty.
+        cells: by row and column; others stay empty.
         caption: what the table shows, in a sentence.
         corner: what the rows and columns are.
     """
@@ -201,9 +223,11 @@ def heat(
     for row in rows:
         shown = []
         for column in columns:
-            share, text = cells.get((row, column), (None, ""))
-            kind = "" if share is None else f' class="heat{round(10 * share)}"'
-            shown.append(f"<td{kind}>{escape(text)}</td>")
+            cell = cells.get((row, column), Cell(None, ""))
+            few = 0 < cell.volumes < FEW_CLUSTERS
+            kind = "few" if few else "" if cell.share is None else f"heat{round(10 * cell.share)}"
+            told = f"<small>{escape(cell.size)}</small>" if cell.size else ""
+            shown.append(f'<td class="{kind}">{escape(cell.text)}{told}</td>' if cell.text else "<td></td>")
         body.append(f'<tr><th scope="row">{escape(row)}</th>{"".join(shown)}</tr>')
     return (
         f'<div class="wide"><table class="heat"><caption>{escape(caption)}</caption>'

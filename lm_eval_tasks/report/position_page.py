@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from urllib.parse import urlencode
 
-from lm_eval_tasks.report.formats import per_cent
+from lm_eval_tasks.report.formats import per_cent, size_of
 from lm_eval_tasks.report.plots import SHAPES, SHARE, Mark, Row, forest
 from lm_eval_tasks.report.scores import Json
 
@@ -101,7 +101,7 @@ def _rows(kind: str, runs: Sequence[Json], name: str, wanted: Sequence[str] = ()
             value.replace("_", " "),
             [Mark(score["accuracy"], score["prior_accuracy"]) if score else None for score in by_value[value]],
             urlencode({name: value}),
-            f"{max(score['items'] for score in by_value[value] if score):,}",
+            size_of(*(max(score[name] for score in by_value[value] if score) for name in ("items", "volumes"))),
         )
         for value in ordered
     ]

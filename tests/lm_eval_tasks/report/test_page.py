@@ -344,6 +344,10 @@ def test_a_question_shows_image_answers_and_outlines(opened, page, reading):
     question = reading.questions[identity]
     open_at(opened, page, f"item={identity}")
     assert opened.evaluate("byId('detail').open")
+    # Only what the model saw, until more is asked for.
+    opened.wait_for("document.querySelector('#detail-body img').naturalWidth > 0")
+    assert opened.evaluate("document.querySelectorAll('#detail-body svg').length") == 0
+    reveal(opened, True)
     opened.wait_for("!!document.querySelector('#detail-body svg rect')")
     assert opened.evaluate("document.querySelector('#detail-body img').naturalWidth") == 64
     assert opened.evaluate("document.querySelector('#detail-body img').alt").startswith("coronal CT slice")
@@ -366,12 +370,31 @@ def test_a_question_shows_image_answers_and_outlines(opened, page, reading):
     opened.wait_for("!location.hash.includes('item')")
 
 
+def reveal(browser, wanted):
+    """Set the switch that draws what the model did not see."""
+    browser.evaluate(
+        f"byId('reveal').checked = {str(wanted).lower()}; byId('reveal').dispatchEvent(new Event('change'))"
+    )
+
+
+def test_what_was_drawn_for_the_model_has_no_switch(opened, page):
+    """Its markers are in the image itself."""
+    identity = next(each["id"] for each in ROWS if each["prompt"] == "box")
+    open_at(opened, page, f"item={identity}")
+    assert not opened.evaluate("byId('reveal-row').checkVisibility()")
+    identity = next(each["id"] for each in ROWS if each["prompt"] == "none")
+    open_at(opened, page, f"item={identity}")
+    assert opened.evaluate("byId('reveal-row').checkVisibility() && !byId('reveal').checked")
+
+
 def test_a_stack_shows_all_its_images(opened, page):
     open_at(opened, page, f"item={STACK['id']}")
     opened.wait_for("[...document.querySelectorAll('#detail-body img')].every((image) => image.naturalWidth)")
     alternatives = opened.evaluate("[...document.querySelectorAll('#detail-body img')].map((image) => image.alt)")
     assert len(alternatives) == 3
     assert "image 3 of 3" in alternatives[2]
+    assert opened.evaluate("document.querySelectorAll('#detail-body svg').length") == 0
+    reveal(opened, True)
     # Each structure is outlined in the image that it is in.
     opened.wait_for("document.querySelectorAll('#detail-body svg').length === 3")
     letters = opened.evaluate("[...document.querySelectorAll('#detail-body svg')].map((svg) => svg.textContent)")
@@ -511,6 +534,7 @@ def test_many_images_lie_beside_the_page_made_small(browser, places, folder, tmp
     browser.requests.clear()
     identity = next(each["id"] for each in ROWS if each["prompt"] == "none")
     browser.open(tmp_path / "report" / "index.html", f"item={identity}")
+    reveal(browser, True)
     browser.wait_for("!!document.querySelector('#detail-body svg rect')")
     assert browser.evaluate("document.querySelector('#detail-body img').naturalWidth") == 32
     # Outlines are in pixels of the stored image.
