@@ -238,7 +238,7 @@ def build_command(
     from dataset_builder.core.presets import with_preset, with_size
     from dataset_builder.core.settings import Settings
     from dataset_builder.files.object_storage import place_of_store
-    from dataset_builder.sources import open_source
+    from dataset_builder.sources import check_channel, open_source
     from dataset_builder.sources.base import remarks_of
     from dataset_builder.vocabulary import normalise
 
@@ -278,6 +278,7 @@ def build_command(
     of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
     source = [plain_source(spec) for spec in source]
     sources = [open_source(spec, vocabulary, split, keep_names, **of_sources) for spec in source]
+    check_channel(sources, channel)
     for one in sources:
         for remark in remarks_of(one):
             errors.print(f"{one.name}: {escape(remark)}", soft_wrap=True)

@@ -37,7 +37,7 @@ def inspect_command(
 
     Nothing is written. The exit status is 1 if no case can be used.
     """
-    from dataset_builder.sources import KNOWN
+    from dataset_builder.sources import KNOWN, check_channel
     from dataset_builder.sources.base import remarks_of
     from dataset_builder.sources.inspection import inspect_source
     from dataset_builder.vocabulary import structures
@@ -48,6 +48,7 @@ def inspect_command(
     spec = plain_source(place if is_source else f"auto:{place}")
     options = {"vocabulary": vocabulary, "keep_names": keep_names, "channel": channel, "modality": modality}
     source, unknown = _opened(spec, listed(ignore_labels), options)
+    check_channel([source], channel)
     for remark in remarks_of(source):
         errors.print(remark, soft_wrap=True, markup=False)
     with progress_bars() as progress:

@@ -101,6 +101,20 @@ def open_source(
     return _private(adapter(argument if colon else None, options), name, keep_names)
 
 
+def check_channel(sources: Sequence[Source], channel: str | None) -> None:
+    """Refuse a channel where no source can have several.
+
+    Raises:
+        SourceError: names the sources that can.
+    """
+    if channel is not None and WITH_CHANNELS.isdisjoint(source.name for source in sources):
+        raise SourceError(
+            "The scans of this source have one channel each.",
+            value=f"--channel {channel}",
+            remedy=f"Leave --channel out; it is for {', '.join(sorted(WITH_CHANNELS))}.",
+        )
+
+
 def recognised(argument: str) -> "Found":
     """What ``auto:ARGUMENT`` stands for.
 
@@ -263,5 +277,7 @@ _ADAPTERS: dict[str, Callable[[str | None, Options], Source]] = {
     "bids": _bids,
     "pairs": _pairs,
 }
+WITH_CHANNELS = frozenset({"nnunet", "slicer", "bids", "pairs"})
+"""Sources whose cases may have several channels, of which one is chosen."""
 _LOCAL = frozenset({"dicom", "slicer", "freesurfer", "bids", "pairs"})
 """Sources whose files are not read from object storage: headers and tables are looked into while cases are listed."""

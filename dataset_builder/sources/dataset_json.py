@@ -43,6 +43,7 @@ class Description:
         channels: how many there are.
         ending: of all image files.
         names: label value -> canonical structure name.
+        spellings: label value -> its name as the file has it, of the same.
         nothing: label values that count as 0.
         ignored: name by label value, of those of them that the user wants left out.
         sides: side by case, of limbs.
@@ -57,6 +58,7 @@ class Description:
     channels: int
     ending: str
     names: Mapping[int, str]
+    spellings: Mapping[int, str]
     nothing: tuple[int, ...]
     ignored: Mapping[int, str]
     sides: Mapping[str, Side]
@@ -109,6 +111,7 @@ def read_description(
         channels=channels,
         ending=_ending(table, file),
         names=names,
+        spellings={value: name for name, value in _label_values(table, file) if value in names},
         nothing=nothing,
         ignored=ignored,
         sides=_sides(table, file),

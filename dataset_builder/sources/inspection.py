@@ -47,7 +47,7 @@ class LabelNote:
         label: as the data set calls it.
         structure: canonical name; empty for a label that is unknown or left out.
         how: ``known``; ``guessed``, by the side that its name says; ``unknown``; ``ignored``.
-        side: of the structure; empty if it has none.
+        side: of the structure, of an unknown label as its name says; empty if it has none.
         kind: ``anatomy`` or ``lesion``; empty for a label that is unknown or left out.
     """
 
@@ -135,7 +135,7 @@ def _labels(
         for name in sorted({name for note in notes for name in note.structures}):
             yield _note(name, words.get(name))
     for label in unknown:
-        yield LabelNote(label, "", "unknown", "")
+        yield LabelNote(label, "", "unknown", read_side(label)[1] or "")
 
 
 def _namings(source: object) -> Iterator[tuple[Naming, dict[int, str]]]:
@@ -145,7 +145,7 @@ def _namings(source: object) -> Iterator[tuple[Naming, dict[int, str]]]:
         yield one.naming, dict(one.naming.spellings)
     description = getattr(inner, "description", None)
     if description is not None:
-        yield Naming(description.names, dict.fromkeys(description.nothing, "ignore"), {}), {}
+        yield Naming(description.names, description.ignored, {}), dict(description.spellings)
 
 
 def _note(label: str, structure: Structure | None) -> LabelNote:

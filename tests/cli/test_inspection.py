@@ -118,6 +118,24 @@ def test_vocabulary_finds_structures(word, first):
     assert json.loads(done.stdout)[0]["name"].startswith(first)
 
 
+def test_labels_of_nnunet_are_shown_as_they_are_spelled(tmp_path):
+    write_nnunet(tmp_path, {"one": torso(1, spacing=14.0, coverage="abdomen")})
+    file = tmp_path / "dataset.json"
+    table = json.loads(file.read_text())
+    renamed = {"kidney_left": "Niere links", "kidney_right": "Rt. kidney", "aorta": "Couch", "spleen": "Milz"}
+    table["labels"] = {renamed.get(name, name): value for name, value in table["labels"].items()}
+    table["ignore_labels"] = ["couch"]
+    file.write_text(json.dumps(table))
+    labels = json.loads(run("inspect", f"nnunet:{tmp_path}", "--json").stdout)["labels"]
+    found = {label["label"]: (label["structure"], label["how"], label["side"]) for label in labels}
+    assert found["Rt. kidney"] == ("kidney_right", "guessed", "right")
+    assert found["Couch"] == ("", "ignored", "")
+    assert found["Niere links"] == ("", "unknown", "left")
+    assert found["Milz"] == ("", "unknown", "")
+    assert found["liver"] == ("liver", "known", "")
+    assert "ignore" not in found
+
+
 @pytest.mark.parametrize(
     ("word", "near"),
     [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.core.errors import BuildError, SourceError
-from dataset_builder.sources import KNOWN, open_source
+from dataset_builder.sources import KNOWN, check_channel, open_source
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.phantoms import Phantom, knee, torso, write_nnunet, write_oaizib_cm, write_totalsegmentator
 
@@ -34,6 +34,14 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize(
     "name", ["totalsegmentator", "totalsegmentator_mri", "oai_knee", "nnunet", "phantom", "sample"]
 )
+def test_a_channel_is_refused_where_no_scan_can_have_several():
+    sample = open_source("sample")
+    check_channel([sample], None)
+    with pytest.raises(SourceError, match="one channel each") as caught:
+        check_channel([sample, open_source("phantom:2")], "1")
+    assert "nnunet" in caught.value.remedy
+
+
 def test_every_source_travels_to_another_process_and_reads_the_same_there(folders, name, sample_folder):
     source: Source = open_source(f"{name}:{folders[name]}" if name in folders else name)
     assert source.name == name
