@@ -34,14 +34,6 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize(
     "name", ["totalsegmentator", "totalsegmentator_mri", "oai_knee", "nnunet", "phantom", "sample"]
 )
-def test_a_channel_is_refused_where_no_scan_can_have_several():
-    sample = open_source("sample")
-    check_channel([sample], None)
-    with pytest.raises(SourceError, match="one channel each") as caught:
-        check_channel([sample, open_source("phantom:2")], "1")
-    assert "nnunet" in caught.value.remedy
-
-
 def test_every_source_travels_to_another_process_and_reads_the_same_there(folders, name, sample_folder):
     source: Source = open_source(f"{name}:{folders[name]}" if name in folders else name)
     assert source.name == name
@@ -132,3 +124,11 @@ def test_opening_a_source_imports_nothing_heavy():
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
+
+
+def test_a_channel_is_refused_where_no_scan_can_have_several():
+    sample = open_source("sample")
+    check_channel([sample], None)
+    with pytest.raises(SourceError, match="one channel each") as caught:
+        check_channel([sample, open_source("phantom:2")], "1")
+    assert "nnunet" in caught.value.remedy
