@@ -219,7 +219,7 @@ def _slicer(argument: str | None, options: Options) -> Source:
 def _freesurfer(argument: str | None, options: Options) -> Source:
     from dataset_builder.sources.freesurfer import open_freesurfer
 
-    return open_freesurfer(_folder("freesurfer", argument))
+    return open_freesurfer(_folder("freesurfer", argument), options.ignored)
 
 
 def _bids(argument: str | None, options: Options) -> Source:

@@ -9,12 +9,13 @@ Labels mean what FreeSurfer's colour table says. Cortical regions are joined to 
 vocabulary has no structure for (vessels, choroid plexus, hypointensities ...) counts as nothing.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from dataset_builder.core.errors import SourceError
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
-from dataset_builder.sources.named_labels import Naming
-from dataset_builder.vocabulary import label_map
+from dataset_builder.sources.named_labels import NO_STRUCTURE, Naming
+from dataset_builder.vocabulary import label_map, normalise
 
 IMAGES = ("orig.mgz", "T1.mgz", "nu.mgz", "norm.mgz", "brain.mgz")
 LABELS = ("aparc+aseg.mgz", "aparc.DKTatlas+aseg.mgz", "aseg.mgz", "aseg.presurf.mgz", "aseg.auto.mgz")
@@ -22,13 +23,17 @@ MOST = 15_000
 """FreeSurfer numbers its labels up to here."""
 
 
-def open_freesurfer(folder: Path) -> LabelledFiles:
+def open_freesurfer(folder: Path, ignore: Collection[str] = ()) -> LabelledFiles:
     """The source of a subject's folder, or of a folder of subjects.
+
+    Args:
+        folder: of one subject or of many.
+        ignore: structures to leave out, normalised.
 
     Raises:
         SourceError: if there is no subject in it.
     """
-    naming = freesurfer_naming()
+    naming = freesurfer_naming(ignore)
     single = (folder / "mri").is_dir()
     subjects = [folder] if single else sorted(path.parent for path in folder.glob("*/mri") if path.is_dir())
     files: list[Files] = []
@@ -52,8 +57,9 @@ def open_freesurfer(folder: Path) -> LabelledFiles:
     return LabelledFiles("freesurfer", folder, by_subject(files, folder), unmatched=tuple(without))
 
 
-def freesurfer_naming() -> Naming:
-    """What FreeSurfer's values mean; all others are left out."""
-    names = label_map("freesurfer_aparc_aseg")
-    left_out = {value: "not in the vocabulary" for value in range(1, MOST) if value not in names}
-    return Naming(names, left_out, {})
+def freesurfer_naming(ignore: Collection[str] = ()) -> Naming:
+    """What FreeSurfer's values mean; all others are left out, and structures that the user does not want."""
+    table = label_map("freesurfer_aparc_aseg")
+    names = {value: name for value, name in table.items() if normalise(name) not in ignore}
+    left_out = {value: table.get(value, NO_STRUCTURE) for value in range(1, MOST) if value not in names}
+    return Naming(names, left_out, {}, names)

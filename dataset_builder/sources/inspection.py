@@ -9,7 +9,7 @@ from dataset_builder.core.errors import MISGroundError
 from dataset_builder.files.progress import Progress, silent
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, LeftOut, Source, left_out_of
-from dataset_builder.sources.named_labels import Naming
+from dataset_builder.sources.named_labels import NO_STRUCTURE, Naming
 from dataset_builder.vocabulary import Structure, normalise, read_side
 
 
@@ -128,7 +128,7 @@ def _labels(
                 seen.add(label)
                 yield _note(label, words.get(name))
         for label in naming.ignored.values():
-            if label not in seen and label not in unknown:
+            if label not in seen and label not in unknown and label != NO_STRUCTURE:
                 seen.add(label)
                 yield LabelNote(label, "", "ignored", "")
     if not seen:

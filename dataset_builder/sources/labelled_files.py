@@ -99,9 +99,9 @@ class LabelledFiles:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Which labels are left out because the user wants it; of FreeSurfer's, those without a structure are not."""
-        named = (one.naming for one in self.files.values() if one.naming.spellings)
-        ignored = (name for naming in named for name in naming.ignored.values() if normalise(name) not in NOTHING)
-        return tuple(left_out_labels(ignored))
+        namings = {id(one.naming): one.naming for one in self.files.values()}.values()
+        ignored = dict.fromkeys(name for naming in namings for name in naming.ignored.values())
+        return tuple(left_out_labels(name for name in ignored if normalise(name) not in NOTHING))
 
     def with_channel(self, channel: str | None) -> "LabelledFiles":
         """The same source, with this channel of images that have several.
@@ -129,7 +129,7 @@ class LabelledFiles:
     def reads_as(self, case: Case) -> object:
         """The channel, and the labels that are left out."""
         one = self._files_of(case)
-        return one.channel, sorted(one.naming.ignored.values())
+        return one.channel, sorted(set(one.naming.ignored.values()))
 
     def read(self, case: Case) -> Volume:
         """One case."""
@@ -185,10 +185,10 @@ def read_files(one: Files, case: Case) -> Volume:
 
 def _left_out_here(one: Files, labels: npt.NDArray) -> Iterator[str]:
     """The labels of a case that the user wants left out; FreeSurfer's own without a structure are not among them."""
-    if one.naming.spellings:
-        there = {int(value) for value in values_of(labels)}
-        named = (normalise(name) for value, name in one.naming.ignored.items() if value in there)
-        yield from sorted({name for name in named if name not in NOTHING})
+    ignored = one.naming.ignored
+    # Of a file with layers the segments that it lists: in the labels laid on each other they are gone.
+    there = ignored.values() if one.layers else (ignored.get(int(value)) for value in values_of(labels))
+    yield from sorted({name for name in map(normalise, filter(None, there)) if name not in NOTHING})
 
 
 def _without_name(values: Sequence[int], file: Path) -> UnknownLabelError:

@@ -9,8 +9,13 @@ from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, normalise, read_side
 
+NO_STRUCTURE = "not_in_the_vocabulary"
+"""Stands for the labels of a known table that are left out whether the user wants it or not."""
 NOTHING = frozenset(
-    {"background", "clear_label", "ignore", "ignored", "none", "unknown", "unlabeled", "unlabelled", "void"}
+    {
+        *("background", "clear_label", "ignore", "ignored", "none", "unknown", "unlabeled", "unlabelled", "void"),
+        NO_STRUCTURE,
+    }
 )
 """Labels of these names, normalised, are not structures."""
 

@@ -183,6 +183,7 @@ def test_slicer_labels_that_can_be_left_out(tmp_path, body):
     source = open_source(f"slicer:{tmp_path}", ignore_labels=["Aorta", "stomach"])
     (case,) = source.cases()
     assert sorted(source.read(case).names.values()) == sorted(set(KEPT) - {"aorta", "stomach"})
+    assert source.read(case).ignored == ("aorta", "stomach")
 
 
 SEGMENTS = {"kidney": (1, 0, "kidney right"), "whole": (1, 1, "liver"), "target": (1, 2, "PTV")}
@@ -211,6 +212,7 @@ def test_slicer_segments_that_overlap_follow_the_rule_of_masks_and_one_left_out_
     # kidney_right comes before liver by name, so that the liver lies on it, as it would as two masks
     assert counts == {"kidney_right": 2 * 4 * 4, "liver": 8 * 10 * 4}
     assert volume.overlap_voxels == 2 * 4 * 4
+    assert volume.ignored == ("ptv",)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +316,18 @@ def test_freesurfer(tmp_path):
         right, left = (np.argwhere(volume.labels == number[f"hippocampus_{side}"])[:, 0] for side in ("right", "left"))
         assert right.min() > left.max()  # the first index grows toward the patient's right
         assert volume.labels[tuple(np.argwhere(volume.labels)[0])] in volume.names
+        assert volume.ignored == ()
+        assert remarks_of(source) == ()
     assert [case.subject for case in open_source(f"auto:{tmp_path}", keep_names=True).cases()] == ["bert"]
+    source = open_source(
+        f"freesurfer:{tmp_path}", ignore_labels=["Third ventricle", "hippocampus_left", "amygdala_left"]
+    )
+    (case,) = source.cases()
+    volume = source.read(case)
+    found = {name for value, name in volume.names.items() if (volume.labels == value).any()}
+    assert found == {"hippocampus_right", "frontal_cortex_right"}
+    assert volume.ignored == ("hippocampus_left", "third_ventricle")
+    assert "third_ventricle" in remarks_of(source)[0]
 
 
 def test_labels_of_another_grid_are_refused_with_the_command_that_resamples(tmp_path, body):
