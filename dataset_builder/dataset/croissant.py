@@ -191,9 +191,11 @@ def _field(config: str, column: str, feature: Any) -> dict[str, Any]:
         "description": _MEANING.get(column, column.replace("_", " ")),
     }
     if members is not None:
-        parts = [_leaf(config, column, kind, f"{column}/{name}") for name, kind in members.items()]
-        for part, name in zip(parts, members, strict=True):
+        parts = [_leaf(config, column, _inner(kind) or kind, f"{column}/{name}") for name, kind in members.items()]
+        for part, (name, kind) in zip(parts, members.items(), strict=True):
             part["source"]["transform"] = {"jsonPath": f"[*].{name}"}
+            if _inner(kind) is not None:
+                part["repeated"] = True
         return field | {"repeated": True, "subField": parts}
     field |= _leaf(config, column, _inner(inner) if array else inner or feature, column)
     if array:

@@ -1,6 +1,8 @@
 import hashlib
 import json
 
+import datasets
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -9,7 +11,9 @@ from dataset_builder.dataset.croissant import croissant_text
 from dataset_builder.dataset.format import VERSION
 from dataset_builder.dataset.manifest import BuildNote, Record, SourceNote, SplitNote, read_record
 from dataset_builder.dataset.summary import file_hashes
-from tests.helpers.small_ground import write_ground
+from dataset_builder.imaging.masks import encode_mask
+from tests.helpers.small_ground import CELLS, write_ground
+from tests.helpers.tiny_dataset import row
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,24 @@ def test_croissants_own_library_accepts_it_and_reads_the_rows(ground):
     assert [row["mri_axial/id"].decode() for row in rows] == [row["id"] for row in written]
     assert [row["mri_axial/boxes"] for row in rows] == [row["boxes"] for row in written]
     assert all(row["mri_axial/images"][0].size == (64, 64) for row in rows)
+
+
+def test_its_library_reads_masks_and_measurements(tmp_path):
+    import mlcroissant
+
+    masks = [encode_mask(np.eye(64, dtype=bool)), encode_mask(np.ones((64, 64), bool))]
+    answers = ({"masks": masks}, {"masks": [], "value": 52.5, "unit": "mm", "tolerance": 5.25})
+    rows = [dict.fromkeys(FEATURES) | row(CELLS[0], number) | answer for number, answer in enumerate(answers)]
+    pq.write_table(datasets.Dataset.from_list(rows, features=FEATURES).data.table, tmp_path / "locate.parquet")
+    splits = {("locate", "test"): SplitNote(2, 1, 1, ("locate.parquet",))}
+    source = SourceNote("phantom", "CC0-1.0", "", "", 1)
+    record = Record((BuildNote("0", "1", {}, "", (source,), (), 1, 0, {"rows": FEATURES.to_dict()}, splits),), "0")
+    digest = hashlib.sha256((tmp_path / "locate.parquet").read_bytes()).hexdigest()
+    (tmp_path / "croissant.json").write_text(croissant_text(record, {"locate.parquet": digest}), encoding="utf-8")
+    place, number = mlcroissant.Dataset(jsonld=str(tmp_path / "croissant.json")).records("locate")
+    read = [
+        {"size": one["locate/masks/size"], "counts": one["locate/masks/counts"].decode()}
+        for one in place["locate/masks"]
+    ]
+    assert read == masks
+    assert (number["locate/value"], number["locate/unit"], number["locate/tolerance"]) == (52.5, b"mm", 5.25)
