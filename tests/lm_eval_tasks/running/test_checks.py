@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from dataset_builder.core.errors import MISGroundError
 from lm_eval_tasks.running import checks, evaluate, server_checks
-from lm_eval_tasks.running.failures import as_user_error
+from lm_eval_tasks.running.failures import EXTRAS, as_user_error
 from tests.helpers.chat_server import ChatServer
 from tests.helpers.tiny_dataset import write_dataset
 
@@ -188,6 +190,11 @@ def chained(outer, inner):
         (ModuleNotFoundError("No module named 'num2words'", name="num2words"), {}, r"pip install 'mis-ground\[vlm\]'"),
         (ModuleNotFoundError("No module named 'vllm'", name="vllm"), {}, "pip install vllm"),
         (
+            ImportError("cannot import name 'get_x' from 'accelerate.utils' (/a/b.py)", name="accelerate.utils"),
+            {},
+            r"installed in a version that another package cannot use.*get_x.*pip install --upgrade accelerate$",
+        ),
+        (
             ValueError("Attempted to run tasks: ['a'] which require multimodal input"),
             {"model": "hf"},
             "blind_mis_ground",
@@ -212,6 +219,15 @@ def test_errors_of_others_are_told_in_a_sentence(error, context, message):
     with pytest.raises(MISGroundError, match=message) as caught:
         raise as_user_error(error, context)
     assert "\n" not in str(caught.value)
+
+
+def test_the_packages_that_extras_bring_are_those_of_the_project():
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for extra, packages in EXTRAS.items():
+        brought = {re.split(r"[^\w.-]", line)[0].lower() for line in extras[extra]}
+        assert set(packages) <= brought | {"tqdm"}, extra
 
 
 def test_errors_of_semantic_sampling_are_told_as_they_are():
