@@ -1,7 +1,7 @@
 """Installs the wheel into empty environments and tries it there: with each extra, and at both ends of its bounds.
 
     python -m tests.environment.installs extras [EXTRA ...]      each extra alone (base: none of them), by pip
-    python -m tests.environment.installs wheels [EXTRA ...]      what of each has no wheel: pip would have to build it
+    python -m tests.environment.installs wheels [EXTRA ...]      what has no wheel, and whether it needs a compiler
     python -m tests.environment.installs bounds [lowest|newest]  all extras, at their lowest and newest versions
 
 `make test-extras` and `make test-bounds` run it, with the test environment's Python. Each environment is made in a
@@ -28,6 +28,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = tuple(PROJECT["optional-dependencies"])
 BASE = "base"
 
+PIP = "pip install --quiet --disable-pip-version-check"
 BUILD = "mis-ground build --slices-per-volume 3 --questions-per-volume 126 --image-size 128 --num-proc 1"
 TASKS = "--tasks mis_ground_ct_axial_directional_box --limit 2 --log_samples --output_path results"
 TESTS = (
@@ -208,6 +209,14 @@ def try_dicom(place: Place) -> None:
         place.run(f"{BUILD} --source dicom:{syntax} --out ground-{syntax} --strict")
 
 
+def try_readers(place: Place) -> None:
+    """Fleiss' kappa of people who read the same questions, as a report has it."""
+    place.run(
+        "python -c \"from lm_eval_tasks.report import readers; from statsmodels.stats.inter_rater import fleiss_kappa; "
+        "print(round(fleiss_kappa([[3, 0], [0, 3], [2, 1]]), 3)); assert not readers.NEEDED == ''\""
+    )
+
+
 def try_docs(place: Place) -> None:
     """The pages as a site."""
     place.run(f"mkdocs build --quiet --strict --config-file {ROOT / 'mkdocs.yml'} --site-dir {place.work / 'site'}")
@@ -244,6 +253,7 @@ TRIALS: dict[str, Callable[[Place], None]] = {
     "remote": try_remote,
     "formats": try_formats,
     "dicom": try_dicom,
+    "readers": try_readers,
     "docs": try_docs,
     "vlm": try_vlm,
     "train": try_train,
@@ -273,28 +283,33 @@ def extras(names: Sequence[str]) -> Iterator[tuple[str, str]]:
             with temporary_folder() as folder:
                 place = empty_place(folder)
                 asked = with_extra(wheel, () if name == BASE else (name,))
-                place.run(f"pip install --quiet --disable-pip-version-check --constraint {CONSTRAINTS} '{asked}'")
+                place.run(f"{PIP} --constraint {CONSTRAINTS} '{asked}'")
                 TRIALS[name](place)
                 yield name, f"works; {size_of(place.environment)}"
 
 
 def wheels(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """What pip would have to build, because the index has no wheel of it for this Python."""
+    """What pip has to build since the index has no wheel of it, and whether that takes a compiler."""
     with temporary_folder() as folder:
         place = empty_place(folder)
-        wheel = built_wheel(folder)
+        place.run(f"{PIP} --constraint {CONSTRAINTS} uv")
         for name in names:
-            asked = with_extra(wheel, () if name == BASE else (name,))
+            option = "" if name == BASE else f"--extra {name}"
             place.run(
-                f"pip install --dry-run --quiet --ignore-installed --disable-pip-version-check --report {name}.json "
-                f"--constraint {CONSTRAINTS} '{asked}'"
+                f"uv pip compile --quiet {option} --constraint {CONSTRAINTS} --python {place.python} "
+                f"--python-platform x86_64-manylinux_2_28 {ROOT / 'pyproject.toml'} --output-file pylock.{name}.toml"
             )
-            read = (
-                f"import json; [print(each['metadata']['name']) for each in json.load(open('{name}.json'))['install'] "
-                "if not each['download_info']['url'].endswith('.whl')]"
-            )
-            sources = place.run(f'python -c "{read}"').split()
-            yield name, f"built from source: {', '.join(sorted(sources))}" if sources else "wheels only"
+            lock = tomllib.loads((place.work / f"pylock.{name}.toml").read_text(encoding="utf-8"))
+            sources = [f"{each['name']}=={each['version']}" for each in lock["packages"] if not each.get("wheels")]
+            # A package whose wheel is for any platform has nothing to compile; with these compilers, nothing could be.
+            no_compiler = {"CC": "/bin/false", "CXX": "/bin/false", "FC": "/bin/false"}
+            for source in sources:
+                place.run(f"pip wheel --quiet --no-deps --wheel-dir built-{name} {source}", **no_compiler)
+            compiled = [path.name for path in place.work.glob(f"built-{name}/*") if "-none-any." not in path.name]
+            if compiled:
+                raise SystemExit(f"These need a compiler: {', '.join(compiled)}")
+            pure = f", and {', '.join(sources)} in pure Python, which pip makes a wheel of itself" if sources else ""
+            yield name, f"no compiler needed: {len(lock['packages']) - len(sources)} wheels{pure}"
 
 
 def bounds(ends: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -309,8 +324,8 @@ def bounds(ends: Sequence[str]) -> Iterator[tuple[str, str]]:
                 lowest(place, wheel, every)
             else:
                 # Constrained is torch alone: with its newest release come 3 GB of CUDA.
-                place.run(f"pip install --quiet --disable-pip-version-check '{with_extra(wheel, every)}' '{torch}'")
-            place.run("pip install --quiet --disable-pip-version-check pytest hypothesis")
+                place.run(f"{PIP} '{with_extra(wheel, every)}' '{torch}'")
+            place.run(f"{PIP} pytest hypothesis")
             print(place.run("pip list --format freeze"))
             lend_torchvision_schemas(place)
             began = time.monotonic()
@@ -325,7 +340,7 @@ def lowest(place: Place, wheel: Path, extras: Sequence[str]) -> None:
     Raises:
         SystemExit: if a bound is lower than what can be installed: it promises what nobody can have.
     """
-    place.run("pip install --quiet --disable-pip-version-check uv")
+    place.run(f"{PIP} --constraint {CONSTRAINTS} uv")
     options = " ".join(f"--extra {name}" for name in extras)
     place.run(
         f"uv pip compile --quiet --no-header --no-annotate --resolution lowest-direct {options} "
