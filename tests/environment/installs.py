@@ -212,8 +212,8 @@ def try_dicom(place: Place) -> None:
 def try_readers(place: Place) -> None:
     """Fleiss' kappa of people who read the same questions, as a report has it."""
     place.run(
-        "python -c \"from lm_eval_tasks.report import readers; from statsmodels.stats.inter_rater import fleiss_kappa; "
-        "print(round(fleiss_kappa([[3, 0], [0, 3], [2, 1]]), 3)); assert not readers.NEEDED == ''\""
+        'python -c "import numpy; from lm_eval_tasks.report.readers import kappa; '
+        'assert round(kappa(numpy.array([[0, 0, 0], [1, 1, 1], [0, 0, 1]]), 2), 2) == 0.55"'
     )
 
 
