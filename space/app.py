@@ -8,6 +8,7 @@ import os
 import re
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -15,11 +16,15 @@ import gradio as gr
 import pandas as pd
 from huggingface_hub import InferenceClient
 from PIL import Image, ImageDraw
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 PLACE = os.environ.get("MIS_GROUND_DATASET", "mis-ground/mis-ground")
 REVISION = os.environ.get("MIS_GROUND_REVISION") or None
 ENDPOINT = os.environ.get("MIS_GROUND_ENDPOINT") or None
 MODEL = os.environ.get("MIS_GROUND_MODEL", "Qwen/Qwen3-VL-8B-Instruct")
+READER = Path(os.environ.get("MIS_GROUND_READER", Path(__file__).with_name("reader.html")))
+"""The page of `mis-ground read`, on which a visitor answers questions; without it the Space does not offer that."""
 
 FACTORS = ("modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input", "view")
 ANY = "any"
@@ -144,6 +149,11 @@ def build() -> gr.Blocks:
             "# MIS-Ground\nWhere vision-language models lose their bearings in medical images: "
             f"{len(texts):,} questions of `{PLACE}`. **Not for clinical use.**"
         )
+        if READER.is_file():
+            gr.HTML(
+                '<p id="reader">What do you reach? <a href="read" target="_blank">Answer some of the questions '
+                "yourself</a>, without being told the answers, on slices in full resolution.</p>"
+            )
         found = gr.State(list(range(len(texts))))
         with gr.Row():
             with gr.Column(scale=1, min_width=220):
@@ -231,5 +241,15 @@ def build() -> gr.Blocks:
     return page
 
 
+def serve() -> None:
+    """Run the page, and beside it, at ``/read``, the reader's page: a file of its own that sends nothing."""
+    page = build()
+    # Rendering in Node would answer in Python's place and knows nothing of the second page.
+    app, _, _ = page.launch(prevent_thread_lock=True, ssr_mode=False)
+    if READER.is_file():
+        app.router.routes.insert(0, Route("/read", lambda _: FileResponse(READER, media_type="text/html")))
+    page.block_thread()
+
+
 if __name__ == "__main__":
-    build().launch()
+    serve()

@@ -6,21 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataset_builder.core.factors import FACTORS
 from dataset_builder.core.hashing import digest
 
-SPREAD = (
-    "modality",
-    "plane",
-    "terminology",
-    "prompt",
-    "register",
-    "convention",
-    "frame",
-    "input",
-    "view",
-    "stack_order",
-    "answer_type",
-)
+SPREAD = tuple(FACTORS)
 """Columns over whose values the sample is spread."""
 STRATUM = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
 """Columns whose values make a stratum; strata take turns."""

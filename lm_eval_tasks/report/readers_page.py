@@ -1,8 +1,10 @@
 """Human readers on the report's page: time, agreement, and the questions that they complain of, with their images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
+from cluster_statistics import FEW_CLUSTERS
+from lm_eval_tasks.report.formats import volumes_in_words
 from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.runs import Reading
 from lm_eval_tasks.report.scores import Json
@@ -44,6 +46,7 @@ def _parts(found: Json, reading: Reading, images: Images) -> Iterator[str]:
                 )
                 for each in found["agreement"]
             ],
+            [each["volumes"] < FEW_CLUSTERS for each in found["agreement"]],
         )
     if found["flagged"]:
         yield (
@@ -75,9 +78,27 @@ def _said(report: Json) -> str:
     return f"{report['reader']}: {report['kind']} ({report['reason']}){remark}{answer}"
 
 
-def _table(caption: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def in_words(report: Json) -> Iterator[str]:
+    """Agreement and complaints, for the terminal."""
+    found = report["readers"] or {"agreement": [], "flagged": []}
+    for each in found["agreement"]:
+        kappa = "not defined" if each["kappa"] is None else f"{each['kappa']:.2f}"
+        few = f", which are of {volumes_in_words(each['volumes'])}" if each["volumes"] < FEW_CLUSTERS else ""
+        yield (
+            f"Readers {', '.join(each['readers'])}: Fleiss' kappa {kappa}; they agree on "
+            f"{100 * each['agree']:.0f} % of {each['items']:,} questions with {each['options']} options{few}."
+        )
+    if found["flagged"]:
+        yield f"Readers call {len(found['flagged']):,} question(s) wrong or unanswerable: see flagged.json."
+
+
+def _table(caption: str, head: tuple[str, ...], rows: list[tuple[str, ...]], few: Sequence[bool] = ()) -> str:
     names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    grey = [' class="few"' if each else "" for each in few] or [""] * len(rows)
+    body = "".join(
+        f"<tr{kind}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
+        for row, kind in zip(rows, grey, strict=True)
+    )
     return (
         f'<div class="wide"><table class="plain"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"

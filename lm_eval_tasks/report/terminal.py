@@ -11,6 +11,7 @@ from rich.text import Text
 from cluster_statistics import FEW_CLUSTERS
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
 from lm_eval_tasks.report.judge import judge_summary
+from lm_eval_tasks.report.readers_page import in_words
 from lm_eval_tasks.report.scores import NO_ANSWER, Json
 
 SHOWN = (
@@ -55,6 +56,8 @@ def show(report: Json, console: Console) -> None:
     for run in report["runs"]:
         if "judge" in run:
             console.print(judge_summary(run["judge"], run["name"]), soft_wrap=True, highlight=False, markup=False)
+    for line in in_words(report):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}", soft_wrap=True)
 

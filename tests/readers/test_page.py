@@ -11,6 +11,7 @@ import pytest
 from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.readers.answers import item_id, read_answers
 from dataset_builder.readers.page import write_reader_page
+from lm_eval_tasks.report.write import write_report
 from tests.helpers.browser import Browser
 from tests.helpers.reader_page import begin, choose, export, page_data, pixels, wait_for_image
 
@@ -171,8 +172,9 @@ def test_places_are_drawn_on_the_image(opened, kind):
     assert opened.evaluate("state.answers[items[state.at].id].values[0]") == 12
 
 
-def test_a_reader_answers_leaves_comes_back_and_exports(browser, ground, by_item, tmp_path):
-    page = write_reader_page(ground, tmp_path / "twelve.html", 12, "Dr. A", 7)
+def test_a_reader_answers_leaves_comes_back_and_exports(browser, ground, by_item, twelve, small_model, tmp_path):
+    """And the report shows them beside the small model, on the same questions."""
+    page = twelve
     items = page_data(page.out)["items"]
     assert len(items) == 12
     browser.requests.clear()
@@ -214,6 +216,18 @@ def test_a_reader_answers_leaves_comes_back_and_exports(browser, ground, by_item
     # Nothing but the page itself was asked for, and nothing went wrong.
     assert {request.partition(":")[0] for request in browser.requests} <= {"file", "about", "blob"}
     assert browser.messages == []
+
+    report = write_report([str(small_model), str(path)], tmp_path / "report", ground)
+    browser.open(tmp_path / "report" / "index.html")
+    names = browser.evaluate("[...document.querySelectorAll('#scores .score h3')].map((one) => one.textContent)")
+    assert names[:2] == ["mis-ground-small", "Dr. A"]
+    choices = [item for item in items if by_item[item["id"]]["answer_type"] == "choice"]
+    right = sum(found.answers[item["id"]].answer == by_item[item["id"]]["answer"] for item in choices)
+    card = browser.evaluate("document.querySelectorAll('#scores .score')[1].innerText")
+    assert f"{100 * right / len(choices):.1f} %" in card
+    assert "Dr. A against mis-ground-small" in browser.evaluate("byId('comparisons').textContent")
+    both = [item for item in choices if by_item[item["id"]]["input"] == "slice"]
+    assert report["comparisons"][0]["overall"]["items"] == len(both) > 0
 
 
 def answer_as_told(browser, item, row, number):

@@ -1,36 +1,23 @@
 """People beside a model in a report: accuracy, the same questions, agreement, and what they complain of."""
 
-import hashlib
+import io
 import json
 
-import cv2
 import numpy as np
 import pytest
-import torch
+from rich.console import Console
 
 from dataset_builder.core.errors import MISGroundError
-from dataset_builder.readers.answers import FORMAT, item_id, read_answers
-from dataset_builder.readers.page import write_reader_page
-from lm_eval_tasks.mis_ground.utils import doc_to_text
+from dataset_builder.readers.answers import FORMAT, read_answers
 from lm_eval_tasks.report.contents import schema
 from lm_eval_tasks.report.human import read_all
 from lm_eval_tasks.report.readers import kappa
+from lm_eval_tasks.report.terminal import show
 from lm_eval_tasks.report.write import write_report
 from tests.helpers.browser import Browser
-from tests.helpers.harness_files import luck, write_run
+from tests.helpers.harness_files import luck
 from tests.helpers.json_schema import complaints
 from tests.helpers.reader_page import page_data
-
-
-@pytest.fixture(scope="module")
-def page(ground, tmp_path_factory):
-    return write_reader_page(ground, tmp_path_factory.mktemp("forty") / "reader.html", 40, "", 2)
-
-
-@pytest.fixture(scope="module")
-def asked(page, rows):
-    by_item = {item_id(identity): row for identity, row in rows.items()}
-    return {item["id"]: by_item[item["id"]] for item in page_data(page.out)["items"]}
 
 
 def reader_file(folder, page, asked, name, right, complaints=None, **changes):
@@ -72,7 +59,9 @@ def said(row, right, answered):
     if row["answer_type"] == "choice":
         wrong = next(option for option in row["options"] if option != row["answer"])
         return {"answer": row["answer"] if right else wrong, "values": [], "image": None}
-    true = {"box": row["boxes"][0], "point": row["points"][0], "number": [row["value"]]}[row["answer_type"]]
+    true = (
+        [row["value"]] if row["answer_type"] == "number" else row[{"box": "boxes"}.get(row["answer_type"], "points")][0]
+    )
     values = [float(value) if right else float(value) / 9 + 1 for value in true]
     return {"answer": ", ".join(map(str, values)), "values": values, "image": row["answer_image"]}
 
@@ -87,33 +76,6 @@ def files(page, asked, tmp_path_factory):
         reader_file(folder, page, asked, "ann", lambda row: luck("ann", row["id"]) < 0.9, COMPLAINTS),
         reader_file(folder, page, asked, "bob", lambda row: luck("bob", row["id"]) < 0.7, {4: ("wrong marker", True)}),
     ]
-
-
-@pytest.fixture(scope="module")
-def small_model(rows, asked, tmp_path_factory):
-    """The small model's own answers to the plain questions with options about slices, as the harness writes them."""
-    from lm_eval_tasks import small_vlm
-    from lm_eval_tasks.small_vlm.training.held_out import Reader
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    plain = [
-        r for r in asked.values() if r["input"] == "slice" and r["view"] == "plain" and r["answer_type"] == "choice"
-    ]
-    prompts = [doc_to_text({"images": [None], "question": row["question"], "options": ()}) for row in plain]
-    images = [cv2.imdecode(np.frombuffer(row["images"][0]["bytes"], np.uint8), cv2.IMREAD_COLOR_RGB) for row in plain]
-    replies = Reader(small_vlm.model_folder())._replies(prompts, lambda number: images[number])
-    torch.set_num_threads(threads)
-    by_id = dict(zip((row["id"] for row in plain), replies, strict=True))
-    folder = tmp_path_factory.mktemp("results")
-    write_run(
-        folder,
-        [{key: value for key, value in row.items() if key != "images"} for row in plain],
-        lambda row: str(by_id[row["id"]]),
-        model_args={"pretrained": "mis-ground-small"},
-        images=lambda row: [hashlib.sha256(rows[row["id"]]["images"][0]["bytes"]).hexdigest()],
-    )
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +134,15 @@ def test_readers_agree_on_what_both_answered(reported, asked):
     assert {each["options"] for each in found} == {len(row["options"]) for row in asked.values() if row["options"]}
     assert sum(each["items"] for each in found) == sum(row["answer_type"] == "choice" for row in asked.values())
     assert all(0 < each["agree"] < 1 and -1 < each["kappa"] < 1 for each in found)
+
+
+def test_the_terminal_says_so(reported):
+    stream = io.StringIO()
+    show(reported[1], Console(file=stream, width=80))
+    words = " ".join(stream.getvalue().split())
+    assert "Readers ann, bob: Fleiss' kappa 0." in words
+    assert "of 2 volumes" in words
+    assert "Readers call 2 question(s) wrong or unanswerable" in words
 
 
 def test_what_readers_complain_of_is_listed_for_curation(reported, asked):

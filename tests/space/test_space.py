@@ -13,7 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from dataset_builder.readers.answers import read_answers
+from dataset_builder.readers.page import write_reader_page
 from tests.helpers.browser import Browser
+from tests.helpers.reader_page import begin, export
 from tests.helpers.small_ground import CELLS, write_ground
 
 ROOT = Path(__file__).parents[2]
@@ -55,12 +58,18 @@ def ground(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def reader(ground):
+    """The page of `mis-ground read`, which the Space serves."""
+    return write_reader_page(ground, ground.parent / "reader.html", 6)
+
+
+@pytest.fixture(scope="module")
 def model():
     return Model("I think it is to the left of it.")
 
 
 @pytest.fixture(scope="module")
-def address(ground, model, tmp_path_factory):
+def address(ground, reader, model, tmp_path_factory):
     """Where the Space runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -78,6 +87,7 @@ def address(ground, model, tmp_path_factory):
         "GRADIO_SERVER_PORT": str(port),
         "MIS_GROUND_DATASET": str(ground),
         "MIS_GROUND_ENDPOINT": model.url,
+        "MIS_GROUND_READER": str(reader.out),
         "NO_PROXY": "127.0.0.1",
     }
     log = home / "log"
@@ -206,3 +216,27 @@ def test_nothing_went_wrong_in_the_page(page, tmp_path):
     page.screenshot(Path(os.environ.get("SPACE_SCREENSHOT", tmp_path / "space.png")))
     wrong = [message for message in page.messages if "ERR_BLOCKED_BY_CLIENT" not in message]
     assert not [message for message in wrong if "error" in message.lower()], wrong
+
+
+def test_a_visitor_reads_blind_and_exports(page, address, reader, tmp_path):
+    """The same page as `mis-ground read` writes: it stops, resumes and exports here, too."""
+    visit(page, address)
+    link = page.evaluate("document.querySelector('#reader a').href")
+    assert link == f"{address}read"
+
+    def open_reader():
+        page.send("Page.navigate", url=link)
+        page.wait_for("document.readyState === 'complete' && typeof viewer === 'object'")
+
+    open_reader()
+    begin(page, "A visitor")
+    for number in range(6):
+        if number == 3:
+            open_reader()
+            begin(page)
+            assert page.evaluate("byId('progress').textContent") == "Question 4 of 6"
+        page.press("1", code="Digit1", text="1")
+        page.press("Enter", text="\r")
+    found = read_answers(export(page, tmp_path))
+    assert (found.reader, found.page, len(found.answers)) == ("A visitor", reader.page, 6)
+    assert all(answer.answer for answer in found.answers.values())
