@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from lm_eval_tasks.running.order import as_given, chunks
 from lm_eval_tasks.running.token_counts import ProcessorCounter, TokenCounter, family_counter, processor_counter
 
 Request = Any
+Run = Callable[[Callable[[Any], Any]], None]
+"""Makes the harness ask a model, which is made from the harness's configuration of the run."""
 
 GPU_ARGUMENTS = ("tensor_parallel_size", "data_parallel_size", "pipeline_parallel_size", "tp_size", "dp_size")
 """Arguments of models by which they are spread over GPUs."""
@@ -100,12 +103,12 @@ def _parts(text: str) -> list[dict[str, str]]:
     return found
 
 
-def main(options: Options, run: Callable[[Any], None]) -> int:
+def main(options: Options, run: Run) -> int:
     """Print the cost of a run.
 
     Args:
         options: of the command.
-        run: makes the harness ask a model, given as an object.
+        run: makes the harness ask a model.
 
     Returns:
         The exit status.
@@ -126,7 +129,7 @@ def main(options: Options, run: Callable[[Any], None]) -> int:
     return 0
 
 
-def estimate(options: Options, given: DryRun, name: str, rate: Rate | None, run: Callable[[Any], None]) -> Cost:
+def estimate(options: Options, given: DryRun, name: str, rate: Rate | None, run: Run) -> Cost:
     """What the run of these options costs."""
     harness = options.harness
     served = harness.model in checks.SERVED
@@ -138,7 +141,7 @@ def estimate(options: Options, given: DryRun, name: str, rate: Rate | None, run:
         counter = counter_of(name, harness.model_args, with_images, served)
     listener = Listener(name, counter)
     with Console(stderr=True).status("Counting ..."), _quiet():
-        run(listener)
+        run(lambda config: listener)
     requests = listener.requests
     if not requests:
         raise MISGroundError("No question would be asked: the data set has no rows for these tasks.")
@@ -236,7 +239,7 @@ class Probe:
         return sum(counter.text(answer) + 1 for answer in self.answers) / len(self.answers)
 
 
-def probe(options: Options, count: int, run: Callable[[Any], None]) -> Probe:
+def probe(options: Options, count: int, run: Run) -> Probe:
     """Load the model and ask it some questions, whole runs of neighbours spread over all.
 
     Args:
@@ -244,30 +247,32 @@ def probe(options: Options, count: int, run: Callable[[Any], None]) -> Probe:
         count: of the questions.
         run: makes the harness ask a model.
     """
-    from lm_eval.api.registry import get_model
+    found: list[Probe] = []
 
-    from lm_eval_tasks.running.server_models import SERVED
+    def made(config: Any) -> Any:
+        from lm_eval.api.registry import get_model
 
-    harness = options.harness
-    kind = SERVED.get(harness.model) or get_model(harness.model)
-    placed = {name: getattr(harness, name, None) for name in ("batch_size", "max_batch_size", "device")}
-    model = kind.create_from_arg_obj(harness.model_args | dict(options.secrets), placed)
-    plainly, found = model.generate_until, []
+        from lm_eval_tasks.running.server_models import SERVED
 
-    def some(requests: list[Request], disable_tqdm: bool = False) -> list[str]:
+        kind = SERVED.get(config.model) or get_model(config.model)
+        placed = {name: getattr(config, name) for name in ("batch_size", "max_batch_size", "device")}
+        model = kind.create_from_arg_obj(config.model_args | dict(options.secrets), placed)
+        model.generate_until = partial(some, model, model.generate_until)
+        return model
+
+    def some(model: Any, ask: Any, requests: list[Request], disable_tqdm: bool = False) -> list[str]:
         size = min(count, chunk_size(model))
         parts = chunks(requests, size)
         step = max(1, len(parts) * size // count)
         asked = [requests[n] for part in parts[::step] for n in part][:count]
         with as_given():
-            plainly(asked[: min(WARM_UP, count)])
+            ask(asked[: min(WARM_UP, count)])
             start = time.perf_counter()
-            answers = list(map(str, plainly(asked)))
+            answers = list(map(str, ask(asked)))
         found.append(Probe(len(asked), time.perf_counter() - start, answers))
         return [""] * len(requests)
 
-    model.generate_until = some
-    run(model)
+    run(made)
     return Probe(
         sum(each.questions for each in found),
         sum(each.seconds for each in found),

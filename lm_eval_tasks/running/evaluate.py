@@ -10,7 +10,7 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.dry_run:
             from lm_eval_tasks.running.dry_run import main as dry_run
 
-            return dry_run(options, lambda model: _count(model, options, only_ours))
+            return dry_run(options, lambda make: _count(make, options, only_ours))
         return _run(options, only_ours, arguments)
     except KeyboardInterrupt:
         print(_how_to_go_on(options, arguments), file=sys.stderr)
@@ -166,8 +166,14 @@ def _run(options: Options, only_ours: bool, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _count(model: Any, options: Options, only_ours: bool) -> None:
-    """Let the harness ask a model that is an object all that it would ask in the run, and score nothing."""
+def _count(make: Callable[[Any], Any], options: Options, only_ours: bool) -> None:
+    """Let the harness ask a model all that it would ask in the run, and score nothing.
+
+    Args:
+        make: gives the model, from the harness's configuration of the run.
+        options: of the command.
+        only_ours: whether only this package's tasks are asked for.
+    """
     from lm_eval import simple_evaluate
     from lm_eval.config.evaluate_config import EvaluatorConfig
 
@@ -178,7 +184,7 @@ def _count(model: Any, options: Options, only_ours: bool) -> None:
         config = EvaluatorConfig.from_cli(_harness_namespace(harness))
         tasks = config.process_tasks(config.metadata)
         simple_evaluate(
-            model=model,
+            model=make(config),
             tasks=config.tasks,
             task_manager=tasks,
             num_fewshot=config.num_fewshot,

@@ -127,6 +127,25 @@ def test_a_probe_asks_a_few_and_tells_rate_and_length(ground, monkeypatch, capsy
     assert found["gpu_hours"] > 0
 
 
+def test_a_probe_loads_the_model_as_the_run_does(ground, tiny, monkeypatch, capsys):
+    only_our_tasks(monkeypatch)
+    given = [
+        "--model",
+        "hf-multimodal",
+        "--model_args",
+        f"pretrained={tiny}",
+        "--apply_chat_template",
+        "--batch_size",
+        "2",
+    ]
+    more = ["--gen_kwargs", "max_gen_toks=3", "--dry-run", "--probe", "4", "--json"]
+    assert evaluate.main([str(ground), "--tasks", TASKS, *given, *more]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["output_tokens_at_most"] == 32 * 3
+    assert 0 < found["output_tokens"] <= 32 * 3
+    assert found["rate"].startswith("probe of 4 questions")
+
+
 # --- prices ----------------------------------------------------------------------------------------------------------
 
 
