@@ -20,7 +20,7 @@ from dataset_builder.building.builder import build
 from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
 from lm_eval_tasks.mis_ground.coordinates import FORMS
-from lm_eval_tasks.mis_ground.localization import decoded
+from lm_eval_tasks.mis_ground.localization import decoded, overlap
 from lm_eval_tasks.running import evaluate
 from tests.helpers.place_oracle import PlaceServer
 
@@ -116,6 +116,16 @@ def test_a_wrongly_declared_form_scores_near_nothing(ground, declared, spoken, m
     results = scored(ground, LOCATE, "--coordinates", declared, "--limit", "12", speaks=spoken)
     assert max(accuracies(results).values()) <= most
     assert min(accuracies(results).values()) < 0.1
+    samples = [json.loads(line) for path in Path("results").rglob("samples_*.jsonl") for line in path.open()]
+    off_diagonal = [sample for sample in samples if not overlap(*exchanged(sample["doc"]["boxes"][0]))]
+    assert len(off_diagonal) >= 8
+    assert not any(sample["acc"] for sample in off_diagonal)
+
+
+def exchanged(box: list[int]) -> tuple[list[int], list[int]]:
+    """A box, and what it is with x for y."""
+    x0, y0, x1, y1 = box
+    return box, [y0, x0, y1, x1]
 
 
 def test_measurements_are_right_from_images_and_text(ground):
