@@ -51,18 +51,19 @@ class _Unit:
     ids: tuple[str, ...]
 
 
-def draw_volumes(named: Iterable[tuple[T, tuple[str, str, str]]], per_modality: int, seed: int) -> list[T]:
-    """So many items of each modality, drawn by the seed and their names; in their order.
+def draw_volumes(named: Iterable[tuple[T, tuple[str, str, str]]], per_modality: int) -> list[T]:
+    """So many items of each modality, drawn by their names alone; in their order.
+
+    Builds with other seeds ask about the same volumes: what they differ in is the choice of slices and wordings.
 
     Args:
         named: cases or stored volumes, each with its modality, source and subject.
         per_modality: how many of each modality at most.
-        seed: of the build.
     """
     smallest: dict[str, list[tuple[int, int, T]]] = {}
     for number, (item, (modality, *name)) in enumerate(named):
         kept = smallest.setdefault(modality, [])
-        heapq.heappush(kept, (-int(digest("volumes", seed, *name), 16), -number, item))
+        heapq.heappush(kept, (-int(digest("volumes", *name), 16), -number, item))
         if len(kept) > per_modality:
             heapq.heappop(kept)
     drawn = [(-number, item) for kept in smallest.values() for _, number, item in kept]

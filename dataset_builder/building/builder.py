@@ -238,7 +238,7 @@ class _Build:
         """Take the volumes of the store that may be in this split; the others go to quarantine."""
         for volume in self._drawn_volumes():
             try:
-                refuse(volume.source, volume.subject)
+                refuse(volume.source, volume.subject, volume.patient)
                 self.volumes.add(volume)
             except CaseError as error:
                 if self.strict:
@@ -251,7 +251,7 @@ class _Build:
         if most is None:
             return cases
         of = ((item.case.modality, item.case.source, item.case.subject) for item in cases)
-        return draw_volumes(zip(cases, of, strict=True), most, self.settings.seed)
+        return draw_volumes(zip(cases, of, strict=True), most)
 
     def _drawn_volumes(self) -> Iterable[StoredVolume]:
         """The volumes of the store that are asked about: all, or so many of each modality."""
@@ -259,9 +259,8 @@ class _Build:
         volumes = each_volume(self.slices, self.work)
         if most is None:
             return volumes
-        return draw_volumes(
-            ((volume, (volume.modality, volume.source, volume.subject)) for volume in volumes), most, self.settings.seed
-        )
+        named = ((volume, (volume.modality, volume.source, volume.subject)) for volume in volumes)
+        return draw_volumes(named, most)
 
     def ask(self) -> None:
         """Write the rows of each volume to a file of its own."""

@@ -36,19 +36,20 @@ class SplitGuard:
     split: Split
     taken: Path | None = None
 
-    def __call__(self, source: str, subject: str) -> None:
-        """Raises :class:`HeldOutError` if the subject may not be in the split."""
+    def __call__(self, source: str, subject: str, patient: str | None = None) -> None:
+        """Raises :class:`HeldOutError` if the subject, or whose scan it is, may not be in the split."""
         if source == PHANTOM and split_of_phantom(subject) != self.split:
             raise HeldOutError(
                 f"This phantom does not belong to the split '{self.split}'.",
                 value=subject,
                 remedy=f"Make phantoms for it: --split {self.split} --source phantom:N.",
             )
-        folder = None if self.taken is None else _folder_of(self.taken, source, subject)
+        folder = None if self.taken is None else _folder_of(self.taken, source, subject, patient)
         if folder is not None:
+            whose = "" if patient in (None, subject, patient_of(source, subject)) else f" of patient {patient}"
             raise HeldOutError(
                 "The subject is in a held-out data set.",
-                value=f"{source}/{subject} in {folder}",
+                value=f"{source}/{subject}{whose} in {folder}",
                 remedy="Nothing needs to be done: it is left out. To use it here, remove it from the other data set.",
             )
 
@@ -70,7 +71,7 @@ def write_taken(held_out: Sequence[Path], path: Path) -> None:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute(_MAKE)
         for folder in held_out:
-            patients = ((source, patient_of(source, subject)) for source, subject in subjects_of(folder))
+            patients = (name for names in subjects_of(folder) for name in names_of(*names))
             connection.executemany(_ADD, ((*identity, folder.name) for identity, _ in groupby(patients)))
         connection.commit()
     except sqlite3.OperationalError as error:
@@ -80,12 +81,23 @@ def write_taken(held_out: Sequence[Path], path: Path) -> None:
         connection.close()
 
 
-def _folder_of(taken: Path, source: str, subject: str) -> str | None:
-    """The data set that a subject is in, if it is in one."""
+def names_of(source: str, subject: str, patient: str | None = None) -> Iterator[tuple[str, str]]:
+    """What a scan is taken by: the subject, without what tells a patient's scans apart, and the patient.
+
+    Both, since one data set may know patients of whom another one knows the subjects only.
+    """
+    known = patient_of(source, subject)
+    yield source, known
+    if patient and patient != known:
+        yield source, patient
+
+
+def _folder_of(taken: Path, source: str, subject: str, patient: str | None) -> str | None:
+    """The data set that a subject is in, or another scan of the same patient, if it is in one."""
     status = taken.stat()
-    identity = source, patient_of(source, subject)
-    found = _opened(taken, status.st_ino, status.st_mtime_ns).execute(_FIND, identity).fetchone()
-    return None if found is None else str(found[0])
+    opened = _opened(taken, status.st_ino, status.st_mtime_ns)
+    found = (opened.execute(_FIND, name).fetchone() for name in names_of(source, subject, patient))
+    return next((str(row[0]) for row in found if row is not None), None)
 
 
 @lru_cache(maxsize=1)
@@ -117,16 +129,22 @@ def check_held_out(split: Split, held_out: Sequence[Path], sources: Iterable[str
         read_record(folder)
 
 
-def subjects_of(folder: Path) -> Iterator[tuple[str, str]]:
-    """(source, subject) of everything that a data set asks about or keeps slices of; the same ones again and again.
+def subjects_of(folder: Path) -> Iterator[tuple[str, str, str | None]]:
+    """(source, subject, patient) of everything that a data set asks about or keeps slices of, again and again the same.
+
+    The patient is ``None`` where the data set names none.
 
     Raises:
         DatasetNotFoundError: if the folder is not a data set.
     """
     for note in read_record(folder).splits.values():
         for file in note.files:
-            for batch in pq.ParquetFile(folder / file).iter_batches(columns=["source", "subject"]):
-                yield from zip(batch["source"].to_pylist(), batch["subject"].to_pylist(), strict=True)
+            opened = pq.ParquetFile(folder / file)
+            names = [name for name in ("source", "subject", "patient") if name in opened.schema_arrow.names]
+            for batch in opened.iter_batches(columns=names):
+                columns = [batch[name].to_pylist() for name in names]
+                columns += [[None] * batch.num_rows] * (3 - len(columns))
+                yield from zip(*columns, strict=True)
 
 
 def split_of_record(record: Record) -> str:

@@ -33,7 +33,7 @@ from dataset_builder.dataset.manifest import SLICES, Key
 from dataset_builder.dataset.parquet import FileNote, cuts, note_file, open_writer, series
 from dataset_builder.files.disk_list import Spool
 from dataset_builder.files.progress import Progress
-from dataset_builder.slices.selection import SLICE_SCHEMA, read_slices
+from dataset_builder.slices.selection import SLICE_SCHEMA, in_present_columns, read_slices
 from dataset_builder.slices.store import StoredVolume
 
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
@@ -140,7 +140,7 @@ class Merge:
         size = 0
         with open_writer(path, SLICE_SCHEMA) as writer:
             for number, volume in enumerate(self.volumes.between(file.start, file.stop), 1):
-                waiting.append(read_slices(volume.path).cast(SLICE_SCHEMA))
+                waiting.append(in_present_columns(read_slices(volume.path)))
                 size += waiting[-1].nbytes
                 if len(waiting) == together or size >= ROW_GROUP_BYTES or number == count:
                     writer.write_table(pa.concat_tables(waiting))

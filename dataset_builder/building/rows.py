@@ -293,6 +293,7 @@ def _row(
         "answer_index": question.answer_index,
         "source": first.source,
         "subject": first.subject,
+        "patient": first.patient or first.subject,
         "slice_index": [record.index for record in records],
         "pixel_mm": _pixel_mm(first, settings.image_size),
         "oblique_degrees": round(obliquity_deg(first.affine), 2),

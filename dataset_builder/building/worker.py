@@ -112,7 +112,7 @@ def store_case(
     vocabulary: Path | None,
     strict: bool,
     verify_content: bool = False,
-    refuse: Callable[[str, str], None] | None = None,
+    refuse: Callable[[str, str, str | None], None] | None = None,
 ) -> StoredVolume | Quarantined:
     """Cut a case's slices into the store, or say why it cannot be used.
 
@@ -122,7 +122,7 @@ def store_case(
     try:
         _check_name(case)
         if refuse is not None:
-            refuse(case.source, case.subject)
+            refuse(case.source, case.subject, case.patient)
         return store_volume(source, case, settings, store, vocabulary, verify_content)
     except MISGroundError as error:
         if strict or not isinstance(error, CaseError):

@@ -73,6 +73,7 @@ class Item:
     value: float | None = None
     unit: str | None = None
     tolerance: float | None = None
+    patient: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}, row {self.id}"

@@ -28,7 +28,7 @@ SHARED = frozenset({"adjacent", "apart", "same side", "opposite sides", "within"
 
 _SAME_IN_PAIR = (
     *FACTORS,
-    *("modality", "plane", "terminology", "options", "template", "fact_id", "source", "subject"),
+    *("modality", "plane", "terminology", "options", "template", "fact_id", "source", "subject", "patient"),
     *("slice_index", "pixel_mm", "oblique_degrees", "window", "margin_mm"),
 )
 _SAME_IN_FACT = (
@@ -37,6 +37,7 @@ _SAME_IN_FACT = (
     "terminology",
     "source",
     "subject",
+    "patient",
     "pixel_mm",
     "oblique_degrees",
     "window",
@@ -50,6 +51,7 @@ _TWIN = (
         "box_images",
         "source",
         "subject",
+        "patient",
         "slice_index",
         "pixel_mm",
         "oblique_degrees",

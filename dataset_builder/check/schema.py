@@ -100,7 +100,7 @@ def _choice(item: Item) -> Iterator[tuple[str, object]]:
         yield "There are fewer than two options, or they are not all different.", "; ".join(item.options)
     if not (0 <= item.answer_index < len(item.options) and item.options[item.answer_index] == item.answer):
         yield "The answer is not the option that answer_index names.", f"{item.answer}, {item.answer_index}"
-    filled = [name for name, empty in LATER_COLUMNS.items() if empty != "choice" and getattr(item, name)]
+    filled = [name for name, empty in LATER_COLUMNS.items() if not isinstance(empty, str) and getattr(item, name)]
     if filled:
         yield "A row with options has what only points, boxes and numbers have.", ", ".join(filled)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
+from dataset_builder.cli.build_summary import print_summary, show_short_cells
 from dataset_builder.cli.terminal import console, errors, progress_bars
 from dataset_builder.core.errors import MISGroundError
 from dataset_builder.core.factors import (
@@ -25,10 +25,8 @@ from dataset_builder.core.factors import (
     Modality,
     Split,
 )
-from dataset_builder.files.own_files import some_of
 
 if TYPE_CHECKING:
-    from dataset_builder.building.builder import BuildSummary
     from dataset_builder.building.engines import Engine
 
 EngineName = Literal["processes", "dask"]
@@ -105,6 +103,16 @@ def build_command(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Build N data sets with N seeds, from --seed on: OUT-seed-0, OUT-seed-1 ... They ask about other "
+            "slices of the same volumes in other words, and say how far a score moves with that choice.",
+            min=2,
+            show_default=False,
+        ),
+    ] = None,
     planes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PLANES),
     prompts: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(PROMPTS),
     terminologies: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(TERMINOLOGIES),
@@ -234,7 +242,10 @@ def build_command(
     A case that cannot be used is listed in quarantine.jsonl with its reason and remedy. An interrupted build resumes
     when the same command is given again.
     """
+    from dataclasses import replace
+
     from dataset_builder.building.exclusions import read_exclusions
+    from dataset_builder.cli.replicates import replicates_of
     from dataset_builder.core.presets import with_preset, with_size
     from dataset_builder.core.settings import Settings
     from dataset_builder.files.object_storage import place_of_store
@@ -285,29 +296,36 @@ def build_command(
     with _engine(engine, scheduler, num_proc, sources) as running, progress_bars() as progress:
         from dataset_builder.building.builder import build  # takes seconds, in which the workers get ready, too
 
-        summary = build(
-            sources,
-            out,
-            settings,
-            store=None if store is None else place_of_store(store),
-            engine=running,
-            strict=strict,
-            vocabulary=vocabulary,
-            split=split,
-            held_out=held_out,
-            progress=progress,
-            verify_content=verify_content,
-        )
-    print_summary(summary)
-    for name in listed(ignore_labels):
-        if store is None and normalise(name) not in summary.labels_left_out:
-            errors.print(f"[yellow]Odd:[/] no scan has a label called {escape(name)} (--ignore-labels)", soft_wrap=True)
-    if settings.questions_per_cell and (short := _short_cells(summary, settings.questions_per_cell)):
-        errors.print(
-            f"[yellow]Fewer than {settings.questions_per_cell} questions[/] in {len(short)} cell(s), as the "
-            f"volumes give no more: {some_of(short, 10)}",
+        kept = None if store is None else place_of_store(store)
+        summaries = [
+            build(
+                sources,
+                one.out,
+                replace(settings, seed=one.seed),
+                store=one.store,
+                engine=running,
+                strict=strict,
+                vocabulary=vocabulary,
+                split=split,
+                held_out=held_out,
+                progress=progress,
+                verify_content=verify_content,
+            )
+            for one in replicates_of(out, settings.seed, seeds, kept)
+        ]
+    for summary in summaries:
+        print_summary(summary)
+        for name in listed(ignore_labels):
+            if store is None and normalise(name) not in summary.labels_left_out:
+                said = f"no scan has a label called {escape(name)} (--ignore-labels)"
+                errors.print(f"[yellow]Odd:[/] {said}", soft_wrap=True)
+        show_short_cells(summary, settings.questions_per_cell)
+    if seeds is not None:
+        console.print(
+            f"Evaluate a model on each of the {seeds}, and give all runs to one report:  mis-ground report RUN RUN ...",
             soft_wrap=True,
         )
+    out = summaries[0].out
     console.print(f"View examples:  mis-ground gallery {out} --out gallery.html", soft_wrap=True)
     if split != TEST:
         console.print(f'Train on it:  datasets.load_dataset("{out}", split="{split}")', soft_wrap=True)
@@ -317,74 +335,3 @@ def build_command(
         "--apply_chat_template --tasks 'mis_ground_*'",
         soft_wrap=True,
     )
-
-
-def _short_cells(summary: "BuildSummary", wanted: int) -> list[str]:
-    """The cells of slices with fewer questions than wanted."""
-    return [
-        f"{config}/{split} ({count})"
-        for (config, split), count in summary.rows.items()
-        if count < wanted and split.startswith(TERMINOLOGIES)
-    ]
-
-
-def print_summary(summary: "BuildSummary") -> None:
-    """Show what a build made and what it could not use."""
-    table = Table(title=f"{summary.out.name}: {summary.total_rows:,} questions, {summary.data_bytes / 1e6:.1f} MB")
-    table.add_column("config")
-    for terminology in TERMINOLOGIES:
-        table.add_column(terminology, justify="right")
-    table.add_column("all", justify="right")
-    for config in dict.fromkeys(config for config, _ in summary.rows):
-        counts = [
-            sum(n for (c, split), n in summary.rows.items() if c == config and split.startswith(terminology))
-            for terminology in TERMINOLOGIES
-        ]
-        total = sum(n for (c, _), n in summary.rows.items() if c == config)
-        table.add_row(config, *(f"{count:,}" if count else "" for count in counts), f"{total:,}")
-    console.print(table)
-    of_scans = f" of {summary.scans} scan(s)" if 0 < summary.scans < summary.volumes else ""
-    console.print(
-        f"{summary.volumes} volume(s){of_scans}, {summary.slices} slices, {len(summary.rows)} cells in {summary.out}",
-        soft_wrap=True,
-    )
-    for label, count in sorted(summary.labels_left_out.items()):
-        console.print(escape(f"Label left out: {label}, in {count:,} scan(s)"), soft_wrap=True)
-    if summary.excluded:
-        count, facts, listed_facts = (summary.excluded[name] for name in ("questions", "facts", "listed"))
-        console.print(f"Left out as excluded: {count:,} question(s) about {facts:,} fact(s)", soft_wrap=True)
-        if facts < listed_facts:
-            errors.print(
-                f"[yellow]Not found:[/] {listed_facts - facts:,} of {listed_facts:,} excluded facts are not in this "
-                "build: they are of other scans or settings.",
-                soft_wrap=True,
-            )
-    if summary.left_out:
-        console.print("In the folders, but not part of any case:", soft_wrap=True)
-        for reason, count in sorted(summary.left_out.items()):
-            named = summary.files_left_out.get(reason) or ()
-            files = f" {some_of(named, 10)}" if named else ""
-            console.print(escape(f"  {count:,} x {reason}{files}"), soft_wrap=True)
-        if any(len(named) > 10 for named in summary.files_left_out.values()):
-            console.print(f"All of them: {summary.out / 'build.json'} (private files by pseudonym)", soft_wrap=True)
-    for reported in summary.without_rows[:10]:
-        errors.print(f"[yellow]No question about[/] {escape(reported)}", soft_wrap=True)
-    if len(summary.without_rows) > 10:
-        errors.print(f"{len(summary.without_rows)} such volumes in {summary.out / 'build.json'}", soft_wrap=True)
-    for warning in summary.warnings[:10]:
-        errors.print(f"[yellow]Odd:[/] {escape(warning)}", soft_wrap=True)
-    if len(summary.warnings) > 10:
-        errors.print(f"{len(summary.warnings)} such notes in {summary.out / 'build.json'}", soft_wrap=True)
-    for case in summary.quarantined[:10]:
-        errors.print(
-            "[yellow]Quarantined:[/] " + escape(f"{case.source}/{case.subject}: {case.problem} {case.remedy}"),
-            soft_wrap=True,
-        )
-    if summary.kept is not None:
-        errors.print(
-            "[yellow]The old data set is kept:[/] it contains files that no build wrote; it is now "
-            + escape(str(summary.kept)),
-            soft_wrap=True,
-        )
-    if summary.quarantined:
-        errors.print(f"{len(summary.quarantined)} case(s) in {summary.out / 'quarantine.jsonl'}", soft_wrap=True)

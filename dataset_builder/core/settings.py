@@ -181,7 +181,7 @@ class Settings:
         locate_questions_per_volume: as ``questions_per_volume``, of questions for a point or box about its slices and
             stacks; controls not counted.
         measure_questions_per_volume: as ``questions_per_volume``, of questions for a number.
-        volumes_per_modality: so many volumes of each modality, drawn by the seed; ``None`` for all.
+        volumes_per_modality: so many volumes of each modality, drawn by their names; ``None`` for all.
         questions_per_cell: so many rows of each cell (modality, plane, terminology, prompt), see
             :mod:`dataset_builder.building.balance`; ``None`` for all that were chosen by volume.
         ct_share: share of the questions that are about CT: volumes of the modality in excess get fewer, see

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from dataset_builder.dataset.arrow_schema import IMAGE, MASK, described
 
-VERSION = "2.1.0"
+VERSION = "2.2.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
 
 COLUMNS: dict[str, pa.DataType] = {
@@ -44,6 +44,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "fact_id": pa.string(),
     "source": pa.string(),
     "subject": pa.string(),
+    "patient": pa.string(),
     "slice_index": pa.list_(pa.int32()),
     "pixel_mm": pa.float32(),
     "oblique_degrees": pa.float32(),
@@ -55,6 +56,7 @@ COLUMNS: dict[str, pa.DataType] = {
 """Columns of a row, in order, with their Arrow types; the data set's card says what they mean."""
 
 LATER_COLUMNS: dict[str, Any] = {
+    "patient": "",
     "answer_type": "choice",
     "scale": None,
     "masks": [],

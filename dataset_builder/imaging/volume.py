@@ -84,6 +84,7 @@ class Volume:
         ignored: names, normalised, of labels that the scan has and that are left out because the user wants it.
         scan_sha256: hash of the values, of scans whose names are arbitrary; every draw then depends on it, and not on
             source and subject.
+        patient: whose scan it is, where that is not the subject itself.
     """
 
     source: str
@@ -102,6 +103,7 @@ class Volume:
     remarks: tuple[str, ...] = ()
     scan_sha256: str | None = None
     ignored: tuple[str, ...] = ()
+    patient: str | None = None
 
     @property
     def drawn_by(self) -> tuple[str, str]:

@@ -7,6 +7,7 @@ The table (Parquet; the config ``slices`` of the data set) has one row per slice
 column                    meaning
 ========================  =============================================================================================
 source, subject           where the volume is from, and the source's own identifier of it
+patient                   whose scan it is, where several may be of one person; null: the subject's
 scan_sha256               hash of a private scan's values: draws depend on it in place of source and subject; else null
 modality, plane           factors
 licence                   of the scan
@@ -74,6 +75,7 @@ SLICE_SCHEMA = described(
     {
         "source": pa.string(),
         "subject": pa.string(),
+        "patient": pa.string(),
         "scan_sha256": pa.string(),
         "modality": pa.string(),
         "plane": pa.string(),
@@ -150,6 +152,7 @@ class SliceRecord:
     through_world_mm: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
     midline_world_mm: float | None = None
     scan_sha256: str | None = None
+    patient: str | None = None
 
     @property
     def drawn_by(self) -> tuple[str, str]:
@@ -260,6 +263,7 @@ def cut(
         midline_world_mm=world_midline(volume, vocabulary),
         seen_in=seen_in(volume, plane),
         scan_sha256=volume.scan_sha256,
+        patient=volume.patient,
     )
 
 
@@ -297,6 +301,7 @@ def _row(record: SliceRecord) -> dict[str, Any]:
     return {
         "source": record.source,
         "subject": record.subject,
+        "patient": record.patient,
         "scan_sha256": record.scan_sha256,
         "modality": record.modality,
         "plane": record.plane,
@@ -357,6 +362,7 @@ def _record(row: Mapping[str, Any]) -> SliceRecord:
         midline_world_mm=row["midline_world_mm"],
         seen_in={entry["value"]: (entry["visible"], entry["present"]) for entry in row["seen_in"]},
         scan_sha256=row.get("scan_sha256"),
+        patient=row.get("patient"),
     )
 
 
@@ -386,6 +392,13 @@ def load_slices(path: Place) -> list[SliceRecord]:
 def records_of(table: pa.Table) -> list[SliceRecord]:
     """The slices of a table, in its order."""
     return [_record(row) for row in table.to_pylist()]
+
+
+def in_present_columns(table: pa.Table) -> pa.Table:
+    """A whole table with the columns of `SLICE_SCHEMA`; those of earlier versions say nothing of patients."""
+    if "patient" not in table.column_names:
+        table = table.append_column(SLICE_SCHEMA.field("patient"), pa.nulls(table.num_rows, pa.string()))
+    return table.select(SLICE_SCHEMA.names).cast(SLICE_SCHEMA)
 
 
 def read_slices(path: Place, columns: Sequence[str] | None = None) -> pa.Table:

@@ -61,12 +61,13 @@ FORMAT = 6
 
 @dataclass(frozen=True)
 class StoredVolume:
-    """One volume of a store: where its slices lie, in how many bytes, and how it is named in the data set."""
+    """One volume of a store: where its slices lie, in how many bytes, its names in the data set, and whose it is."""
 
     source: str
     subject: str
     path: Place
     size: int
+    patient: str | None = None
 
     @property
     def identity(self) -> str:
@@ -118,7 +119,9 @@ def content_fingerprint(case: Case, settings: Settings, vocabulary: Path | None 
 
 def _fingerprint(case: Case, settings: Settings, vocabulary: Path | None, files: object, reading: object) -> str:
     own = vocabulary.read_text(encoding="utf-8") if vocabulary else ""
-    return digest(FORMAT, settings.slice_fingerprint(), case.modality, case.side, case.licence, own, files, reading)
+    patient = () if case.patient is None else (case.patient,)  # stores made before there were any are as good
+    what = (case.modality, case.side, case.licence, *patient)
+    return digest(FORMAT, settings.slice_fingerprint(), *what, own, files, reading)
 
 
 def _sha256(path: Place) -> str:
@@ -163,8 +166,8 @@ def store_volume(
     if known.get(deciding) == fingerprints[deciding] and (there := _size_of(path)) is not None:
         if known.get("fingerprint") != fingerprints["fingerprint"]:  # the same files, copied or touched
             _write_note(note_path, known | fingerprints)
-        return StoredVolume(case.source, case.subject, path, there)
-    volume = source.read(case)
+        return StoredVolume(case.source, case.subject, path, there, case.patient)
+    volume = replace(source.read(case), patient=case.patient)
     scan = scan_sha256(volume.image)
     if not is_public(source):
         volume = replace(numbered_by_name(volume), scan_sha256=scan)
@@ -187,6 +190,7 @@ def store_volume(
     note = {
         "source": case.source,
         "subject": case.subject,
+        "patient": case.patient,
         **fingerprints,
         "package": package_version(),
         "slices": len(chosen),
@@ -204,7 +208,7 @@ def store_volume(
         "scan_sha256": scan,
     }
     _write_note(note_path, note)
-    return StoredVolume(case.source, case.subject, path, size)
+    return StoredVolume(case.source, case.subject, path, size, case.patient)
 
 
 def _check_own(path: Place, note_path: Place, case: Case) -> None:
@@ -311,7 +315,9 @@ def _finished(store: Place) -> Iterator[StoredVolume]:
     paths, again = tee(_pairs(store))
     for (path, size), note in zip(paths, _notes(path.with_suffix(".json") for path, _ in again), strict=True):
         if {"source", "subject"} <= note.keys():
-            yield StoredVolume(str(note["source"]), str(note["subject"]), path, size)
+            patient = note.get("patient")
+            of_whom = None if patient is None else str(patient)
+            yield StoredVolume(str(note["source"]), str(note["subject"]), path, size, of_whom)
 
 
 def _pairs(store: Place) -> Iterator[tuple[Place, int]]:

@@ -23,6 +23,7 @@ class Case:
         licence: of the scan, as an SPDX identifier where there is one.
         paths: the files that the case is made of, whether they exist or not; a folder of masks counts as one.
         side: of the limb, for a scan of one limb; else ``None``.
+        patient: whose scan it is, where the source knows that several may be of one person; ``None``: the subject's.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Case:
     licence: str
     paths: tuple[Path, ...] = ()
     side: Side | None = None
+    patient: str | None = None
 
 
 class Source(Protocol):

@@ -75,16 +75,19 @@ def open_bids(folder: Path, words: Mapping[str, Structure], ignore: Collection[s
             left.append((one.path.relative_to(folder).as_posix(), why if not candidates else _several(candidates)))
             continue
         subject, modality = _subject(one, labels), _modality(image)
+        patient = f"sub-{one.entities['sub']}"
         try:
             table = _table_of(one, folder)
             rows = read_label_names(table)
         except SourceError as error:  # of this segmentation alone
             nothing = Naming({}, {}, {})
-            files.append(Files(subject, image.path, one.path, modality, nothing, problem=as_problem(error)))
+            files.append(
+                Files(subject, image.path, one.path, modality, nothing, problem=as_problem(error), patient=patient)
+            )
             continue
         if table not in named:
             named[table] = name_labels(rows.items(), words, ignore).check(table, words)
-        files.append(Files(subject, image.path, one.path, modality, named[table], (table,)))
+        files.append(Files(subject, image.path, one.path, modality, named[table], (table,), patient=patient))
     if not files:
         raise SourceError(
             "No segmentation of this BIDS data set belongs to an image.",

@@ -10,11 +10,12 @@ dataset        optional, as in version 2: images and label file by case
 ignore_labels  optional, names of labels to leave out, beside those of ``--ignore-labels``
 licence, reference, url   optional; ``license`` and ``citation`` will do
 sides          optional, side by case, for scans of one limb: ``{"CASE": "left"}``
+patients       optional, whose case it is, where several are of one person: ``{"CASE": "p7", "OTHER": "p7"}``
 """
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ from dataset_builder.files.strict_text import load_json
 from dataset_builder.imaging.scan_files import ENDINGS
 from dataset_builder.sources.modality import modality_of
 from dataset_builder.sources.named_labels import left_out_labels, near_misses
+from dataset_builder.sources.patients import patients_of
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 
@@ -47,6 +49,7 @@ class Description:
         nothing: label values that count as 0.
         ignored: name by label value, of those of them that the user wants left out.
         sides: side by case, of limbs.
+        patients: patient by case, of those that the file names.
         listed: images and label file by case, as paths in the folder, where the table ``dataset`` lists them.
         licence: ``unknown`` if the file does not say.
         citation, url: empty if the file does not say.
@@ -67,6 +70,7 @@ class Description:
     citation: str
     url: str
     remarks: tuple[str, ...] = ()
+    patients: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_description(
@@ -120,6 +124,7 @@ def read_description(
         citation=_text(table, "citation", "reference"),
         url=_text(table, "url"),
         remarks=tuple(remarks),
+        patients=patients_of(table, file),
     )
 
 

@@ -46,6 +46,7 @@ class Files:
         layers: for each layer of the label file its own values, and under which number ``naming`` has each; where
             structures overlap, the larger number has the voxel. Empty for a label map of one layer.
         problem: why it cannot be read, if that was seen when it was listed.
+        patient: whose scan it is, if that is not the subject itself.
     """
 
     subject: str
@@ -58,6 +59,7 @@ class Files:
     side: Side | None = None
     layers: tuple[Mapping[int, int], ...] = ()
     problem: CaseError | None = None
+    patient: str | None = None
 
 
 _NO_CASE = {
@@ -94,7 +96,7 @@ class LabelledFiles:
         for subject in sorted(self.files):
             one = self.files[subject]
             paths = (one.image, one.labels, *one.tables)
-            yield Case(self.name, subject, one.modality, self.licence, paths, one.side)
+            yield Case(self.name, subject, one.modality, self.licence, paths, one.side, one.patient)
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -88,7 +88,9 @@ class NNUNet:
         for case, image, labels in found:
             # dataset.json is part of every case: what it says of the labels is cut into the slices.
             paths = (image, labels, self.folder / "dataset.json")
-            yield Case(self.name, case, known.modality, known.licence, paths, known.sides.get(case))
+            yield Case(
+                self.name, case, known.modality, known.licence, paths, known.sides.get(case), known.patients.get(case)
+            )
 
     def left_out(self) -> Iterator[LeftOut]:
         """Files in the folders of images and labels that are part of no case."""

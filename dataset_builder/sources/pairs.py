@@ -9,6 +9,7 @@
     folder: scans                       # where the patterns begin; by default beside this file
     ignore: [tumour bed]                # labels that are left out
     sides: {patient7: left}             # of scans of one limb
+    patients: {first: p7, second: p7}   # whose case it is, where several are of one person
     channel: 0                          # of images with several
     licence: CC-BY-4.0                  # optional, as are citation and url
 """
@@ -25,10 +26,24 @@ from dataset_builder.imaging.scan_files import ending_of
 from dataset_builder.sources.label_names import names_of_table, read_label_names
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
 from dataset_builder.sources.named_labels import name_labels
+from dataset_builder.sources.patients import patients_of
 from dataset_builder.vocabulary import Structure, normalise
 
 KEYS = frozenset(
-    {"images", "labels", "modality", "names", "folder", "ignore", "sides", "channel", "licence", "citation", "url"}
+    {
+        "images",
+        "labels",
+        "modality",
+        "names",
+        "folder",
+        "ignore",
+        "sides",
+        "patients",
+        "channel",
+        "licence",
+        "citation",
+        "url",
+    }
 )
 _REMEDY = "Write images: '{case}/ct.nrrd', labels: '{case}/seg.nii.gz', modality: ct and names: {1: liver}."
 
@@ -55,6 +70,7 @@ def open_pairs(file: Path, words: Mapping[str, Structure], ignore: Collection[st
     names, tables = _names(table["names"], file) if "names" in table else _missing(file, "names")
     left_out = {*ignore, *map(normalise, map(str, table.get("ignore") or ()))}
     naming = name_labels(names.items(), words, left_out).check(tables[-1], words)
+    patients = patients_of(table, file, {*images, *labels})
     channel = table.get("channel")
     if channel is not None and (isinstance(channel, bool) or not isinstance(channel, int) or channel < 0):
         raise SourceError(
@@ -69,7 +85,17 @@ def open_pairs(file: Path, words: Mapping[str, Structure], ignore: Collection[st
             remedy="Check the two patterns; {case} must stand for the same name in both.",
         )
     files = [
-        Files(case, images[case], labels[case], modality, naming, (file, *tables[1:]), channel, sides.get(case))
+        Files(
+            case,
+            images[case],
+            labels[case],
+            modality,
+            naming,
+            (file, *tables[1:]),
+            channel,
+            sides.get(case),
+            patient=patients.get(case),
+        )
         for case in both
     ]
     lone = [(images[case], "This image has no labels.") for case in sorted(images.keys() - labels.keys())]

@@ -51,8 +51,13 @@ class Private(SourceOf):
                 )
             files = dict(zip(("image", "labels"), (_below(path, folder) for path in case.paths), strict=False))
             pseudonyms.note(subject, {"source": case.source, "subject": case.subject, **files})
+            # The same pseudonym as a subject of that name has: data sets that know no patients are kept apart, too.
+            patient = None if case.patient is None else pseudonyms.of(case.source, case.patient)
+            if patient is not None and patient != subject:
+                pseudonyms.note(f"patient {patient}", {"source": case.source, "patient": str(case.patient)})
             known = {field.name: getattr(case, field.name) for field in fields(Case)}
-            renamed[subject] = PrivateCase(**known | {"subject": subject}, original=case, folder=folder)
+            changed = {"subject": subject, "patient": patient}
+            renamed[subject] = PrivateCase(**known | changed, original=case, folder=folder)
         pseudonyms.save()
         yield from (renamed[subject] for subject in sorted(renamed))
 
@@ -108,7 +113,11 @@ def without_names(text: str, case: Case) -> str:
 def _telling(case: PrivateCase) -> Iterator[str]:
     """Parts of names that may be a patient's: of the case, its files and the folders that they lie in."""
     assert case.original is not None
-    names = [case.original.subject, *(_below(path, case.folder) for path in case.original.paths)]
+    names = [
+        case.original.subject,
+        case.original.patient or "",
+        *(_below(path, case.folder) for path in case.original.paths),
+    ]
     for name in names:
         for part in re.split(r"[\W_]+", name):
             if len(part) > 2 and part.lower() not in _plain_words() and not re.fullmatch(r"\d{1,3}|0{2,}\d*", part):

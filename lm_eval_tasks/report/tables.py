@@ -67,7 +67,10 @@ def _items(reading: Reading, judged: Mapping[str, Judged]) -> Iterable[dict[str,
                 "id": identity,
                 **{name: question.get(name, "") for name in (*FACTORS, "relation")},
                 "structures": "; ".join(question.get("structures") or []),
-                **{name: question.get(name, "") for name in ("source", "subject", "pair_id", "fact_id", "margin_mm")},
+                **{
+                    name: question.get(name, "")
+                    for name in ("source", "subject", "patient", "pair_id", "fact_id", "margin_mm")
+                },
                 "answer": question["answer"],
                 "prior_answer": question.get("prior_answer", ""),
                 "said": answer.said or "",

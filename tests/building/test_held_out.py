@@ -171,7 +171,7 @@ def test_a_patient_is_in_one_split_only_with_whichever_series(tmp_path, monkeypa
     """Of DICOM, subjects are series: another series of a patient who is held out is refused as well."""
     from dataset_builder.building import held_out
 
-    taken = [("dicom", "aaaa-01"), ("dicom", "aaaa-02"), ("nnunet", "bbbb-01")]
+    taken = [("dicom", "aaaa-01", None), ("dicom", "aaaa-02", None), ("nnunet", "bbbb-01", None)]
     monkeypatch.setattr(held_out, "subjects_of", lambda folder: iter(taken))
     held_out.write_taken([tmp_path], tmp_path / "taken")
     refuse = held_out.SplitGuard("train", tmp_path / "taken")

@@ -10,7 +10,7 @@ from dataset_builder.core.settings import Settings
 from dataset_builder.slices.store import store_volume
 from dataset_builder.sources import open_source
 
-NAMES = ("id", "pair_id", "fact_id", "source", "subject")
+NAMES = ("id", "pair_id", "fact_id", "source", "subject", "patient")
 """Columns that say where a row is from: they may differ."""
 
 

@@ -151,6 +151,7 @@ class DicomStudies:
             self.licence,
             (*images, *labels),
             series.side,
+            patient=self._patient(series.patient, series.patient_id, pseudonyms),
             slices=tuple((of_file[plane.file], plane.frame) for plane in stack.planes),
             images=len(files),
         )
@@ -159,7 +160,12 @@ class DicomStudies:
         path = listing.files[labels.file]
         identity = (labels.patient, "labels", *sorted(labels.images or labels.series), str(path.name))
         subject = self._subject(labels.patient, labels.patient_id, identity, path.parent, pseudonyms)
-        return DicomCase(self.name, subject, "ct", self.licence, (path,), problem=problem)
+        patient = self._patient(labels.patient, labels.patient_id, pseudonyms)
+        return DicomCase(self.name, subject, "ct", self.licence, (path,), patient=patient, problem=problem)
+
+    def _patient(self, patient: str, patient_id: str, pseudonyms: Pseudonyms) -> str:
+        """The pseudonym of a patient, or the Patient ID where names are kept."""
+        return patient_id if self.keep_names and patient_id else pseudonyms.of(NAME, patient)
 
     def _subject(
         self, patient: str, patient_id: str, identity: tuple[str, ...], folder: Path, pseudonyms: Pseudonyms

@@ -128,11 +128,13 @@ def test_series_of_one_patient_begin_alike_and_names_are_kept_only_if_asked(hosp
     cases = list(open_source(f"dicom:{folder}").cases())
     assert len(cases) == 2
     assert len(patients(cases)) == 1
+    assert {case.patient for case in cases} == patients(cases)
     assert all(re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]{8}", case.subject) for case in cases)
     assert {case.licence for case in cases} == {"unknown"}
     assert [case.subject for case in open_source(f"dicom:{folder}").cases()] == [case.subject for case in cases]
     kept = list(open_source(f"dicom:{folder}", keep_names=True).cases())
     assert all(case.subject.startswith("HOSP-4711-X-") for case in kept)
+    assert {case.patient for case in kept} == {"HOSP-4711-X"}
 
 
 def test_another_patient_another_name(tmp_path, images, seg, image, labels, segments):
