@@ -1,9 +1,10 @@
 """Small data sets in which every cell has the same number of questions: what is kept of the rows that volumes gave.
 
 A cell is a modality, plane, terminology and prompt; of stacks, positions and measurements also what kind they are.
-Each cell takes facts of one volume after the other, in an order drawn by the seed, and of each fact two variants, until
-it has its rows. All prompts of a plane and terminology take the facts in the same order, so that what is kept differs
-in one factor only as often as can be. Pairs stay whole, and a control stays with the question that it is derived from.
+Each cell takes facts of one volume after the other, those first that were used least so far, and of each fact two
+variants, until it has its rows. All prompts of a plane and terminology take the facts in the same order, those first
+that are asked with most prompts, so that what is kept differs in one factor only as often as can be. Pairs stay whole,
+and a control stays with the question that it is derived from.
 """
 
 import heapq
@@ -87,36 +88,57 @@ def balance(parts: Sequence[Part], folder: Path, most: int, seed: int) -> list[P
 def chosen(units: Sequence[_Unit], most: int, seed: int) -> Iterator[_Unit]:
     """The units that are kept: those of each cell, and their controls."""
     first = {unit.of: unit.kind for unit in reversed(units)}  # the question itself comes before its controls
-    own = [unit for unit in units if unit.kind == first[unit.of]]
-    in_turns = list(_in_turns(own, seed))
+    groups: dict[_Key, dict[tuple[int, str], list[_Unit]]] = {}
+    for unit in units:
+        if unit.kind == first[unit.of]:
+            modality, plane, terminology, *_ = unit.cell
+            groups.setdefault((*unit.kind, modality, plane, terminology), {}).setdefault(unit.fact, []).append(unit)
     rows: Counter[_Key] = Counter()
-    variants: Counter[_Key] = Counter()
+    used: Counter[int] = Counter()
     kept: set[_Key] = set()
-    for limit in (VARIANTS, len(units)):  # what facts are too few for, more of their variants fill
-        for unit in in_turns:
-            cell, asked = unit.cell, (unit.cell, unit.fact)
-            if unit.of not in kept and variants[asked] < limit and rows[cell] + len(unit.ids) <= most:
-                rows[cell] += len(unit.ids)
-                variants[asked] += 1
-                kept.add(unit.of)
+    for group, facts in groups.items():
+        open_cells = {unit.cell for of_fact in facts.values() for unit in of_fact}
+        for limit in (VARIANTS, len(units)):  # what facts are too few for, more of their variants fill
+            for fact in _in_turns(facts, used, digest(seed, *group)):
+                open_cells = {cell for cell in open_cells if rows[cell] < most}
+                if not open_cells:
+                    break
+                before = len(kept)
+                variants: Counter[_Key] = Counter()
+                for unit in facts[fact]:
+                    if unit.of in kept:
+                        variants[unit.cell] += 1
+                    elif variants[unit.cell] < limit and rows[unit.cell] + len(unit.ids) <= most:
+                        variants[unit.cell] += 1
+                        rows[unit.cell] += len(unit.ids)
+                        kept.add(unit.of)
+                used[fact[0]] += len(kept) > before
     return (unit for unit in units if unit.of in kept)
 
 
-def _in_turns(units: Sequence[_Unit], seed: int) -> Iterator[_Unit]:
-    """The units fact by fact: of each volume its first fact in a plane and terminology, then of each its second ..."""
-    by_fact: dict[_Key, list[_Unit]] = {}
-    for unit in units:
-        modality, plane, terminology, *_ = unit.cell
-        by_fact.setdefault((unit.kind, modality, plane, terminology, *unit.fact), []).append(unit)
-    turns: Counter[_Key] = Counter()
-    ranked: list[tuple[int, str, int, list[_Unit]]] = []
-    for key, of_fact in by_fact.items():
-        *group, part, _ = key
-        place = (*group, part)
-        ranked.append((turns[place], digest("turn", seed, part), len(ranked), of_fact))
-        turns[place] += 1
-    for _, _, _, of_fact in sorted(ranked, key=lambda each: each[:3]):
-        yield from of_fact
+def _in_turns(
+    facts: Mapping[tuple[int, str], Sequence[_Unit]], used: Counter[int], drawn: str
+) -> Iterator[tuple[int, str]]:
+    """The facts of a plane and terminology: those asked with most prompts, of volumes that were used least so far.
+
+    Args:
+        facts: by number of the volume, and the fact; those of a volume in their order.
+        used: how often each volume was used; looked at again for every fact.
+        drawn: decides between volumes.
+    """
+    turns: Counter[int] = Counter()
+    waiting: list[tuple[int, int, int, str, tuple[int, str]]] = []
+    for fact, of_fact in facts.items():
+        turns[fact[0]] += 1
+        asked = sum(min(VARIANTS, count) for count in Counter(unit.cell for unit in of_fact).values())
+        waiting.append((-asked, used[fact[0]], turns[fact[0]], digest("turn", drawn, fact[0]), fact))
+    heapq.heapify(waiting)
+    while waiting:
+        asked, known, turn, place, fact = heapq.heappop(waiting)
+        if known < used[fact[0]]:
+            heapq.heappush(waiting, (asked, used[fact[0]], turn, place, fact))
+        else:
+            yield fact
 
 
 def _units(part: Part, folder: Path) -> Iterator[_Unit]:

@@ -107,7 +107,7 @@ def build_command(
         int | None,
         typer.Option(
             metavar="N",
-            help="Build N data sets with N seeds, from --seed on: OUT-seed-0, OUT-seed-1 ... They ask about other "
+            help="Build N data sets with N seeds, from --seed on: OUT/seed-0, OUT/seed-1 ... They ask about other "
             "slices of the same volumes in other words, and say how far a score moves with that choice.",
             min=2,
             show_default=False,
@@ -285,7 +285,7 @@ def build_command(
             "--size and --preset contradict each other.", value=f"{size}, {preset}", remedy="Give one."
         )
     settings = Settings(**with_size(size, with_preset(preset, options, given), given))
-    out = out or Path("mis-ground" if split == TEST else f"mis-ground-{split}")
+    out = out or Path(("mis-ground" if split == TEST else f"mis-ground-{split}") + ("-seeds" if seeds else ""))
     of_sources: dict[str, Any] = {"ignore_labels": listed(ignore_labels), "channel": channel, "modality": modality}
     source = [plain_source(spec) for spec in source]
     sources = [open_source(spec, vocabulary, split, keep_names, **of_sources) for spec in source]

@@ -79,7 +79,7 @@ def _said(found: Json, count: int, spread: float, half: float, unit: str) -> str
         f"{', '.join(f'{100 * value:.1f}' for value in found['accuracies'])}; the standard deviation between them is "
         f"{100 * spread:.1f} points."
     )
-    if half == half:
+    if half == half and count > 2:
         said += (
             f" Beside it, half of the 95 % interval by {unit} of one data set is {100 * half:.1f} points: the choice "
             f"of {unit}s matters {'more' if half > 1.96 * spread else 'less'} than that of slices and wordings."

@@ -1,6 +1,7 @@
 """Small data sets: as many questions in every cell, whole pairs, controls beside their questions."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -27,13 +28,13 @@ SETTINGS = Settings(
     questions_per_volume=90,
     image_size=64,
     questions_per_cell=PER_CELL,
-    volumes_per_modality=1,
+    volumes_per_modality=2,
 )
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """One CT and one of two MR phantoms; and the store that they came from."""
+    """One CT and two MR phantoms; and the store that they came from."""
     folder = tmp_path_factory.mktemp("balanced")
     return build([open_source("phantom:3")], folder / "small", SETTINGS, store=folder / "store"), folder / "store"
 
@@ -54,7 +55,7 @@ def test_every_cell_is_there_with_the_same_number_of_questions(built, rows):
     )
     every = {(m, p, t, q) for m in ("ct", "mri") for p in PLANES for t in TERMINOLOGIES for q in PROMPTS}
     assert counts == dict.fromkeys(every, PER_CELL)
-    assert len({row["subject"] for row in rows}) == built[0].volumes == 2
+    assert len({row["subject"] for row in rows}) == built[0].volumes == 3
 
 
 def test_pairs_are_whole_and_controls_stay_with_their_questions(rows):
@@ -74,13 +75,15 @@ def test_prompts_ask_about_the_same_facts(rows):
     for row in rows:
         facts[row["prompt"]].add(row["fact_id"])
     shared = facts["box"] & facts["text_box"]
-    assert len(shared) >= 0.8 * len(facts["box"] | facts["text_box"])
+    assert len(shared) >= 0.6 * len(facts["box"] | facts["text_box"])
 
 
 def test_a_store_gives_the_same_bytes_and_rebuilt_rows_are_the_same(built, tmp_path):
     summary, store = built
     build([], tmp_path / "again", SETTINGS, store=store)
     assert contents(tmp_path / "again") == contents(summary.out)
+    fewer = build([], tmp_path / "fewer", replace(SETTINGS, volumes_per_modality=1), store=store)
+    assert fewer.volumes == 2  # one of each modality
     record = read_record(summary.out)
     settings = settings_of(record.builds[0])
     made = {row["id"] for volume in volumes_in(store) for row in volume_rows(volume, settings)}

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from dataset_builder.cli.main import app
 from dataset_builder.cli.replicates import replicates_of
+from dataset_builder.core.errors import MISGroundError
 from dataset_builder.dataset.manifest import read_record, settings_of
 
 FEW = "--inputs slice --views plain --answer-types choice --prompts box --questions-per-volume 8 --image-size 64"
@@ -27,8 +28,8 @@ def columns(folder, *names):
 
 
 def test_each_seed_has_a_data_set_of_the_same_volumes_and_no_question_is_in_two(folders):
-    assert sorted(path.name for path in folders.glob("again*")) == ["again-seed-3", "again-seed-4"]
-    both = [folders / f"again-seed-{seed}" for seed in (3, 4)]
+    assert sorted(path.name for path in (folders / "again").glob("[!.]*")) == ["seed-3", "seed-4"]
+    both = [folders / "again" / f"seed-{seed}" for seed in (3, 4)]
     assert [settings_of(read_record(folder).builds[0]).seed for folder in both] == [3, 4]
     assert set(columns(both[0], "subject")) == set(columns(both[1], "subject"))
     for name in ("id", "pair_id", "fact_id"):
@@ -47,11 +48,14 @@ def test_each_seed_keeps_its_slices_apart_and_is_what_a_build_of_that_seed_makes
     )
     assert made.exit_code == 0, made.output
     names = ("id", "question", "answer")
-    assert columns(tmp_path / "alone", *names) == columns(folders / "again-seed-4", *names)
+    assert columns(tmp_path / "alone", *names) == columns(folders / "again" / "seed-4", *names)
 
 
 def test_without_seeds_there_is_one_data_set_under_its_own_name(tmp_path):
     (one,) = replicates_of(tmp_path / "mis-ground", 5, None, tmp_path)
     assert (one.seed, one.out, one.store) == (5, tmp_path / "mis-ground", tmp_path)
+    (tmp_path / "build.json").touch()
+    with pytest.raises(MISGroundError, match="is a data set"):
+        list(replicates_of(tmp_path, 0, 2, None))
     alone = CliRunner().invoke(app, ["build", "--source", "phantom:1", "--seeds", "1"])
     assert alone.exit_code == 2
