@@ -33,7 +33,7 @@ from dataset_builder.dataset.manifest import SLICES, Key
 from dataset_builder.dataset.parquet import FileNote, cuts, note_file, open_writer, series
 from dataset_builder.files.disk_list import Spool
 from dataset_builder.files.progress import Progress
-from dataset_builder.slices.selection import SLICE_SCHEMA, in_present_columns, read_slices
+from dataset_builder.slices.selection import SLICE_SCHEMA, read_slices
 from dataset_builder.slices.store import StoredVolume
 
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1000, 128 << 20
@@ -145,6 +145,13 @@ class Merge:
                 if len(waiting) == together or size >= ROW_GROUP_BYTES or number == count:
                     writer.write_table(pa.concat_tables(waiting))
                     waiting, size = [], 0
+
+
+def in_present_columns(table: pa.Table) -> pa.Table:
+    """A whole table with the columns of `SLICE_SCHEMA`; those of earlier versions say nothing of patients."""
+    if "patient" not in table.column_names:
+        table = table.append_column(SLICE_SCHEMA.field("patient"), pa.nulls(table.num_rows, pa.string()))
+    return table.select(SLICE_SCHEMA.names).cast(SLICE_SCHEMA)
 
 
 @contextmanager

@@ -7,22 +7,18 @@ The table (Parquet; the config ``slices`` of the data set) has one row per slice
 column                    meaning
 ========================  =============================================================================================
 source, subject           where the volume is from, and the source's own identifier of it
-patient                   whose scan it is, where several may be of one person; null: the subject's
+patient                   whose scan it is, if not the subject's; null for the subject's
 scan_sha256               hash of a private scan's values: draws depend on it in place of source and subject; else null
-modality, plane           factors
-licence                   of the scan
+modality, plane, licence  factors; of the scan
 side                      side of the limb (knees), else null
 slice_index               index in the RAS+ array along the plane's axis
 image                     PNG, 16-bit grey: value = slope * pixel + intercept
 slope, intercept          see ``image``; slope is 1 where the values are whole numbers that fit: then nothing is lost;
                           else it is the slice's range / 65535, and a value is off by at most half a slope
-value_type                numpy type of the values: int16, float32 ...
-labels                    PNG, 8 or 16 bit: the structure's value, 0 for none
+value_type, labels        numpy type of the values; PNG, 8 or 16 bit: the structure's value, 0 for none
 names                     value and canonical name of every structure that the source labels, also absent ones
-spacing_mm                voxel size along columns and rows
-thickness_mm              distance between slices
-affine                    4 x 4, index in the RAS+ array -> world mm
-volume_shape              of the RAS+ array
+spacing_mm, thickness_mm  voxel size along columns and rows; distance between slices
+affine, volume_shape      4 x 4, index in the RAS+ array -> world mm; of that array
 stack                     name of the stack that the slice is one of, else empty; its slices stand in ascending order
 through_mm                of each structure in the volume: 25th percentile, mean and 75th percentile of its voxels'
                           positions along the plane's axis, index * spacing
@@ -392,13 +388,6 @@ def load_slices(path: Place) -> list[SliceRecord]:
 def records_of(table: pa.Table) -> list[SliceRecord]:
     """The slices of a table, in its order."""
     return [_record(row) for row in table.to_pylist()]
-
-
-def in_present_columns(table: pa.Table) -> pa.Table:
-    """A whole table with the columns of `SLICE_SCHEMA`; those of earlier versions say nothing of patients."""
-    if "patient" not in table.column_names:
-        table = table.append_column(SLICE_SCHEMA.field("patient"), pa.nulls(table.num_rows, pa.string()))
-    return table.select(SLICE_SCHEMA.names).cast(SLICE_SCHEMA)
 
 
 def read_slices(path: Place, columns: Sequence[str] | None = None) -> pa.Table:

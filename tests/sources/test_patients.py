@@ -7,11 +7,12 @@ import pytest
 
 from dataset_builder.building.builder import build
 from dataset_builder.building.held_out import SplitGuard, subjects_of, write_taken
+from dataset_builder.building.merge import in_present_columns
 from dataset_builder.core.errors import HeldOutError, SourceError
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.manifest import read_record
 from dataset_builder.imaging.volume import volume_from_arrays
-from dataset_builder.slices.selection import SLICE_SCHEMA, in_present_columns, load_slices, read_slices
+from dataset_builder.slices.selection import SLICE_SCHEMA, load_slices, read_slices
 from dataset_builder.slices.store import volumes_in
 from dataset_builder.sources import open_source
 from dataset_builder.sources.base import Case
