@@ -30,7 +30,7 @@ NOT_RUN = {
     "pip install .": "is what made this test's environment: the wheel is installed into it",
     "make demo": "takes minutes; tests/lm_eval_tasks/test_demo.py runs its command, `mis-ground demo`, at a small size",
     "make test": "is what runs this test",
-    "mis-ground report results answers-NAME": "needs what a person exports; tests/readers/test_report.py reports it",
+    "mis-ground report results answers-reader1": "needs what a person exports; tests/readers/test_report.py reports it",
     "mis-ground build --source sample --out mis-ground-curated": "needs one; tests/building/test_exclusions.py",
     "make test-export": "makes environments for minutes; tests/lm_eval_tasks/export/ tries the files, it runs them",
     "mis-ground report results/ --judge": "asks a large model; tests/lm_eval_tasks/report/test_judge.py asks stand-ins",
