@@ -40,6 +40,7 @@ NOT_RUN = {
         [f"mis-ground eval mis-ground --model {kind}-chat-completions" for kind in ("local", "openai", "azure-openai")],
         "needs a server; tests/lm_eval_tasks/running/test_models_page.py runs it against one on loopback",
     ),
+    "mis-ground eval mis-ground --model vllm-vlm": "needs vLLM; tests/vllm_engine/ (make test-vllm) asks it on a CPU",
     "python -m lm_eval_tasks.small_vlm.training.grpo": "needs TRL; tests/training/ (make test-training) runs it",
     "lm_eval --model vllm": "needs GPUs; tests/vllm_engine/test_lm_eval.py (make test-vllm) runs it on a CPU",
 }
