@@ -12,10 +12,13 @@ from pathlib import Path
 from dataset_builder.core.factors import (
     DRAWN_PROMPTS,
     MODALITIES,
+    OPTION_FORMS,
     PLANES,
     PROMPTS,
+    STATEMENTS,
     TERMINOLOGIES,
     TEXT_PROMPTS,
+    TURNED_VIEWS,
     VIEWS,
     AnswerType,
 )
@@ -106,7 +109,7 @@ def leaves() -> Iterator[Leaf]:
     for kind in PLACES:
         where = {"answer_type": kind, "view": "plain"}
         yield Leaf(f"mis_ground_locate_{kind}", where, tags=("locate",), answer_type=kind)
-        moved: dict[str, str | Sequence[str]] = {"answer_type": kind, "view": VIEWS[1:]}
+        moved: dict[str, str | Sequence[str]] = {"answer_type": kind, "view": TURNED_VIEWS}
         yield Leaf(f"mis_ground_locate_{kind}_moved", moved, tags=("locate_moved",), answer_type=kind)
     for name, relations in MEASUREMENTS.items():
         chosen: dict[str, str | Sequence[str]] = {"answer_type": "number", "relation": relations}
@@ -116,6 +119,11 @@ def leaves() -> Iterator[Leaf]:
         yield Leaf(f"mis_ground_blank_{prompt}", {"input": "blank", "prompt": prompt}, tags=("blank",))
     for view in VIEWS[1:]:
         yield Leaf(f"mis_ground_view_{view}", {"input": "slice", "view": view}, tags=("view",))
+    for statement in STATEMENTS[1:]:
+        yield Leaf(f"mis_ground_statement_{statement}", SLICE | {"statement": statement}, tags=("statement",))
+    for name, forms in (("shifted", OPTION_FORMS[1:-1]), ("yes_no", OPTION_FORMS[-1:])):
+        offered: dict[str, str | Sequence[str]] = {**SLICE, "option_form": forms}
+        yield Leaf(f"mis_ground_options_{name}", offered, tags=("options",))
     for prompt in ("none", *TEXT_PROMPTS):
         yield Leaf(f"blind_mis_ground_{prompt}", SLICE | {"prompt": prompt}, blind=True)
 

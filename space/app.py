@@ -27,6 +27,7 @@ READER = Path(os.environ.get("MIS_GROUND_READER", Path(__file__).with_name("read
 """The page of `mis-ground read`, on which a visitor answers questions; without it the Space does not offer that."""
 
 FACTORS = ("modality", "plane", "terminology", "prompt", "register", "convention", "frame", "input", "view")
+FACTORS += ("statement", "option_form")
 ANY = "any"
 CLEAN_PROMPTS = ("none", "text_point", "text_box")
 """Prompts that leave the image as it is."""

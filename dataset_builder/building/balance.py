@@ -10,7 +10,7 @@ and a control stays with the question that it is derived from.
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 VARIANTS = 2
 """Of each fact a cell takes up to so many variants: one, and one that differs from it in one factor."""
 
-_KIND = ("input", "view")
+_KIND = ("input", "view", "statement", "option_form")
 _CELL = ("modality", "plane", "terminology", "prompt", "answer_type", "scale")
 _ASKED = ("prompt", "register", "convention", "frame", "stack_order", "answer_type", "scale")
 _READ = ("id", "fact_id", *dict.fromkeys((*_CELL, *_ASKED, *_KIND)))
@@ -39,7 +39,7 @@ class _Unit:
 
     Args:
         of: what it shares with its controls.
-        kind: input and view.
+        kind: input, view, and what is stated and offered how.
         cell: which it counts for.
         fact: part and fact.
         ids: of its rows.
@@ -87,7 +87,10 @@ def balance(parts: Sequence[Part], folder: Path, most: int, seed: int) -> list[P
 
 def chosen(units: Sequence[_Unit], most: int, seed: int) -> Iterator[_Unit]:
     """The units that are kept: those of each cell, and their controls."""
-    first = {unit.of: unit.kind for unit in reversed(units)}  # the question itself comes before its controls
+    first: dict[_Key, _Key] = {}  # the question itself, or if there are only controls, one kind of these
+    for unit in units:
+        if unit.of not in first or (_is_control(first[unit.of]) and not _is_control(unit.kind)):
+            first[unit.of] = unit.kind
     groups: dict[_Key, dict[tuple[int, str], list[_Unit]]] = {}
     for unit in units:
         if unit.kind == first[unit.of]:
@@ -114,6 +117,10 @@ def chosen(units: Sequence[_Unit], most: int, seed: int) -> Iterator[_Unit]:
                         kept.add(unit.of)
                 used[fact[0]] += len(kept) > before
     return (unit for unit in units if unit.of in kept)
+
+
+def _is_control(kind: _Key) -> bool:
+    return bool(kind[0] == "blank" or kind[1:] != ("plain", "edges", "listed"))
 
 
 def _in_turns(
@@ -174,7 +181,7 @@ def _rewritten(part: Part, folder: Path, kept: set[str]) -> Part | None:
         path.unlink()
         return None
     unfinished.replace(path)
-    return part_of(part.number, batches)
+    return replace(part_of(part.number, batches), unmatched=part.unmatched)
 
 
 def part_of(number: int, batches: Mapping[Any, pa.RecordBatch]) -> Part:

@@ -69,6 +69,7 @@ class BuildSummary:
     without_rows: tuple[str, ...] = ()  # volumes that no question is about, and why
     labels_left_out: Mapping[str, int] = field(default_factory=dict)  # name of a label -> scans that have it
     excluded: Mapping[str, int] = field(default_factory=dict)  # facts listed and met, and questions about them
+    unmatched: int = 0  # questions for which no other subject's slice has another answer (view swapped)
     scans: int = 0  # volumes, but each scan counted once that is there under several names
 
     @property
@@ -270,13 +271,13 @@ class _Build:
         queue = AskQueue(self.volumes, self.settings)
         parts = in_stage(make, queue, self.engine, "questions", self.progress)
         made: list[Part] = []
-        for (_, volume, _), part in zip(queue, parts, strict=True):
+        for asked, part in zip(queue, parts, strict=True):
             if part is not None and self.settings.questions_per_cell:
                 made.append(part)
             elif part is not None:
                 self.parts.add(part)
             elif len(self.without_rows) < MOST_NAMED:
-                self.without_rows.append(f"{volume.identity}: {_why_without_rows(volume)}")
+                self.without_rows.append(f"{asked.volume.identity}: {_why_without_rows(asked.volume)}")
         if self.settings.questions_per_cell:
             for part in balance(made, folder, self.settings.questions_per_cell, self.settings.seed):
                 self.parts.add(part)
@@ -321,6 +322,7 @@ class _Build:
                 "files_left_out": self.published,
                 "without_rows": tuple(self.without_rows),
                 "excluded": self._excluded(),
+                "unmatched": self.parts.unmatched,
             },
         )
         size = sum(file.stat().st_size for file in self.target.rglob("*.parquet"))
@@ -332,7 +334,16 @@ class _Build:
         reported = (kept, self.left_out, note.warnings, self.files_left_out, *told)
         scans = sum(1 for _ in distinct_scans(volume_notes(self.volumes)))
         return BuildSummary(
-            self.out, len(self.volumes), slices, rows, self.quarantined, size, *reported, self._excluded(), scans
+            self.out,
+            len(self.volumes),
+            slices,
+            rows,
+            self.quarantined,
+            size,
+            *reported,
+            self._excluded(),
+            self.parts.unmatched,
+            scans,
         )
 
     def _excluded(self) -> dict[str, int]:

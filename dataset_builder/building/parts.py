@@ -28,6 +28,7 @@ class Part:
             takes.
         names: canonical names of the structures that are asked about.
         excluded: the fact of each row that the settings exclude.
+        unmatched: how many questions were tried in vain with other subjects' slices.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Part:
     distinct: tuple[int, ...]
     names: tuple[str, ...]
     excluded: tuple[str, ...] = ()
+    unmatched: int = 0
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -68,6 +70,8 @@ class Parts:
         """Canonical names of the structures that are asked about."""
         self.excluded: Counter[str] = Counter()
         """How many rows were left out of each fact that the settings exclude."""
+        self.unmatched = 0
+        """How many questions were tried in vain with other subjects' slices."""
         self.distinct: dict[Key, int] = {}
         """Bytes of each cell's distinct images."""
         self._waiting: dict[Key, array[int]] = {}
@@ -77,6 +81,7 @@ class Parts:
         """The next volume's part, whose file is there."""
         self.names.update(part.names)
         self.excluded.update(part.excluded)
+        self.unmatched += part.unmatched
         for number, (cell, size, distinct) in enumerate(zip(part.cells, part.sizes, part.distinct, strict=True)):
             self.distinct[cell] = self.distinct.get(cell, 0) + distinct
             self._waiting.setdefault(cell, array("Q")).extend((part.number, number, size, distinct))

@@ -1,13 +1,14 @@
 """Rows of the data set: questions with their images, for one stored volume at a time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dataset_builder.core.factors import DRAWN_PROMPTS, Convention, Prompt, View, cell_of
+from dataset_builder.core.factors import DRAWN_PROMPTS, TEST, Convention, Prompt, View, cell_of
 from dataset_builder.core.settings import Settings
 from dataset_builder.dataset.format import COLUMNS, VERSION
 from dataset_builder.imaging.geometry import obliquity_deg
@@ -16,6 +17,7 @@ from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.measured import draw_measured
 from dataset_builder.pictures.placement import too_close
 from dataset_builder.pictures.render import Window, draw, encode_png, show
+from dataset_builder.questions.controls import controls
 from dataset_builder.questions.facts import (
     Fact,
     Scene,
@@ -28,10 +30,11 @@ from dataset_builder.questions.facts import (
 )
 from dataset_builder.questions.locate import ask_for_place, ask_for_place_in_stack, choose_places, turned_views
 from dataset_builder.questions.measure import ask_for_number, choose_measures
-from dataset_builder.questions.question import Question
-from dataset_builder.questions.sampling import choose, choose_of_stacks, controls
+from dataset_builder.questions.question import Names, Question
+from dataset_builder.questions.sampling import Unit, choose, choose_of_stacks
 from dataset_builder.questions.slice_questions import ask
 from dataset_builder.questions.stack_questions import ask_of_stack, marked_in, shown_order
+from dataset_builder.questions.swaps import OtherSlice, choose_swaps
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.slices.stacks import group_stacks
 from dataset_builder.slices.store import StoredVolume
@@ -41,14 +44,26 @@ SHOWN_BYTES = 8 << 20
 """How many bytes of images without markers are kept: a slice's questions, and a stack's, follow each other."""
 
 
+@dataclass
+class Unmatched:
+    """How many questions were tried in vain with other subjects' slices (view ``swapped``)."""
+
+    count: int = 0
+
+
+Load = Callable[[], Sequence[SliceRecord]]
+
+
 def volume_rows(
     volume: StoredVolume,
     settings: Settings,
     vocabulary: Path | None = None,
     only: str | None = None,
     excluded: list[str] | None = None,
+    others: Sequence[StoredVolume] = (),
+    unmatched: Unmatched | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one volume: a pure function of its slices and the settings.
+    """The rows of one volume: a pure function of its slices, the other volumes' and the settings.
 
     Args:
         volume: a finished volume of a slice store.
@@ -56,8 +71,11 @@ def volume_rows(
         vocabulary: the user's own structures beside the package's, if any.
         only: the config whose rows are wanted; the images of others are not drawn.
         excluded: added to: the fact of each row that is left out because the settings exclude it.
+        others: volumes whose slices may be shown in place of this one's, the first that fits.
+        unmatched: counts the questions for which none does.
     """
-    yield from rows_of(volume.load(), settings, structures(vocabulary), only, excluded=excluded)
+    options: dict[str, Any] = {"excluded": excluded, "others": [other.load for other in others], "unmatched": unmatched}
+    yield from rows_of(volume.load(), settings, structures(vocabulary), only, **options)
 
 
 def rows_of(
@@ -67,6 +85,8 @@ def rows_of(
     only: str | None = None,
     encode: Callable[[npt.NDArray[np.uint8]], Any] = encode_png,
     excluded: list[str] | None = None,
+    others: Sequence[Load] = (),
+    unmatched: Unmatched | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The rows of one volume, from its slices in memory.
 
@@ -77,10 +97,13 @@ def rows_of(
         only: the config whose rows are wanted.
         encode: makes of an image what stands in the column ``images`` under ``bytes``.
         excluded: added to: the fact of each row that is left out because the settings exclude it.
+        others: give the slices of other volumes, which may be shown in place of this one's.
+        unmatched: counts the questions for which none of them fits.
     """
     drawn = _Images(settings, encode)
     facts = frozenset(settings.exclude)
-    for question, shown in volume_questions(records, settings, words):
+    others = others if only in (None, "view") else ()
+    for question, shown in volume_questions(records, settings, words, others, unmatched):
         if only is not None and _cell(question)[0] != only:
             continue
         if question.fact_id in facts:
@@ -115,11 +138,16 @@ def markers_of(question: Question, record: SliceRecord, settings: Settings) -> n
 
 def _cell(question: Question) -> tuple[str, str]:
     of = (question.modality, question.plane, question.terminology, question.prompt, question.input, question.view)
-    return cell_of(*of, answer_type=question.answer_type)
+    how = (question.answer_type, question.statement, question.option_form)
+    return cell_of(*of, TEST, *how)
 
 
 def volume_questions(
-    records: Sequence[SliceRecord], settings: Settings, words: Mapping[str, Structure]
+    records: Sequence[SliceRecord],
+    settings: Settings,
+    words: Mapping[str, Structure],
+    others: Sequence[Load] = (),
+    unmatched: Unmatched | None = None,
 ) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
     """The questions of one volume, and the slices that each is to show, in order.
 
@@ -133,7 +161,8 @@ def volume_questions(
     stacks = group_stacks(records) if "stack" in settings.inputs else []
     scenes = [Scene.of(record, settings.clarity, settings.seed, words) for record in slices]
     if "choice" in settings.answer_types:
-        yield from _choices(slices, scenes, stacks, settings, words, identity)
+        swaps = _Swaps(others, settings, words, unmatched or Unmatched())
+        yield from _choices(slices, scenes, stacks, settings, words, identity, swaps)
     if "slice" not in settings.inputs:
         slices, scenes = [], []
     if {"point", "box"} & set(settings.answer_types):
@@ -153,16 +182,24 @@ def _choices(
     settings: Settings,
     words: Mapping[str, Structure],
     identity: str,
+    swaps: "_Swaps",
 ) -> Iterator[tuple[Question, Sequence[SliceRecord]]]:
     """Questions with options."""
     if {"slice", "blank"} & set(settings.inputs):
         facts = [_told_apart(facts_of(scene), [record], settings) for scene, record in zip(scenes, slices, strict=True)]
-        for unit in choose([record.plane for record in slices], facts, settings, identity):
+        units = choose([record.plane for record in slices], facts, settings, identity)
+        exchanged = swaps.of(units, slices, identity)
+        for number, (unit, derived) in enumerate(zip(units, controls(units, settings, identity), strict=True)):
             record = slices[unit.position]
             shown = [unit] if "slice" in settings.inputs and "plain" in settings.views else []
-            for each in (*shown, *controls(unit, settings, identity)):
+            for each in (*shown, *derived):
                 for question in ask(each, record, settings, words):
                     yield question, [record]
+            if number in exchanged:
+                asked, other = exchanged[number]
+                names = Names.of(replace(unit, view="swapped"), record, settings)
+                for question in ask(asked, other, settings, words, names):
+                    yield question, [other]
     if stacks:
         facts = [
             _told_apart(find_stack_facts(stack, settings.clarity, settings.seed, words), stack, settings)
@@ -172,6 +209,38 @@ def _choices(
             in_order = shown_order(unit, stacks[unit.position], settings)
             for question in ask_of_stack(unit, stacks[unit.position], settings, words):
                 yield question, in_order
+
+
+class _Swaps:
+    """The questions of a volume that are asked of other volumes' slices, too, which are read when they are needed."""
+
+    def __init__(
+        self, others: Sequence[Load], settings: Settings, words: Mapping[str, Structure], unmatched: Unmatched
+    ) -> None:
+        self._settings, self._words, self._unmatched = settings, words, unmatched
+        self._left = iter(others)
+        self._known: list[OtherSlice] = []
+
+    def of(
+        self, units: Sequence[Unit], slices: Sequence[SliceRecord], identity: str
+    ) -> dict[int, tuple[Unit, SliceRecord]]:
+        """By the number of the unit what is asked, and of which slice."""
+        if not {"swapped", "plain"} <= set(self._settings.views) or "slice" not in self._settings.inputs:
+            return {}  # there would be nothing to compare with
+        found, missed = choose_swaps(units, slices, self, self._settings, identity)
+        self._unmatched.count += missed
+        return found
+
+    def __iter__(self) -> Iterator[OtherSlice]:
+        yield from tuple(self._known)
+        for load in self._left:
+            records = [record for record in load() if not record.stack]
+            new = [OtherSlice(record, self._settings, self._words, self._facts) for record in records]
+            self._known += new
+            yield from new
+
+    def _facts(self, scene: Scene) -> Sequence[Fact]:
+        return _told_apart(facts_of(scene), [scene.record], self._settings)
 
 
 def _told_apart(facts: Sequence[Fact], records: Sequence[SliceRecord], settings: Settings) -> list[Fact]:
@@ -253,23 +322,26 @@ class _Images:
         prompt: Prompt = question.prompt if question.prompt in DRAWN_PROMPTS else "none"
         blank = question.input == "blank"
         convention, view, window = question.convention, question.view, question.window
-        key = (id(record), convention, view, prompt, blank, tuple(names), tuple(letters), str(window))
+        hidden = tuple(sorted(question.structures)) if view == "occluded" else ()
+        key = (id(record), convention, view, prompt, blank, tuple(names), tuple(letters), str(window), hidden)
         if key not in self._known:
             size = self._settings.image_size
-            grey = None if blank else self._grey(record, convention, view, window)
+            grey = None if blank else self._grey(record, convention, view, window, hidden)
             options: dict[str, Any] = {"view": view, "blank": blank, "letters": letters, "grey": grey}
             image = draw(record, convention, prompt, names, window, size, **options)
             self._known[key] = self._encode(image)
         return self._known[key]
 
-    def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
+    def _grey(
+        self, record: SliceRecord, convention: Convention, view: View, window: Window, hidden: Sequence[str] = ()
+    ) -> npt.NDArray[np.uint8]:
         """The image without markers, which a slice's questions share one after the other."""
-        key = (id(record), convention, view, str(window))
+        key = (id(record), convention, view, str(window), hidden)
         if key not in self._shown:
             size = self._settings.image_size
             while self._shown and (len(self._shown) + 1) * size**2 > SHOWN_BYTES:
                 del self._shown[next(iter(self._shown))]
-            self._shown[key] = show(record, convention, window, size, view)
+            self._shown[key] = show(record, convention, window, size, view, hidden)
         return self._shown[key]
 
 
@@ -280,7 +352,9 @@ class _OnCanvas(_Images):
         super().__init__(settings, lambda shown: shown)
         self._canvas = np.full((settings.image_size, settings.image_size), value, np.uint8)
 
-    def _grey(self, record: SliceRecord, convention: Convention, view: View, window: Window) -> npt.NDArray[np.uint8]:
+    def _grey(
+        self, record: SliceRecord, convention: Convention, view: View, window: Window, hidden: Sequence[str] = ()
+    ) -> npt.NDArray[np.uint8]:
         return self._canvas
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dataset_builder.building.engines import shared
 from dataset_builder.building.parts import Part, part_path
-from dataset_builder.building.rows import volume_rows
+from dataset_builder.building.rows import Unmatched, volume_rows
 from dataset_builder.core.errors import (
     CaseError,
     MISGroundError,
@@ -32,7 +32,17 @@ from dataset_builder.slices.store import StoredVolume, store_volume
 from dataset_builder.sources.base import Case, Source
 from dataset_builder.sources.private import without_names
 
-CELL_COLUMNS = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
+CELL_COLUMNS = (
+    "modality",
+    "plane",
+    "terminology",
+    "prompt",
+    "input",
+    "view",
+    "answer_type",
+    "statement",
+    "option_form",
+)
 """The columns that decide a row's config and split."""
 
 
@@ -187,7 +197,7 @@ def _unreadable(error: OSError) -> UnreadableError:
 
 @_on_one_thread()
 def write_part(
-    item: tuple[int, StoredVolume, Settings],
+    item: tuple[int, StoredVolume, Settings, tuple[StoredVolume, ...]],
     vocabulary: Path | None,
     folder: Path,
     split: Split = TEST,
@@ -197,11 +207,12 @@ def write_part(
 
     The file has its name only when it is whole: on a cluster a lost worker's volume is done again by another one.
     """
-    number, volume, settings = item
+    number, volume, settings, others = item
+    unmatched = Unmatched()
     of_cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     names: set[str] = set()
     excluded: list[str] = []
-    for row in volume_rows(volume, settings, vocabulary, only, excluded):
+    for row in volume_rows(volume, settings, vocabulary, only, excluded, others, unmatched):
         of_cells.setdefault(cell_of(**{column: row[column] for column in CELL_COLUMNS}, split=split), []).append(row)
         names.update(row["structures"])
     if not of_cells:
@@ -218,4 +229,5 @@ def write_part(
             distinct.append(sum(map(len, images)))
     unfinished.replace(path)
     rows_of = tuple(map(len, of_cells.values()))
-    return Part(number, tuple(of_cells), rows_of, tuple(sizes), tuple(distinct), tuple(sorted(names)), tuple(excluded))
+    noted = (tuple(sorted(names)), tuple(excluded), unmatched.count)
+    return Part(number, tuple(of_cells), rows_of, tuple(sizes), tuple(distinct), *noted)

@@ -12,6 +12,7 @@ import numpy as np
 from dataset_builder.check.items import Item
 from dataset_builder.check.lesions import centres, host_of, lesions_of, shares_around
 from dataset_builder.check.maps import IN_PLANE, Map, Shown
+from dataset_builder.check.yes_no import as_choice
 from dataset_builder.questions.wording import wording
 from dataset_builder.vocabulary import Structure
 
@@ -49,6 +50,9 @@ def relation_of(item: Item) -> str | None:
 
 def in_slice(item: Item, here: Map, shown: Shown, words: Mapping[str, Structure]) -> str:
     """Why the answer of a row about one slice is not true; empty if it is, or if it cannot be decided."""
+    if item.option_form == "yes_no":
+        offered = as_choice(item)
+        return "it is not said what is to be confirmed" if offered is None else in_slice(offered, here, shown, words)
     absent = [name for name in item.structures if name not in here.structures]
     if absent:
         return f"the slice does not show {', '.join(absent)}"

@@ -141,7 +141,9 @@ def check_baselines(
 
 def kind_of(item: Item) -> str:
     """Cells of one kind, over modalities and planes: what is asked, and whether structures are named or marked."""
-    shown = "turned" if item.view != "plain" else item.input
+    shown = item.input if item.view == "plain" else item.view if item.view in ("occluded", "swapped") else "turned"
+    shown = "less stated" if item.statement != "edges" else shown
+    shown = "yes or no" if item.option_form == "yes_no" else "shifted" if item.option_form != "listed" else shown
     marked = "named" if item.prompt == "none" else "marked" if item.prompt in DRAWN_PROMPTS else "pixels"
     return f"{shown}, {item.terminology}, {marked}"
 
@@ -298,10 +300,13 @@ def volume_folds(rows: Sequence[Item]) -> npt.NDArray[np.int64] | None:
     """The fold of each row: a volume lies in one fold; ``None`` if there is only one volume."""
     from sklearn.model_selection import GroupKFold
 
-    number = {volume: i for i, volume in enumerate(sorted({item.volume for item in rows}))}
+    # Words that were asked of one subject's slice and then of another's stay together.
+    home = {item.fact_id: item.volume for item in rows if item.view != "swapped"}
+    volumes = [home.get(item.fact_id, item.volume) for item in rows]
+    number = {volume: i for i, volume in enumerate(sorted(set(volumes)))}
     if len(number) < 2:
         return None
-    groups = [number[item.volume] for item in rows]
+    groups = [number[volume] for volume in volumes]
     fold_of = np.zeros(len(rows), np.int64)
     splits = GroupKFold(min(FOLDS, len(number))).split(np.zeros((len(rows), 1)), groups=groups)
     for fold, (_, held_out) in enumerate(splits):

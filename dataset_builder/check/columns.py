@@ -14,6 +14,7 @@ from dataset_builder.check.lesions import centres as centres_of_row
 from dataset_builder.check.maps import IN_PLANE, Map
 from dataset_builder.check.phrases import bare, is_lesion, opposite
 from dataset_builder.check.question_text import AXES, stated_step
+from dataset_builder.check.yes_no import as_choice
 from dataset_builder.core.factors import REGISTERS
 from dataset_builder.vocabulary import Structure
 
@@ -30,8 +31,13 @@ def prior_answer(item: Item, known: Mapping[str, Structure]) -> str:
     It says nothing of where a lesion lies.
     """
     alone = item.terminology == "directional" and len(item.structures) == 1  # its pair is about a lesion
-    if not item.is_choice or alone or any(is_lesion(name, known.get(name)) for name in item.structures):
+    by_name = item.view == "swapped" and item.prompt == "none"  # where two subjects differ, anatomy has no answer
+    if not item.is_choice or alone or by_name or any(is_lesion(name, known.get(name)) for name in item.structures):
         return ""
+    if item.option_form == "yes_no":
+        offered = as_choice(item)
+        expected = "" if offered is None else prior_answer(offered, known)
+        return "" if offered is None or not expected else item.options[offered.options.index(expected)]
     if item.frame == "image":
         across, up = AXES[item.plane]
         # As radiologists show it, what lies toward the high end of an axis is left, or above.
@@ -195,7 +201,7 @@ def id_problems(
             if f" {bare(name)} " in said:
                 yield "An id names an option or a structure.", str(item), name
     asked: dict[tuple[object, ...], dict[str, Item]] = {}
-    for item in items.rows:
+    for item in (item for item in items.rows if item.view != "swapped"):  # their fact is another subject's
         about = (build_of(item.file), item.pixel_mm, *_asked(item, items, called[item.register]))
         asked.setdefault(about, {}).setdefault(item.fact_id, item)
     for facts in asked.values():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.glyphs import Glyph
+from dataset_builder.check.hidden import hidden_blocks, hidden_problems
 from dataset_builder.check.images import Images
 from dataset_builder.check.items import Item
 from dataset_builder.check.maps import Map, Shown, as_shown, window_limits
@@ -115,6 +116,8 @@ class Content:
             return
         unsure = here.unsure(printed.size, blocks_of(printed.size))
         free = ~printed.marked & ~as_shown(unsure, item.convention, item.view)
+        if item.view == "occluded":
+            free &= ~as_shown(hidden_blocks(item, here, printed.size), item.convention, item.view)
         if free.any():
             shown = printed.means.astype(np.float32)
             mean, most = _off(shown, as_shown(own, item.convention, item.view), free)
@@ -126,6 +129,11 @@ class Content:
                     found = f"{which}: {item.convention}, {item.view}"
                     yield "orientation", "An image is rotated or mirrored otherwise than stated.", found
                 return
+        if item.view == "occluded":
+            self._findings.looked("occluded")
+            for problem, value in hidden_problems(item, here, printed, as_shown(own, item.convention, item.view)):
+                yield "occluded", problem, f"{which}: {value}"
+            return
         digest = item.images[number]
         self._tiles.setdefault((*key, item.convention, item.view), {})[digest] = printed.hashes
 

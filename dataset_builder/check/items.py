@@ -9,7 +9,10 @@ from dataset_builder.core.factors import ANSWER_CONFIGS, INPUT_CONFIGS, MODALITI
 from dataset_builder.dataset.format import COLUMNS
 from dataset_builder.dataset.parquet import stem_of_file
 
-FACTORS = ("register", "convention", "frame", "prompt", "input", "view", "stack_order", "answer_type", "scale")
+FACTORS = (
+    *("register", "convention", "frame", "prompt", "input", "view", "statement", "option_form", "stack_order"),
+    *("answer_type", "scale"),
+)
 """Columns in which rows of one fact may differ."""
 
 STANDARD_CONFIGS = {config_name(m, p) for m in MODALITIES for p in PLANES}
@@ -66,6 +69,8 @@ class Item:
     margin_mm: float
     licence: str
     version: str
+    statement: str = "edges"
+    option_form: str = "listed"
     answer_type: str = "choice"
     scale: str | None = None
     masks: tuple[Mapping[str, Any], ...] = ()
@@ -85,14 +90,25 @@ class Item:
 
     @property
     def cell(self) -> str:
-        """Name of the cell that the row is judged with: that of a harness leaf, turned views apart."""
-        kind = "view " if self.view != "plain" else "" if self.input == "slice" else f"{self.input} "
+        """Name of the cell that the row is judged with: that of a harness leaf, controls apart."""
+        kind = "" if self.input == "slice" else f"{self.input} "
+        for control, is_one in (
+            ("view", self.view != "plain"),
+            ("statement", self.statement != "edges"),
+            ("options", self.option_form != "listed"),
+        ):
+            kind = f"{control} " if is_one else kind
         return f"{kind}{self.modality}_{self.plane} {self.terminology}_{self.prompt}"
 
     @property
     def draw_id(self) -> str:
         """The pair, or the row itself if it has none: what was drawn together."""
         return self.pair_id or self.id
+
+    @property
+    def is_original(self) -> bool:
+        """Whether controls are derived from it: a plain slice, asked about with all that is stated otherwise."""
+        return (self.input, self.view, self.statement, self.option_form) == ("slice", "plain", "edges", "listed")
 
     @property
     def is_choice(self) -> bool:

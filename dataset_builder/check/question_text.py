@@ -14,6 +14,7 @@ from dataset_builder.check.items import Item
 from dataset_builder.check.located import place_problems
 from dataset_builder.check.measured import number_problems
 from dataset_builder.check.phrases import direction, is_lesion, is_ordinary, opposite, pattern, phrases, relations
+from dataset_builder.check.yes_no import as_choice
 from dataset_builder.core.factors import DRAWN_PROMPTS, MODALITIES, PLANES
 from dataset_builder.vocabulary import Structure
 
@@ -99,7 +100,7 @@ def question_problems(item: Item, words: Mapping[str, Structure], size: int) -> 
     if item.input == "stack":
         yield from _stack(item, said)
     if item.is_choice:
-        yield from _asked(item, said, words)
+        yield from _confirmed(item, said, words) if item.option_form == "yes_no" else _asked(item, said, words)
         if _is_given_away(item, words):
             yield "The words alone answer a question about a lesion.", f"{item.relation}: {', '.join(item.structures)}"
     elif item.answer_type == "number":
@@ -124,7 +125,10 @@ def _is_given_away(item: Item, words: Mapping[str, Structure]) -> bool:
 def _shown(item: Item, said: Said) -> Iterator[Problem]:
     """Edges, plane, modality, view, register."""
     found = re.search(r"left edge of (?:the|each) image is ([^,.]+), (?:and )?the top edge is ([^,.]+)", said.context)
-    if found is None:
+    if item.statement != "edges":
+        if found is not None:
+            yield "The question states the edges of the image, which its row leaves out.", found[0]
+    elif found is None:
         yield "The question does not state the edges of the image.", item.convention
     else:
         stated = direction(found[1]), direction(found[2])
@@ -135,7 +139,7 @@ def _shown(item: Item, said: Said) -> Iterator[Problem]:
         if named != [getattr(item, column)]:
             yield f"The question states another {column} than the row.", ", ".join(named)
     named = [view for view in phrases()["view"] if pattern("view", view).search(said.context)]
-    if named != ([] if item.view == "plain" else [item.view]):
+    if named != ([item.view] if item.view in phrases()["view"] else []):
         yield "The question states another view than the row.", ", ".join(named) or "none"
     register = "lay" if pattern("lay").search(said.context) else "clinical"
     if register != item.register:
@@ -212,10 +216,22 @@ def _asked(item: Item, said: Said, words: Mapping[str, Structure]) -> Iterator[P
     yield from _words(item, said)
 
 
+def _confirmed(item: Item, said: Said, words: Mapping[str, Structure]) -> Iterator[Problem]:
+    """Of a question for yes or no: what is to be confirmed, of which structures, in which frame."""
+    offered = as_choice(item)
+    if offered is None:
+        yield "The question does not ask to confirm one direction.", said.asked
+        return
+    yield from (found for found in _asked(offered, said, words) if found[0] != _OTHER_WORDS)
+
+
+_OTHER_WORDS = "The question offers other words than its options."
+
+
 def _words(item: Item, said: Said) -> Iterator[Problem]:
     """Of a question that offers two words: that it offers its options, which are opposite, in the frame of the row."""
     if missing := [option for option in item.options if not re.search(rf"\b{re.escape(option)}\b", said.asked)]:
-        yield "The question offers other words than its options.", ", ".join(missing)
+        yield _OTHER_WORDS, ", ".join(missing)
     in_image = bool(pattern("image_frame").search(said.asked))
     if item.terminology == "directional" and in_image != (item.frame == "image"):
         yield "The question is asked in another frame than the row says.", said.asked

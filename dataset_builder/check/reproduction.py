@@ -15,9 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dataset_builder.building.engines import Processes
+from dataset_builder.building.queues import NEXT, followers
 from dataset_builder.building.rows import rows_of
 from dataset_builder.building.worker import CELL_COLUMNS
 from dataset_builder.check.findings import Findings
@@ -54,6 +56,7 @@ class _Task:
         groups: (file, row group) of the slice store that hold it.
         rows: its rows as they are in the data set, in the order of the files.
         pixels: digests of each row's pixels, empty for an image that cannot be decoded; none if images are left out.
+        others: volumes that may lend it slices, and what holds them.
         cells: (config, split) of the build that are in the data set; none of a user's own is that of a made row.
     """
 
@@ -64,6 +67,7 @@ class _Task:
     pixels: tuple[tuple[bytes, ...] | None, ...]
     cells: frozenset[tuple[str, str]]
     split: str
+    others: tuple[tuple[Volume, tuple[tuple[str, int], ...]], ...] = ()
 
 
 @dataclass
@@ -72,6 +76,8 @@ class _Store:
 
     groups: dict[Volume, list[tuple[str, int]]] = field(default_factory=dict)
     modality: dict[Volume, Modality] = field(default_factory=dict)
+    lends: set[Volume] = field(default_factory=set)
+    """Volumes with slices that are asked about by themselves."""
 
     @classmethod
     def of(cls, files: Sequence[Path]) -> "_Store":
@@ -79,7 +85,10 @@ class _Store:
         for file in files:
             opened = pq.ParquetFile(file)
             for number in range(opened.num_row_groups):
-                table = opened.read_row_group(number, columns=["source", "subject", "modality"])
+                table = opened.read_row_group(number, columns=["source", "subject", "modality", "stack"])
+                alone = table.filter(pc.equal(table["stack"], ""))
+                found.lends |= set(zip(alone["source"].to_pylist(), alone["subject"].to_pylist(), strict=True))
+                table = table.drop_columns("stack")
                 for row in dict.fromkeys(zip(*(table[name].to_pylist() for name in table.column_names), strict=True)):
                     found.groups.setdefault(row[:2], []).append((str(file), number))
                     if row[2] not in MODALITIES:
@@ -147,7 +156,10 @@ def _reproduce(
 ) -> None:
     files = {file for key, note in build.splits.items() if not is_slices(key) for file in note.files}
     store = _Store.of([folder / file for key, note in build.splits.items() if is_slices(key) for file in note.files])
-    rows = group((item.volume, item) for item in items.rows if item.file in files)
+    made = [item for item in items.rows if item.file in files]
+    home = {item.fact_id: item.volume for item in made if item.view != "swapped"}  # those are made with their originals
+    own = [(item, home.get(item.fact_id, item.volume) if item.view == "swapped" else item.volume) for item in made]
+    rows = group((volume, item) for item, volume in own)
     for volume in sorted(rows.keys() - store.groups.keys()):
         findings.violation(CHECK, "The slices of a row's volume are not in the data set.", str(rows[volume][0]))
     tasks = list(_tasks(build, store, rows, images))
@@ -164,7 +176,7 @@ def _tasks(build: BuildNote, store: _Store, rows: Mapping[Volume, Sequence[Item]
     for volume, modality in store.modality.items():
         mixture.count("/".join(volume), modality)
     questions = frozenset(key for key in build.splits if not is_slices(key))
-    for volume, groups in store.groups.items():
+    for (volume, groups), others in followers(list(store.groups.items()), NEXT, lambda one: one[0] in store.lends):
         settings = mixture.settings_of("/".join(volume), store.modality[volume])
         of_volume = tuple(rows.get(volume, ()))
         shown = tuple(
@@ -173,7 +185,8 @@ def _tasks(build: BuildNote, store: _Store, rows: Mapping[Volume, Sequence[Item]
             else None
             for item in of_volume
         )
-        yield _Task(volume, settings, tuple(groups), of_volume, shown, questions, build.split)
+        lending = tuple((name, tuple(held)) for name, held in others)
+        yield _Task(volume, settings, tuple(groups), of_volume, shown, questions, build.split, lending)
 
 
 @lru_cache(maxsize=2)
@@ -192,10 +205,15 @@ def compare_volume(task: _Task, vocabulary: str) -> list[Problem]:
     cv2.setNumThreads(1)
     made: dict[str, dict[str, Any]] = {}
     if task.settings is not None:
-        records = [record for file, number in task.groups for record in _records(file, number, task.volume)]
-        for row in rows_of(records, task.settings, _words(vocabulary), encode=pixels_digest):
+        records = _all_records(task.groups, task.volume)
+        others = [partial(_all_records, groups, volume) for volume, groups in task.others]
+        for row in rows_of(records, task.settings, _words(vocabulary), encode=pixels_digest, others=others):
             made[row["id"]] = row
     return list(_differences(task, made))
+
+
+def _all_records(groups: Sequence[tuple[str, int]], volume: Volume) -> list[Any]:
+    return [record for file, number in groups for record in _records(file, number, volume)]
 
 
 def _records(file: str, number: int, volume: Volume) -> Iterator[Any]:

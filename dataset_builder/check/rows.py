@@ -12,6 +12,7 @@ from dataset_builder.check.measured import answer_text_problems
 from dataset_builder.check.phrases import is_ordinary
 from dataset_builder.check.question_text import question_problems
 from dataset_builder.check.statistics import ALPHA, holm
+from dataset_builder.check.twins import check_forms, check_occluded, check_swapped, twin_key, twin_problems
 from dataset_builder.core.factors import DRAWN_PROMPTS, REGISTERS
 from dataset_builder.dataset.manifest import BuildNote
 from dataset_builder.questions.wording import opposites
@@ -43,22 +44,6 @@ _SAME_IN_FACT = (
     "window",
     "margin_mm",
     "licence",
-)
-_TWIN = (
-    *("question", "options", "answer", "prior_answer", "modality", "plane", "terminology", "template", "boxes"),
-    *(
-        "points",
-        "box_images",
-        "source",
-        "subject",
-        "patient",
-        "slice_index",
-        "pixel_mm",
-        "oblique_degrees",
-        "window",
-        "margin_mm",
-        "licence",
-    ),
 )
 _CONVENTION_WORDS = {"radiological": r"\bradiolog", "ras": r"\bRAS\b"}
 
@@ -99,6 +84,9 @@ def check_rows(
     pairs(choices, findings)
     facts(choices, findings)
     blanks(choices, findings)
+    check_forms(choices, findings)
+    check_occluded(choices, findings)
+    check_swapped(choices, findings)
     duplicates(items, findings)
     registers(items, asked, findings)
 
@@ -155,7 +143,7 @@ def text_problems(item: Item, names: Names) -> Iterator[tuple[str, object]]:
     if f" {item.modality} " not in said:
         yield "The question does not state the modality.", item.modality
     for convention, pattern in _CONVENTION_WORDS.items():
-        if bool(re.search(pattern, stem)) != (convention == item.convention):
+        if bool(re.search(pattern, stem)) != (convention == item.convention and item.statement != "none"):
             yield "The question does not state the convention, or states another.", item.convention
     if not item.is_choice:
         yield from _unnamed(item, names, said)
@@ -225,7 +213,8 @@ def pair_problems(one: Item, other: Item) -> Iterator[tuple[str, object]]:
     same_images = one.images == other.images
     if one.images and one.prompt in DRAWN_PROMPTS and one.structures != other.structures and same_images:
         yield "The rows of a pair show the same images, though their markers differ.", None
-    if one.images and one.prompt not in DRAWN_PROMPTS and not same_images:
+    hidden = one.view == "occluded"  # what each of them is about
+    if one.images and one.prompt not in DRAWN_PROMPTS and not same_images and not hidden:
         yield "The rows of a pair show different images, though none has a marker.", None
 
 
@@ -248,7 +237,10 @@ def _counts_images(item: Item) -> bool:
 
 def facts(items: Items, findings: Findings) -> None:
     """Rows of a fact share all but factors, and no two of them share all factors."""
-    for fact, members in items.facts.items():
+    for fact, rows in items.facts.items():
+        members = [item for item in rows if item.view != "swapped"]  # which show another subject
+        if not members:
+            continue
         findings.looked("facts")
         where = f"fact {fact}, such as {members[0]}"
         different = [name for name in _SAME_IN_FACT if len({getattr(item, name) for item in members}) > 1]
@@ -287,23 +279,18 @@ def blanks(items: Items, findings: Findings) -> None:
     if not any(item.input == "slice" for item in items.rows):
         findings.skip("blanks", "There are no slices to compare blank canvases with.")
         return
-    twins = group((_blank_key(item), item) for item in items.rows if item.input == "slice" and item.view == "plain")
+    twins = group((twin_key(item), item) for item in items.rows if item.is_original)
     for item in blank:
         findings.looked("blanks")
-        found = twins.get(_blank_key(item), [])
+        found = twins.get(twin_key(item), [])
         if len(found) != 1:
             findings.violation(
                 "blanks", "A blank canvas does not have exactly one twin.", str(item), f"{len(found)} twins"
             )
             continue
-        different = [name for name in _TWIN if getattr(item, name) != getattr(found[0], name)]
-        if different:
+        if different := twin_problems(item, found[0]):
             problem = "A blank canvas differs from its twin in more than the image."
             findings.violation("blanks", problem, str(item), ", ".join(different))
-
-
-def _blank_key(item: Item) -> tuple[object, ...]:
-    return item.fact_id, item.structures, item.relation, item.prompt, item.register, item.convention, item.frame
 
 
 def duplicates(items: Items, findings: Findings) -> None:
@@ -311,7 +298,9 @@ def duplicates(items: Items, findings: Findings) -> None:
     seen: dict[bytes, Item] = {}
     for item in items.rows:
         findings.looked("duplicates")
-        key = hashlib.blake2b(f"{item.input} {item.question}".encode() + b"".join(item.images), digest_size=16).digest()
+        key = hashlib.blake2b(
+            f"{item.input} {item.view == 'swapped'} {item.question}".encode() + b"".join(item.images), digest_size=16
+        ).digest()
         if key in seen:
             findings.violation("duplicates", "Two rows are the same.", str(item), f"as {seen[key]}")
         seen.setdefault(key, item)
@@ -326,7 +315,8 @@ def registers(items: Items, asked: Asked, findings: Findings) -> None:
     for cell, members in items.cells.items():
         findings.looked("registers")
         many = len({item.fact_id for item in members})
-        for factor in ("register", "convention"):
+        unstated = all(item.statement == "none" for item in members)  # which is radiological only
+        for factor in ("register",) if unstated else ("register", "convention"):
             wanted = sorted({value for file in {item.file for item in members} for value in asked(file)[factor]})
             for value in sorted(set(wanted) - {getattr(item, factor) for item in members}):
                 missing.append((cell, f"{factor} {value}", (1 - 1 / len(wanted)) ** many * len(wanted), many))

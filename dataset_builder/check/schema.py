@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_builder.check.items import STANDARD_CONFIGS, Item
-from dataset_builder.core.factors import DRAWN_PROMPTS, FACTORS, MEASURE_UNITS, SCALES, STACK_ORDERS, cell_of
+from dataset_builder.core.factors import DRAWN_PROMPTS, FACTORS, MEASURE_UNITS, SCALES, STACK_ORDERS, TEST, cell_of
 from dataset_builder.dataset.format import COLUMNS, LATER_COLUMNS, NULLABLE
 from dataset_builder.imaging.geometry import MAX_OBLIQUITY_DEG
 
@@ -166,5 +166,6 @@ def wrong_cell(item: Item, config: str, split: str) -> str | None:
     if config not in STANDARD_CONFIGS:
         return None
     where = (item.modality, item.plane, item.terminology, item.prompt, item.input, item.view)
-    belongs = cell_of(*where, answer_type=item.answer_type)  # type: ignore[arg-type]
+    how = (item.answer_type, item.statement, item.option_form)
+    belongs = cell_of(*where, TEST, *how)  # type: ignore[arg-type]
     return None if belongs == (config, split) else "/".join(belongs)

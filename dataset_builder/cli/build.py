@@ -16,9 +16,11 @@ from dataset_builder.core.factors import (
     ANSWER_TYPES,
     CONVENTIONS,
     INPUTS,
+    OPTION_FORMS,
     PLANES,
     PROMPTS,
     REGISTERS,
+    STATEMENTS,
     TERMINOLOGIES,
     TEST,
     VIEWS,
@@ -131,6 +133,18 @@ def build_command(
         str,
         typer.Option(help="Comma-separated; besides plain, each question gets one randomly chosen view as a control."),
     ] = ",".join(VIEWS),
+    statements: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated; besides edges, some questions only name the convention, or do not state it."
+        ),
+    ] = ",".join(STATEMENTS),
+    option_forms: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated; besides listed, some questions shift their options, or are asked as yes/no."
+        ),
+    ] = ",".join(OPTION_FORMS),
     slices_per_volume: Annotated[int, typer.Option(help="Slices per volume, over all planes.")] = 2,
     questions_per_volume: Annotated[
         str, typer.Option(help="At most this many questions about a volume's slices, or 'all'; controls come on top.")
@@ -264,6 +278,8 @@ def build_command(
         "inputs": listed(inputs),
         "answer_types": listed(answer_types),
         "views": listed(views),
+        "statements": listed(statements),
+        "option_forms": listed(option_forms),
         "questions_per_volume": number_or_all("questions-per-volume", questions_per_volume),
         "stacks_per_volume": stacks_per_volume,
         "stack_size": stack_size,

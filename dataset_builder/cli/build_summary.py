@@ -72,6 +72,11 @@ def print_summary(summary: "BuildSummary") -> None:
             console.print(escape(f"  {count:,} x {reason}{files}"), soft_wrap=True)
         if any(len(named) > 10 for named in summary.files_left_out.values()):
             console.print(f"All of them: {summary.out / 'build.json'} (private files by pseudonym)", soft_wrap=True)
+    if summary.unmatched:
+        console.print(
+            f"For {summary.unmatched} question(s) no slice of another subject has another answer (view swapped).",
+            soft_wrap=True,
+        )
     for reported in summary.without_rows[:10]:
         errors.print(f"[yellow]No question about[/] {escape(reported)}", soft_wrap=True)
     if len(summary.without_rows) > 10:

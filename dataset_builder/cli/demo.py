@@ -28,6 +28,8 @@ PHANTOM_SETTINGS = Settings(
     inputs=("slice",),
     views=("plain",),
     answer_types=("choice",),
+    statements=("edges",),
+    option_forms=("listed",),
 )
 """A few questions for the small vision-language model, about bodies that it was not trained on."""
 PROCESSES = os.cpu_count() or 1

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from dataset_builder.cli.build import build_command, print_summary
+from dataset_builder.cli.build import build_command
+from dataset_builder.cli.build_summary import print_summary
 from dataset_builder.cli.export import export_command
 from dataset_builder.cli.hub import add_commands, add_fetch_commands
 from dataset_builder.cli.inspection import inspect_command, vocabulary_command

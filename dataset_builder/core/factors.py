@@ -13,7 +13,9 @@ Register = Literal["clinical", "lay"]
 Convention = Literal["radiological", "ras"]
 Frame = Literal["patient", "image"]
 Input = Literal["slice", "stack", "blank"]
-View = Literal["plain", "mirrored", "rotated90", "rotated180"]
+View = Literal["plain", "mirrored", "rotated90", "rotated180", "occluded", "swapped"]
+Statement = Literal["edges", "name", "none"]
+OptionForm = Literal["listed", "shifted1", "shifted2", "shifted3", "yes_no"]
 StackOrder = Literal["ascending", "descending", "unstated"]
 Side = Literal["left", "right"]
 AnswerType = Literal["choice", "point", "box", "number"]
@@ -29,7 +31,14 @@ CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
 INPUTS: tuple[Input, ...] = get_args(Input)
 VIEWS: tuple[View, ...] = get_args(View)
-"""Changes of the displayed slice: none, mirrored left to right, rotated clockwise by 90 or 180 degrees."""
+"""What a question shows: its slice; that mirrored left to right, or rotated clockwise by 90 or 180 degrees; with the
+structures that are asked about hidden; a slice of another subject, for which the answer is another."""
+TURNED_VIEWS: tuple[View, ...] = ("mirrored", "rotated90", "rotated180")
+"""Views that turn the image, and with it the words of the image's frame."""
+STATEMENTS: tuple[Statement, ...] = get_args(Statement)
+"""How a question says in which convention the image is shown: by its left and top edge, by name only, or not at all."""
+OPTION_FORMS: tuple[OptionForm, ...] = get_args(OptionForm)
+"""How options are offered: in the order that was drawn, that order shifted by so many places, or as yes and no."""
 STACK_ORDERS: tuple[StackOrder, ...] = get_args(StackOrder)
 """The stated order of a stack's images along the patient's axis, if the question states one."""
 ANSWER_TYPES: tuple[AnswerType, ...] = get_args(AnswerType)
@@ -48,6 +57,8 @@ FACTORS: dict[str, tuple[str, ...]] = {
     "frame": FRAMES,
     "input": INPUTS,
     "view": VIEWS,
+    "statement": STATEMENTS,
+    "option_form": OPTION_FORMS,
     "stack_order": STACK_ORDERS,
     "answer_type": ANSWER_TYPES,
     "scale": SCALES,
@@ -67,7 +78,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 TEST: Split = "test"
 """The split of configs that are not split by cell, of the benchmark itself."""
 
-INPUT_CONFIGS = ("stack", "blank", "view")
+INPUT_CONFIGS = ("stack", "blank", "view", "statement", "options")
 """Configs beside those of a modality and plane: questions across slices, and the controls derived from slices."""
 ANSWER_CONFIGS: dict[AnswerType, str] = {"point": "locate", "box": "locate", "number": "measure"}
 """Configs of the questions that have no options, by what they want."""
@@ -82,6 +93,8 @@ def cell_of(
     view: View,
     split: Split = TEST,
     answer_type: AnswerType = "choice",
+    statement: Statement = "edges",
+    option_form: OptionForm = "listed",
 ) -> tuple[str, str]:
     """Config and split that a row belongs to, beside ``all``; ``split`` is what the data set is for."""
     if answer_type != "choice":
@@ -90,6 +103,10 @@ def cell_of(
         return input, split
     if view != "plain":
         return "view", split
+    if statement != "edges":
+        return "statement", split
+    if option_form != "listed":
+        return "options", split
     return config_name(modality, plane), split_name(terminology, prompt)
 
 

@@ -19,6 +19,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "questions_per_volume": PUBLISHED_QUESTIONS // PUBLISHED_VOLUMES,
         "ct_share": PUBLISHED_CT_SHARE,
         "views": ("plain",),
+        "statements": ("edges",),
+        "option_forms": ("listed",),
         "answer_types": ("choice",),
     },
 }

@@ -10,17 +10,21 @@ from dataset_builder.core.factors import (
     ANSWER_TYPES,
     CONVENTIONS,
     INPUTS,
+    OPTION_FORMS,
     PLANES,
     PROMPTS,
     REGISTERS,
+    STATEMENTS,
     TERMINOLOGIES,
     VIEWS,
     AnswerType,
     Convention,
     Input,
+    OptionForm,
     Plane,
     Prompt,
     Register,
+    Statement,
     Terminology,
     View,
 )
@@ -172,6 +176,8 @@ class Settings:
         answer_types: ``choice``: one of several options; ``point``, ``box``: where something is; ``number``: a
             measurement.
         views: ``plain`` always; others are controls that show the image of a slice mirrored or rotated.
+        statements: ``edges`` always; others are controls that say less of how the image is shown.
+        option_forms: ``listed`` always; others are controls that offer the options in other orders, or as yes and no.
         slices_per_volume: slices cut from a volume in total, spread over the planes (2 as published).
         questions_per_volume: at most this many rows per volume about its slices; pairs are kept whole, controls not
             counted; ``None`` for all that can be asked.
@@ -201,6 +207,8 @@ class Settings:
     inputs: tuple[Input, ...] = INPUTS
     answer_types: tuple[AnswerType, ...] = ANSWER_TYPES
     views: tuple[View, ...] = VIEWS
+    statements: tuple[Statement, ...] = STATEMENTS
+    option_forms: tuple[OptionForm, ...] = OPTION_FORMS
     slices_per_volume: int = 2
     questions_per_volume: int | None = 30
     stacks_per_volume: int = 1
@@ -226,6 +234,8 @@ class Settings:
             ("inputs", INPUTS),
             ("answer_types", ANSWER_TYPES),
             ("views", VIEWS),
+            ("statements", STATEMENTS),
+            ("option_forms", OPTION_FORMS),
         ):
             chosen = getattr(self, name)
             bad = [value for value in chosen if value not in legal]

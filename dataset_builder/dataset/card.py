@@ -70,7 +70,7 @@ def write_card(
         split: purpose of the data set, ``test`` or ``train``.
         known: what was noted of the data files when they were written, by their paths in the folder.
         left_out: how many files and series no case was made of, by what they are.
-        reported: further fields of the record: ``files_left_out``, ``without_rows``.
+        reported: further fields of the record: ``files_left_out``, ``without_rows``, ``unmatched``.
     """
     build = describe_build(
         folder, splits, settings, volumes, structures, slices, quarantined, vocabulary, split, known, left_out, reported

@@ -26,6 +26,8 @@ COLUMNS: dict[str, pa.DataType] = {
     "frame": pa.string(),
     "input": pa.string(),
     "view": pa.string(),
+    "statement": pa.string(),
+    "option_form": pa.string(),
     "stack_order": pa.string(),
     "answer_type": pa.string(),
     "scale": pa.string(),
@@ -57,6 +59,8 @@ COLUMNS: dict[str, pa.DataType] = {
 
 LATER_COLUMNS: dict[str, Any] = {
     "patient": "",
+    "statement": "edges",
+    "option_form": "listed",
     "answer_type": "choice",
     "scale": None,
     "masks": [],
@@ -65,7 +69,8 @@ LATER_COLUMNS: dict[str, Any] = {
     "unit": None,
     "tolerance": None,
 }
-"""Columns that data sets before version 2.1.0 lack, with what they hold on such rows."""
+"""Columns that older data sets lack, with what they hold on such rows: the first three came with version 2.2.0, the
+others with 2.1.0."""
 
 NULLABLE = ("stack_order", "scale", "answer_image", "value", "unit", "tolerance")
 """Columns that are null on rows that they do not apply to."""

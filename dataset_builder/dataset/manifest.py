@@ -109,6 +109,8 @@ class BuildNote:
         labels_left_out: labels that the user left out: how many scans have each.
         excluded: how many facts the settings exclude (``listed``), how many of them the volumes have (``facts``), and
             how many ``questions`` about them were left out; empty if none was to be.
+        unmatched: how many questions were to be asked of another subject's slice (view ``swapped``) where none has
+            another answer.
         without_rows: volumes that no question is about, "source/subject: why"; of very many the first.
     """
 
@@ -133,6 +135,7 @@ class BuildNote:
     without_rows: tuple[str, ...] = ()
     excluded: dict[str, int] = field(default_factory=dict)
     labels_left_out: dict[str, int] = field(default_factory=dict)
+    unmatched: int = 0
 
     def features_of(self, key: Key) -> dict[str, Any]:
         """The features of a split."""

@@ -24,6 +24,8 @@ EXAMPLES = "examples"
 _COMMON = {
     "input": "slice",
     "view": "plain",
+    "statement": "edges",
+    "option_form": "listed",
     "terminology": "directional",
     "convention": "radiological",
     "register": "clinical",
@@ -38,6 +40,7 @@ MOST_WARNINGS = 200
 """How many are kept in the note of a build."""
 
 _ANSWERS = ["terminology", "answer", "answer_index", "options", "pair_id", "input", "view", "answer_type"]
+_ANSWERS += ["statement", "option_form"]
 
 
 def describe_build(
@@ -68,7 +71,7 @@ def describe_build(
         split: what the build is for.
         known: what was noted of files already, by their paths in the folder.
         left_out: how many files and series no case was made of, by what they are.
-        reported: further fields of the note: ``files_left_out``, ``without_rows``.
+        reported: further fields of the note: ``files_left_out``, ``without_rows``, ``unmatched``.
     """
     asked = [[folder / file for file in files] for key, files in splits.items() if key[0] != "slices"]
     questions = [file for files in asked for file in files]
@@ -174,14 +177,15 @@ def _sources(volumes: Iterable[Mapping[str, Any]]) -> Iterator[SourceNote]:
 def _guessing_rates(splits: Iterable[Sequence[Path]]) -> Iterator[GuessingRates]:
     """How often one would be right without looking; the best constant answer is chosen per split.
 
-    Controls (blank canvases, turned images) ask the same again, and are left out.
+    Controls (such as blank canvases and turned images) ask the same again, and are left out.
     """
     count: dict[str, Counter[str]] = defaultdict(Counter)
     chance: dict[str, float] = defaultdict(float)
     for paths in splits:
         answers: dict[str, Counter[str]] = defaultdict(Counter)
         for row in (row for path in paths for row in _rows(path, _ANSWERS)):
-            if row["input"] == "blank" or row["view"] != "plain" or row.get("answer_type", "choice") != "choice":
+            usual = {"view": "plain", "answer_type": "choice", "statement": "edges", "option_form": "listed"}
+            if row["input"] == "blank" or any(row.get(name, value) != value for name, value in usual.items()):
                 continue
             of = count[row["terminology"]]
             of["questions"] += 1

@@ -26,7 +26,7 @@ from dataset_builder.pictures.render import MARKER_COLOURS
 FILTERS: dict[str, Sequence[str]] = {**FACTORS, "relation": (), "source": ()}
 """Columns to filter by, with their values in order; further values follow in alphabetical order."""
 
-CELL = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
+CELL = ("modality", "plane", "terminology", "prompt", "input", "view", "statement", "option_form", "answer_type")
 """Columns whose values make a cell."""
 
 _REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *FILTERS} - LATER_COLUMNS.keys()

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dataset_builder.core.factors import Convention, Plane, View
+from dataset_builder.core.factors import TURNED_VIEWS, Convention, Plane, View
 
 PLANE_AXIS: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The array axis that runs through the slices of a plane."""
@@ -45,6 +45,11 @@ _TURNED: dict[View, dict[str, str]] = {
 """For each edge of the image the edge of the plain image that has come to lie there."""
 
 
+def turn_of(view: View) -> View:
+    """How a view turns the image: ``plain`` if it does not."""
+    return view if view in TURNED_VIEWS else "plain"
+
+
 def image_edges(plane: Plane, convention: Convention, view: View = "plain") -> dict[str, str]:
     """Patient direction at each edge of the image: keys ``left``, ``right``, ``top``, ``bottom``.
 
@@ -59,7 +64,7 @@ def image_edges(plane: Plane, convention: Convention, view: View = "plain") -> d
     plain = {"left": low_u, "right": high_u, "top": low_v, "bottom": high_v}
     if convention == "radiological":
         plain = {"left": high_u, "right": low_u, "top": high_v, "bottom": low_v}
-    return {edge: plain[was] for edge, was in _TURNED[view].items()}
+    return {edge: plain[was] for edge, was in _TURNED[turn_of(view)].items()}
 
 
 MAX_OBLIQUITY_DEG = 30.0
@@ -137,7 +142,7 @@ class DisplayTransform:
             "rotated90": (size - y, x),
             "rotated180": (size - x, size - y),
         }
-        return np.stack(turned[self.view], axis=-1)
+        return np.stack(turned[turn_of(self.view)], axis=-1)
 
     def to_voxels(self, xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Pixel coordinates [..., 2] to voxel indices [..., 2]; the inverse of :meth:`to_pixels`."""
@@ -150,13 +155,13 @@ class DisplayTransform:
             "rotated90": (y, size - x),
             "rotated180": (size - x, size - y),
         }
-        return (np.stack(back[self.view], axis=-1) - offset) / scale
+        return (np.stack(back[turn_of(self.view)], axis=-1) - offset) / scale
 
     def _turn(self, shown: npt.NDArray) -> npt.NDArray:
         """A plain image [S, S] in this view."""
         if self.view == "mirrored":
             shown = shown[:, ::-1]
-        elif self.view != "plain":
+        elif self.view in TURNED_VIEWS:
             shown = np.rot90(shown, -1 if self.view == "rotated90" else 2)  # positive is counter-clockwise
         return np.ascontiguousarray(shown)
 

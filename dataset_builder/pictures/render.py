@@ -23,6 +23,7 @@ import yaml
 from dataset_builder.core.factors import DRAWN_PROMPTS, Convention, Prompt, View
 from dataset_builder.imaging.geometry import DisplayTransform
 from dataset_builder.pictures.letters import LETTERS, Mark, Rectangle, Strokes, glyph, leader, place_letters
+from dataset_builder.pictures.occlusion import hide
 from dataset_builder.pictures.placement import placements
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure, structures
@@ -105,11 +106,21 @@ def to_grey(values: npt.NDArray, window: Window) -> npt.NDArray[np.uint8]:
 
 
 def show(
-    record: SliceRecord, convention: Convention, window: Window, image_size: int, view: View = "plain"
+    record: SliceRecord,
+    convention: Convention,
+    window: Window,
+    image_size: int,
+    view: View = "plain",
+    hidden: Sequence[str] = (),
 ) -> npt.NDArray[np.uint8]:
-    """The image of a slice without markers: uint8 [S, S], grey. See :func:`draw`."""
+    """The image of a slice without markers: uint8 [S, S], grey. See :func:`draw`.
+
+    Args:
+        hidden: structures of which nothing is to be seen.
+    """
     transform = DisplayTransform(record.shape, record.spacing, convention, image_size, view)
-    return transform.show_image(to_grey(record.image, window))
+    grey = to_grey(record.image, window)
+    return transform.show_image(hide(grey, record, hidden) if hidden else grey)
 
 
 def draw(

@@ -12,7 +12,16 @@ from typing import Literal
 
 import numpy as np
 
-from dataset_builder.core.factors import DRAWN_PROMPTS, PROMPTS, STACK_ORDERS, AnswerType, Frame, Plane, Prompt
+from dataset_builder.core.factors import (
+    DRAWN_PROMPTS,
+    PROMPTS,
+    STACK_ORDERS,
+    TURNED_VIEWS,
+    AnswerType,
+    Frame,
+    Plane,
+    Prompt,
+)
 from dataset_builder.core.settings import Settings, digest
 from dataset_builder.imaging.geometry import DisplayTransform
 from dataset_builder.imaging.masks import encode_mask
@@ -99,7 +108,7 @@ def _unit(position: int, fact: Fact, variant: tuple) -> Unit:
 
 def turned_views(unit: Unit, settings: Settings, identity: str) -> Iterator[Unit]:
     """Of every second chosen unit of a slice the control that shows the image mirrored or turned in one drawn way."""
-    turned = [view for view in settings.views if view != "plain"]
+    turned = [view for view in settings.views if view in TURNED_VIEWS]
     if turned and unit.input == "slice":
         draw = random.Random(digest("place view", settings.seed, identity, unit, unit.answer_type))
         if draw.random() < 0.5 or "plain" not in settings.views:

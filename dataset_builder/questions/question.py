@@ -12,11 +12,13 @@ from dataset_builder.core.factors import (
     Input,
     MeasureUnit,
     Modality,
+    OptionForm,
     Plane,
     Prompt,
     Register,
     Scale,
     StackOrder,
+    Statement,
     Terminology,
     View,
 )
@@ -73,6 +75,8 @@ class Question:
     box_images: tuple[int, ...]
     margin_mm: float
     window: Window
+    statement: Statement = "edges"
+    option_form: OptionForm = "listed"
     answer_type: AnswerType = "choice"
     scale: Scale | None = None
     masks: tuple[Mask, ...] = ()
@@ -119,7 +123,9 @@ class Names:
         asked_how = (unit.prompt, unit.register, unit.convention, unit.frame, unit.stack_order, *wanted)
         fact_id = digest(*made, record.source, record.subject, *what)
         fact_seed = digest(*made, *record.drawn_by, *what)
-        pair_id = digest(digest(fact_id, *asked_how), unit.input, unit.view)
+        how = (unit.statement, unit.option_form)
+        varied = () if how == ("edges", "listed") else how
+        pair_id = digest(digest(fact_id, *asked_how), unit.input, unit.view, *varied)
         return cls(fact_id, pair_id, fact_seed, digest(fact_seed, *asked_how))
 
 
@@ -202,6 +208,8 @@ def make_question(
         box_images=box_images,
         margin_mm=fact.margin_mm,
         window=window,
+        statement=unit.statement,
+        option_form=unit.option_form,
         answer_type=unit.answer_type,
         scale=unit.scale,
         **measured,

@@ -5,13 +5,12 @@ questions (A and B swapped, or the opposite case; see :class:`dataset_builder.qu
 options in the same order, so that a constant answer gets one of the two and never both. Only ``visible`` facts stand
 alone.
 
-From chosen units, controls are derived that differ in one thing: the same markers on an empty canvas (``blank``), and
-the same image mirrored or turned (``view``).
+From chosen units controls are derived that differ in one thing (:mod:`dataset_builder.questions.controls`).
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 from dataset_builder.core.factors import (
@@ -21,11 +20,13 @@ from dataset_builder.core.factors import (
     Convention,
     Frame,
     Input,
+    OptionForm,
     Plane,
     Prompt,
     Register,
     Scale,
     StackOrder,
+    Statement,
     View,
 )
 from dataset_builder.core.settings import Settings, digest
@@ -55,6 +56,8 @@ class Unit:
     stack_order: StackOrder | None = None
     answer_type: AnswerType = "choice"
     scale: Scale | None = None
+    statement: Statement = "edges"
+    option_form: OptionForm = "listed"
 
     def __str__(self) -> str:
         """What views are drawn by: the text of data version 2.0, so that a field renamed or added changes no data."""
@@ -254,13 +257,3 @@ def take_turns(streams: Sequence[Iterator[Unit]], rows: int | None) -> list[Unit
                 chosen.append(unit)
                 room -= unit.size
     return chosen
-
-
-def controls(unit: Unit, settings: Settings, identity: str) -> Iterator[Unit]:
-    """What is derived from a chosen unit of a slice: its blank twin, and its image turned in one drawn way."""
-    if "blank" in settings.inputs and unit.prompt in DRAWN_PROMPTS:
-        yield replace(unit, input="blank")
-    turned = [view for view in settings.views if view != "plain"]
-    if turned and unit.fact.axis in CARDINAL_AXES:
-        draw = random.Random(digest("view", settings.seed, identity, unit))
-        yield replace(unit, view=draw.choice(turned))

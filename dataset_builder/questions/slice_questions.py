@@ -10,6 +10,7 @@ from dataset_builder.core.settings import Settings, digest
 from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.pictures.placement import placements
 from dataset_builder.pictures.render import choose_window
+from dataset_builder.questions.controls import shifted
 from dataset_builder.questions.facts.lesion_facts import OF_LESIONS
 from dataset_builder.questions.question import Names, Question, choose_template, make_question, members_of
 from dataset_builder.questions.sampling import Unit
@@ -24,41 +25,60 @@ from dataset_builder.questions.wording import (
     structure_name,
     view_sentence,
 )
+from dataset_builder.questions.yes_no import Claim
 from dataset_builder.slices.selection import SliceRecord
 from dataset_builder.vocabulary import Structure
 
 
-def ask(unit: Unit, record: SliceRecord, settings: Settings, structures: Mapping[str, Structure]) -> list[Question]:
+def ask(
+    unit: Unit,
+    record: SliceRecord,
+    settings: Settings,
+    structures: Mapping[str, Structure],
+    names: Names | None = None,
+) -> list[Question]:
     """The one or two questions of a unit about a slice.
 
     Args:
         record: the slice that the unit's fact was measured in.
         structures: the vocabulary.
+        names: of another unit's rows, whose words these are to have.
     """
     fact, prompt, register, plane = unit.fact, unit.prompt, unit.register, record.plane
-    names = Names.of(unit, record, settings)
+    names = names or Names.of(unit, record, settings)
     where = placements(record, unit.convention, settings.image_size, unit.view)
     members = members_of(fact)
-    options = _options(unit, plane, structures)
-    random.Random(digest("options", settings.seed, names.wording_seed)).shuffle(options)
+    listed = _options(unit, plane, structures)
+    random.Random(digest("options", settings.seed, names.wording_seed)).shuffle(listed)
+    options = shifted(listed, unit.option_form)
+    claim = Claim.of(unit, plane, names, settings) if unit.option_form == "yes_no" else None
     # All members share one window, or it would tell which of a pair's structures is asked about.
     named = {name for of_member, _ in members for name in of_member} | set(fact.options)
     window = choose_window(record, sorted(named), structures)
-    template_name, template = choose_template(_question_key(unit, plane), register, names.fact_seed, settings.seed)
+    key = _question_key(unit, plane)
+    template_name, template = choose_template(key, register, names.fact_seed, settings.seed)
+    if claim is not None:
+        options, template_name, template = claim.options, f"yes_no_{key}.0", claim.template
     asked = []
     for number, (of_member, relation) in enumerate(members):
         boxes = tuple(where[name].box for name in of_member)
         points = tuple(where[name].point for name in of_member)
         refs = references(prompt, [structures[name] for name in of_member], register)
         sentences = [
-            context(record.modality, plane, unit.convention, register),
+            context(record.modality, plane, unit.convention, register, unit.statement),
             view_sentence(unit.view, register),
             marker_sentence(prompt, LETTERS[: len(of_member)], boxes, points, settings.image_size),
             fill(template, refs, options),
         ]
         answer = _answer(unit, plane, relation, structures)
+        if claim is not None:
+            answer = claim.answer(relation)
         no_prior = fact.kind in OF_LESIONS or any(structures[name].is_lesion for name in of_member)
+        # Where two subjects differ, anatomy has no answer.
+        no_prior |= unit.view == "swapped" and prompt == "none"
         prior = "" if no_prior else _prior(unit, plane, relation, answer)
+        if claim is not None and prior not in claim.options:
+            prior = claim.prior(prior)
         asked.append(
             make_question(
                 unit,

@@ -7,7 +7,17 @@ from typing import Any
 
 import yaml
 
-from dataset_builder.core.factors import Convention, Modality, Plane, Prompt, Register, StackOrder, View
+from dataset_builder.core.factors import (
+    TURNED_VIEWS,
+    Convention,
+    Modality,
+    Plane,
+    Prompt,
+    Register,
+    StackOrder,
+    Statement,
+    View,
+)
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS, image_edges
 from dataset_builder.vocabulary import Structure
 
@@ -45,9 +55,16 @@ def structure_name(structure: Structure, register: Register) -> str:
     return structure.clinical if register == "clinical" else structure.lay
 
 
-def context(modality: Modality, plane: Plane, convention: Convention, register: Register) -> str:
-    """The sentence that says what is shown and how."""
-    return wording()["context"][convention][register].format(**_shown(modality, plane, convention, register))
+def context(
+    modality: Modality, plane: Plane, convention: Convention, register: Register, statement: Statement = "edges"
+) -> str:
+    """The sentence that says what is shown and, as far as it is to be stated, how."""
+    words = wording()
+    if statement == "none":
+        form = words["context_unstated"][register]
+    else:
+        form = words["context" if statement == "edges" else "context_by_name"][convention][register]
+    return str(form.format(**_shown(modality, plane, convention, register)))
 
 
 def stack_context(
@@ -93,8 +110,8 @@ def _shown(modality: Modality, plane: Plane, convention: Convention, register: R
 
 
 def view_sentence(view: View, register: Register) -> str:
-    """What was then done to the image; empty for the plain view."""
-    return "" if view == "plain" else wording()["view"][view][register]
+    """How the image was then turned; empty if it was not."""
+    return wording()["view"][view][register] if view in TURNED_VIEWS else ""
 
 
 def marker_sentence(

@@ -107,6 +107,8 @@ def shown_of(row: Mapping[str, Any], slices: Mapping[Key, StoredSlice]) -> list[
 
 
 def _shown(row: Mapping[str, Any], stored: StoredSlice, encoded: bytes) -> Shown | None:
+    if row["view"] == "occluded":
+        return None  # the slice shows what is to be hidden
     record = stored.record
     expected = _decoded(encoded)
     size = expected.shape[0]

@@ -86,6 +86,7 @@ def write_reader_page(
         )
     check_page(out)
     wanted = {"input": inputs, "view": views, "answer_type": answer_types}
+    wanted |= {"statement": ("edges",), "option_form": ("listed",)}  # the others are controls, and ask the same again
     files = [file for note in record.questions.values() for file in note.files]
     try:
         ids = choose(_candidates(dataset, files, wanted), items, seed)

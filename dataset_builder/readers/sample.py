@@ -13,7 +13,7 @@ SPREAD = tuple(FACTORS)
 """Columns over whose values the sample is spread."""
 STRATUM = ("modality", "plane", "terminology", "prompt", "input", "view", "answer_type")
 """Columns whose values make a stratum; strata take turns."""
-COLUMNS = ("id", "pair_id", "fact_id", "source", "subject", *SPREAD)
+COLUMNS = ("id", "pair_id", "fact_id", "source", "subject", "statement", "option_form", *SPREAD)
 """Columns that the choice needs."""
 
 

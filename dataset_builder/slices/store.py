@@ -68,6 +68,7 @@ class StoredVolume:
     path: Place
     size: int
     patient: str | None = None
+    slices: int = 1  # that are asked about by themselves
 
     @property
     def identity(self) -> str:
@@ -166,7 +167,7 @@ def store_volume(
     if known.get(deciding) == fingerprints[deciding] and (there := _size_of(path)) is not None:
         if known.get("fingerprint") != fingerprints["fingerprint"]:  # the same files, copied or touched
             _write_note(note_path, known | fingerprints)
-        return StoredVolume(case.source, case.subject, path, there, case.patient)
+        return StoredVolume(case.source, case.subject, path, there, case.patient, _count(known))
     volume = replace(source.read(case), patient=case.patient)
     scan = scan_sha256(volume.image)
     if not is_public(source):
@@ -208,7 +209,13 @@ def store_volume(
         "scan_sha256": scan,
     }
     _write_note(note_path, note)
-    return StoredVolume(case.source, case.subject, path, size, case.patient)
+    return StoredVolume(case.source, case.subject, path, size, case.patient, len(chosen))
+
+
+def _count(note: Mapping[str, object]) -> int:
+    """How many slices of a volume are asked about by themselves."""
+    count = note.get("slices")
+    return count if isinstance(count, int) else 1
 
 
 def _check_own(path: Place, note_path: Place, case: Case) -> None:
@@ -317,7 +324,7 @@ def _finished(store: Place) -> Iterator[StoredVolume]:
         if {"source", "subject"} <= note.keys():
             patient = note.get("patient")
             of_whom = None if patient is None else str(patient)
-            yield StoredVolume(str(note["source"]), str(note["subject"]), path, size, of_whom)
+            yield StoredVolume(str(note["source"]), str(note["subject"]), path, size, of_whom, _count(note))
 
 
 def _pairs(store: Place) -> Iterator[tuple[Place, int]]:

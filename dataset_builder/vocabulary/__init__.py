@@ -4,6 +4,7 @@ May import ``core`` and ``files``.
 """
 
 from dataset_builder.vocabulary.label_maps import label_map, label_map_names
+from dataset_builder.vocabulary.organ_systems import organ_system
 from dataset_builder.vocabulary.side_words import read_side
 from dataset_builder.vocabulary.tables import (
     LIMBS,
@@ -26,6 +27,7 @@ __all__ = [
     "label_map",
     "label_map_names",
     "normalise",
+    "organ_system",
     "read_side",
     "structures",
 ]

@@ -78,8 +78,15 @@ class Rows:
     """
 
     INDEXED = ("modality", "plane", "terminology", "prompt", "input", "view")
-    LATER: ClassVar[dict[str, str]] = {"answer_type": "choice", "relation": ""}
+    LATER: ClassVar[dict[str, str]] = {
+        "answer_type": "choice",
+        "relation": "",
+        "statement": "edges",
+        "option_form": "listed",
+    }
     """Columns that choose rows, too; older data sets may lack them."""
+    USUAL: ClassVar[dict[str, str]] = {"answer_type": "choice", "statement": "edges", "option_form": "listed"}
+    """What the rows of a leaf have in these columns unless it asks for something else."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -136,8 +143,8 @@ class Rows:
         """The rows whose columns have the values of ``where``, whole pairs side by side.
 
         Args:
-            where: a value, or several of which any will do, by column. Rows that want a position or a number are chosen
-                only by their ``answer_type``.
+            where: a value, or several of which any will do, by column. Rows that want a position or a number, that say
+                less of the convention, or that offer their options otherwise are chosen only by these columns.
         """
         names = (*self.INDEXED, *self.LATER)
         unknown = set(where) - set(names)
@@ -145,7 +152,7 @@ class Rows:
             raise ValueError(f"A leaf is chosen by {', '.join(names)}, not by {', '.join(sorted(unknown))}.")
         wanted = [
             (names.index(name), (value,) if isinstance(value, str) else tuple(value))
-            for name, value in ({"answer_type": "choice"} | dict(where)).items()
+            for name, value in (self.USUAL | dict(where)).items()
         ]
         found = (ranks for key, ranks in self._rows_of.items() if all(key[i] in values for i, values in wanted))
         return [self._order[rank] for rank in sorted(rank for ranks in found for rank in ranks)]

@@ -13,6 +13,7 @@ from lm_eval_tasks.report.effects import effects
 from lm_eval_tasks.report.enough import enough
 from lm_eval_tasks.report.items import FACTORS, Sheet, fact, in_order, patient, text_of, volume
 from lm_eval_tasks.report.judge import Judged
+from lm_eval_tasks.report.looking import looking
 from lm_eval_tasks.report.positions import positions
 from lm_eval_tasks.report.readers import missing_package, readers
 from lm_eval_tasks.report.replicates import replicates
@@ -97,6 +98,7 @@ def _run(sheet: Sheet, sheets: Sequence[Sheet]) -> Json:
         "effects": effects(sheet),
         "confusions": confusions(sheet),
         "positions": positions(sheet),
+        "looking": looking(sheet),
     }
 
 

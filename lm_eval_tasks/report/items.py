@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_builder.core import factors
-from dataset_builder.core.factors import ANSWER_TYPES, VIEWS
+from dataset_builder.core.factors import ANSWER_TYPES, OPTION_FORMS, STATEMENTS, VIEWS
 from dataset_builder.questions.wording import opposites
 from dataset_builder.sources.base import patient_of
 from lm_eval_tasks.report.answers import Answer
@@ -21,7 +21,7 @@ from lm_eval_tasks.report.runs import Question, Run
 FACTORS: dict[str, tuple[str, ...]] = {
     name: factors.FACTORS[name]
     for name in (
-        *("terminology", "prompt", "register", "convention", "frame", "view"),
+        *("terminology", "prompt", "register", "convention", "frame", "view", "statement", "option_form"),
         *("input", "stack_order", "modality", "plane", "answer_type", "scale"),
     )
 }
@@ -36,7 +36,13 @@ MARGIN_GROUPS = (
     f"{MARGINS[-1]:g} and more",
 )
 
-CONTROLS = {"input": ("blank",), "view": VIEWS[1:], "answer_type": ANSWER_TYPES[1:]}
+CONTROLS = {
+    "input": ("blank",),
+    "view": VIEWS[1:],
+    "statement": STATEMENTS[1:],
+    "option_form": OPTION_FORMS[1:],
+    "answer_type": ANSWER_TYPES[1:],
+}
 """Values whose questions are controls, or want no option: they stay out of every number but those by the same column.
 Positions and measurements have numbers of their own; see ``positions``."""
 

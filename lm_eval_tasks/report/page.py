@@ -16,6 +16,7 @@ from lm_eval_tasks.report.enough_page import enough_part, pair_chance, paper_par
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent, size_of, volumes_in_words
 from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.items import FACTORS
+from lm_eval_tasks.report.looking_page import looking_part
 from lm_eval_tasks.report.plots import SHARE, Cell, Mark, Row, defs, difference_axis, forest, heat, legend
 from lm_eval_tasks.report.position_page import positions_part
 from lm_eval_tasks.report.readers_page import readers_part
@@ -54,6 +55,7 @@ def make_page(report: Json, reading: Reading, images: Images) -> str:
         "factors": "".join(_factors(report)),
         "cells": "".join(_cells(run, len(runs) > 1) for run in report["runs"]),
         "effects": _effects(report),
+        "looking": looking_part(report),
         "comparisons": "".join(_comparison(each) for each in report["comparisons"]),
         "enough": enough_part(report),
         "replicates": replicates_part(report),
@@ -67,7 +69,7 @@ def make_page(report: Json, reading: Reading, images: Images) -> str:
         "data": pages.embed(page_data(reading, images)),
         "images": pages.embed(images.addresses),
     }
-    for name in ("comparisons", "effects", "structures", "positions", "readers", "replicates", "warnings"):
+    for name in ("comparisons", "effects", "looking", "structures", "positions", "readers", "replicates", "warnings"):
         parts[f"no_{name}"] = "" if parts[name] else "hidden"
     sources = "data:" if images.embedded else "data: 'self' file:"
     return pages.make_page(_part("page.html"), {"style": _part("page.css"), "script": _part("page.js")}, parts, sources)

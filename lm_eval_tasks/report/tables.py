@@ -24,6 +24,9 @@ def tables(report: Json, reading: Reading, judged: Mapping[str, Judged] | None =
         for each in run["positions"]
         for score in each["scores"]
     ]
+    controls = [
+        {"run": run["name"], **_flat(each)} for run in runs for each in run.get("looking", {}).get("controls", ())
+    ]
     return {
         "scores.csv": _csv({"run": run["name"], **_flat(score)} for run in runs for score in run["scores"]),
         "effects.csv": _csv({"run": run["name"], **_flat(effect)} for run in runs for effect in run["effects"]),
@@ -38,6 +41,7 @@ def tables(report: Json, reading: Reading, judged: Mapping[str, Judged] | None =
             for right, row in run["confusions"]["terms"].items()
             for said, count in row.items()
         ),
+        **({"controls.csv": _csv(controls)} if controls else {}),
         **({"positions.csv": _csv(positions)} if positions else {}),
         "items.csv": _csv(_items(reading, judged or {})),
     }

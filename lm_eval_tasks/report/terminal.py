@@ -11,6 +11,7 @@ from rich.text import Text
 from cluster_statistics import FEW_CLUSTERS
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
 from lm_eval_tasks.report.judge import judge_summary
+from lm_eval_tasks.report.looking_page import NAMES as CONTROL_NAMES
 from lm_eval_tasks.report.readers_page import in_words
 from lm_eval_tasks.report.scores import NO_ANSWER, Json
 
@@ -49,6 +50,12 @@ def show(report: Json, console: Console) -> None:
     effects = _effects(report)
     if effects.row_count:
         console.print(effects)
+    looking = _looking(report)
+    if looking.row_count:
+        console.print(looking)
+    for run in report["runs"]:
+        if each := run["looking"]["circular"]:
+            console.print(_circular(run["name"], each), soft_wrap=True, highlight=False, markup=False)
     if report["comparisons"]:
         console.print(_comparisons(report))
     for each in (*report["enough"]["comparisons"], *report["enough"]["runs"], *report["replicates"]):
@@ -183,6 +190,35 @@ def _largest(report: Json) -> Iterator[tuple[str, dict[str, Any]]]:
         overall.sort(key=lambda effect: (effect["volumes"] < FEW_CLUSTERS, -abs(effect["difference"]["value"])))
         for effect in overall[:EFFECTS_SHOWN]:
             yield run["name"], effect
+
+
+def _looking(report: Json) -> Table:
+    title = "Looking or knowing: controls against their originals"
+    table = _table(title, ["run", "control"], ["pairs", "original", "control", "change", "same\nanswer"])
+    for run in report["runs"]:
+        for each in run["looking"]["controls"]:
+            few = each["volumes"] < FEW_CLUSTERS
+            table.add_row(
+                escape(run["name"]),
+                CONTROL_NAMES[each["control"]],
+                f"{each['matched']:,}",
+                f"{100 * each['accuracy_original']['value']:.1f}",
+                f"{100 * each['accuracy_control']['value']:.1f}",
+                _cell(each["difference"], signed=True),
+                "-" if each["same_answer"] is None else f"{100 * each['same_answer']['value']:.1f}",
+                style="dim" if few else None,
+            )
+    return table
+
+
+def _circular(name: str, each: Json) -> str:
+    return (
+        f"{name}: of {each['questions']:,} questions asked with each option once in each place, "
+        f"{100 * each['all_right']['value']:.1f} % are right in every order (chance "
+        f"{100 * each['all_right_by_chance']:.1f} %), {100 * each['accuracy']['value']:.1f} % on average; "
+        f"{100 * each['consistent']['value']:.1f} % get the same option in every order, "
+        f"{100 * each['same_place']['value']:.1f} % the option in the same place."
+    )
 
 
 def _comparisons(report: Json) -> Table:

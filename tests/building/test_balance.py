@@ -42,17 +42,23 @@ def built(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rows(built):
     names = ["id", "fact_id", "pair_id", "subject", "modality", "plane", "terminology", "prompt", "register"]
-    names += ["convention", "frame", "input", "view"]
+    names += ["convention", "frame", "input", "view", "statement", "option_form"]
     files = (built[0].out / "data").rglob("*.parquet")
     return [row for file in sorted(files) for row in pq.read_table(file, columns=names).to_pylist()]
 
 
+def is_own(row):
+    """Whether it is no control."""
+    return [row[name] for name in ("input", "view", "statement", "option_form")] == [
+        "slice",
+        "plain",
+        "edges",
+        "listed",
+    ]
+
+
 def test_every_cell_is_there_with_the_same_number_of_questions(built, rows):
-    counts = Counter(
-        (row["modality"], row["plane"], row["terminology"], row["prompt"])
-        for row in rows
-        if (row["input"], row["view"]) == ("slice", "plain")
-    )
+    counts = Counter((row["modality"], row["plane"], row["terminology"], row["prompt"]) for row in rows if is_own(row))
     every = {(m, p, t, q) for m in ("ct", "mri") for p in PLANES for t in TERMINOLOGIES for q in PROMPTS}
     assert counts == dict.fromkeys(every, PER_CELL)
     assert len({row["subject"] for row in rows}) == built[0].volumes == 3
@@ -62,8 +68,8 @@ def test_pairs_are_whole_and_controls_stay_with_their_questions(rows):
     pairs = Counter(row["pair_id"] for row in rows if row["pair_id"])
     assert set(pairs.values()) == {2}
     asked = ("fact_id", "prompt", "register", "convention", "frame")
-    own = {tuple(row[name] for name in asked) for row in rows if (row["input"], row["view"]) == ("slice", "plain")}
-    controls = [row for row in rows if (row["input"], row["view"]) != ("slice", "plain")]
+    own = {tuple(row[name] for name in asked) for row in rows if is_own(row)}
+    controls = [row for row in rows if not is_own(row)]
     assert {row["input"] for row in controls} == {"slice", "blank"}
     assert {tuple(row[name] for name in asked) for row in controls} <= own
     blank = Counter(row["plane"] for row in controls if row["input"] == "blank")

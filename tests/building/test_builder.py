@@ -100,7 +100,7 @@ def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch
 
 def test_a_part_tells_what_its_images_take_in_a_file(built, tmp_path):
     """Each different one once, also where slices are shown again unmarked in stacks: files are cut by it."""
-    part = write_part((0, volumes_in(built[1])[0], SMALL), None, tmp_path)
+    part = write_part((0, volumes_in(built[1])[0], SMALL, ()), None, tmp_path)
     with pa.OSFile(str(part_path(tmp_path, 0))) as file:
         batches = pa.ipc.open_file(file)
         for number, distinct in enumerate(part.distinct):
@@ -189,6 +189,7 @@ def test_every_row_carries_modality_and_plane_of_its_config(built):
     assert {"locate", "measure"} <= {config for config, _ in summary.rows}
     for config, split in summary.rows:
         columns = ["modality", "plane", "terminology", "prompt", "input", "view", "answer_type"]
+        columns += ["statement", "option_form"]
         for row in pq.read_table(summary.out / "data" / config / f"{split}.parquet", columns=columns).to_pylist():
             assert (row["answer_type"] == "choice") == (config not in ANSWER_CONFIGS.values())
             if config in ANSWER_CONFIGS.values():
@@ -200,6 +201,10 @@ def test_every_row_carries_modality_and_plane_of_its_config(built):
             elif config == "view":
                 assert row["input"] == "slice"
                 assert row["view"] != "plain"
+            elif config in ("statement", "options"):
+                assert (row["input"], row["view"]) == ("slice", "plain")
+                assert (row["statement"] != "edges", row["option_form"] != "listed").count(True) == 1
+                assert (row["statement"] != "edges") == (config == "statement")
             else:
                 assert (row["input"], row["view"]) == (config, "plain")
 

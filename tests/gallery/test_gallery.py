@@ -43,6 +43,8 @@ def row(number, **changes):
         "frame": "patient",
         "input": "slice",
         "view": "plain",
+        "statement": "edges",
+        "option_form": "listed",
         "stack_order": None,
         "answer_type": "choice",
         "masks": [],

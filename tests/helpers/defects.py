@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataset_builder.core.factors import TURNED_VIEWS
+
 Row = dict[str, Any]
 
 OPPOSITE = {"right": "left", "anterior": "posterior", "superior": "inferior", "medial": "lateral"}
@@ -75,7 +77,7 @@ def plain(row: Row, *prompts: str, terminology: str = "directional", frame: str 
 
 def drawn(row: Row, *prompts: str) -> bool:
     """A marked row of two structures that no blank canvas goes with: it is turned."""
-    return row["view"] != "plain" and row["prompt"] in (prompts or ("label", "point", "box", "mask"))
+    return row["view"] in TURNED_VIEWS and row["prompt"] in (prompts or ("label", "point", "box", "mask"))
 
 
 def other_option(row: Row) -> str:
@@ -131,7 +133,7 @@ def both_answers_of_a_pair_swapped_with_their_relations(ground):
 
 @defect(answers="An answer is wrong.")
 def both_answers_in_the_frame_of_the_image_swapped(ground):
-    rows = ground.take(lambda row: row["view"] != "plain" and row["frame"] == "image")
+    rows = ground.take(lambda row: row["view"] in TURNED_VIEWS and row["frame"] == "image")
     for row in rows:
         say(row, other_option(row))
     return ids(rows)
@@ -195,7 +197,7 @@ def a_point_outside_of_its_box(ground):
 @defect(boxes="A point does not lie on its structure.")
 def points_in_the_corners_of_their_boxes(ground):
     """At the corners of a box the structure itself is seldom: one of four at least is free of it."""
-    rows = ground.take(lambda row: row["view"] != "plain" and row["prompt"] == "none")
+    rows = ground.take(lambda row: row["view"] in TURNED_VIEWS and row["prompt"] == "none")
     for row in rows:
         row["points"] = [[box[0], box[1]] for box in row["boxes"]]
     return ids(rows)
@@ -286,7 +288,7 @@ def another_margin(ground):
 
 @defect(facts="Rows of a fact use different templates.")
 def another_template(ground):
-    rows = ground.take(lambda row: row["view"] != "plain" and row["prompt"].startswith("text_"))
+    rows = ground.take(lambda row: row["view"] in TURNED_VIEWS and row["prompt"].startswith("text_"))
     for row in rows:
         row["template"] = row["template"].rsplit(".", 1)[0] + ".9"
     return [row["fact_id"] for row in rows]
@@ -309,7 +311,7 @@ def a_blank_canvas_with_another_window(ground):
 
 @defect(schema="A factor has an illegal value.", pairs="A pair does not consist of two rows.")
 def an_unknown_factor(ground):
-    rows = ground.take(lambda row: row["prompt"] == "text_box" and row["view"] != "plain")
+    rows = ground.take(lambda row: row["prompt"] == "text_box" and row["view"] in TURNED_VIEWS)
     rows[0]["convention"] = "neurological"
     return ids(rows)
 
@@ -339,7 +341,7 @@ def a_row_in_the_file_of_another_cell(ground):
 
 @defect(answers="The slice of a row is not in the slice store.", facts="Rows of a fact differ in what they must share.")
 def a_slice_that_the_store_does_not_have(ground):
-    rows = ground.take(lambda row: row["view"] != "plain" and row["prompt"].startswith("text_"))
+    rows = ground.take(lambda row: row["view"] in TURNED_VIEWS and row["prompt"].startswith("text_"))
     for row in rows:
         row["slice_index"] = [9999]
     return [*ids(rows), *(row["fact_id"] for row in rows)]

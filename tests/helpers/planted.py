@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset_builder.check.maps import window_limits
-from dataset_builder.core.factors import DRAWN_PROMPTS
+from dataset_builder.core.factors import DRAWN_PROMPTS, TURNED_VIEWS
 from dataset_builder.pictures import render
 from dataset_builder.pictures.letters import LETTERS
 from dataset_builder.slices.selection import SliceRecord, load_slices
@@ -139,13 +139,17 @@ def anything(row: Row) -> bool:
     return True
 
 
+def edges(row: Row) -> bool:
+    return row["statement"] == "edges"
+
+
 def two(row: Row) -> bool:
     """Two structures that are not asked the same of."""
     return len(row["structures"]) == 2 and row["terminology"] == "directional"
 
 
 def drawn(row: Row) -> bool:
-    return row["prompt"] in DRAWN_PROMPTS and row["input"] == "slice" and row["modality"] == "ct"
+    return row["prompt"] in DRAWN_PROMPTS and _is_own(row)
 
 
 def drawn_two(row: Row) -> bool:
@@ -153,7 +157,12 @@ def drawn_two(row: Row) -> bool:
 
 
 def clean(row: Row) -> bool:
-    return row["prompt"] not in DRAWN_PROMPTS and row["input"] == "slice" and row["modality"] == "ct"
+    return row["prompt"] not in DRAWN_PROMPTS and _is_own(row)
+
+
+def _is_own(row: Row) -> bool:
+    """Shows its own slice, and all of it."""
+    return row["input"] == "slice" and row["modality"] == "ct" and row["view"] not in ("occluded", "swapped")
 
 
 def stack(row: Row) -> bool:
@@ -173,7 +182,7 @@ def blank(row: Row) -> bool:
 
 
 def turned(row: Row) -> bool:
-    return row["view"] != "plain"
+    return row["view"] in TURNED_VIEWS
 
 
 # Answers
@@ -224,26 +233,26 @@ def _asked(row: Row, change: Callable[[str], str]) -> None:
     row["question"] = f"{context}{dot}{change(asked)}\n{options}"
 
 
-@kind(lambda row: row["plane"] != "sagittal", text="other image edges")
+@kind(lambda row: row["plane"] != "sagittal" and edges(row), text="other image edges")
 def left_and_right_edge_exchanged_in_the_text(planting, rows):
     for row in rows:
         _context(row, lambda text: _exchange(text, "patient's right", "patient's left"))
 
 
-@kind(lambda row: row["plane"] != "axial", text="other image edges")
+@kind(lambda row: row["plane"] != "axial" and edges(row), text="other image edges")
 def the_top_edge_exchanged_in_the_text(planting, rows):
     for row in rows:
         for one, other in (("is superior", "is inferior"), ("toward the head", "toward the feet")):
             _context(row, lambda text, one=one, other=other: _exchange(text, one, other))
 
 
-@kind(anything, text="does not state the edges")
+@kind(edges, text="does not state the edges")
 def the_edges_left_out_of_the_text(planting, rows):
     for row in rows:
         _context(row, lambda text: re.sub(r": the left edge.*", ".", text))
 
 
-@kind(anything, text="does not state the convention")
+@kind(lambda row: row["statement"] != "none", text="does not state the convention")
 def another_convention_in_the_text(planting, rows):
     for row in rows:
         _context(

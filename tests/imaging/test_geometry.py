@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dataset_builder.core.factors import CONVENTIONS, PLANES, VIEWS
+from dataset_builder.core.factors import CONVENTIONS, PLANES, TURNED_VIEWS
 from dataset_builder.imaging.geometry import (
     AXIS_DIRECTIONS,
     IN_PLANE_AXES,
@@ -16,6 +16,8 @@ from dataset_builder.imaging.geometry import (
     image_edges,
     take_slice,
 )
+
+VIEWS = ("plain", *TURNED_VIEWS)
 
 # What lies at the left and at the top of an image.
 LEFT_AND_TOP = {

@@ -30,7 +30,9 @@ def test_names_are_those_of_the_design():
     manager = TaskManager(include_path=str(TASKS), include_defaults=False)
     leaves = {name for name in manager.all_subtasks if name.startswith("mis_ground_")}
     controls = {f"mis_ground_blank_{prompt}" for prompt in ("label", "point", "box", "mask")}
-    controls |= {f"mis_ground_view_{view}" for view in ("mirrored", "rotated90", "rotated180")}
+    controls |= {f"mis_ground_view_{view}" for view in ("mirrored", "rotated90", "rotated180", "occluded", "swapped")}
+    controls |= {"mis_ground_statement_name", "mis_ground_statement_none"}
+    controls |= {"mis_ground_options_shifted", "mis_ground_options_yes_no"}
     stacks = {f"mis_ground_stack_{m}_{p}" for m in ("ct", "mri") for p in ("axial", "coronal", "sagittal")}
     assert controls | stacks <= leaves
     answers = {f"mis_ground_locate_{kind}{moved}" for kind in ("box", "point") for moved in ("", "_moved")}

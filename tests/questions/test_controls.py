@@ -86,14 +86,15 @@ def test_a_blank_canvas_has_markers_and_nothing_of_the_scan(built):
 def test_turned_rows_ask_the_same_fact_of_a_turned_picture(built):
     rows, _ = built
     plain = {asked(row): row for row in rows["slice"]}
-    assert {row["view"] for row in rows["view"]} == {"mirrored", "rotated90", "rotated180"}
+    shown = [row for row in rows["view"] if row["view"] not in ("occluded", "swapped")]
+    assert {row["view"] for row in shown} == {"mirrored", "rotated90", "rotated180"}
     turn = {
         "mirrored": lambda p: p[:, ::-1],
         "rotated90": lambda p: np.rot90(p, -1),
         "rotated180": lambda p: np.rot90(p, 2),
     }
     compared = 0
-    for row in rows["view"]:
+    for row in shown:
         twin = plain[asked(row)]
         assert row["structures"] == twin["structures"]
         assert row["relation"] == twin["relation"]
@@ -251,3 +252,87 @@ def test_ids_are_unique_over_all_configs(built):
     rows, _ = built
     ids = [row["id"] for of_config in rows.values() for row in of_config]
     assert len(set(ids)) == len(ids)
+
+
+# --- statement and options -------------------------------------------------------------------------------------------
+
+AXES = {"axial": ("right", "anterior"), "coronal": ("right", "superior"), "sagittal": ("anterior", "superior")}
+CLAIMS = {
+    "to the right of": "right",
+    "to the left of": "left",
+    "anterior to": "anterior",
+    "in front of": "anterior",
+    "posterior to": "posterior",
+    "behind": "posterior",
+    "superior to": "superior",
+    "closer to the head than": "superior",
+    "inferior to": "inferior",
+    "closer to the feet than": "inferior",
+    "above": "above",
+    "below": "below",
+}
+
+
+def originals(rows):
+    return {asked(row): row for row in rows["slice"]}
+
+
+@pytest.mark.parametrize("statement", ["name", "none"])
+def test_a_question_that_says_less_of_the_convention_is_the_same_otherwise(built, statement):
+    rows, _ = built
+    known = originals(rows)
+    found = [row for row in rows["statement"] if row["statement"] == statement]
+    assert found
+    for row in found:
+        original = known[asked(row)]
+        different = {name for name in row if row[name] != original[name]}
+        assert different - {"pair_id"} == {"question", "statement", "id"}
+        assert row["frame"] == "patient"
+        assert row["question"].rsplit(". ", 1)[1] == original["question"].rsplit(". ", 1)[1]
+        assert "edge of the image is" not in row["question"]
+        assert ("radiolog" in row["question"]) == (statement == "name" and row["convention"] == "radiological")
+        assert ("RAS" in row["question"]) == (row["convention"] == "ras")
+    assert statement == "name" or {row["convention"] for row in found} == {"radiological"}
+
+
+def test_shifted_options_bring_each_option_once_to_each_place(built):
+    rows, _ = built
+    known = originals(rows)
+    forms = defaultdict(list)
+    for row in rows["options"]:
+        if row["option_form"] != "yes_no":
+            forms[asked(row)].append(row)
+            different = {name for name in row if row[name] != known[asked(row)][name]}
+            assert different - {"pair_id"} == {"question", "options", "answer_index", "option_form", "id"}
+    assert {len(known[key]["options"]) for key in forms} == {2, 4}
+    for key, shifted in forms.items():
+        offered = [known[key], *shifted]
+        for place in range(len(offered[0]["options"])):
+            assert sorted(row["options"][place] for row in offered) == sorted(offered[0]["options"])
+        assert sorted(row["answer_index"] for row in offered) == list(range(len(offered)))
+
+
+def test_yes_is_right_where_the_markers_lie_as_the_question_says(built):
+    """By the places in the image, which no measure of the builder's has a part in."""
+    rows, _ = built
+    found = [row for row in rows["options"] if row["option_form"] == "yes_no"]
+    pairs, judged = defaultdict(list), 0
+    for row in found:
+        assert sorted(row["options"]) == ["no", "yes"]
+        pairs[row["pair_id"]].append(row["answer"])
+        claims = [said for phrase, said in CLAIMS.items() if f" {phrase} " in row["question"].rsplit(". ", 1)[1]]
+        if not claims:
+            continue  # medial, proximal: not along an axis of the image
+        (a, b), (claim,) = row["points"], claims
+        across, up = AXES[row["plane"]]
+        sign = 1 if row["convention"] == "radiological" else -1
+        if row["frame"] == "image":
+            lies = {"left": b[0] - a[0], "right": a[0] - b[0], "above": b[1] - a[1], "below": a[1] - b[1]}
+        else:
+            lies = {across: sign * (b[0] - a[0]), up: sign * (b[1] - a[1])}
+            lies |= {{"right": "left", "anterior": "posterior", "superior": "inferior"}[k]: -v for k, v in lies.items()}
+        assert lies[claim] != 0
+        assert row["answer"] == ("yes" if lies[claim] > 0 else "no"), row["question"]
+        judged += 1
+    assert judged >= 10
+    assert all(sorted(answers) == ["no", "yes"] for answers in pairs.values())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dataset_builder.core.factors import CONVENTIONS, VIEWS
+from dataset_builder.core.factors import CONVENTIONS, TURNED_VIEWS
 from dataset_builder.imaging.masks import decode_mask, encode_mask
 from dataset_builder.questions.facts import Fact, Scene, find_places
 from dataset_builder.questions.locate import ask_for_place
@@ -25,6 +25,8 @@ from tests.helpers.places_and_numbers import (
     stored_in_every_order,
     trunk,
 )
+
+VIEWS = ("plain", *TURNED_VIEWS)
 
 WORDS = structures()
 SIZE = ASKED.image_size

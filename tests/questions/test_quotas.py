@@ -115,6 +115,8 @@ def test_what_was_given_counts_before_the_preset_and_the_preset_before_the_defau
         "ct_share": 0.84,
         "views": ("mirrored",),
         "answer_types": ("choice",),
+        "statements": ("edges",),
+        "option_forms": ("listed",),
     }
 
 

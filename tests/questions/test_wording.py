@@ -3,7 +3,7 @@ import string
 
 import pytest
 
-from dataset_builder.core.factors import CONVENTIONS, MODALITIES, PLANES, REGISTERS, VIEWS
+from dataset_builder.core.factors import CONVENTIONS, MODALITIES, PLANES, REGISTERS, TURNED_VIEWS
 from dataset_builder.questions.wording import (
     context,
     enumerate_words,
@@ -19,6 +19,8 @@ from dataset_builder.questions.wording import (
     wording,
 )
 from dataset_builder.vocabulary import structures
+
+VIEWS = ("plain", *TURNED_VIEWS)
 
 # The conventions, written out: patient direction at the left and top edge of the image.
 EDGES = {

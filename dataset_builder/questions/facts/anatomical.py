@@ -3,15 +3,20 @@
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from dataset_builder.imaging.measurements import Floats
 from dataset_builder.questions.facts.fact import ROUNDING_MM, Fact, Truth
 from dataset_builder.questions.facts.scene import Scene
-from dataset_builder.vocabulary import Structure, confusable
+from dataset_builder.vocabulary import Structure, confusable, organ_system
 
 OPTIONS = 4
+TOUCHING_MM, ABSENT_MM, SPREAD = 5.0, 150.0, 2.0
+"""How far away structures count as that touch, and that the slice does not show; by how much distances are drawn."""
+ALIKE = 0.35
+"""Of how far away it is, a structure of the same organ system counts as so much."""
 NAMINGS = 2
 """How many times each visible structure opens a naming fact; it closes others besides."""
 
@@ -62,11 +67,13 @@ def naming(scene: Scene) -> Iterator[Fact]:
         for first in draw.sample(scene.visible, len(scene.visible)):
             if first.name not in clear:
                 continue
-            others = _by_plausibility(scene, first, known, draw)
+            others = _by_likeness(scene, first, known, draw)
             # The second is visible, so that it can be marked as well; the others need not be.
-            pair = _choose([first.name], 2, [name for name in others if name in clear], fits)
-            options = _choose(pair, OPTIONS, others, fits)
-            if len(pair) < 2 or len(options) < OPTIONS:
+            pairs = ([first.name, name] for name in others if name in clear and fits(name, [first.name]))
+            # The first of them that leaves enough other names.
+            found_options = ((pair, _choose(pair, OPTIONS, others, fits)) for pair in pairs)
+            pair, options = next((each for each in found_options if len(each[1]) == OPTIONS), ([], []))
+            if not pair:
                 continue
             names = tuple(sorted(options))
             if not used & {(name, names) for name in pair}:
@@ -76,6 +83,33 @@ def naming(scene: Scene) -> Iterator[Fact]:
         margin = min(scene.depth[row[one]], scene.depth[row[other]])
         items = (((one,), one), ((other,), other))
         yield scene.pair("anatomical", "naming", None, items, margin, names)
+
+
+def name_both(scene: Scene, fact: Fact) -> Fact | None:
+    """The naming fact of another slice, where both of its structures can be marked here and taken for no option."""
+    row = {name: i for i, name in enumerate(scene.names)}
+    pair = (fact.structures[0], fact.inverse_structures[0])
+    if not all(name in row and can_be_marked(scene, row[name]) for name in pair):
+        return None
+    rival = rivals(scene)
+    if any(rival[row[one], row[other]] for one in pair for other in fact.options if other in row and other != one):
+        return None
+    margin = float(min(scene.depth[row[name]] for name in pair))
+    return replace(fact, margin_mm=margin)
+
+
+def seen_alone(scene: Scene, fact: Fact) -> Fact | None:
+    """A fact of the kind ``visible`` with the same options, where just one of these is here, and visible."""
+    here = [name for name in fact.options if name in scene.present_known]
+    if len(here) != 1 or here[0] not in scene.names:
+        return None
+    area = float(scene.area[scene.names.index(here[0])])
+    absent = [name for name in fact.options if name != here[0]]
+    if area < scene.clarity.min_named_area_mm2 - ROUNDING_MM or not all(
+        tell_apart(name, other, scene.vocabulary) for name in absent for other in scene.present_known
+    ):
+        return None
+    return replace(fact, structures=(here[0],), relation=here[0], margin_mm=float(np.sqrt(area)))
 
 
 def visible(scene: Scene) -> Iterator[Fact]:
@@ -130,6 +164,28 @@ def _choose(
         if name not in chosen and fits(name, chosen):
             chosen.append(name)
     return chosen
+
+
+def _by_likeness(scene: Scene, structure: Structure, candidates: Sequence[Structure], draw: random.Random) -> list[str]:
+    """Names of structures, those that are most often taken for the given one first: near it, of its organ system.
+
+    A structure of the same system counts as a third as far away (:data:`ALIKE`), one that the slice does not show as
+    farther than most that it shows. Distances are drawn anew within :data:`SPREAD`, so that the same structure does not
+    always come with the same names.
+    """
+    row = {name: i for i, name in enumerate(scene.names)}
+    own = row[structure.name]
+    system = organ_system(structure.name)
+
+    def unlikeness(option: Structure) -> float:
+        alike = system is not None and organ_system(option.name) == system
+        if option.name in row:
+            away = float(scene.distances[own, row[option.name]]) + TOUCHING_MM
+        else:
+            away = ABSENT_MM if option.region == structure.region else 2 * ABSENT_MM
+        return away * (ALIKE if alike else 1.0) * draw.uniform(1.0, SPREAD)
+
+    return [option.name for option in sorted(draw.sample(candidates, len(candidates)), key=unlikeness)]
 
 
 def _by_plausibility(

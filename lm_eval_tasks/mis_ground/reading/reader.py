@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from . import final, statuses
+from . import final, statuses, yes_no
 from .bare import bare_option
 from .languages import in_english
 from .markers import without_reasoning
@@ -45,7 +45,8 @@ def read(reply: str, options: Sequence[str], question: str = "", finish_reason: 
     text = _prepared(answer, asked)
     if not text.strip():
         return Reading(None, "truncated" if cut_off else "unread", "nothing")
-    found = _read(text, asked, cut_off)
+    is_yes_no = {option.casefold() for option in asked.options} == yes_no.OPTIONS
+    found = (_read_yes_no if is_yes_no else _read)(text, asked, cut_off)
     if found.option is None and finish_reason in REFUSED:
         return Reading(None, "refused", "refusal")
     return found
@@ -119,6 +120,11 @@ def _read(text: str, asked: Asked, cut_off: bool) -> Reading:
             return _nothing(kept, cut, "conflict")
         return Reading(found.option, "read", found.stage)
     return _nothing(kept, cut, found.stage)
+
+
+def _read_yes_no(text: str, asked: Asked, cut_off: bool) -> Reading:
+    kept = without_notes(text)
+    return yes_no.read_yes_no(kept, asked, cut_off) if kept.strip() else _nothing(text, cut_off, "nothing")
 
 
 def without_notes(text: str) -> str:

@@ -227,7 +227,7 @@ def test_no_key_stands_in_the_results(ground):
 def test_the_results_say_what_was_scored(ground, tmp_path):
     _, found = evaluated(ground, BOX, limit=1)
     facts = found["configs"][BOX]["metadata"]
-    assert (facts["dataset"], facts["data_version"], facts["data_rows"]) == (str(ground), "2.0.0", 292)
+    assert (facts["dataset"], facts["data_version"], facts["data_rows"]) == (str(ground), "2.0.0", 300)
     same = write_dataset(tmp_path / "same", 4, ("ct",))
     other = write_dataset(tmp_path / "other", 4, ("ct",), change=lambda row: row | {"answer": "right"})
     digests = [evaluated(each, BOX, limit=1)[1]["configs"][BOX]["metadata"]["data_digest"] for each in (same, other)]
