@@ -26,6 +26,7 @@ from dataset_builder.imaging.scan_files import ENDINGS
 from dataset_builder.sources.modality import modality_of
 from dataset_builder.sources.named_labels import left_out_labels, near_misses
 from dataset_builder.sources.patients import patients_of
+from dataset_builder.sources.published import UNKNOWN, stated_licence
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, label_map, label_map_names, normalise
 
@@ -108,7 +109,9 @@ def read_description(
     number, modality, channels = _channel(table, file, channel)
     names, nothing = _labels(table, file, words, ignore)
     ignored = {value: name for name, value in _label_values(table, file) if value and normalise(name) in ignore}
+    licence = _text(table, "licence", "license")
     remarks = [*_said_of_channel(table, number, channels), *left_out_labels(ignored.values())]
+    remarks += stated_licence(licence, "dataset.json")
     return Description(
         modality=modality,
         channel=number,
@@ -120,7 +123,7 @@ def read_description(
         ignored=ignored,
         sides=_sides(table, file),
         listed=_listed(table, file),
-        licence=_text(table, "licence", "license") or "unknown",
+        licence=licence or UNKNOWN,
         citation=_text(table, "citation", "reference"),
         url=_text(table, "url"),
         remarks=tuple(remarks),

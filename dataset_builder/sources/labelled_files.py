@@ -28,6 +28,7 @@ from dataset_builder.imaging.volume import Volume, volume_from_arrays
 from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.left_over import left_over
 from dataset_builder.sources.named_labels import NOTHING, Naming, left_out_labels
+from dataset_builder.sources.published import stated_licence
 from dataset_builder.vocabulary import normalise
 
 
@@ -103,7 +104,8 @@ class LabelledFiles:
         """Which labels are left out because the user wants it; of FreeSurfer's, those without a structure are not."""
         namings = {id(one.naming): one.naming for one in self.files.values()}.values()
         ignored = dict.fromkeys(name for naming in namings for name in naming.ignored.values())
-        return tuple(left_out_labels(name for name in ignored if normalise(name) not in NOTHING))
+        left_out = left_out_labels(name for name in ignored if normalise(name) not in NOTHING)
+        return (*left_out, *stated_licence(self.licence, "the YAML file"))
 
     def with_channel(self, channel: str | None) -> "LabelledFiles":
         """The same source, with this channel of images that have several.

@@ -6,7 +6,7 @@ and sizes of its zip files.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,12 @@ _NAMES = {
     "totalsegmentator_mri": re.compile(r"s\d{4}"),
     "oai_knee": re.compile(r"oaizib_\d{3}"),
 }
+
+
+def stated_licence(licence: str, where: str) -> Iterator[str]:
+    """A sentence that a licence is only what a file of the user's states; none if it states none."""
+    if licence and licence.lower() != UNKNOWN:
+        yield f"The licence of the scans, {licence}, is what {where} states; nothing checks it."
 
 
 def is_published_list(source: str, subjects: Collection[str]) -> bool:

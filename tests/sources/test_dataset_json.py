@@ -73,7 +73,10 @@ def test_what_may_be_left_out(tmp_path):
 
 @pytest.mark.parametrize("key", ["licence", "license"])
 def test_the_licence_in_either_spelling(tmp_path, key):
-    assert read(tmp_path, **{key: " CC-BY-4.0 "}).licence == "CC-BY-4.0"
+    found = read(tmp_path, **{key: " CC-BY-4.0 "})
+    assert found.licence == "CC-BY-4.0"
+    assert "nothing checks it" in found.remarks[-1]
+    assert read(tmp_path).remarks == read(tmp_path, **{key: "unknown"}).remarks == ()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"labels": {"liver": 1, "liver": 2}}', "\x00"])
