@@ -67,7 +67,7 @@ def table(report: Json, runs: Sequence[Json]) -> str:
         line = [
             _cell(run["name"]),
             f"{overall['items']:,}",
-            f"{100 * overall['chance']:.1f}",
+            f"{100 * overall['chance']:.1f}" if overall["chance"] else "-",
             per_cent(overall["accuracy"]),
             per_cent(overall["pair_accuracy"]),
         ]

@@ -82,13 +82,14 @@ def _part(name: str) -> str:
 def _card(run: Json) -> str:
     score = run["scores"][0]
     accuracy = score["accuracy"]
-    facts = [
+    of_options = [
         ("chance", f"{100 * score['chance']:.1f}"),
         ("above chance", per_cent(score["above_chance"], signed=True)),
         ("both of a pair right", per_cent(score["pair_accuracy"])),
         ("by chance, guessed", pair_chance(score)),
-        ("no valid answer", per_cent(score["invalid"])),
     ]
+    facts = of_options if score["chance"] else []  # positions and measurements have neither chance nor pairs
+    facts.append(("no valid answer", per_cent(score["invalid"])))
     facts += [(f"of these {name}", f"{100 * part:.1f}") for name, part in score["no_answer"].items() if part]
     if score["blind"]:
         facts.append((f"gain over {run['blind_reference']}", per_cent(score["blind"]["gain"], signed=True)))

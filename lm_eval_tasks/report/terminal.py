@@ -102,7 +102,7 @@ def _headline(report: Json, runs: Sequence[Json]) -> Table:
     overall = [run["scores"][0] for run in runs]
     table.add_row("questions", *(f"{score['items']:,}" for score in overall))
     table.add_row("accuracy", *(_cell(score["accuracy"]) for score in overall))
-    table.add_row("chance", *(f"{100 * score['chance']:.1f}" for score in overall))
+    table.add_row("chance", *(_chance(score["chance"] or None) for score in overall))
     table.add_row("both of a pair", *(_cell(score["pair_accuracy"]) for score in overall))
     if any(score["pairs"] for score in overall):
         table.add_row("  if guessed", *(_chance(score["pair_chance"]) for score in overall))

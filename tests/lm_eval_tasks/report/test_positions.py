@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from rich.console import Console
 from lm_eval_tasks.mis_ground.metrics import process_results
 from lm_eval_tasks.report.contents import contents, schema
 from lm_eval_tasks.report.items import Sheet
+from lm_eval_tasks.report.page import _card
 from lm_eval_tasks.report.position_page import positions_part
 from lm_eval_tasks.report.positions import positions
 from lm_eval_tasks.report.rescore import rescore
@@ -128,6 +130,30 @@ def test_each_kind_has_numbers_of_its_own_and_the_headline_is_of_options(results
 
 def run_answers(reading, kind):
     return [answer for answer in reading.runs[0].answers.values() if answer.kind == kind]
+
+
+def test_of_positions_alone_no_chance_is_said(results, tmp_path):
+    """Without options there is none: the mean of the other volumes stands beside them."""
+    shutil.copytree(results, tmp_path / "alone")
+    leaf = "mis_ground_ct_axial_relational_none"
+    (samples,) = (tmp_path / "alone").glob(f"samples_{leaf}_*.jsonl")
+    samples.unlink()
+    (path,) = (tmp_path / "alone").glob("results_*.json")
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({key: drop(part, leaf) for key, part in found.items()}))
+    report = contents(read_runs([str(tmp_path / "alone")]))
+    (run,) = report["runs"]
+    assert run["scores"][0]["items"] == 72
+    assert "chance" not in _card(run)
+    assert "chance" in _card(contents(read_runs([str(results)]))["runs"][0])
+    console = Console(width=200, record=True, file=io.StringIO())
+    show(report, console)
+    (line,) = (line for line in console.export_text().splitlines() if line.startswith("│ chance"))
+    assert line.strip("│ ").split() == ["chance", "│", "-"]
+
+
+def drop(part, name):
+    return {key: value for key, value in part.items() if key != name} if isinstance(part, dict) else part
 
 
 def test_a_structure_of_one_volume_is_never_among_the_worst(results):
