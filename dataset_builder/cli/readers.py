@@ -44,7 +44,7 @@ def read_command(
         )
     console.print(
         f"{made.items} questions about {made.volumes} volume(s), {made.full_resolution} with the slice in full "
-        f"resolution, in {made.out} (page {made.page})",
+        f"resolution, in {made.out} ({made.size / 1e6:.1f} MB, page {made.page})",
         soft_wrap=True,
     )
     console.print("The reader opens it in a browser and exports a file; then:", soft_wrap=True)

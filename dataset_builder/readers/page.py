@@ -34,13 +34,14 @@ FEWEST_ITEMS = 2
 
 @dataclass(frozen=True)
 class PageSummary:
-    """What a page holds: questions, how many of them in full resolution, volumes, and the page's own hash."""
+    """What a page holds: questions, how many of them in full resolution, volumes; its own hash, and its size."""
 
     out: Path
     items: int
     full_resolution: int
     volumes: int
     page: str
+    size: int
 
 
 def write_reader_page(
@@ -113,7 +114,7 @@ def write_reader_page(
     write_page(out, text)
     volumes = {(row["source"], row["subject"]) for row in rows.values()}
     in_full = sum("slice" in item["images"][0] for item in asked if item["images"])
-    return PageSummary(out, len(ids), in_full, len(volumes), page)
+    return PageSummary(out, len(ids), in_full, len(volumes), page, out.stat().st_size)
 
 
 def _candidates(dataset: Path, files: list[str], wanted: Mapping[str, Collection[str]]) -> list[dict[str, Any]]:

@@ -82,6 +82,7 @@ class Viewer {
   get hasSlice() { return this.item.images[0]?.slice !== undefined; }
 
   async show(item) {
+    this.forget();
     this.clear();
     this.item = item;
     this.draw();
@@ -91,6 +92,15 @@ class Viewer {
     this.window = this.hasSlice ? [...item.images[0].window] : null;
     this.ready = true;
     this.draw();
+  }
+
+  // What is decoded is kept for one question only: a phone has not the memory for all.
+  forget() {
+    this.decoded.clear();
+    for (const image of this.item?.images ?? []) {
+      delete image.values;
+      delete image.drawn;
+    }
   }
 
   async load(image) {
