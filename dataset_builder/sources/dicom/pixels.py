@@ -69,7 +69,9 @@ def check_length(image: Any) -> None:
             value=f"{bits // 8:,} bytes promised, {there:,} there",
             remedy="Copy the file again from its source.",
         )
-    if not _encapsulated(image) and bytes(image.PixelData[(bits + 7) // 8 :]).strip(b"\0"):
+    # An odd number of bytes is filled up by one, which some programs write as "0".
+    needed = (bits + 7) // 8 + (bits + 7) // 8 % 2
+    if not _encapsulated(image) and bytes(image.PixelData[needed:]).strip(b"\0"):
         raise UnreadableError(
             "The pixel data of a file are longer than its rows and columns need.",
             value=f"{bits // 8:,} bytes promised, {there:,} there",

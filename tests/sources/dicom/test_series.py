@@ -26,6 +26,7 @@ from dataset_builder.core.errors import (
     UnreadableError,
 )
 from dataset_builder.sources import open_source
+from dataset_builder.sources.dicom.pixels import check_length
 from dataset_builder.sources.download.package_index import fetch_members
 from dataset_builder.sources.sample import _ROOT, _SHA256, _VERSION
 from tests.helpers import dicom_files as dicom
@@ -345,6 +346,29 @@ def test_bytes_lost_or_added_in_the_pixels_show_behind_them(study, tmp_path, ima
         one.save_as(file, enforce_file_format=True)
         with pytest.raises(UnreadableError, match="longer") if refused else nullcontext():
             source.read(case)
+
+
+@pytest.mark.parametrize(
+    ("bits", "shape", "frames", "there", "sound"),
+    [
+        (8, (3, 3), 1, b"x" * 9 + b"0", True),  # highdicom fills up with "0"
+        (8, (3, 3), 1, b"x" * 9, True),
+        (8, (3, 3), 1, b"x" * 9 + bytes(300), True),
+        (8, (3, 3), 1, b"x" * 12, False),
+        (8, (3, 3), 1, b"x" * 8, False),
+        (1, (3, 3), 3, b"x" * 4, True),  # 27 bits
+        (1, (5, 5), 9, b"x" * 29 + b"0", True),  # 225 bits
+        (1, (5, 5), 9, b"x" * 29 + b"000", False),
+        (16, (2, 3), 1, b"x" * 12, True),
+        (16, (2, 3), 1, b"x" * 14, False),
+    ],
+)
+def test_how_long_pixels_may_be(bits, shape, frames, there, sound):
+    image = pydicom.Dataset()
+    image.Rows, image.Columns = shape
+    image.NumberOfFrames, image.BitsAllocated, image.PixelData = frames, bits, there
+    with nullcontext() if sound else pytest.raises(UnreadableError, match=r"truncated|longer"):
+        check_length(image)
 
 
 def test_a_missing_decoder_is_named_with_the_command_that_installs_it(read, images, seg, monkeypatch):
