@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from dataset_builder.building.builder import build
 from dataset_builder.core.settings import Settings
@@ -17,6 +19,7 @@ from dataset_builder.sources import open_source
 from tests.helpers.loopback_hub import TOKEN, LoopbackHub, client
 from tests.helpers.small_ground import CELLS, write_ground
 
+ROOT = Path(__file__).parents[2]
 PLACE = "me/mis-ground"
 PLACES = Settings(
     slices_per_volume=3,
@@ -172,3 +175,18 @@ def test_the_harness_scores_with_the_data_from_the_hub(pushed, shell):
     assert all((one["acc,none"], one["pair_acc,none"]) == (0.5, 0) for one in scores.values())
     samples = next((shell.home / "out").rglob("samples_mis_ground_ct_axial_directional_mask_*.jsonl"))
     assert len(Path(samples).read_text().splitlines()) == 4
+
+
+def test_the_space_is_pushed_as_the_docs_say(hub, shell):
+    """Its own card names an SDK version that its requirements do not contradict."""
+    page = (ROOT / "docs" / "hub.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"`hf (upload [^`]*--repo-type space[^`]*)`", page.replace("\n  ", " "))
+    arguments = command.replace("USER/", "me/").replace(" space ", f" {ROOT / 'space'} ", 1).split()
+    shell("-m", "huggingface_hub.cli.hf", *arguments)
+    sent = {name for name in hub.tree("spaces/me/mis-ground-viewer") if name != ".gitattributes"}
+    assert sent == {path.name for path in (ROOT / "space").iterdir() if path.is_file()}
+    card = yaml.safe_load(hub.read("spaces/me/mis-ground-viewer", "README.md").decode().split("---")[1])
+    assert card["sdk"] == "gradio"
+    assert card["app_file"] in sent
+    pinned = re.findall(r"^gradio\S*==(\S+)$", (ROOT / "space" / "requirements.txt").read_text(), flags=re.MULTILINE)
+    assert pinned in ([], [card["sdk_version"]])

@@ -28,7 +28,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = tuple(PROJECT["optional-dependencies"])
 BASE = "base"
 
-PIP = "pip install --quiet --disable-pip-version-check"
+PIP = "pip install --quiet --disable-pip-version-check --no-compile"
 BUILD = "mis-ground build --slices-per-volume 3 --questions-per-volume 126 --image-size 128 --num-proc 1"
 TASKS = "--tasks mis_ground_ct_axial_directional_box --limit 2 --log_samples --output_path results"
 TESTS = (

@@ -290,8 +290,11 @@ class _Handler(BaseHTTPRequestHandler):
         user = self._user()
         if user is None:
             raise _Refused(401, "Invalid username or password.")
-        if repo.split("/")[0] != user:
+        if repo.removeprefix("spaces/").split("/")[0] != user:
             raise _Refused(403, "You don't have the rights to write here")
+
+    def _page(self, name: str) -> str:
+        return f"{self.hub.endpoint}/{name if name.startswith('spaces/') else f'datasets/{name}'}"
 
     def _repo(self, name: str) -> Repo:
         found = self.hub.repos.get(name)
@@ -320,8 +323,9 @@ class _Handler(BaseHTTPRequestHandler):
     def create(self) -> object:
         wanted = self._json()
         name = f"{wanted.get('organization') or self.hub.user}/{wanted['name']}"
+        name = f"spaces/{name}" if wanted.get("type") == "space" else name
         self._may_write(name)
-        url = f"{self.hub.endpoint}/datasets/{name}"
+        url = self._page(name)
         if name in self.hub.repos:
             raise _Refused(409, "You already created this dataset repo", extra={"url": url})
         repo = self.hub.repos[name] = Repo(wanted.get("visibility") == "private")
@@ -495,13 +499,13 @@ class _Handler(BaseHTTPRequestHandler):
         if "create_pr" in self.query:
             number = 1 + sum(ref.startswith("refs/pr/") for ref in repo.refs)
             oid = repo.commit(f"refs/pr/{number}", tree, header["summary"])
-            pull = {"pullRequestUrl": f"{self.hub.endpoint}/datasets/{name}/discussions/{number}"}
+            pull = {"pullRequestUrl": f"{self._page(name)}/discussions/{number}"}
         else:
             oid, pull = repo.commit("refs/heads/main", tree, header["summary"]), {}
         return {
             "success": True,
             "commitOid": oid,
-            "commitUrl": f"{self.hub.endpoint}/datasets/{name}/commit/{oid}",
+            "commitUrl": f"{self._page(name)}/commit/{oid}",
         } | pull
 
     def _apply(self, key: str, value: dict, tree: dict[str, Blob]) -> None:
@@ -541,7 +545,9 @@ def _names(data: dict) -> list[str]:
     return [config["config_name"] for config in data.get("configs", [])]
 
 
-_REPO = r"/api/datasets/([\w.-]+/[\w.-]+)"
+# A Space is called spaces/OWNER/NAME here, since a data set may have the same name.
+_NAME = r"(?:datasets/|(?=spaces/))((?:spaces/)?[\w.-]+/[\w.-]+)"
+_REPO = f"/api/{_NAME}"
 _ROUTES: list[tuple[str, str, Callable]] = [
     ("GET", "/api/whoami-v2", _Handler.whoami),
     ("POST", "/api/repos/create", _Handler.create),
@@ -555,8 +561,8 @@ _ROUTES: list[tuple[str, str, Callable]] = [
     ("POST", _REPO + "/preupload/([^/]+)", _Handler.preupload),
     ("POST", _REPO + "/commit/([^/]+)", _Handler.make_commit),
     ("POST", _REPO + "/tag/([^/]+)", _Handler.make_tag),
-    ("POST", r"/datasets/([\w.-]+/[\w.-]+)\.git/info/lfs/objects/batch", _Handler.lfs_batch),
-    ("GET", r"/datasets/([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)", _Handler.resolve),
+    ("POST", f"/{_NAME}" + r"\.git/info/lfs/objects/batch", _Handler.lfs_batch),
+    ("GET", f"/{_NAME}" + "/resolve/([^/]+)/(.+)", _Handler.resolve),
     ("PUT", r"/upload/(\w+)", _Handler.put_object),
     ("PUT", r"/part/(\w+)/(\d+)", _Handler.put_part),
     ("POST", r"/complete/(\w+)", _Handler.complete),
