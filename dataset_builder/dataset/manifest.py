@@ -250,6 +250,10 @@ def audit_of(path: Path, content: str) -> dict[str, Any]:
     return audit
 
 
+BEFORE: dict[str, Any] = {"answer_types": ("choice",), "statements": ("edges",), "option_forms": ("listed",)}
+"""What builds asked for that do not say: those before data version 2.1.0."""
+
+
 def settings_of(note: BuildNote) -> Settings:
     """The settings that a build had.
 
@@ -258,7 +262,7 @@ def settings_of(note: BuildNote) -> Settings:
     """
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.settings.items()}
-        fields.setdefault("answer_types", ("choice",))  # what builds before data version 2.1.0 asked for
+        fields = BEFORE | fields
         return Settings(**fields | {"clarity": ClarityLimits(**note.settings["clarity"])})
     except (TypeError, KeyError) as error:
         raise BuildError(

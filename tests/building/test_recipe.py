@@ -77,6 +77,13 @@ def test_what_is_rebuilt_is_the_data_set_again(built, tmp_path):
     assert settings_of(read_record(recipe).builds[0]) == SMALL
 
 
+def test_builds_before_these_settings_asked_for_what_there_was(built):
+    (note, *_) = read_record(built[1]).builds
+    first = {"answer_types": ("choice",), "statements": ("edges",), "option_forms": ("listed",)}
+    old = dataclasses.replace(note, settings={name: of for name, of in note.settings.items() if name not in first})
+    assert settings_of(old) == dataclasses.replace(SMALL, **first)
+
+
 def test_a_recipe_comes_back_from_the_hub(built, tmp_path, monkeypatch):
     ground, recipe = built
     with LoopbackHub() as hub:

@@ -34,6 +34,8 @@ def test_the_fingerprint_follows_every_setting():
         "clarity": dataclasses.replace(base.clarity, min_gap_mm=9),
         "trust": ("affine",),
         "exclude": ("0123456789abcdef",),
+        "statements": ("edges",),
+        "option_forms": ("listed",),
     }
     assert set(changed) == {field.name for field in dataclasses.fields(Settings)}
     prints = {dataclasses.replace(base, **{name: value}).fingerprint() for name, value in changed.items()}
