@@ -14,10 +14,10 @@ from lm_eval_tasks.power.terminal import CAPTION, NUMBERS, cells, plural, said, 
 from lm_eval_tasks.report.items import Sheet
 from lm_eval_tasks.report.scores import Json
 
-WIDTH, HEIGHT = 640, 340
-LEFT, RIGHT, TOP, BOTTOM = 56, 92, 14, 46
+WIDTH, HEIGHT = 480, 330
+LEFT, RIGHT, TOP, BOTTOM = 40, 92, 14, 46
 FEWEST, MOST = 5, 1000
-TICKS = (5, 10, 20, 50, 100, 200, 500, 1000)
+TICKS = (5, 20, 100, 500, 1000)
 PER_VOLUME = (5, 20, 100)
 
 Curve = tuple[str, list[tuple[float, float]]]
@@ -110,9 +110,8 @@ def _svg(curves: Sequence[Curve], unit: str, mark: tuple[float, float] | None, l
         parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{tick}</text>')
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(unit)}</text>')
     taken: list[float] = []
-    for number, (name, points) in enumerate(curves):
-        if not points:
-            continue
+    drawn = [(number, name, points) for number, (name, points) in enumerate(curves) if points]
+    for number, name, points in sorted(drawn, key=lambda curve: curve[2][-1][1]):  # names stand as their curves do
         line = " ".join(f"{x(n):.1f},{y(value):.1f}" for n, value in points)
         colour = f"var(--run{number % 6})"
         dash = ("", "8 4", "2 4", "10 3 2 3")[number % 4]
@@ -129,7 +128,7 @@ def _svg(curves: Sequence[Curve], unit: str, mark: tuple[float, float] | None, l
         parts.append(f'<path d="M{at}m-7-7l14 14m0-14l-14 14" stroke="var(--text)" stroke-width="3"/>')
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}" '
-        f'style="width:100%;max-width:{WIDTH}px" font-size="14" fill="var(--text)">{"".join(parts)}</svg>'
+        f'style="width:100%;max-width:640px" font-size="14" fill="var(--text)">{"".join(parts)}</svg>'
     )
 
 
