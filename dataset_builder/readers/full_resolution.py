@@ -26,7 +26,7 @@ from dataset_builder.imaging.geometry import DisplayTransform
 from dataset_builder.pictures.render import Window, choose_window, ct_windows, show
 from dataset_builder.pictures.scale_bar import bar_length_mm
 from dataset_builder.questions.question import Question
-from dataset_builder.slices.selection import SLICE_SCHEMA, SliceRecord, records_of
+from dataset_builder.slices.selection import SliceRecord, records_of
 
 Key = tuple[str, str, str, int, bool]
 """Source, subject, plane, index, and whether the slice belongs to a stack."""
@@ -70,18 +70,20 @@ def read_stored(folder: Path, record: Record, volumes: Iterable[tuple[str, str]]
     found: dict[Key, StoredSlice] = {}
     for file in files:
         opened = pq.ParquetFile(folder / file)
-        if not set(SLICE_SCHEMA.names) <= set(opened.schema_arrow.names):
-            continue
         for group in range(opened.num_row_groups):
             of = opened.read_row_group(group, columns=["source", "subject"]).to_pylist()
             rows = [i for i, row in enumerate(of) if (row["source"], row["subject"]) in wanted]
             if rows:
-                for row in opened.read_row_group(group).take(rows).to_batches(max_chunksize=16):
-                    for one in _stored(pa.Table.from_batches([row])):
-                        of_slice = one.record
-                        where = (of_slice.source, of_slice.subject, of_slice.plane, of_slice.index)
-                        found[*where, bool(of_slice.stack)] = one
+                table = opened.read_row_group(group).take(rows)
+                try:
+                    found |= {_key(one.record): one for one in _stored(table)}
+                except KeyError:
+                    break  # a store of an early version lacks what is needed
     return found
+
+
+def _key(record: SliceRecord) -> Key:
+    return record.source, record.subject, record.plane, record.index, bool(record.stack)
 
 
 def _stored(table: pa.Table) -> Iterable[StoredSlice]:
