@@ -11,7 +11,6 @@ from rich.text import Text
 from cluster_statistics import FEW_CLUSTERS
 from lm_eval_tasks.report.formats import NOTE, p_value, per_cent
 from lm_eval_tasks.report.judge import judge_summary
-from lm_eval_tasks.report.looking_page import NAMES as CONTROL_NAMES
 from lm_eval_tasks.report.readers_page import in_words
 from lm_eval_tasks.report.scores import NO_ANSWER, Json
 
@@ -200,7 +199,7 @@ def _looking(report: Json) -> Table:
             few = each["volumes"] < FEW_CLUSTERS
             table.add_row(
                 escape(run["name"]),
-                CONTROL_NAMES[each["control"]],
+                each["control"].replace("_", "/"),
                 f"{each['matched']:,}",
                 f"{100 * each['accuracy_original']['value']:.1f}",
                 f"{100 * each['accuracy_control']['value']:.1f}",
