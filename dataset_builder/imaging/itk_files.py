@@ -24,32 +24,82 @@ _ANY_FORMAT = 47
 
 
 def check_header(path: Path) -> None:
-    """Refuse headers of which ITK's reader makes what they do not say.
+    """Refuse headers that end ITK's process, keep it busy for ever, or of which it makes what they do not say.
 
-    It believes whatever number of axes is there, which ends the process, and without the size of compressed voxels
-    reads other values.
+    It believes whatever number of axes is there, writes beyond its memory after a line that is cut, computes with
+    numbers that are not finite, and without the size of compressed voxels reads other values.
+
+    Raises:
+        UnreadableError: names what is damaged.
     """
-    if path.suffix.lower() not in METAIMAGE:
+    if path.suffix.lower() in NRRD:
+        fields, _ = _nrrd_header(path)
+        for name in _NRRD_NUMBERS & fields.keys():
+            _check_numbers(name, re.sub(r"[(),]|none", " ", fields[name]), path, "NRRD")
         return
-    with path.open("rb") as file:
-        header = file.read(1 << 16).partition(b"ElementDataFile")[0]
-    axes = re.findall(rb"^[ \t]*NDims[ \t]*=[ \t]*(.*?)[ \t]*\r?$", header, re.MULTILINE)
-    if len(axes) != 1 or axes[0] not in (b"2", b"3", b"4") or max(map(len, header.splitlines()), default=0) > 2000:
-        raise UnreadableError(
-            "The header of the MetaImage file is damaged.",
-            file=path,
-            value="NDims " + (", ".join(one.decode("latin-1")[:20] for one in axes) or "is missing"),
-            remedy=COPY_AGAIN,
-        )
-    compressed = re.search(rb"^[ \t]*CompressedData[ \t]*=[ \t]*T", header, re.MULTILINE | re.IGNORECASE)
-    sizes = re.findall(rb"^[ \t]*CompressedDataSize[ \t]*=[ \t]*\d+[ \t]*\r?$", header, re.MULTILINE)
-    if compressed and len(sizes) != 1:
+    fields = _metaimage_fields(path)
+    if fields.get("NDims") not in ("2", "3", "4"):
+        raise _damaged(path, f"NDims {fields.get('NDims', 'is missing')[:20]}")
+    for name in _META_NUMBERS & fields.keys():
+        _check_numbers(name, fields[name], path, "MetaImage")
+    if (
+        fields.get("CompressedData", "").upper().startswith("T")
+        and not fields.get("CompressedDataSize", "").isdecimal()
+    ):
         raise UnreadableError(
             "The header of the MetaImage file is damaged: it does not say how long the compressed voxels are.",
             file=path,
-            value="CompressedDataSize is missing" if not sizes else f"CompressedDataSize, {len(sizes)} times",
+            value="CompressedDataSize is missing",
             remedy=COPY_AGAIN,
         )
+
+
+_NRRD_NUMBERS = frozenset({"space directions", "space origin", "spacings", "thicknesses", "axis mins", "axis maxs"})
+_META_NUMBERS = frozenset(
+    {
+        *("TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin"),
+        *("ElementSpacing", "ElementSize", "CenterOfRotation"),
+    }
+)
+_LARGEST = 1e6
+"""No place in a patient is farther away in mm."""
+
+
+def _check_numbers(name: str, text: str, path: Path, format_name: str) -> None:
+    try:
+        numbers = [float(number) for number in text.split()]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(abs(number) <= _LARGEST for number in numbers):  # NaN neither
+        raise _damaged(path, f"{name}: {text.strip()[:80]}", format_name)
+
+
+def _metaimage_fields(path: Path) -> dict[str, str]:
+    """The lines of a MetaImage header up to the one that says where the voxels are."""
+    with path.open("rb") as file:
+        lines = file.read(1 << 16).split(b"\n")
+    fields: dict[str, str] = {}
+    for line in lines:
+        if not line.strip():
+            continue
+        found = re.fullmatch(rb"[ \t]*([A-Za-z]\w*)[ \t]*=[ \t]*(.*?)[ \t\r]*", line)
+        name = found[1].decode("ascii") if found else ""
+        if found is None or name in fields or len(line) > _LONGEST_LINE:
+            said = line[:40].decode("latin-1")
+            raise _damaged(path, "".join(letter if letter.isprintable() else "?" for letter in said))
+        fields[name] = found[2].decode("latin-1")
+        if name == "ElementDataFile" and fields[name]:
+            return fields
+    raise _damaged(path, "ElementDataFile is missing")
+
+
+_LONGEST_LINE = 2000
+
+
+def _damaged(path: Path, value: str, format_name: str = "MetaImage") -> UnreadableError:
+    return UnreadableError(
+        f"The header of the {format_name} file is damaged.", file=path, value=value, remedy=COPY_AGAIN
+    )
 
 
 def check_position(path: Path, space: str) -> None:

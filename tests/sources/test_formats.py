@@ -405,6 +405,38 @@ def test_a_header_that_lacks_a_line_is_refused(tmp_path, body, ending, line, err
         source.read(case)
 
 
+@pytest.mark.parametrize(
+    ("ending", "found", "made"),
+    [
+        (".mha", b"TransformMatrix = ", b"TransformMatrix = 1e308 "),  # ITK never returned
+        (".mha", b"TransformMatrix = ", b"TransformMatrix = nan "),
+        (".mha", b"Offset = ", b"Offset = inf "),
+        (".mha", b"ElementSpacing = ", b"ElementSpacing = x "),
+        (".mha", b"ElementDataFile = LOCAL", b"ElementDataFile \n LOCAL"),  # ITK ended the process
+        (".mha", b"ElementDataFile = LOCAL", b"ElementDataFile = \n LOCAL"),
+        (".mha", b"BinaryData = True\n", b"BinaryData = True\nBinaryData = True\n"),
+        (".mha", b"DimSize", b"Dim\0Size"),
+        (".nrrd", b"space directions: (", b"space directions: (1e308"),
+        (".nrrd", b"space directions: (", b"space directions: (nan,"),
+        (".nrrd", b"space origin: (", b"space origin: (-inf,"),
+    ],
+)
+def test_headers_that_itk_does_not_survive_are_refused(tmp_path, body, ending, found, made):
+    image, labels, affine = body
+    sitk.WriteImage(itk(image, affine), str(tmp_path / f"a{ending}"), useCompression=True)
+    sitk.WriteImage(itk(labels, affine), str(tmp_path / f"a_seg{ending}"), useCompression=True)
+    content = (tmp_path / f"a{ending}").read_bytes()
+    assert found in content
+    (tmp_path / f"a{ending}").write_bytes(content.replace(found, made, 1))
+    (tmp_path / "p.yaml").write_text(
+        f"images: '{{case}}{ending}'\nlabels: '{{case}}_seg{ending}'\nmodality: ct\nnames: {{1: liver}}"
+    )
+    source = open_source(f"pairs:{tmp_path / 'p.yaml'}")
+    (case,) = source.cases()
+    with pytest.raises(UnreadableError, match=r"header of the (NRRD|MetaImage) file is damaged"):
+        source.read(case)
+
+
 def test_a_channel_of_a_damaged_file_is_refused(tmp_path, body):
     image, labels, affine = body
     write_nifti(tmp_path / "a" / "ct.nii.gz", np.stack([image, image * 0], axis=-1), affine)
