@@ -103,6 +103,7 @@ class Engine:
         """What a run gives and costs, begun with empty caches."""
         self.lm.model.reset_prefix_cache()
         self.lm.model.reset_mm_cache()
+        self.lm.model.llm_engine.reset_encoder_cache()
         before, images, start = self.counters(), self.images, perf_counter()
         found = run()
         after = self.counters()
