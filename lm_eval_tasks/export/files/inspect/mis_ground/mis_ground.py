@@ -13,6 +13,7 @@ inspect eval mis_ground.py@mis_ground_locate -T coordinates=norm1000 --model ...
 # SPDX-License-Identifier: Apache-2.0
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,7 @@ def median() -> Metric:
     return compute
 
 
-def metrics_of(kinds: list[str]) -> dict[str, list[Metric]]:
+def metrics_of(kinds: Sequence[str]) -> dict[str, list[Metric]]:
     """The metrics of each score, by what is asked for."""
     by_name: dict[str, list[Metric]] = {
         "acc": [
@@ -215,7 +216,7 @@ def metrics_of(kinds: list[str]) -> dict[str, list[Metric]]:
     return by_name
 
 
-def answer_reader(kinds: list[str]) -> Scorer:
+def answer_reader(kinds: Sequence[str]) -> Scorer:
     """The scorer: what the reply says, and how good that is."""
     metrics = metrics_of(kinds)
 
