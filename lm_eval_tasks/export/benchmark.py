@@ -82,14 +82,16 @@ class Benchmark:
     def choose(self, wanted: str | Sequence[str]) -> list[Leaf]:
         """Tasks by name, pattern, tag or group; several separated by commas.
 
+        A pattern beside others may match nothing: a data set need not have every control.
+
         Raises:
-            MISGroundError: if one of them names no task with questions.
+            MISGroundError: if one of them, or all patterns together, name no task with questions.
         """
         names = wanted.split(",") if isinstance(wanted, str) else list(wanted)
         chosen: dict[str, Leaf] = {}
         for name in map(str.strip, names):
             found = self.matching(name)
-            if not found:
+            if not found and ("*" not in name or not any(map(self.matching, map(str.strip, names)))):
                 raise MISGroundError(
                     "No task of that name has questions in the data set.",
                     file=self.place,

@@ -12,7 +12,10 @@ TRIED = "0.3.285"
 
 TASKS = {
     "mis_ground": ("mis_ground", "where is A from B, on slices and across stacks of slices; the headline"),
-    "mis_ground_controls": ("mis_ground_blank_*,mis_ground_view_*", "a blank canvas; mirrored and rotated images"),
+    "mis_ground_controls": (
+        "mis_ground_blank_*,mis_ground_view_*,mis_ground_statement_*,mis_ground_options_*",
+        "a blank canvas; other images for the same words; other ways to ask and to list options",
+    ),
     "mis_ground_locate": ("mis_ground_locate_*", "answers are points and boxes"),
     "mis_ground_measure": ("measure_mis_ground", "answers are lengths, angles and ratios"),
     "mis_ground_blind": ("blind_mis_ground", "the text baseline: no images"),

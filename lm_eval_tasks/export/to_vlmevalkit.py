@@ -17,7 +17,10 @@ TRIED = "e8e78f05 (August 2026)"
 
 DATA_SETS = {
     "MISGround": (("mis_ground",), "where is A from B, on slices and across stacks of slices; the headline"),
-    "MISGround_controls": (("mis_ground_blank_*", "mis_ground_view_*"), "a blank canvas; mirrored and rotated images"),
+    "MISGround_controls": (
+        ("mis_ground_blank_*", "mis_ground_view_*", "mis_ground_statement_*", "mis_ground_options_*"),
+        "a blank canvas; other images for the same words; other ways to ask and to list options",
+    ),
     "MISGround_locate": (("mis_ground_locate_*",), "answers are points and boxes"),
     "MISGround_measure": (("measure_mis_ground",), "answers are lengths, angles and ratios"),
     "MISGround_blind": (("blind_mis_ground",), "the text baseline: no images"),

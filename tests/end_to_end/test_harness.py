@@ -48,9 +48,10 @@ def test_a_vlm_runs_all_leaves_with_images_and_shows_the_empty_ones(installed_py
         *("--apply_chat_template", "--tasks", "mis_ground_*", "--limit", "2", "--batch_size", "16", "--log_samples"),
     )
     leaves = results["results"]
-    no_options = {leaf for leaf in leaves if "_locate_" in leaf or "_measure_" in leaf}  # this data set has none
-    assert len(no_options) == 4 + 3
-    assert len(leaves) == 2 * 3 * (3 * 7 + 1) + 4 + 3 + len(no_options)
+    empty = ("_locate_", "_measure_", "_statement_", "_options_")  # this data set has none
+    no_options = {leaf for leaf in leaves if any(kind in leaf for kind in empty)}
+    assert len(no_options) == 4 + 3 + 2 + 2
+    assert len(leaves) == 2 * 3 * (3 * 7 + 1) + 4 + 5 + len(no_options)
     for leaf, scores in leaves.items():
         if "_mri_" not in leaf and leaf not in no_options:
             assert scores["sample_len"] == 2

@@ -45,6 +45,21 @@ IMAGE = {
     ("sagittal", "radiological"): ((1, 1), (2, 1)),
     ("sagittal", "ras"): ((1, -1), (2, -1)),
 }
+# Of yes-or-no questions: the phrase, and the word of the tables above and below that it stands for
+PHRASES = {
+    "to the right of": "right",
+    "to the left of": "left",
+    "anterior to": "anterior",
+    "in front of": "in front",
+    "posterior to": "posterior",
+    "behind": "behind",
+    "superior to": "superior",
+    "closer to the head than": "toward the head",
+    "inferior to": "inferior",
+    "closer to the feet than": "toward the feet",
+    "above": "above",
+    "below": "below",
+}
 FILES = {
     "example_ct_sm": ("example_seg.nii.gz", "total"),
     "example_mr_sm": ("example_seg_mr.nii.gz", "total_mr"),
@@ -124,6 +139,16 @@ def centroid(labels: Labels, row: dict, name: str) -> np.ndarray:
     return _centroid(labels, row["subject"], row["plane"], index, name)
 
 
+def stated(row: dict) -> tuple[str | None, int]:
+    """The word of direction that is asked about or answered, and 1 if it holds of A, or -1 if its opposite does."""
+    if row["option_form"] != "yes_no":
+        return row["answer"], 1
+    claim = row["question"].partition("?")[0]
+    words = [word for phrase, word in PHRASES.items() if f" {phrase} " in claim.rpartition(", is ")[2]]
+    assert len(words) <= 1, row
+    return (words[0] if words else None), {"yes": 1, "no": -1}[row["answer"]]
+
+
 def test_there_are_many_rows_of_every_scan_in_every_plane(rows):
     assert len(rows) > 1000
     assert {(r["subject"], r["plane"]) for r in rows} == {(s, p) for s in (*FILES, BRAIN) for p in AXIS}
@@ -132,12 +157,14 @@ def test_there_are_many_rows_of_every_scan_in_every_plane(rows):
 def test_every_cardinal_answer_in_the_patient_frame(rows, labels):
     checked = set()
     for row in rows:
-        if row["frame"] == "patient" and row["answer"] in WORDS:
+        word, holds = stated(row)
+        if row["frame"] == "patient" and word in WORDS:
             a, b = (centroid(labels, row, name) for name in row["structures"])
-            axis, sign = WORDS[row["answer"]]
-            assert sign * (a - b)[axis] >= 7.99, row
-            checked.add(row["answer"])
-    assert checked == set(WORDS)
+            axis, sign = WORDS[word]
+            assert holds * sign * (a - b)[axis] >= 7.99, row
+            checked.add((word, row["option_form"] == "yes_no", holds))
+    assert {word for word, yes_or_no, _ in checked if not yes_or_no} == set(WORDS)
+    assert len([word for word, yes_or_no, _ in checked if yes_or_no]) > len(WORDS)  # of 20: each word, yes and no
 
 
 def test_every_answer_in_the_image_frame(rows, labels):
@@ -146,11 +173,15 @@ def test_every_answer_in_the_image_frame(rows, labels):
         if row["frame"] == "image":
             a, b = (centroid(labels, row, name) for name in row["structures"])
             (left_axis, left_sign), (up_axis, up_sign) = IMAGE[row["plane"], row["convention"]]
-            gap = {"left": left_sign, "right": -left_sign}.get(row["answer"], 0) * (a - b)[left_axis]
-            gap += {"above": up_sign, "below": -up_sign}.get(row["answer"], 0) * (a - b)[up_axis]
-            assert gap >= 7.99, row
-            checked.add((row["answer"], row["plane"], row["convention"]))
-    assert len(checked) == 4 * 6
+            word, holds = stated(row)
+            gap = {"left": left_sign, "right": -left_sign}.get(word, 0) * (a - b)[left_axis]
+            gap += {"above": up_sign, "below": -up_sign}.get(word, 0) * (a - b)[up_axis]
+            assert holds * gap >= 7.99, row
+            checked.add((word, row["plane"], row["convention"], row["option_form"] == "yes_no", holds))
+    assert len({case[:3] for case in checked if not case[3]}) == 4 * 6
+    assert {(case[0], case[4]) for case in checked if case[3]} == {
+        (word, holds) for word in ("left", "right", "above", "below") for holds in (1, -1)
+    }
 
 
 def test_every_medial_and_lateral_answer(rows, labels):

@@ -20,7 +20,7 @@ from dataset_builder.sources.phantoms import torso, write_nnunet
 from tests.helpers.folders import contents
 
 OPTIONS = ["--slices-per-volume", "2", "--questions-per-volume", "8", "--inputs", "slice", "--views", "plain"]
-OPTIONS += ["--image-size", "96"]
+OPTIONS += ["--image-size", "96", "--answer-types", "choice"]
 SETTINGS = Settings(
     slices_per_volume=2,
     questions_per_volume=8,

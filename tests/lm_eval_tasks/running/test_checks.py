@@ -120,10 +120,10 @@ def test_the_data_set_may_be_found_by_itself_or_another_be_named(home, monkeypat
     (tmp_path / "theirs" / "build.json").write_text("{}")
     with pytest.raises(MISGroundError, match="Put it first: mis-ground eval theirs"):
         checks.check_dataset(None, evaluate.ON_THE_HUB)
-    assert checks.check_dataset(str(home / "my-ground"), evaluate.ON_THE_HUB).rows == 2 * 73
+    assert checks.check_dataset(str(home / "my-ground"), evaluate.ON_THE_HUB).rows == 2 * 75
     assert checks.check_dataset("user/ground@v1", evaluate.ON_THE_HUB).place == "user/ground@v1"
     monkeypatch.setenv("MIS_GROUND_DATASET", str(home / "my-ground"))
-    assert checks.check_dataset(None, evaluate.ON_THE_HUB).rows == 2 * 73
+    assert checks.check_dataset(None, evaluate.ON_THE_HUB).rows == 2 * 75
 
 
 @pytest.mark.parametrize("tasks", [["mis_ground_*"], ["mis_ground"], ["mis_ground_tag_ct", "blind_mis_ground_none"]])

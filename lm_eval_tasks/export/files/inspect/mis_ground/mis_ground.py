@@ -83,14 +83,15 @@ def mis_ground(
 
 @task
 def mis_ground_controls(
-    tasks: str = "mis_ground_blank_*,mis_ground_view_*",
+    tasks: str = "mis_ground_blank_*,mis_ground_view_*,"
+    "mis_ground_statement_*,mis_ground_options_*",
     dataset: str | None = None,
     style: str | None = None,
     letters: bool | None = None,
     stack: str | None = None,
     coordinates: str | None = None,
 ) -> Task:
-    """Controls: markers on a blank canvas, and mirrored and rotated images."""
+    """Controls: blank canvas, other images, other ways to ask and list options."""
     return _task(tasks, dataset, style, letters, stack, coordinates)
 
 
