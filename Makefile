@@ -34,7 +34,7 @@ test-formats: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python tests/benchmarks/ways_in.py
 	$(TEST_VENV)/bin/python tests/benchmarks/fuzz.py
 
-## test-slow: the tests that take long: every command of docs/, and SmolLM2 against the file that it comes from (some minutes)
+## test-slow: the tests that take long: every command of docs/, the notebook, SmolLM2 against its file ... (some minutes)
 test-slow: $(TEST_VENV)/.ready
 	MIS_GROUND_SLOW=1 $(TEST_VENV)/bin/python -m pytest -m slow --numprocesses 2 --dist load
 

@@ -72,6 +72,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes_nor_on_the_store(bui
     assert contents(tmp_path / "again") == contents(summary.out)
 
 
+@pytest.mark.slow
 def test_a_large_data_set_has_several_files_a_split(built, tmp_path, monkeypatch):
     """The same rows and card, whatever the size of the files."""
     whole, store = built

@@ -101,6 +101,7 @@ def test_the_group_and_our_own_model_through_our_own_command(installed_python, g
     assert scores["sample_count"]["acc,none"] == 63 * 4 + 3 * 4  # the controls are no part of it
 
 
+@pytest.mark.slow
 def test_two_processes_score_as_one(slim_python, grounds, tmp_path):
     """Items of a pair may be answered in different processes; pair_acc is made of all."""
     script = tmp_path / "two.py"

@@ -23,6 +23,7 @@ def test_it_is_kept_without_outputs(stored):
     assert set(stored.metadata) == {"kernelspec", "language_info"}
 
 
+@pytest.mark.slow
 def test_it_runs_from_scans_to_a_report(stored, tmp_path):
     ran = deepcopy(stored)
     NotebookClient(ran, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -87,6 +87,7 @@ def test_the_demo_with_real_scans_and_a_real_model(tmp_path, monkeypatch, sample
     assert len({tuple(ids) for ids in asked.values()}) == 1, "all answer the same questions"
 
 
+@pytest.mark.slow
 def test_all_out_of_reach_falls_back_to_phantoms_and_the_constant_answer(tmp_path, monkeypatch):
     def unreachable():
         raise FetchError("The index is out of reach.", value="[red]no network", remedy="Try later.")

@@ -239,6 +239,7 @@ def test_every_arm_runs_in_bfloat16_on_the_small_model(batches):
             assert made.shape[0] == 2
 
 
+@pytest.mark.slow
 def test_smollm2_follows_the_slow_rule(smollm):
     tokenizer = smollm.tokenizer
     tokenizer.padding_side = "left"
