@@ -2,7 +2,7 @@
 #
 #   docker build --tag mis-ground .                                     on the CPU
 #   docker build --tag mis-ground:cuda --target cuda .                  with CUDA (run it with --gpus all)
-#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" mis-ground build --source phantom:2 --out mis-ground
+#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" mis-ground build --source phantom:2 --out mis-ground
 #
 # The package index has builds of torch for CUDA only. For a CPU image that is 4 GB smaller, name PyTorch's index of CPU
 # builds: --build-arg EXTRA_INDEX=ADDRESS.
@@ -29,9 +29,9 @@ RUN python3 -m venv /opt/mis-ground \
     && /opt/mis-ground/bin/pip install --no-cache-dir --constraint /opt/constraints.txt \
         "$(echo /dist/*.whl)[api,demo,dicom,formats,remote,vlm]"
 # No name, folder or cache of root's: any user may run it (--user), and what it keeps is in the mounted folder.
-ENV PATH=/opt/mis-ground/bin:$PATH HOME=/work HF_HOME=/work/.cache/huggingface OMP_WAIT_POLICY=PASSIVE
-RUN mkdir --mode 777 /work
-WORKDIR /work
+ENV PATH=/opt/mis-ground/bin:$PATH HOME=/data HF_HOME=/data/.cache/huggingface OMP_WAIT_POLICY=PASSIVE
+RUN mkdir --mode 777 /data
+WORKDIR /data
 USER 1000:1000
 ENTRYPOINT ["mis-ground"]
 CMD ["--help"]
@@ -43,9 +43,9 @@ COPY --from=wheel /dist /dist
 RUN python -m venv /opt/mis-ground \
     && PIP_EXTRA_INDEX_URL="${EXTRA_INDEX}" /opt/mis-ground/bin/pip install --no-cache-dir \
         --constraint /opt/constraints.txt "$(echo /dist/*.whl)[api,demo,dicom,formats,remote,vlm]"
-ENV PATH=/opt/mis-ground/bin:$PATH HOME=/work HF_HOME=/work/.cache/huggingface OMP_WAIT_POLICY=PASSIVE
-RUN mkdir --mode 777 /work
-WORKDIR /work
+ENV PATH=/opt/mis-ground/bin:$PATH HOME=/data HF_HOME=/data/.cache/huggingface OMP_WAIT_POLICY=PASSIVE
+RUN mkdir --mode 777 /data
+WORKDIR /data
 USER 1000:1000
 ENTRYPOINT ["mis-ground"]
 CMD ["--help"]

@@ -19,8 +19,8 @@ class To(StrEnum):
 
 
 def export_command(
+    to: Annotated[To, typer.Option(help="The harness.", show_default=False)],
     dataset: Annotated[str, typer.Argument(help="A data set folder, or its name on the Hub.")] = "mis-ground",
-    to: Annotated[To, typer.Option(help="The harness.", show_default=False)] = ...,  # type: ignore[assignment]
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default export-HARNESS.")] = None,
     style: Annotated[str, typer.Option(help="Prompt: direct, reasoning or native.")] = "direct",
     letters: Annotated[bool, typer.Option("--letters", help="Letter the options, and ask for the letter.")] = False,

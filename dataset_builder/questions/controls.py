@@ -42,13 +42,12 @@ def controls(units: Sequence[Unit], settings: Settings, identity: str) -> list[l
         able.sort(key=lambda number: digest(purpose, settings.seed, identity, units[number]))
         return set(able[: ceil(share * len(able))])
 
+    def turning_on(convention: str) -> Callable[[Unit], bool]:
+        return lambda unit: unit.convention == convention and turns_on_convention(unit)
+
     # A convention of its own each: what is not stated is radiological, as viewers have it.
     stated = {
-        convention: some(
-            f"statement {convention}",
-            STATEMENT_SHARE,
-            lambda unit, shown=convention: unit.convention == shown and turns_on_convention(unit),  # type: ignore[misc]
-        )
+        convention: some(f"statement {convention}", STATEMENT_SHARE, turning_on(convention))
         for convention in CONVENTIONS
     }
     moved = some("shifted", SHIFTED_SHARE, lambda unit: options_of(unit.fact) > 2)
