@@ -7,19 +7,8 @@ from dataset_builder.check.items import Item, Items, group
 
 _TWIN = (
     *("question", "options", "answer", "prior_answer", "modality", "plane", "terminology", "template", "boxes"),
-    *(
-        "points",
-        "box_images",
-        "source",
-        "subject",
-        "patient",
-        "slice_index",
-        "pixel_mm",
-        "oblique_degrees",
-        "window",
-        "margin_mm",
-        "licence",
-    ),
+    *("points", "box_images", "source", "subject", "patient", "slice_index", "pixel_mm", "oblique_degrees", "window"),
+    *("margin_mm", "licence"),
 )
 
 _SAME_WORDS = ("modality", "plane", "terminology", "options", "template", "stack_order", "answer_type")

@@ -22,7 +22,7 @@ from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.knee_sides import CSV_NAME, read_sides, without_ending
 from dataset_builder.sources.left_over import left_over
 from dataset_builder.sources.packed import BROKEN_ARCHIVE, open_zip, pieces
-from dataset_builder.sources.published import PRIVATE, Terms, is_published_list
+from dataset_builder.sources.published import OfAnArchive, Terms, is_published_list
 from dataset_builder.vocabulary import label_map
 
 _CHANNEL = "_0000"
@@ -38,7 +38,7 @@ ARCHIVE = Terms(
 
 
 @dataclass(frozen=True)
-class OAIKnees:
+class OAIKnees(OfAnArchive):
     """The source ``oai_knee``.
 
     Args:
@@ -47,6 +47,7 @@ class OAIKnees:
 
     folder: Path
     name: str = "oai_knee"
+    archive: Terms = ARCHIVE
 
     @cached_property
     def public(self) -> bool:
@@ -58,25 +59,6 @@ class OAIKnees:
             )
         except SourceError:  # which listing the cases says
             return False
-
-    @property
-    def _terms(self) -> Terms:
-        return ARCHIVE if self.public else PRIVATE
-
-    @property
-    def licence(self) -> str:
-        """The archive's, or ``unknown``."""
-        return self._terms.licence
-
-    @property
-    def citation(self) -> str:
-        """The archive's, or nothing."""
-        return self._terms.citation
-
-    @property
-    def url(self) -> str:
-        """The archive's, or nothing."""
-        return self._terms.url
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -31,6 +31,37 @@ class Terms:
 
 PRIVATE = Terms(UNKNOWN, "", "")
 
+
+class OfAnArchive:
+    """A source whose folders are laid out as a public archive: on the archive's terms only if they are that archive."""
+
+    archive: Terms
+
+    @property
+    def public(self) -> bool:
+        """Whether the folder holds the archive itself."""
+        raise NotImplementedError
+
+    @property
+    def _terms(self) -> Terms:
+        return self.archive if self.public else PRIVATE
+
+    @property
+    def licence(self) -> str:
+        """The archive's, or ``unknown``."""
+        return self._terms.licence
+
+    @property
+    def citation(self) -> str:
+        """The archive's, or nothing."""
+        return self._terms.citation
+
+    @property
+    def url(self) -> str:
+        """The archive's, or nothing."""
+        return self._terms.url
+
+
 SUBJECTS: Mapping[str, frozenset[int]] = {
     "totalsegmentator": frozenset({102, 1204, 1228, 1939}),  # the small part of v2, v1, v2, v3
     "totalsegmentator_mri": frozenset({298, 616, 1296}),  # v1, v2, v3

@@ -30,7 +30,7 @@ from dataset_builder.imaging.volume import Volume, read_masks
 from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.sources.packed import packed_subjects, taken_out
-from dataset_builder.sources.published import PRIVATE, Terms, is_published_file, is_published_list
+from dataset_builder.sources.published import OfAnArchive, Terms, is_published_file, is_published_list
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, normalise, structures
 
@@ -41,7 +41,7 @@ ENDINGS = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
-class MaskFolders:
+class MaskFolders(OfAnArchive):
     """One folder per subject with an image and a folder of masks; what its own kinds differ in are the fields.
 
     Args:
@@ -75,25 +75,6 @@ class MaskFolders:
         except SourceError:
             return False
         return is_published_list(self.name, listed) and all(subject in listed for subject in self._folders())
-
-    @property
-    def _terms(self) -> Terms:
-        return self.archive if self.public else PRIVATE
-
-    @property
-    def licence(self) -> str:
-        """The archive's, or ``unknown``."""
-        return self._terms.licence
-
-    @property
-    def citation(self) -> str:
-        """The archive's, or nothing."""
-        return self._terms.citation
-
-    @property
-    def url(self) -> str:
-        """The archive's, or nothing."""
-        return self._terms.url
 
     @property
     def remarks(self) -> tuple[str, ...]:
