@@ -22,8 +22,8 @@ from dataset_builder.vocabulary import Structure
 SWAPPED_SHARE = 0.2
 """Of a volume's questions about slices, the share that is asked of another subject's slice as well."""
 
-Told = tuple[object, ...]
-"""What two facts share that are about the same structures in the same way."""
+Topic = tuple[object, ...]
+"""What a fact is about: facts of two slices with the same topic can be asked in the same words."""
 
 
 class OtherSlice:
@@ -52,12 +52,12 @@ class OtherSlice:
         return Scene.of(self.record, self._settings.clarity, self._settings.seed, self._words)
 
     @cached_property
-    def by_structures(self) -> dict[Told, Fact]:
+    def by_structures(self) -> dict[Topic, Fact]:
         """Its facts by what they are about."""
         return {_about(fact): fact for fact in self._facts_of(self.scene)}
 
 
-def _about(fact: Fact) -> Told:
+def _about(fact: Fact) -> Topic:
     both = frozenset((fact.structures, fact.inverse_structures))
     return fact.kind, fact.axis, fact.options, both
 
