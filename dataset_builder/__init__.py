@@ -2,7 +2,7 @@
 
     from dataset_builder import Settings, build, check_dataset, open_source
 
-    summary = build([open_source("phantom:2")], Path("mis-ground"), Settings(slices_per_volume=4))
+    summary = build([open_source("phantom:2")], "mis-ground", Settings(slices_per_volume=4))
     audit = check_dataset(summary.out)
 
 What a name needs is imported when it is first used.

@@ -1,5 +1,6 @@
 """Rows of a training split as TRL takes them: the prompt that the benchmark asks, its images, and the row's columns."""
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -29,7 +30,7 @@ COLUMNS = (
 """What the rewards read, besides the question."""
 
 
-def training_rows(place: str, settings: RunSettings, **where: str) -> datasets.Dataset:
+def training_rows(place: str | os.PathLike[str], settings: RunSettings, **where: str) -> datasets.Dataset:
     """The rows of a data set for ``GRPOTrainer``; see docs/rewards.md.
 
     Args:
@@ -38,6 +39,7 @@ def training_rows(place: str, settings: RunSettings, **where: str) -> datasets.D
         where: values of columns that choose rows, such as ``answer_type="box"``.
     """
     kinds = [where.pop("answer_type")] if "answer_type" in where else ANSWER_TYPES
+    place = os.fspath(place)
     rows = open_rows(place, stamp(place))
     leaves = [Leaf(rows, where | {"answer_type": kind}, images=True, settings=settings) for kind in kinds]
     leaves = [leaf for leaf in leaves if not leaf.empty]

@@ -43,10 +43,12 @@ from dataset_builder.dataset.summary import distinct_scans
 from dataset_builder.files.disk_list import SizedIterable, Spool
 from dataset_builder.files.object_storage import Place, is_remote
 from dataset_builder.files.own_files import make_work_folder, remove_work_folder, write_list
+from dataset_builder.files.paths import PathLike, as_paths, as_store
 from dataset_builder.files.progress import Progress, reporting_to, silent
 from dataset_builder.slices.store import StoredVolume, each_volume, volume_notes
 from dataset_builder.sources.base import Case, Source, folder_of, left_out_of
 from dataset_builder.sources.private import publishable_names
+from dataset_builder.vocabulary import structures
 
 MOST_NAMED = 10_000
 """So many files of a kind, and volumes, are named in ``build.json``."""
@@ -80,15 +82,15 @@ class BuildSummary:
 
 def build(
     sources: Sequence[Source],
-    out: Path,
+    out: PathLike,
     settings: Settings | None = None,
     *,
-    store: Place | None = None,
+    store: PathLike | Place | None = None,
     num_proc: int = 1,
     strict: bool = False,
-    vocabulary: Path | None = None,
+    vocabulary: PathLike | None = None,
     split: Split = TEST,
-    held_out: Sequence[Path] = (),
+    held_out: PathLike | Sequence[PathLike] = (),
     progress: Progress = silent,
     engine: Engine | None = None,
     verify_content: bool = False,
@@ -102,8 +104,7 @@ def build(
         sources: where volumes come from; empty to use everything in ``store``.
         out: the data set folder to make or replace.
         settings: what to ask.
-        store: a folder that keeps the slices for later builds, here or in object storage
-            (:func:`dataset_builder.files.object_storage.place_of_store`).
+        store: a folder that keeps the slices for later builds, here or in object storage (``s3://...``).
         num_proc: worker processes; the result does not depend on it.
         strict: stop at the first case that cannot be used instead of quarantining it.
         vocabulary: a YAML file with structures of the user's own.
@@ -121,22 +122,25 @@ def build(
         raise BuildError(
             "There is nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it."
         )
+    structures(None if vocabulary is None else Path(vocabulary))  # a wrong file is found before anything is written
     processes = Processes(num_proc)
-    out = resolve_target(out)
+    out, others = resolve_target(Path(out)), as_paths(held_out)
+    kept = None if store is None else as_store(store)
+    words = None if vocabulary is None else Path(vocabulary)
     work = out.parent / f".{out.name}.partial"
     reads = [folder for source in sources if (folder := folder_of(source)) is not None]
-    check_target(out, work, split, [*reads, *held_out, *([] if vocabulary is None else [vocabulary])], store)
-    check_held_out(split, held_out, [source.name for source in sources])
+    check_target(out, work, split, [*reads, *others, *([] if words is None else [words])], kept)
+    check_held_out(split, others, [source.name for source in sources])
     with ExitStack() as held:
         held.callback(processes.close)
         held.enter_context(OnlyBuild(out))
         # What an interrupted build leaves does not list its inputs: their paths may name patients.
         held.callback((work / "cases").unlink, missing_ok=True)
-        if store and not is_remote(store):
-            store = store.absolute()
-        if sources and store and not is_remote(store):  # in object storage nothing can be locked
-            store.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(OnlyBuild(store))
+        if kept and not is_remote(kept):
+            kept = kept.absolute()
+        if sources and kept and not is_remote(kept):  # in object storage nothing can be locked
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(OnlyBuild(kept))
         make_work_folder(work)
         held.enter_context(naming(work))
         running = _Build(
@@ -144,15 +148,15 @@ def build(
             work,
             settings or Settings(),
             split,
-            store,
-            vocabulary,
+            kept,
+            words,
             strict,
             verify_content,
             engine or processes,
             progress,
         )
         held.callback(running.quarantined.close)
-        refuse = running.guard(held_out)
+        refuse = running.guard(others)
         if sources:
             running.fill_store(sources, refuse)
         else:

@@ -1,5 +1,6 @@
 """``MISGround``: the benchmark as a builder of the ``datasets`` library, over a slice store."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -59,8 +60,9 @@ class MISGround(datasets.GeneratorBasedBuilder):
     config: MISGroundConfig
 
     def __init__(self, config_name: str | None = None, **kwargs: Any) -> None:
-        if isinstance(kwargs.get("store"), Path):
-            kwargs["store"] = str(kwargs["store"].absolute())
+        for name in ("store", "vocabulary"):
+            if isinstance(kwargs.get(name), os.PathLike):
+                kwargs[name] = str(Path(kwargs[name]).absolute())
         if "hash" not in kwargs and kwargs.get("store"):
             # The cache of datasets must not outlive the store's contents.
             notes = (volume.path.with_suffix(".json").read_text() for volume in volumes_in(Path(kwargs["store"])))

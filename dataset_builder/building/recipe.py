@@ -6,6 +6,7 @@ every one of them is checked against the recipe.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -37,6 +38,7 @@ from dataset_builder.dataset.parquet import writer_options
 from dataset_builder.dataset.summary import content_version, file_hashes, note_split
 from dataset_builder.files.hub_errors import in_plain_words
 from dataset_builder.files.own_files import foreign_files, free_name, remove_own_files
+from dataset_builder.files.paths import PathLike
 from dataset_builder.files.progress import Progress, silent
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources import open_source
@@ -45,13 +47,14 @@ from dataset_builder.sources.base import Case, Source, SourceOf
 IMAGES, HASHES = "images", "image_sha256"
 
 
-def write_recipe(folder: Path, out: Path) -> Path:
+def write_recipe(folder: PathLike, out: PathLike) -> Path:
     """The recipe of a data set folder, as a folder that can be pushed.
 
     Args:
         folder: as a build makes it.
         out: is made; must not be there.
     """
+    folder, out = Path(folder), Path(out)
     record = read_record(folder)
     out.mkdir(parents=True)
     builds = []
@@ -127,9 +130,9 @@ class _OnlySubjects(SourceOf):
 
 
 def rebuild(
-    place: str,
-    sources: Sequence[str],
-    out: Path,
+    place: PathLike,
+    sources: Sequence[PathLike],
+    out: PathLike,
     *,
     revision: str | None = None,
     num_proc: int = 1,
@@ -150,6 +153,7 @@ def rebuild(
         BuildError: if it is not a recipe, scans are missing, or what comes out is not what the recipe says.
         HubError: if the Hub cannot be read.
     """
+    place, out = os.fspath(place), Path(out)
     if out.exists():
         raise BuildError("The folder already exists.", file=out, remedy="Choose another --out.")
     with tempfile.TemporaryDirectory(prefix="mis-ground-recipe-") as work:

@@ -22,6 +22,7 @@ from dataset_builder.check.places import check_places
 from dataset_builder.check.reading import Folder, check_files, read_items
 from dataset_builder.check.reproduction import check_reproduction
 from dataset_builder.check.rows import Names, check_rows
+from dataset_builder.files.paths import PathLike
 from dataset_builder.files.progress import Progress, silent
 
 __all__ = ["Audit", "check_dataset"]
@@ -57,7 +58,9 @@ class Audit:
         return self.findings.ok
 
 
-def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int = 1, reproduce: bool = True) -> Audit:
+def check_dataset(
+    dataset: PathLike, progress: Progress = silent, *, num_proc: int = 1, reproduce: bool = True
+) -> Audit:
     """Audit a data set folder, ours or a user's.
 
     Args:
@@ -69,7 +72,7 @@ def check_dataset(dataset: Path, progress: Progress = silent, *, num_proc: int =
     Raises:
         DatasetNotFoundError: if there is no data set.
     """
-    findings = Findings()
+    dataset, findings = Path(dataset), Findings()
     folder = Folder(dataset, findings)
     check_files(folder, findings)
     names = Names(folder.vocabulary)

@@ -19,6 +19,7 @@ from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.core.factors import FACTORS
 from dataset_builder.dataset.format import LATER_COLUMNS
 from dataset_builder.dataset.parquet import stem_of_file
+from dataset_builder.files.paths import PathLike
 from dataset_builder.gallery import pages
 from dataset_builder.gallery.pages import check_page, data_url, embed, write_page
 from dataset_builder.pictures.render import MARKER_COLOURS
@@ -33,7 +34,7 @@ _REQUIRED = {"id", "images", "question", "options", "answer", "answer_index", *F
 
 
 def write_gallery(
-    dataset: Path, out: Path, per_cell: int = 2, progress: Callable[[str, int, int], None] | None = None
+    dataset: PathLike, out: PathLike, per_cell: int = 2, progress: Callable[[str, int, int], None] | None = None
 ) -> int:
     """Write a page with examples of every cell of a data set folder.
 
@@ -50,6 +51,7 @@ def write_gallery(
         DatasetNotFoundError: if the folder holds no data set.
         BuildError: if a file cannot be read, or the page not be written: a file that is not a page of ours stays.
     """
+    dataset, out = Path(dataset), Path(out)
     files = sorted((dataset / "data").rglob("*.parquet"))
     if not files:
         raise DatasetNotFoundError(

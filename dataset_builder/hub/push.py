@@ -32,6 +32,7 @@ from dataset_builder.dataset.manifest import (
     record_from_text,
 )
 from dataset_builder.files.hub_errors import in_plain_words, patiently, refined
+from dataset_builder.files.paths import PathLike
 from dataset_builder.files.progress import Progress, silent
 from dataset_builder.hub.plan import (
     Plan,
@@ -72,7 +73,7 @@ class Pushed:
 
 
 def push(
-    folder: Path,
+    folder: PathLike,
     place: str,
     *,
     only: Sequence[str] = (),
@@ -84,7 +85,7 @@ def push(
     tag: str | None = None,
     message: str | None = None,
     accepted_licences: Collection[str] = (),
-    audit: Path | None = None,
+    audit: PathLike | None = None,
     progress: Progress = silent,
     api: HfApi | None = None,
 ) -> Pushed:
@@ -111,10 +112,11 @@ def push(
         BuildError: if ``only`` or ``config`` names nothing that can be, or the audit is of other data.
         HubError: if a licence forbids it, or the Hub does; then the repository is as it was.
     """
+    folder = Path(folder)
     _check_names(place, config, tag)
     record = read_record(folder)
     if audit is not None:
-        found = audit_of(audit, record.content)
+        found = audit_of(Path(audit), record.content)
         record = replace(record, builds=tuple(replace(build, audit=found) for build in record.builds))
     keys = choose(record, only)
     _check_licences(folder, record, keys, accepted_licences)

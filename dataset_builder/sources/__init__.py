@@ -3,6 +3,7 @@
 May import ``core``, ``files``, ``vocabulary`` and ``imaging``.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from dataset_builder.core.errors import SourceError
 from dataset_builder.core.factors import TEST, Modality, Split
 from dataset_builder.files.object_storage import as_listed, is_remote, is_url, remote_folder, remote_path, telling
+from dataset_builder.files.paths import PathLike
 from dataset_builder.sources.base import Source, is_public
 from dataset_builder.sources.remote import RemoteSource
 
@@ -63,8 +65,8 @@ class Options:
 
 
 def open_source(
-    spec: str,
-    vocabulary: Path | None = None,
+    spec: PathLike,
+    vocabulary: PathLike | None = None,
     split: Split = TEST,
     keep_names: bool = False,
     *,
@@ -76,7 +78,7 @@ def open_source(
 
     Args:
         spec: ``NAME``, or ``NAME:DIR`` for one that reads a folder (``NAME:s3://BUCKET/DIR`` in object storage), or
-            ``phantom:N``.
+            ``phantom:N``. A ``pathlib`` path stands for ``auto:DIR``.
         vocabulary, split, keep_names, ignore_labels, channel, modality: see :class:`Options`.
 
     Raises:
@@ -84,10 +86,14 @@ def open_source(
             should be.
         BuildError: if the vocabulary file is wrong.
     """
+    if not isinstance(spec, str):
+        spec = f"auto:{os.fspath(spec)}"
     name, colon, argument = spec.partition(":")
     if name == "auto":
         name, colon, argument = recognised(argument).spec.partition(":")
-    options = Options(vocabulary, split, keep_names, tuple(ignore_labels), channel, modality)
+    options = Options(
+        None if vocabulary is None else Path(vocabulary), split, keep_names, tuple(ignore_labels), channel, modality
+    )
     adapter = _ADAPTERS.get(name)
     if adapter is None:
         raise SourceError("This source does not exist.", value=spec, remedy=f"Sources: {', '.join(KNOWN)}.")

@@ -34,6 +34,10 @@ class Case:
     side: Side | None = None
     patient: str | None = None
 
+    def __post_init__(self) -> None:
+        if any(isinstance(path, str) for path in self.paths):
+            object.__setattr__(self, "paths", tuple(map(Path, self.paths)))
+
 
 class Source(Protocol):
     """Where labelled volumes come from."""

@@ -22,6 +22,7 @@ from lm_eval_tasks.running import checks
 from lm_eval_tasks.running.checks import TASKS
 from lm_eval_tasks.running.failures import as_user_error
 from lm_eval_tasks.running.options import HELP, Options, is_for_the_harness, read_options
+from semsam import git_commit
 
 MODEL_MODULES = ("lm_eval_tasks.running.baselines", "semsam.harness", "semsam.arms.harness")
 """Modules that register models when they are imported."""
@@ -160,7 +161,7 @@ def _run(options: Options, only_ours: bool, arguments: Sequence[str]) -> int:
     harness.include_path = str(TASKS) if only_ours else with_our_tasks(harness.include_path)
     watch = Watch(options.resume, options.strict, secrets=options.secrets)
     setup_logging()
-    with watched(watch), only_our_tasks(only_ours):
+    with watched(watch), only_our_tasks(only_ours), git_commit.asked_quietly():
         Run._execute(_harness_namespace(harness))
     watch.summary(scored(options) if only_ours else None, harness.output_path)
     return 0
@@ -180,7 +181,7 @@ def _count(make: Callable[[Any], Any], options: Options, only_ours: bool) -> Non
     harness = options.harness
     register_models()
     harness.include_path = str(TASKS) if only_ours else with_our_tasks(harness.include_path)
-    with only_our_tasks(only_ours):
+    with only_our_tasks(only_ours), git_commit.asked_quietly():
         config = EvaluatorConfig.from_cli(_harness_namespace(harness))
         tasks = config.process_tasks(config.metadata)
         simple_evaluate(

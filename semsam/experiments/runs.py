@@ -12,6 +12,7 @@ import torch
 from transformers import LogitsProcessor
 
 from semsam.errors import RunsError
+from semsam.git_commit import asked_quietly
 from semsam.settings import Settings
 
 MODELS = {"text": "mis-semsam-text", "vision": "mis-semsam"}
@@ -191,15 +192,16 @@ class Runner:
         self._lm.use(settings)
         watchers = [Watcher(processor, self._ends()) for processor in self._lm.processors]
         self._lm.processors[:] = watchers
-        results = simple_evaluate(
-            model=self._lm,
-            tasks=[task],
-            task_manager=self._manager,
-            limit=self.limit,
-            apply_chat_template=self.chat_template,
-            gen_kwargs=dict(generation) if generation else None,
-            bootstrap_iters=0,
-        )
+        with asked_quietly():
+            results = simple_evaluate(
+                model=self._lm,
+                tasks=[task],
+                task_manager=self._manager,
+                limit=self.limit,
+                apply_chat_template=self.chat_template,
+                gen_kwargs=dict(generation) if generation else None,
+                bootstrap_iters=0,
+            )
         items = [item for name, samples in sorted(results["samples"].items()) for item in self._items(name, samples)]
         steps, rescored, changed = watchers[0].counts() if watchers else (0, 0, 0)
         return Run(items, steps, rescored, changed)

@@ -60,6 +60,14 @@ def test_questions_images_and_tokens_of_a_model_behind_an_api(estimated):
     assert found["seconds"] is found["gpu_hours"] is found["price"] is None
 
 
+def test_outside_of_a_repository_git_is_not_heard(ground, tmp_path, monkeypatch, capfd):
+    only_our_tasks(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert evaluate.main([str(ground), *CONSTANT, "--tasks", TASKS, "--dry-run"]) == 0
+    assert "fatal" not in capfd.readouterr().err
+
+
 def test_a_models_own_processor_counts_if_it_can_be_loaded(estimated, tiny, monkeypatch):
     asked = []
     original = dry_run.cost_of

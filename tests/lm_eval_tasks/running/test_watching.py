@@ -34,8 +34,11 @@ def evaluated(ground, monkeypatch, capfd):
     return run
 
 
-def test_a_short_run_is_not_probed_and_is_summed_up(evaluated):
+def test_a_short_run_is_not_probed_and_is_summed_up(evaluated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     printed = evaluated().err
+    assert "fatal: not a git repository" not in printed
     assert "32 questions, 32 images, 2 task(s)" in printed
     assert "Warning" not in printed
     assert "32 answers in" in printed
