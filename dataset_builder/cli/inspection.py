@@ -117,12 +117,15 @@ def _show(found: "Inspection", vocabulary: Path | None) -> None:
 
 def _with_word(wanted: str, words: "Iterable[Structure]") -> "list[Structure]":
     """The structures that have a text in one of their names, those first that have it in their own name."""
-    from dataset_builder.vocabulary import normalise
+    from dataset_builder.vocabulary import names_in_other_languages, normalise, without_accents
 
     found = []
     for structure in words:
         texts = [normalise(text) for text in (structure.clinical, structure.lay, *structure.aliases)]
-        if wanted in normalise(structure.name) or any(wanted in text for text in texts):
+        foreign = [without_accents(name) for said in names_in_other_languages(structure.name).values() for name in said]
+        if any(wanted in text for text in (normalise(structure.name), *texts)) or any(
+            without_accents(wanted) in text for text in foreign
+        ):
             found.append(structure)
     return sorted(found, key=lambda structure: wanted not in normalise(structure.name))
 
@@ -134,7 +137,7 @@ def vocabulary_command(
 ) -> None:
     """List the structures that labels can be named after, or search them; an unknown word gets its near misses."""
     from dataset_builder.sources.named_labels import suggestions
-    from dataset_builder.vocabulary import find, normalise, structures
+    from dataset_builder.vocabulary import find, names_in_other_languages, normalise, structures
 
     words = structures(vocabulary)
     chosen = list(words.values())
@@ -150,7 +153,11 @@ def vocabulary_command(
             chosen = near
             errors.print(f"No structure is called '{word}'." + (" Near it:" if chosen else ""), markup=False)
     if as_json:
-        rows = [{key: value for key, value in dataclasses.asdict(one).items() if value} for one in chosen]
+        rows = [
+            {key: value for key, value in dataclasses.asdict(one).items() if value}
+            | {"other_languages": names_in_other_languages(one.name)}
+            for one in chosen
+        ]
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     elif chosen:
         table = Table()
@@ -158,7 +165,9 @@ def vocabulary_command(
             table.add_column(column)
         for one in chosen:
             where = one.region or one.kind
-            table.add_row(one.name, one.clinical, one.lay, one.side or "", where, ", ".join(one.aliases))
+            foreign = [f"{', '.join(said)} ({key})" for key, said in names_in_other_languages(one.name).items()]
+            also = ", ".join([*one.aliases, *foreign])
+            table.add_row(one.name, one.clinical, one.lay, one.side or "", where, also)
         console.print(table)
     if word is not None and not chosen:
         sys.exit(1)

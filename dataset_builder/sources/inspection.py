@@ -10,7 +10,7 @@ from dataset_builder.files.progress import Progress, silent
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, LeftOut, Source, left_out_of
 from dataset_builder.sources.named_labels import NO_STRUCTURE, Naming
-from dataset_builder.vocabulary import Structure, normalise, read_side
+from dataset_builder.vocabulary import Structure, name_from_another_language, normalise, read_side
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,6 @@ def _note(label: str, structure: Structure | None) -> LabelNote:
     if structure is None:
         return LabelNote(label, "", "unknown", "")
     spelled = {normalise(name) for name in (structure.name, *structure.aliases)}
-    by_side = normalise(label) not in spelled and read_side(label)[1] is not None
-    how = "guessed" if by_side else "known"
+    side = read_side(label)[1] or (name_from_another_language(label) or ("", None))[1]
+    how = "guessed" if side and normalise(label) not in spelled else "known"
     return LabelNote(label, structure.name, how, structure.side or "", structure.kind)

@@ -3,11 +3,12 @@
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.sources.unknown import how_to_add
-from dataset_builder.vocabulary import Structure, find, normalise, read_side
+from dataset_builder.vocabulary import Structure, find, names_in_other_languages, normalise, read_side, without_accents
 
 NO_STRUCTURE = "not_in_the_vocabulary"
 """Stands for the labels of a known table that are left out whether the user wants it or not."""
@@ -118,7 +119,11 @@ def suggestions(label: str, words: Mapping[str, Structure], most: int = 4) -> li
         for spelling in (structure.name, structure.clinical, structure.lay, *structure.aliases):
             for text in {normalise(spelling), read_side(spelling)[0]}:
                 spellings.setdefault(text, []).append(structure.name)
-    forms = [form for form in dict.fromkeys((wanted, bare, bare.removesuffix("s"))) if len(form) > 2]
+        foreign = chain.from_iterable(names_in_other_languages(structure.name).values())
+        for text in {without_accents(read_side(spelling)[0]) for spelling in foreign}:
+            spellings.setdefault(text, []).append(structure.name)
+    plain = without_accents(bare)
+    forms = [form for form in dict.fromkeys((wanted, bare, plain, bare.removesuffix("s"))) if len(form) > 2]
     within = [names for form in forms for spelling, names in spellings.items() if form in spelling]
     alike = [
         spellings[spelling]

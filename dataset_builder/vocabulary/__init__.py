@@ -5,6 +5,11 @@ May import ``core`` and ``files``.
 
 from dataset_builder.vocabulary.label_maps import label_map, label_map_names
 from dataset_builder.vocabulary.organ_systems import organ_system
+from dataset_builder.vocabulary.other_languages import (
+    name_from_another_language,
+    names_in_other_languages,
+    without_accents,
+)
 from dataset_builder.vocabulary.side_words import read_side
 from dataset_builder.vocabulary.tables import (
     LIMBS,
@@ -26,8 +31,11 @@ __all__ = [
     "find",
     "label_map",
     "label_map_names",
+    "name_from_another_language",
+    "names_in_other_languages",
     "normalise",
     "organ_system",
     "read_side",
     "structures",
+    "without_accents",
 ]

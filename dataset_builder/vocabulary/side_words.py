@@ -31,7 +31,7 @@ def read_side(name: str) -> tuple[str, Side | None]:
     >>> read_side("vertebrae_L3")
     ('vertebrae_l3', None)
     """
-    words = _words(name)
+    words = split_words(name)
     said: list[tuple[int, Side, str]] = []
     for at, word in enumerate(words):
         found = _side_of(word, at, words)
@@ -65,7 +65,7 @@ def sides_of_names(table: Mapping[str, Mapping[str, Any]], known: Mapping[str, M
     return sides
 
 
-def _words(name: str) -> list[str]:
+def split_words(name: str) -> list[str]:
     """A name's words in small letters, split also where capitals begin a word."""
     text = unicodedata.normalize("NFKC", name)
     text = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", " ", text)

@@ -18,6 +18,7 @@ from dataset_builder.core.errors import BuildError
 from dataset_builder.core.factors import REGISTERS, Side
 from dataset_builder.files.strict_text import load_yaml
 from dataset_builder.vocabulary.lesion_words import lesion_word
+from dataset_builder.vocabulary.other_languages import name_from_another_language
 from dataset_builder.vocabulary.side_words import read_side, sides_of_names
 
 Region = Literal[
@@ -94,7 +95,8 @@ def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Struct
 
     Case, spaces and hyphens do not matter: ``"Left Kidney"`` is found as ``left_kidney``, an alias of ``kidney_left``.
     Nor does how a side is spelled: so are ``"Kidney_L"`` and ``"Lt. kidney"`` (see :mod:`.side_words`). The organ that
-    a lesion's name says is left out: ``"liver tumor"`` is ``tumour`` (see :mod:`.lesion_words`).
+    a lesion's name says is left out: ``"liver tumor"`` is ``tumour`` (see :mod:`.lesion_words`). The name may be in one
+    of six other languages: ``"Niere links"`` is ``kidney_left`` (see :mod:`.other_languages`).
 
     Args:
         name: as a data set spells it.
@@ -108,8 +110,14 @@ def find(name: str, vocabulary: Mapping[str, Structure] | None = None) -> Struct
     if found is not None:
         return found
     base, side = read_side(name)
+    found = known.get(spellings.get(f"{side}_{base}", "")) if side else None
+    if found is not None:
+        return found
+    meant, said = name_from_another_language(name) or ("", None)
+    if meant in known and known[meant].side == said:
+        return known[meant]
     if side:
-        return known.get(spellings.get(f"{side}_{base}", ""))
+        return None
 
     def is_lesion(spelling: str) -> bool:
         return spellings.get(spelling) in known and known[spellings[spelling]].is_lesion

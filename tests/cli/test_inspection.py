@@ -110,6 +110,9 @@ def test_lesion_labels_are_known_and_of_their_kind(tmp_path):
         ("lungs", "lung_"),
         ("splean", "spleen"),
         ("LK", "kidney_left"),
+        ("Niere", "kidney_"),
+        ("riñon", "kidney_"),
+        ("foie", "liver"),
     ],
 )
 def test_vocabulary_finds_structures(word, first):
@@ -130,8 +133,8 @@ def test_labels_of_nnunet_are_shown_as_they_are_spelled(tmp_path):
     found = {label["label"]: (label["structure"], label["how"], label["side"]) for label in labels}
     assert found["Rt. kidney"] == ("kidney_right", "guessed", "right")
     assert found["Couch"] == ("", "ignored", "")
-    assert found["Niere links"] == ("", "unknown", "left")
-    assert found["Milz"] == ("", "unknown", "")
+    assert found["Niere links"] == ("kidney_left", "guessed", "left")
+    assert found["Milz"] == ("spleen", "known", "")
     assert found["liver"] == ("liver", "known", "")
     assert "ignore" not in found
 

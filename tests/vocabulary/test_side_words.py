@@ -67,6 +67,20 @@ def test_a_name_that_says_a_side_is_proposed_with_it_and_with_its_twin():
 PAIRS = [
     *(("Plica_L", "Plica_R"), ("Lt plica", "Rt plica"), ("plica links", "plica rechts"), ("LPlica", "RPlica")),
     *(("plica gauche", "plica droite"), ("plica izquierda", "plica derecha"), ("左plica", "右plica")),
+    *(
+        ("Niere links", "Niere rechts"),
+        ("linke Niere", "rechte Niere"),
+        ("Niere li.", "Niere re."),
+        ("li Niere", "re Niere"),
+    ),
+    *(
+        ("rein gauche", "rein droit"),
+        ("Rein_G", "Rein_D"),
+        ("riñón izquierdo", "riñón derecho"),
+        ("riñon I", "riñon D"),
+    ),
+    *(("rene sinistro", "rene destro"), ("rene sx", "rene dx"), ("rim esquerdo", "rim direito"), ("rim E", "rim D")),
+    *(("linkernier", "rechternier"), ("linkerlong", "rechterlong"), ("linkerplica", "rechterplica")),
     *(("Kidney_L", "Kidney_R"), ("LK", "RK"), ("Lung (left)", "Lung (right)"), ("kidneyL", "kidneyR")),
 ]
 
