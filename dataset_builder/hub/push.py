@@ -112,9 +112,8 @@ def push(
         BuildError: if ``only`` or ``config`` names nothing that can be, or the audit is of other data.
         HubError: if a licence forbids it, or the Hub does; then the repository is as it was.
     """
-    folder = Path(folder)
     _check_names(place, config, tag)
-    record = read_record(folder)
+    record = read_record(folder := Path(folder))
     if audit is not None:
         found = audit_of(Path(audit), record.content)
         record = replace(record, builds=tuple(replace(build, audit=found) for build in record.builds))
