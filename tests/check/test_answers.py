@@ -1,13 +1,12 @@
 """The audit's answers against the questions of the builder: it finds all of them true, and their opposites false."""
 
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dataset_builder.check.answers import in_slice, in_stack
-from dataset_builder.check.items import Item
 from dataset_builder.check.maps import read_maps, window_limits
 from dataset_builder.core.settings import Settings
 from dataset_builder.pictures.render import Window
@@ -19,32 +18,11 @@ from dataset_builder.questions.wording import opposites, relation_term
 from dataset_builder.slices.selection import load_slices
 from dataset_builder.slices.stacks import group_stacks
 from dataset_builder.vocabulary import structures
+from tests.helpers.audit_items import item_of, opposed
 
 WORDS = structures()
 ALL = Settings(questions_per_volume=None, image_size=128, answer_types=("choice",))
 PER_KIND = 12
-
-
-def item_of(question, records):
-    """The row of a question as the audit keeps it."""
-    known = {field.name for field in fields(Item)}
-    values = {name: getattr(question, name) for name in known if hasattr(question, name)}
-    first = records[0]
-    return Item(
-        **values
-        | {
-            "file": "",
-            "images": (),
-            "source": first.source,
-            "subject": first.subject,
-            "slice_index": tuple(record.index for record in records),
-            "pixel_mm": 1.0,
-            "oblique_degrees": 0.0,
-            "window": str(question.window),
-            "licence": "",
-            "version": "",
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +31,6 @@ def stored(ground):
     path = ground / "slices" / "test.parquet"
     maps = {(here.key, here.stack): here for here in read_maps([path])}
     return load_slices(path), maps
-
-
-def opposed(item):
-    """The row with the other answer and, in the patient's frame, the other relation."""
-    if item.terminology == "anatomical":
-        wrong = next(option for option in item.options if option != item.answer)
-        return replace(item, answer=wrong)
-    relation = opposites()[item.relation]
-    answer = next(option for option in item.options if option != item.answer)
-    return replace(item, answer=answer, relation=relation)
 
 
 def test_every_kind_of_question_about_a_slice_is_judged(stored):

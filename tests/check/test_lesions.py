@@ -16,9 +16,8 @@ from dataset_builder.questions.sampling import units
 from dataset_builder.questions.slice_questions import ask
 from dataset_builder.slices.selection import save_slices
 from dataset_builder.vocabulary import structures
-from tests.check.test_answers import item_of, opposed
-from tests.helpers.audit_items import item
-from tests.questions.test_facts import draw
+from tests.helpers.audit_items import item, item_of, opposed
+from tests.helpers.drawn_slices import draw
 
 WORDS = structures()
 GIVEN_AWAY = "The words alone answer a question about a lesion."

@@ -1,10 +1,11 @@
 """Rows made by hand for the tests of the audit: pairs whose text tells nothing, unless a test has it tell."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import count
 from typing import Any
 
 from dataset_builder.check.items import Item, Items
+from dataset_builder.questions.wording import opposites
 
 _NUMBER = count()
 
@@ -74,3 +75,35 @@ def pair(flip: bool = False, turned_options: bool = False, **changes: Any) -> li
 def items(*groups: list[Item]) -> Items:
     """All rows of pairs."""
     return Items(tuple(row for rows in groups for row in rows))
+
+
+def item_of(question, records):
+    """The row of a question as the audit keeps it."""
+    known = {field.name for field in fields(Item)}
+    values = {name: getattr(question, name) for name in known if hasattr(question, name)}
+    first = records[0]
+    return Item(
+        **values
+        | {
+            "file": "",
+            "images": (),
+            "source": first.source,
+            "subject": first.subject,
+            "slice_index": tuple(record.index for record in records),
+            "pixel_mm": 1.0,
+            "oblique_degrees": 0.0,
+            "window": str(question.window),
+            "licence": "",
+            "version": "",
+        }
+    )
+
+
+def opposed(item):
+    """The row with the other answer and, in the patient's frame, the other relation."""
+    if item.terminology == "anatomical":
+        wrong = next(option for option in item.options if option != item.answer)
+        return replace(item, answer=wrong)
+    relation = opposites()[item.relation]
+    answer = next(option for option in item.options if option != item.answer)
+    return replace(item, answer=answer, relation=relation)

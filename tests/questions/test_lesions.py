@@ -10,7 +10,7 @@ from dataset_builder.imaging.hosts import foci
 from dataset_builder.questions.facts import find_facts
 from dataset_builder.questions.facts.scene import Scene
 from dataset_builder.questions.facts.stack import StackScene
-from tests.questions.test_facts import draw, statements
+from tests.helpers.drawn_slices import draw, statements
 
 ABDOMEN = {
     "liver": (50, 110, 40, 100),

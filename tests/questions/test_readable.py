@@ -18,7 +18,7 @@ from dataset_builder.slices.visibility import narrow_planes
 from dataset_builder.sources import open_source
 from dataset_builder.sources.phantoms import store_as, torso, write_nnunet
 from dataset_builder.vocabulary import structures
-from tests.questions.test_facts import draw
+from tests.helpers.drawn_slices import draw
 
 WORDS = structures()
 KNOWN = {
