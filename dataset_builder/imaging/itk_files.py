@@ -4,16 +4,17 @@ ITK fills in a missing position, believes whatever number of axes is there, and 
 is wrong. Here such files are refused before it reads them.
 """
 
+import math
 import re
 import zlib
 from pathlib import Path
 
 from dataset_builder.core.errors import AffineError, UnreadableError
+from dataset_builder.imaging.metaimage_header import COPY_AGAIN, LARGEST, damaged_header, read_metaimage_header
 
 NRRD = (".nrrd", ".nhdr")
 METAIMAGE = (".mha", ".mhd")
 
-COPY_AGAIN = "Copy the file again from its source, or leave the case out."
 EXPORT_AGAIN = "Export the scan again from the program that made it, with its position in the patient; never guess."
 
 _MOST_HEADER = 1 << 20
@@ -35,71 +36,21 @@ def check_header(path: Path) -> None:
     if path.suffix.lower() in NRRD:
         fields, _ = _nrrd_header(path)
         for name in _NRRD_NUMBERS & fields.keys():
-            _check_numbers(name, re.sub(r"[(),]|none", " ", fields[name]), path, "NRRD")
+            _check_numbers(name, re.sub(r"[(),]|none", " ", fields[name]), path)
         return
-    fields = _metaimage_fields(path)
-    if fields.get("NDims") not in ("2", "3", "4"):
-        raise _damaged(path, f"NDims {fields.get('NDims', 'is missing')[:20]}")
-    for name in _META_NUMBERS & fields.keys():
-        _check_numbers(name, fields[name], path, "MetaImage")
-    if (
-        fields.get("CompressedData", "").upper().startswith("T")
-        and not fields.get("CompressedDataSize", "").isdecimal()
-    ):
-        raise UnreadableError(
-            "The header of the MetaImage file is damaged: it does not say how long the compressed voxels are.",
-            file=path,
-            value="CompressedDataSize is missing",
-            remedy=COPY_AGAIN,
-        )
+    read_metaimage_header(path)
 
 
 _NRRD_NUMBERS = frozenset({"space directions", "space origin", "spacings", "thicknesses", "axis mins", "axis maxs"})
-_META_NUMBERS = frozenset(
-    {
-        *("TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin"),
-        *("ElementSpacing", "ElementSize", "CenterOfRotation"),
-    }
-)
-_LARGEST = 1e6
-"""No place in a patient is farther away in mm."""
 
 
-def _check_numbers(name: str, text: str, path: Path, format_name: str) -> None:
+def _check_numbers(name: str, text: str, path: Path) -> None:
     try:
         numbers = [float(number) for number in text.split()]
     except ValueError:
         numbers = []
-    if not numbers or not all(abs(number) <= _LARGEST for number in numbers):  # NaN neither
-        raise _damaged(path, f"{name}: {text.strip()[:80]}", format_name)
-
-
-def _metaimage_fields(path: Path) -> dict[str, str]:
-    """The lines of a MetaImage header up to the one that says where the voxels are."""
-    with path.open("rb") as file:
-        lines = file.read(1 << 16).split(b"\n")
-    fields: dict[str, str] = {}
-    for line in lines:
-        if not line.strip():
-            continue
-        found = re.fullmatch(rb"[ \t]*([A-Za-z]\w*)[ \t]*=[ \t]*(.*?)[ \t\r]*", line)
-        name = found[1].decode("ascii") if found else ""
-        if found is None or name in fields or len(line) > _LONGEST_LINE:
-            said = line[:40].decode("latin-1")
-            raise _damaged(path, "".join(letter if letter.isprintable() else "?" for letter in said))
-        fields[name] = found[2].decode("latin-1")
-        if name == "ElementDataFile" and fields[name]:
-            return fields
-    raise _damaged(path, "ElementDataFile is missing")
-
-
-_LONGEST_LINE = 2000
-
-
-def _damaged(path: Path, value: str, format_name: str = "MetaImage") -> UnreadableError:
-    return UnreadableError(
-        f"The header of the {format_name} file is damaged.", file=path, value=value, remedy=COPY_AGAIN
-    )
+    if not numbers or not all(abs(number) <= LARGEST for number in numbers):  # NaN neither
+        raise damaged_header(path, f"{name}: {text.strip()[:80]}", "NRRD")
 
 
 def check_position(path: Path, space: str) -> None:
@@ -129,15 +80,14 @@ def check_position(path: Path, space: str) -> None:
                     remedy=EXPORT_AGAIN,
                 )
         return
-    with path.open("rb") as file:
-        keys = set(re.findall(rb"^\s*(\w+)\s*=", file.read(4096), re.MULTILINE))
-    if not keys & {b"ElementSpacing", b"ElementSize"}:
+    header = read_metaimage_header(path)
+    if not header.has_steps:
         raise AffineError(
             "The file does not define the size of its voxels: it has no ElementSpacing.",
             file=path,
             remedy=EXPORT_AGAIN,
         )
-    if not keys & {b"TransformMatrix", b"Rotation", b"Orientation"} or not keys & {b"Offset", b"Position", b"Origin"}:
+    if not header.has_position:
         raise AffineError(
             "The file does not define where the patient's left is: it has no TransformMatrix or no Offset.",
             file=path,
@@ -154,15 +104,15 @@ def check_compressed_voxels(path: Path) -> None:
     found = _compressed(path)
     if found is None or not found[0].is_file():  # ITK says so
         return
-    place, start, length = found
-    stream, left, problem = zlib.decompressobj(_ANY_FORMAT), length, ""
+    place, start, length, stated = found
+    stream, left, problem, made = zlib.decompressobj(_ANY_FORMAT), length, "", 0
     with place.open("rb") as file:
         file.seek(start)
         try:
             while left > 0 and not stream.eof and (piece := file.read(min(_PIECE, left))):
                 left -= len(piece)
                 while piece and not stream.eof:
-                    stream.decompress(piece, _MOST_AT_ONCE)
+                    made += len(stream.decompress(piece, _MOST_AT_ONCE))
                     piece = stream.unconsumed_tail
         except zlib.error as error:
             problem = str(error)
@@ -173,33 +123,46 @@ def check_compressed_voxels(path: Path) -> None:
             value=problem or "they end too early",
             remedy=COPY_AGAIN,
         )
+    if stated is not None and made != stated:
+        raise UnreadableError(
+            "The file has more or fewer voxels than its header says.",
+            file=path,
+            value=f"{made} bytes in place of {stated}",
+            remedy=COPY_AGAIN,
+        )
 
 
-def _compressed(path: Path) -> tuple[Path, int, int] | None:
-    """File, first byte and length of the voxels if they are compressed and in one piece."""
-    size = path.stat().st_size
-    if path.suffix.lower() in NRRD:
-        fields, start = _nrrd_header(path)
-        beside = fields.get("data file", fields.get("datafile", ""))
-        if fields.get("encoding", "").lower() not in ("gz", "gzip") or "line skip" in fields or "lineskip" in fields:
+def _compressed(path: Path) -> tuple[Path, int, int, int | None] | None:
+    """Compressed voxels in one piece: file, first byte, length, and their length by the header where it is known."""
+    if path.suffix.lower() in METAIMAGE:
+        header = read_metaimage_header(path)
+        if not header.is_compressed:
             return None
-        if not beside:
-            return path, start, size
-    else:
-        with path.open("rb") as file:
-            header = file.read(1 << 16)
-        last = re.search(rb"^[ \t]*ElementDataFile[ \t]*=[ \t]*(.*?)[ \t]*\r?\n", header, re.MULTILINE)
-        compressed = re.search(rb"^[ \t]*CompressedData[ \t]*=[ \t]*T", header, re.MULTILINE | re.IGNORECASE)
-        stated = re.search(rb"^[ \t]*CompressedDataSize[ \t]*=[ \t]*(\d+)", header, re.MULTILINE)
-        if last is None or compressed is None or stated is None or compressed.start() > last.start():
-            return None
-        beside = last[1].decode("utf-8", "surrogateescape")
-        if beside.lower() == "local":
-            return path, last.end(), int(stated[1])
+        return header.voxels, header.start, int(header.fields["CompressedDataSize"]), header.bytes_stated
+    fields, start = _nrrd_header(path)
+    beside = fields.get("data file", fields.get("datafile", ""))
+    if fields.get("encoding", "").lower() not in ("gz", "gzip") or "line skip" in fields or "lineskip" in fields:
+        return None
+    sizes, bytes_each = fields.get("sizes", "").split(), _NRRD_BYTES.get(fields.get("type", "").lower())
+    known = bytes_each is not None and sizes and all(size.isdecimal() and len(size) < 10 for size in sizes)
+    stated = math.prod(map(int, sizes)) * bytes_each if known and bytes_each and "byte skip" not in fields else None
+    if not beside:
+        return path, start, path.stat().st_size, stated
     if not beside or "%" in beside or beside.split()[0].upper() == "LIST":
         return None
     place = path.parent / beside
-    return place, 0, place.stat().st_size if place.is_file() else 0
+    return place, 0, place.stat().st_size if place.is_file() else 0, stated
+
+
+_NRRD_BYTES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), 2),
+    **dict.fromkeys(
+        ("int", "signed int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t", "float"), 4
+    ),
+    **dict.fromkeys(("longlong", "long long", "int64", "int64_t", "ulonglong", "uint64", "uint64_t", "double"), 8),
+}
 
 
 def _nrrd_header(path: Path) -> tuple[dict[str, str], int]:

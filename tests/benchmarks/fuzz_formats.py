@@ -27,6 +27,7 @@ WORDS = (
     *("gzip", "ascii", "space", "left-posterior-superior", "right-anterior-superior", "((", "))", "(1,0,0)", "[", "]"),
     *("{", "}", ":", "'", '"', "\\", "\t", "\n", "\r", "\0", "é", "../..", "{case}", "*", "**/", "&a", "*a", "!!int"),
     *("Segment0_Layer", "Segment1_LabelValue", "index", "name", "images", "labels"),
+    *("%d", "%n%s", "LIST", "a" * 300, "a" * 3000, "MET_LONG", "Position", "0 1 0", "=", "HeaderSize", "skip"),
 )
 """What takes the place of words in text."""
 

@@ -37,6 +37,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stored", default=",".join(STORED).replace(", ", "; "), help="separated by commas")
+    parser.add_argument("--only", choices=("CT", "MR"), help="one of the two scans")
     given = parser.parse_args()
     orders = [name.replace("; ", ", ") for name in given.stored.split(",")]
     source, wrong = Sample(), 0
@@ -44,7 +45,7 @@ def main() -> int:
     with TemporaryDirectory() as temporary:
         os.environ["MIS_GROUND_PSEUDONYMS"] = f"{temporary}/pseudonyms.json"
         for case in source.cases():
-            if not case.subject.endswith("_sm"):
+            if not case.subject.endswith("_sm") or given.only not in (None, case.modality.upper().replace("MRI", "MR")):
                 continue
             scan, expected = scan_of(source.read(case)), {}
             for way, write in WAYS.items():
