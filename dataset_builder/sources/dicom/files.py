@@ -144,12 +144,44 @@ def open_dicom(path: Path, keywords: Sequence[str] | None = None, pixels: bool =
 
     config.settings.reading_validation_mode = config.IGNORE
     with _Bounded(path) as file:
-        return pydicom.dcmread(
+        dataset = pydicom.dcmread(
             file,
             force=True,
             stop_before_pixels=not pixels,
             specific_tags=None if keywords is None else _tags(tuple(keywords)),
         )
+    _check_lengths(dataset)
+    return dataset
+
+
+_UNDEFINED = 0xFFFFFFFF
+_ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+"""With which the items of a sequence begin, in either order of bytes."""
+_PIXEL_DATA = 0x7FE00010
+"""Compressed frames are items, too."""
+
+
+def _check_lengths(dataset: Any) -> None:
+    """Refuse elements, also those of sequences, that promise more bytes than follow: pydicom takes what is there.
+
+    Raises:
+        EOFError: if there is one.
+    """
+    from pydicom.dataelem import RawDataElement
+
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if isinstance(element, RawDataElement):
+            value = element.value or b""
+            # A last byte that only makes the length even is sometimes left out.
+            if element.length != _UNDEFINED and len(value) + 1 < element.length:
+                raise EOFError(f"an element promises {element.length} bytes, of which {len(value)} are there")
+            if value[:4] not in _ITEM or tag == _PIXEL_DATA or tag.is_private:
+                continue
+            element = dataset[tag]
+        if element.VR == "SQ" and not tag.is_private:
+            for item in element.value or ():
+                _check_lengths(item)
 
 
 def sop_class(dataset: Any) -> str:
