@@ -4,10 +4,14 @@ import gc
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.helpers.browser import Browser
 
 # Set before any test imports `datasets` or `huggingface_hub`, which read them once; child processes inherit them.
 _CACHE = tempfile.TemporaryDirectory(prefix="mis-ground-tests-")
@@ -53,6 +57,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(_file(item)) if _file(item) in LONGEST else len(LONGEST))
 
 
+TOGETHER = ("tests/hub", "tests/lm_eval_tasks/report/numbers", "tests/lm_eval_tasks/report/page")
+"""Folders whose files share what takes long to make: one worker runs them all."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker runs whole files (loadfile), and of some folders all files."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LoadFolderScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return folder if (folder := file.rpartition("/")[0]) in TOGETHER else file
+
+    return LoadFolderScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """What the harness does beside its work, and nothing tests.
@@ -80,6 +101,13 @@ def sample_folder() -> Path:
     from dataset_builder.sources.sample import fetch_sample
 
     return fetch_sample()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests of all pages, which leave it as it was: no emulated width, no emulated colours."""
+    with Browser() as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

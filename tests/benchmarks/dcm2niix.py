@@ -21,8 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from dataset_builder.sources import open_source
 from tests.helpers import dicom_files as dicom
-from tests.sources.dicom.conftest import AFFINE, SHAPE
-from tests.sources.dicom.test_series import CORONAL, SAGITTAL, rotated
+from tests.helpers.dicom_body import AFFINE, CORONAL, SAGITTAL, SHAPE, rotated
 
 SERIES: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
     "axial": (AFFINE, {}),

@@ -41,11 +41,12 @@ TESTS = (
     "tests/imaging/test_nifti.py",
     "tests/lm_eval_tasks/mis_ground/test_utils.py",
     "tests/lm_eval_tasks/running/test_answer_store.py",
+    "tests/lm_eval_tasks/running/test_resume.py",
     "tests/pictures",
     "tests/semsam/test_custom_generate.py",
     "tests/semsam/test_logits_processor.py",
     "tests/semsam/test_rescoring.py",
-    "tests/sources/test_formats.py",
+    "tests/sources/formats",
     "tests/vocabulary",
 )
 """A part of the tests that is run at both ends of the bounds: whatever leans on a package's own behaviour."""

@@ -1,9 +1,8 @@
-"""Pictures: grey values, markers that say exactly where a structure is, and left staying left in the pixels."""
+"""Images: grey values, and markers that say exactly where a structure is."""
 
 import io
 import itertools
 
-import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
@@ -11,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from dataset_builder.core.factors import CONVENTIONS, DRAWN_PROMPTS, PLANES
-from dataset_builder.imaging.volume import read_volume
+from dataset_builder.core.factors import CONVENTIONS, DRAWN_PROMPTS
 from dataset_builder.pictures import render
 from dataset_builder.pictures.letters import Mark, Strokes
 from dataset_builder.pictures.placement import placements
@@ -25,7 +23,8 @@ from dataset_builder.pictures.render import (
     draw_markers,
     encode_png,
 )
-from dataset_builder.slices.selection import SliceRecord, cut
+from dataset_builder.slices.selection import SliceRecord
+from tests.helpers.marker_pixels import centre_of, of_colour
 
 SOFT = Window("soft tissue", -160, 240)
 
@@ -61,97 +60,12 @@ def two_organs():
     return record(labels, {1: "liver", 2: "spleen"}, image=np.where(labels > 0, 100, 0).astype(np.int16))
 
 
-def of_colour(picture, letter):
-    """bool [S, S]: pixels with exactly the colour of a letter's marker."""
-    return (picture == MARKER_COLOURS[letter]).all(axis=2)
-
-
-def centre_of(mask):
-    """Centre (x, y) of a mask's extent."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return np.array([(columns[0] + columns[-1] + 1) / 2, (rows[0] + rows[-1] + 1) / 2])
-
-
-# --- left stays left -------------------------------------------------------------------------------------------------
-
-# The conventions, written out: (left edge, top edge) of the image.
-EDGES = {
-    ("axial", "radiological"): ("R", "A"),
-    ("coronal", "radiological"): ("R", "S"),
-    ("sagittal", "radiological"): ("A", "S"),
-    ("axial", "ras"): ("L", "P"),
-    ("coronal", "ras"): ("L", "I"),
-    ("sagittal", "ras"): ("P", "I"),
-}
-ORIENTATIONS = [
-    "".join(letters) for order in itertools.permutations(["LR", "PA", "IS"]) for letters in itertools.product(*order)
-]
-SHAPE, CENTRE, TOWARD_RAS = (22, 26, 18), (9, 11, 7), (15, 19, 12)
-THROUGH = {"sagittal": 0, "coronal": 1, "axial": 2}
-
-
-def scan(folder, plane, orientation):
-    """A scan stored in any orientation: the liver toward right, anterior and superior of the spleen at the centre.
-
-    Both lie in the plane's slice through the centre. The liver is the only bright thing.
-    """
-    labels = np.zeros(SHAPE, np.uint8)
-    for value, corner in ((2, CENTRE), (1, TOWARD_RAS)):
-        corner = [CENTRE[axis] if axis == THROUGH[plane] else corner[axis] for axis in range(3)]
-        labels[tuple(slice(start, start + 4) for start in corner)] = value
-    affine = np.array([[2, 0, 0, -20], [0, 1.5, 0, -15], [0, 0, 3, -30], [0, 0, 0, 1.0]])
-    turn = nib.orientations.ornt_transform(
-        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(tuple(orientation))
-    )
-    for name, values in (("image", np.where(labels == 1, 240, -160).astype(np.int16)), ("labels", labels)):
-        image = nib.Nifti1Image(values, affine).as_reoriented(turn)
-        assert "".join(nib.aff2axcodes(image.affine)) == orientation
-        nib.save(image, folder / f"{name}.nii")
-    volume = read_volume(
-        folder / "image.nii",
-        folder / "labels.nii",
-        {1: "liver", 2: "spleen"},
-        source="test",
-        subject=orientation,
-        modality="ct",
-        licence="",
-    )
-    return cut(volume, plane, CENTRE[THROUGH[plane]] + 1)
-
-
-def test_there_are_48_orientations():
-    assert len(set(ORIENTATIONS)) == 48
-
-
-@pytest.mark.parametrize("plane", PLANES)
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_markers_land_where_the_patient_has_them(tmp_path, plane, orientation):
-    shown = scan(tmp_path, plane, orientation)
-    for convention in CONVENTIONS:
-        left, top = EDGES[plane, convention]
-        # The liver lies toward R, A and S: at an edge that shows one of these it comes first.
-        first_across, first_down = left in "RAS", top in "RAS"
-        bright = draw(shown, convention, "none", (), SOFT, 128) > 128
-        assert (centre_of(bright)[0] < 64) == first_across
-        assert (centre_of(bright)[1] < 64) == first_down
-        for prompt in DRAWN_PROMPTS:
-            picture = draw(shown, convention, prompt, ("liver", "spleen"), SOFT, 128)
-            liver, spleen = (centre_of(of_colour(picture, letter)) for letter in "AB")
-            assert (liver[0] < spleen[0]) == first_across, (convention, prompt)
-            assert (liver[1] < spleen[1]) == first_down, (convention, prompt)
-            # The marker is on the bright pixels themselves, not merely on their side of the other one.
-            assert np.abs(liver - centre_of(bright)).max() < (2 if prompt in ("box", "mask") else 10), prompt
-
-
 def test_letters_and_colours_belong_to_the_order_not_to_the_side(two_organs):
     for prompt in DRAWN_PROMPTS:
         there = draw(two_organs, "ras", prompt, ("liver", "spleen"), SOFT, 256)
         back = draw(two_organs, "ras", prompt, ("spleen", "liver"), SOFT, 256)
         np.testing.assert_allclose(centre_of(of_colour(there, "A")), centre_of(of_colour(back, "B")), atol=1)
         np.testing.assert_allclose(centre_of(of_colour(there, "B")), centre_of(of_colour(back, "A")), atol=1)
-
-
-# --- markers ---------------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -316,8 +230,6 @@ def test_a_prompt_that_draws_nothing_has_no_markers():
         draw_markers(np.zeros((128, 128, 3), np.uint8), "text_box", [])
 
 
-# --- colours ---------------------------------------------------------------------------------------------------------
-
 # Machado, Oliveira and Fernandes (2009), severity 1.0: linear RGB as seen by normal and by three colour-blind readers.
 SEEN_BY = {
     "normal": np.eye(3),
@@ -344,9 +256,6 @@ def test_marker_colours_are_told_apart_by_every_reader(reader):
     for colour in MARKER_COLOURS.values():
         nearest = min(np.linalg.norm(lab(colour, reader) - lab((grey,) * 3, reader)) for grey in range(256))
         assert nearest > 15
-
-
-# --- grey values -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -387,9 +296,6 @@ def test_grey_values_follow_the_window():
 
 def test_an_image_of_one_value_is_black():
     assert not render.to_grey(np.full((3, 3), 7, np.uint8), Window("percentiles 0.5-99.5", 7, 7)).any()
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
 
 
 def test_png_is_lossless_and_repeatable(two_organs):

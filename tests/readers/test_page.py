@@ -14,17 +14,10 @@ from dataset_builder.core.errors import BuildError, DatasetNotFoundError
 from dataset_builder.readers.answers import item_id, read_answers
 from dataset_builder.readers.page import write_reader_page
 from lm_eval_tasks.report.write import write_report
-from tests.helpers.browser import Browser
 from tests.helpers.reader_page import begin, choose, export, page_data, pixels, wait_for_image
 
 GIVEN = {"id", "question", "options", "answer_type", "unit", "modality", "plane", "size", "images"}
 HASHES = {"question_sha256", "image_sha256"}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

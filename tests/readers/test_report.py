@@ -14,7 +14,6 @@ from lm_eval_tasks.report.human import read_all
 from lm_eval_tasks.report.readers import kappa
 from lm_eval_tasks.report.terminal import show
 from lm_eval_tasks.report.write import write_report
-from tests.helpers.browser import Browser
 from tests.helpers.harness_files import luck
 from tests.helpers.json_schema import complaints
 from tests.helpers.reader_page import page_data
@@ -157,25 +156,25 @@ def test_what_readers_complain_of_is_listed_for_curation(reported, asked):
     assert report["readers"]["readers"][1]["median_seconds"] == 2.0 + 19.5
 
 
-def test_the_page_shows_them_with_their_images(reported):
+def test_the_page_shows_them_with_their_images(browser, reported):
     out, report = reported
-    with Browser() as browser:
-        browser.open(out / "index.html")
-        assert browser.evaluate("byId('readers').checkVisibility()")
-        text = browser.evaluate("byId('readers').textContent")
-        assert "ann: wrong (wrong marker): look here" in text
-        assert "Fleiss' kappa" in text
-        browser.evaluate("document.querySelectorAll('.flagged li').forEach((one) => one.scrollIntoView())")
-        browser.wait_for(
-            "[...document.querySelectorAll('.flagged img')].slice(-1).every((image) => image.naturalWidth === 128)"
-        )
-        assert browser.evaluate("document.querySelectorAll('.flagged img').length") >= 2
-        names = browser.evaluate("[...document.querySelectorAll('#scores .score h3')].map((one) => one.textContent)")
-        assert names == ["mis-ground-small", "ann", "bob"]
-        browser.evaluate("document.querySelector('.flagged a').click()")
-        browser.wait_for("byId('detail').open")
-        assert report["readers"]["flagged"][0]["id"] in browser.evaluate("byId('detail-title').textContent")
-        assert browser.messages == []
+    browser.messages.clear()
+    browser.open(out / "index.html")
+    assert browser.evaluate("byId('readers').checkVisibility()")
+    text = browser.evaluate("byId('readers').textContent")
+    assert "ann: wrong (wrong marker): look here" in text
+    assert "Fleiss' kappa" in text
+    browser.evaluate("document.querySelectorAll('.flagged li').forEach((one) => one.scrollIntoView())")
+    browser.wait_for(
+        "[...document.querySelectorAll('.flagged img')].slice(-1).every((image) => image.naturalWidth === 128)"
+    )
+    assert browser.evaluate("document.querySelectorAll('.flagged img').length") >= 2
+    names = browser.evaluate("[...document.querySelectorAll('#scores .score h3')].map((one) => one.textContent)")
+    assert names == ["mis-ground-small", "ann", "bob"]
+    browser.evaluate("document.querySelector('.flagged a').click()")
+    browser.wait_for("byId('detail').open")
+    assert report["readers"]["flagged"][0]["id"] in browser.evaluate("byId('detail-title').textContent")
+    assert browser.messages == []
 
 
 def test_files_are_found_in_folders_and_take_names(files, ground):

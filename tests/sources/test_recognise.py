@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from dataset_builder.cli.main import app
 from dataset_builder.core.errors import SourceError
 from dataset_builder.sources import open_source, recognised
+from dataset_builder.vocabulary import structures
 from tests.helpers import small_brain
 from tests.helpers.ways_in import WAYS, Scan
 
@@ -85,3 +86,11 @@ def test_what_cannot_be_read_is_described(folders, tmp_path):
     ):
         with pytest.raises(SourceError, match=said):
             recognised(str(tmp_path / place))
+
+
+def test_a_folder_that_is_not_known_is_described(tmp_path):
+    (tmp_path / "x.nii.gz").write_bytes(b"")
+    (tmp_path / "y.txt").write_text("")
+    with pytest.raises(SourceError, match="1 images or label maps, 1 other files"):
+        open_source(f"auto:{tmp_path}")
+    assert structures()["liver"].name == "liver"

@@ -14,8 +14,8 @@ from lm_eval_tasks.report.judge import KEPT, SAMPLE, Judgement, LocalJudge, Serv
 from lm_eval_tasks.report.write import write_report
 from tests.helpers.chat_server import ChatServer
 from tests.helpers.harness_files import factorial_rows, write_run
+from tests.helpers.json_schema import complaints
 from tests.helpers.tiny_models import save_tiny_llama
-from tests.lm_eval_tasks.report.test_files import complaints
 
 ROWS = [each for each in factorial_rows(volumes=2, facts=2, prior=True) if each["options"]]
 RIDDLE = "Whichever word comes later in the list of options."

@@ -6,7 +6,6 @@ import pytest
 
 from lm_eval_tasks.report.leaderboard import write_leaderboard
 from lm_eval_tasks.report.write import write_report
-from tests.helpers.browser import Browser
 from tests.helpers.harness_files import factorial_rows, luck, row, write_run
 
 LONG = "org/a-model-with-a-long-name-of-32B-parameters-Instruct"
@@ -39,12 +38,6 @@ def reports(tmp_path_factory):
     found = {volumes: write(folder, volumes) for volumes, folder in folders.items()}
     write_leaderboard([folder / "report" for folder in folders.values()], folders[3] / "leaderboard.html")
     return folders, found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as browser:
-        yield browser
 
 
 OVERLAPS = """(() => {

@@ -10,7 +10,6 @@ from dataset_builder.core.errors import BuildError, MISGroundError
 from lm_eval_tasks.report.formats import per_cent
 from lm_eval_tasks.report.leaderboard import tied, write_leaderboard
 from lm_eval_tasks.report.write import write_report
-from tests.helpers.browser import Browser
 from tests.helpers.harness_files import factorial_rows, luck, write_run
 
 ROWS = factorial_rows(volumes=8, facts=2)
@@ -77,34 +76,36 @@ def test_runs_that_cannot_be_told_from_the_best_are_marked(boards):
     assert marks["nearly"] or marks["strong"]
 
 
-def test_the_page_shows_and_sorts_the_runs(folder, boards):
+def test_the_page_shows_and_sorts_the_runs(browser, folder, boards):
     page = folder / "leaderboard.html"
-    with Browser() as browser:
-        browser.open(page)
-        order = "[...document.querySelector('.board').tBodies[0].rows].map((row) => row.cells[0].dataset.value)"
-        names = [run["name"] for run in boards[0]]
-        assert browser.evaluate(order) == names
-        cells = browser.evaluate(
-            "[...document.querySelector('.board').tBodies[0].rows[0].cells].map((c) => c.textContent)"
-        )
-        number, bounds = per_cent(boards[0][0]["scores"][0]["accuracy"]).split(" ")
-        assert cells[1] == number + bounds.strip("()")
-        click = "[...document.querySelectorAll('.board button')].find((b) => b.textContent === '{}').click()"
-        browser.evaluate(click.format("accuracy"))
-        assert browser.evaluate(order) == names[::-1]
-        browser.evaluate(click.format("run"))
-        assert browser.evaluate(order) == sorted(names, reverse=True)
-        browser.evaluate(click.format("date"))
-        dates = {run["name"]: run["dates"][0] for run in boards[0]}
-        assert [dates[name] for name in browser.evaluate(order)] == sorted(dates.values(), reverse=True)
-        browser.evaluate(click.format("gain over blind"))
-        assert browser.evaluate(order)[-1] in ("weak", HOSTILE.replace("/", ""))  # without a blind run: at the end
-        assert browser.evaluate("document.querySelectorAll('.board img, main script').length") == 0
-        assert browser.evaluate("window.hacked") is None
-        assert browser.messages == []
-        assert browser.requests == [page.resolve().as_uri()]
-        browser.send("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=False)
+    browser.messages.clear()
+    browser.requests.clear()
+    browser.open(page)
+    order = "[...document.querySelector('.board').tBodies[0].rows].map((row) => row.cells[0].dataset.value)"
+    names = [run["name"] for run in boards[0]]
+    assert browser.evaluate(order) == names
+    cells = browser.evaluate("[...document.querySelector('.board').tBodies[0].rows[0].cells].map((c) => c.textContent)")
+    number, bounds = per_cent(boards[0][0]["scores"][0]["accuracy"]).split(" ")
+    assert cells[1] == number + bounds.strip("()")
+    click = "[...document.querySelectorAll('.board button')].find((b) => b.textContent === '{}').click()"
+    browser.evaluate(click.format("accuracy"))
+    assert browser.evaluate(order) == names[::-1]
+    browser.evaluate(click.format("run"))
+    assert browser.evaluate(order) == sorted(names, reverse=True)
+    browser.evaluate(click.format("date"))
+    dates = {run["name"]: run["dates"][0] for run in boards[0]}
+    assert [dates[name] for name in browser.evaluate(order)] == sorted(dates.values(), reverse=True)
+    browser.evaluate(click.format("gain over blind"))
+    assert browser.evaluate(order)[-1] in ("weak", HOSTILE.replace("/", ""))  # without a blind run: at the end
+    assert browser.evaluate("document.querySelectorAll('.board img, main script').length") == 0
+    assert browser.evaluate("window.hacked") is None
+    assert browser.messages == []
+    assert browser.requests == [page.resolve().as_uri()]
+    browser.send("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=False)
+    try:
         assert browser.evaluate("document.documentElement.scrollWidth") <= 360
+    finally:
+        browser.send("Emulation.clearDeviceMetricsOverride")
 
 
 def test_command(folder, tmp_path):

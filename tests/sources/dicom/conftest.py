@@ -9,10 +9,7 @@ import pytest
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources import open_source
 from tests.helpers import dicom_files as dicom
-
-SHAPE = (24, 20, 12)
-AFFINE = np.array([[-2.0, 0, 0, 30], [0, -1.5, 0, 20], [0, 0, 3, -100], [0, 0, 0, 1]])
-"""Stored as scanners do: columns to the patient's left, rows to the back, slices upward."""
+from tests.helpers.dicom_body import AFFINE, NAMES, SHAPE
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +27,6 @@ def labels() -> np.ndarray:
     made[7:9, 8:11, 4:8] = 1
     made[17:22, 4:9, 3:11] = 2
     return made
-
-
-NAMES = {1: "liver", 2: "spleen"}
 
 
 @pytest.fixture

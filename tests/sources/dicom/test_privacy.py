@@ -22,7 +22,7 @@ from dataset_builder.sources import open_source
 from dataset_builder.sources.dicom.identifiers import IDENTIFYING, identifiers_in, without_identifiers
 from dataset_builder.sources.phantoms import torso
 from tests.helpers import dicom_files as dicom
-from tests.sources.dicom.conftest import AFFINE
+from tests.helpers.dicom_body import AFFINE
 
 SECRETS = ("Musterfrau", "Erika", "HOSP-4711-X", "19640812", "20231107", "20231108", "ACC998877", "Beispielstadt")
 SECRETS += ("Wilhelmina", "SN12345", "Doktor")
