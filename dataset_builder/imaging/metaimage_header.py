@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_builder.core.errors import UnreadableError
-
-COPY_AGAIN = "Copy the file again from its source, or leave the case out."
-LARGEST = 1e6
-"""No place in a patient is farther away in mm."""
+from dataset_builder.imaging.header_fields import COPY_AGAIN, LARGEST, damaged_header, other_length, plain_numbers
 
 _MOST = 1 << 20
 _LONGEST_TEXT = 250
@@ -41,7 +38,6 @@ _BYTES = {
 }
 _KNOWN = _TEXTS | _FLAGS | _WHOLE | _SINGLE | _PER_AXIS | {*_DIRECTIONS, "Color"}
 _BLANKS = " \t\r\n\v\f"
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def read_metaimage_header(path: Path) -> MetaImageHeader:
     for name in fields.keys() & _KNOWN:
         _check_field(name, fields[name], axes, path)
     for group in (_POSITIONS, _DIRECTIONS):
-        said = {name: _numbers(fields[name]) for name in group if name in fields}
+        said = {name: plain_numbers(fields[name]) for name in group if name in fields}
         if len({tuple(numbers) for numbers in said.values()}) > 1:
             raise damaged_header(path, ", ".join(f"{name}: {fields[name][:40]}" for name in said))
     flags = {_is_true(fields[name]) for name in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB") if name in fields}
@@ -113,14 +109,6 @@ def read_metaimage_header(path: Path) -> MetaImageHeader:
         )
     _check_lengths(header, path)
     return header
-
-
-def damaged_header(path: Path, value: str, format_name: str = "MetaImage") -> UnreadableError:
-    """The error that names what is damaged in a header."""
-    said = "".join(letter if letter.isprintable() else "?" for letter in value)
-    return UnreadableError(
-        f"The header of the {format_name} file is damaged.", file=path, value=said, remedy=COPY_AGAIN
-    )
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
@@ -161,7 +149,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
 
 def _check_field(name: str, value: str, axes: int, path: Path) -> None:
     """Refuse a value that has not its field's form."""
-    numbers = _numbers(value)
+    numbers = plain_numbers(value)
     if name in _TEXTS:
         sound = len(value) <= _LONGEST_TEXT and _is_text(value)
     elif name in _FLAGS:
@@ -187,15 +175,6 @@ def _check_field(name: str, value: str, axes: int, path: Path) -> None:
             value=f"{name}: {value[:40]}",
             remedy="Export the scan again with the values themselves.",
         )
-
-
-def _numbers(value: str) -> list[float]:
-    """The numbers of a field; none if one of them is not a plain finite number."""
-    words = value.split()
-    if not all(len(word) < 40 and _NUMBER.fullmatch(word) and word.isascii() for word in words):
-        return []
-    numbers = [float(word) for word in words]
-    return numbers if all(map(math.isfinite, numbers)) else []
 
 
 def _is_text(value: str) -> bool:
@@ -244,9 +223,4 @@ def _check_lengths(header: MetaImageHeader, path: Path) -> None:
         if not 0 < stated <= there:
             raise damaged_header(path, f"CompressedDataSize: {stated}, of {there} bytes")
     elif header.is_binary and int(header.fields.get("HeaderSize", "0")) >= 0 and there != header.bytes_stated:
-        raise UnreadableError(
-            "The MetaImage file has more or fewer voxels than its header says.",
-            file=path,
-            value=f"{there} bytes in place of {header.bytes_stated}",
-            remedy=COPY_AGAIN,
-        )
+        raise other_length(path, there, header.bytes_stated)

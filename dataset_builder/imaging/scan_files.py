@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.core.errors import AffineError, DimensionError, MISGroundError, UnreadableError, VoxelValueError
+from dataset_builder.imaging.header_fields import COPY_AGAIN
 from dataset_builder.imaging.itk_files import (
-    COPY_AGAIN,
     EXPORT_AGAIN,
     check_compressed_voxels,
     check_header,
