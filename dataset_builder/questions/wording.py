@@ -1,11 +1,8 @@
-"""The sentences of a question: wording.yaml, loaded once, and the small grammar that fills it in."""
+"""The sentences of a question: ``wording_*.yaml``, loaded once, and the small grammar that fills it in."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import Any
-
-import yaml
 
 from dataset_builder.core.factors import (
     TURNED_VIEWS,
@@ -20,13 +17,13 @@ from dataset_builder.core.factors import (
 )
 from dataset_builder.imaging.geometry import AXIS_DIRECTIONS, PLANE_AXIS, image_edges
 from dataset_builder.vocabulary import Structure
+from dataset_builder.vocabulary.packaged import packaged_table
 
 
 @cache
 def wording() -> Mapping[str, Any]:
-    """The table of ``vocabulary/wording.yaml``."""
-    text = resources.files("dataset_builder.vocabulary").joinpath("wording.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)
+    """The table of ``vocabulary/wording_*.yaml``."""
+    return packaged_table("wording")
 
 
 @cache

@@ -1,11 +1,10 @@
-"""What the values of known label maps mean: ``label_maps.yaml``."""
+"""What the values of known label maps mean: ``label_maps_*.yaml``."""
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 
 from dataset_builder.core.errors import SourceError
-from dataset_builder.files.strict_text import load_yaml
+from dataset_builder.vocabulary.packaged import packaged_table
 
 
 def label_map_names() -> tuple[str, ...]:
@@ -28,5 +27,4 @@ def label_map(name: str) -> dict[int, str]:
 
 @cache
 def _label_maps() -> Mapping[str, Mapping[int, str]]:
-    text = resources.files(__package__).joinpath("label_maps.yaml").read_text(encoding="utf-8")
-    return load_yaml(text)
+    return packaged_table("label_maps")

@@ -1,6 +1,6 @@
 """The anatomy: what each structure is called, where it belongs, and what may be asked about it.
 
-The rows are in ``structures_*.yaml``, the meaning of the values of known label maps in ``label_maps.yaml``. A user's
+The rows are in ``structures_*.yaml``, the meaning of the values of known label maps in ``label_maps_*.yaml``. A user's
 own file has the same form and adds structures, or overrides fields of those that are here. Files are read and checked
 on first use, once.
 """
@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -19,6 +18,7 @@ from dataset_builder.core.factors import REGISTERS, Side
 from dataset_builder.files.strict_text import load_yaml
 from dataset_builder.vocabulary.lesion_words import lesion_word
 from dataset_builder.vocabulary.other_languages import name_from_another_language
+from dataset_builder.vocabulary.packaged import packaged_files
 from dataset_builder.vocabulary.side_words import read_side, sides_of_names
 
 Region = Literal[
@@ -211,10 +211,8 @@ def _identity(extra: Path | None) -> tuple[Path | None, int]:
 def _load(extra: Path | None, _modified: int) -> Mapping[str, Structure]:
     origin: dict[str, str] = {}
     rows: dict[str, dict[str, Any]] = {}
-    packaged = resources.files(__package__)
-    files = sorted(file.name for file in packaged.iterdir() if re.fullmatch(r"structures_\w+\.yaml", file.name))
-    for file in files:
-        for name, row in _parse(packaged.joinpath(file).read_text(encoding="utf-8"), file).items():
+    for file, text in packaged_files("structures"):
+        for name, row in _parse(text, file).items():
             if name in rows:
                 raise BuildError(f"The structure '{name}' is in {origin[name]} already.", file=file)
             rows[name], origin[name] = row, file

@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lm_eval_tasks.mis_ground.reading import READER_VERSION, Reading, read
+from tests.helpers.replies import questions, replies
 
 HERE = Path(__file__).parent
-TABLE = yaml.safe_load((HERE / "replies.yml").read_text(encoding="utf-8"))
+QUESTIONS, REPLIES = questions(), replies()
 REPORTED = [json.loads(line) for line in (HERE / "reported_replies.jsonl").read_text(encoding="utf-8").splitlines()]
 
-SIDE = TABLE["questions"]["side"]
-ADJACENCY = TABLE["questions"]["adjacency"]
-NAMING = TABLE["questions"]["naming"]
+SIDE = QUESTIONS["side"]
+ADJACENCY = QUESTIONS["adjacency"]
+NAMING = QUESTIONS["naming"]
 
 
 @pytest.mark.parametrize("case", REPORTED, ids=[f"{n} {case['style']}" for n, case in enumerate(REPORTED)])
@@ -24,18 +24,18 @@ def test_reported_replies_are_read_as_a_person_reads_them(case):
     assert read(case["reply"], case["options"], case["question"]).option == case["read_as"]
 
 
-@pytest.mark.parametrize("row", TABLE["replies"], ids=[f"{n} {r[0]}: {r[1]}" for n, r in enumerate(TABLE["replies"])])
+@pytest.mark.parametrize("row", REPLIES, ids=[f"{n} {r[0]}: {r[1]}" for n, r in enumerate(REPLIES)])
 def test_replies_of_all_styles_are_read_as_a_person_reads_them(row):
     name, _, reply, read_as, *more = row
-    question = TABLE["questions"][name]
+    question = QUESTIONS[name]
     found = read(reply, question["options"], question["question"]).option
     assert found == read_as if not more else found is None
 
 
 def test_few_replies_that_a_person_can_read_are_left_unread():
-    readable = [row for row in TABLE["replies"] if row[3] is not None]
+    readable = [row for row in REPLIES if row[3] is not None]
     unread = [row for row in readable if row[4:] == ["unread"]]
-    assert {len(row) for row in TABLE["replies"]} == {4, 5}
+    assert {len(row) for row in REPLIES} == {4, 5}
     assert len(unread) < 0.03 * len(readable)
 
 
@@ -109,7 +109,7 @@ FINALS = [
 ]
 MARKDOWN = ["{}", "**{}**", "*{}*", "`{}`", "_{}_", '"{}"', "- {}", "{}\n\nNote: I am not a doctor."]
 IDLE = "The user wants one word. Left edge is the patient's right; A could be right of B or left of B, hmm."
-ANY_QUESTION = st.sampled_from([row for row in TABLE["questions"].values() if "order" not in row["question"]])
+ANY_QUESTION = st.sampled_from([row for row in QUESTIONS.values() if "order" not in row["question"]])
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -151,7 +151,7 @@ OTHER_SENSES = (
     "option left",
     "left out",
 )
-SIDES = [row for row in TABLE["replies"] if row[0] in ("side", "side_lay", "side_names", "image_side")] + [
+SIDES = [row for row in REPLIES if row[0] in ("side", "side_lay", "side_names", "image_side")] + [
     ["side", case["style"], case["reply"], case["read_as"]]
     for case in REPORTED
     if set(case["options"]) == {"right", "left"}
@@ -163,7 +163,7 @@ SIDES = [row for row in SIDES if not row[1].startswith(("German", "French", "Spa
 @pytest.mark.parametrize("row", SIDES, ids=[f"{n} {row[1]}" for n, row in enumerate(SIDES)])
 def test_exchanging_the_options_exchanges_the_reading(row):
     name, _, reply, *_ = row
-    question = TABLE["questions"][name]
+    question = QUESTIONS[name]
     here = read(reply, question["options"], question["question"]).option
     there = read(swap(reply), [swap(option) for option in question["options"]], swap(question["question"])).option
     if reply.isascii():
@@ -181,7 +181,7 @@ UNRELATED = [
     "The boxes are drawn in colour.",
 ]
 CUT_SHORT = ("cut", "ends", "only analysis")
-NO_ANSWER = [row for row in TABLE["replies"] if row[3] is None and not any(word in row[1] for word in CUT_SHORT)]
+NO_ANSWER = [row for row in REPLIES if row[3] is None and not any(word in row[1] for word in CUT_SHORT)]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -192,7 +192,7 @@ NO_ANSWER = [row for row in TABLE["replies"] if row[3] is None and not any(word 
 )
 def test_unrelated_text_makes_no_answer(row, before, after):
     name, _, reply, *_ = row
-    question = TABLE["questions"][name]
+    question = QUESTIONS[name]
     longer = " ".join([*before, reply, *after])
     assert read(longer, question["options"], question["question"]).option is None
 

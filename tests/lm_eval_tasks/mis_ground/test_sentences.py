@@ -1,14 +1,13 @@
 """Sentences made of parts, so that what they say is known: every relation, from either side, in many constructions."""
 
 from itertools import product
-from pathlib import Path
 
 import pytest
-import yaml
 
 from lm_eval_tasks.mis_ground.reading import read
+from tests.helpers.replies import questions
 
-QUESTIONS = yaml.safe_load(Path(__file__).with_name("replies.yml").read_text(encoding="utf-8"))["questions"]
+QUESTIONS = questions()
 
 LETTERS = [("A", "B"), ("The structure marked A", "the structure marked B"), ("A (green)", "B (red)")]
 RELATIONS = [

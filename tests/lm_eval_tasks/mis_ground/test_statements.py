@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from lm_eval_tasks.mis_ground.reading import read
+from tests.helpers.replies import questions
 
 HERE = Path(__file__).parent
-QUESTIONS = yaml.safe_load((HERE / "replies.yml").read_text(encoding="utf-8"))["questions"]
+QUESTIONS = questions()
 STATEMENTS = yaml.safe_load((HERE / "statements.yml").read_text(encoding="utf-8"))
 
 FORMS = ("{}", "Structure {}", "The structure marked {}")
