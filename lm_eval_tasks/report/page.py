@@ -72,7 +72,8 @@ def make_page(report: Json, reading: Reading, images: Images) -> str:
     for name in ("comparisons", "effects", "looking", "structures", "positions", "readers", "replicates", "warnings"):
         parts[f"no_{name}"] = "" if parts[name] else "hidden"
     sources = "data:" if images.embedded else "data: 'self' file:"
-    return pages.make_page(_part("page.html"), {"style": _part("page.css"), "script": _part("page.js")}, parts, sources)
+    code = {"style": _part("page.css"), "question_script": _part("question.js"), "script": _part("page.js")}
+    return pages.make_page(_part("page.html"), code, parts, sources)
 
 
 def _part(name: str) -> str:
