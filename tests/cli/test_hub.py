@@ -10,7 +10,8 @@ from dataset_builder.cli import main as cli
 from dataset_builder.core.errors import HubError
 from dataset_builder.dataset.format import VERSION
 from tests.helpers.hub_checks import check_whole
-from tests.helpers.loopback_hub import TOKEN, Fault, LoopbackHub, client
+from tests.helpers.loopback_hub import LoopbackHub, client
+from tests.helpers.loopback_repositories import TOKEN, Fault
 from tests.helpers.small_ground import CELLS, write_ground
 
 PLACE = "me/ground"

@@ -16,7 +16,8 @@ from dataset_builder.core.settings import Settings
 from dataset_builder.hub.push import push
 from dataset_builder.imaging.masks import decode_mask
 from dataset_builder.sources import open_source
-from tests.helpers.loopback_hub import TOKEN, LoopbackHub, client
+from tests.helpers.loopback_hub import LoopbackHub, client
+from tests.helpers.loopback_repositories import TOKEN
 from tests.helpers.small_ground import CELLS, write_ground
 
 ROOT = Path(__file__).parents[2]

@@ -11,6 +11,7 @@ from dataset_builder.dataset.manifest import record_from_text
 from dataset_builder.dataset.summary import content_version
 
 PLACE = "me/ground"
+MORE = (("mri", "coronal", "relational", "none"), ("ct", "axial", "directional", "mask"))
 
 
 def metadata(hub, place=PLACE, revision="main"):
@@ -46,3 +47,7 @@ def check_whole(hub, place=PLACE, revision="main"):
     objects = {one["contentUrl"]: one["sha256"] for one in croissant["distribution"] if "sha256" in one}
     assert objects == {path: tree[path].sha256 for path in named}
     return record
+
+
+def data_files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
