@@ -18,6 +18,7 @@ from lm_eval_tasks.mis_ground.replies import Reply
 from lm_eval_tasks.mis_ground.rows import Leaf as Documents
 from lm_eval_tasks.mis_ground.rows import Rows, document_of, find_dataset, open_rows, stamp
 from lm_eval_tasks.mis_ground.settings import DATASET, FROM, RunSettings
+from lm_eval_tasks.report.items import patient
 
 Document = dict[str, Any]
 
@@ -164,9 +165,9 @@ def without_images(document: Mapping[str, Any]) -> Document:
     return {name: value for name, value in document.items() if name != "images"}
 
 
-def volume_of(document: Mapping[str, Any]) -> str:
-    """The volume that a document's images are of; standard errors are to be clustered by it."""
-    return f"{document.get('source')}/{document.get('subject')}"
+def cluster_of(document: Mapping[str, Any]) -> str:
+    """What standard errors are to be clustered by: the volume, or its patient, as in `mis-ground report`."""
+    return patient(document)
 
 
 def score(document: Document, reply: str, finish_reason: str | None = None) -> dict[str, Any]:

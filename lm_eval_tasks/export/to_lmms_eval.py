@@ -67,12 +67,13 @@ def template(benchmark: Benchmark, source: Mapping[str, Any]) -> Iterator[str]:
         "doc_to_target: answer",
         "process_results: !function utils.process_results",
         "num_fewshot: 0",
-        "cluster_key: volume",
+        "cluster_key: cluster",
         *generation(benchmark.settings.budget("choice")),
         "metric_list:",
         *metrics(METRICS),
         "metadata:",
         f"  version: {VERSION}",
+        *(f"  {line}" for line in yaml.safe_dump({"license": source["licences"]}).splitlines()),
     )
 
 
@@ -88,7 +89,7 @@ def generation(budget: int) -> Iterator[str]:
 
 
 def metrics(names: Sequence[str]) -> Iterator[str]:
-    """The lines of the metrics; the accuracy is clustered by volume."""
+    """The lines of the metrics; the accuracy is clustered by volume or patient."""
     lines = list(metric_lines(names))
     for number, line in enumerate(lines):
         is_acc = number and lines[number - 1] == "  - metric: acc"

@@ -20,7 +20,7 @@ plain "$(grep -E '^torch==' "$here/../../constraints.txt")"
 case $harness in
   inspect)
     # Its bounds on other packages are narrower than constraints.txt.
-    plain "$(grep -E '^torch==' "$here/../../constraints.txt")" inspect-ai==0.3.285 openai --editable "$here/../.."
+    plain "$(grep -E '^torch==' "$here/../../constraints.txt")" inspect-ai==0.3.285 openai pytest --editable "$here/../.."
     ;;
   lmms-eval)
     pinned --editable "$here/../.."

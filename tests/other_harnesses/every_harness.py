@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_tasks.export.benchmark import Benchmark
+from lm_eval_tasks.export.benchmark import Benchmark, expanded
 from lm_eval_tasks.export.to_inspect import TASKS
 from lm_eval_tasks.export.to_vlmevalkit import DATA_SETS
 from lm_eval_tasks.export.write import export
@@ -136,7 +136,9 @@ def ask_lmms_eval(benchmark: Benchmark, url: str, model: str, folder: Path) -> A
     """lmms-eval, by its groups and patterns."""
     export(benchmark.place, "lmms-eval", folder / "files", benchmark.settings.as_dict())
     where = f"model_version={model},base_url={url},num_concurrent=4,timeout=300"
-    tasks = ",".join([*groups(), *(f"{TAG}{tag}" for tag in ("blank", "view", "locate_moved"))])
+    grouped = {name for group in groups() for name in expanded(group)}
+    others = dict.fromkeys(leaf.tags[0] for leaf in benchmark.tasks if leaf.name not in grouped)
+    tasks = ",".join([*groups(), *(f"{TAG}{tag}" for tag in others)])
     arguments = ["--include_path", folder / "files", "--tasks", tasks, "--model", "openai", "--model_args", where]
     arguments += ["--log_samples", "--output_path", "out", "--batch_size", "1"]
     run("lmms-eval", "-m", "lmms_eval", *arguments, cwd=folder, OPENAI_API_KEY="none")
@@ -222,6 +224,13 @@ def test_the_same_requests_answers_and_scores(name, asking, benchmark, model):
     assert not different
     if model == "talker":
         assert {_kind(one) for one in ours.values()} == {"right", "wrong", "refused", "truncated", "unread"}
+
+
+def test_what_is_written_for_inspect_passes_its_own_tests(benchmark, tmp_path):
+    if not PYTHONS["inspect"]:
+        pytest.skip("no environment for inspect")
+    export(benchmark.place, "inspect", tmp_path / "files", benchmark.settings.as_dict())
+    run("inspect", "-m", "pytest", cwd=tmp_path / "files", MIS_GROUND_CACHE=str(tmp_path / "cache"))
 
 
 def _kind(one: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-from .mis_ground import (
+from mis_ground.mis_ground import (
     mis_ground,
     mis_ground_blind,
     mis_ground_controls,

@@ -4,10 +4,10 @@ The rows, the prompts and the reader of answers are those of the package ``mis-g
 so that scores agree with those of lm-evaluation-harness, question by question.
 
 # run the headline questions
-inspect eval mis_ground.py@mis_ground --model openai/gpt-4o
+inspect eval mis_ground/mis_ground --model openai/gpt-4o
 
 # one kind of question, in the coordinates that the model was trained with
-inspect eval mis_ground.py@mis_ground_locate -T coordinates=norm1000 --model ...
+inspect eval mis_ground/mis_ground_locate -T coordinates=norm1000 --model ...
 """
 
 # SPDX-License-Identifier: Apache-2.0
@@ -32,6 +32,7 @@ from inspect_ai.scorer import (
     Score,
     Scorer,
     Target,
+    Value,
     grouped,
     mean,
     metric,
@@ -42,8 +43,8 @@ from inspect_ai.solver import TaskState, generate
 from lm_eval_tasks.export.benchmark import (
     Benchmark,
     Document,
+    cluster_of,
     score,
-    volume_of,
     without_images,
 )
 from lm_eval_tasks.export.images import image_file
@@ -166,7 +167,7 @@ def record_to_sample(
         ContentImage(image=str(image_file(i))) for i in document.get("images", [])
     ]
     content: list[Content] = [*images, ContentText(text=benchmark.prompt(document))]
-    about = {"task": task_name, "volume": volume_of(document)}
+    about = {"task": task_name, "cluster": cluster_of(document)}
     return Sample(
         id=f"{task_name}/{document['id']}",
         input=[ChatMessageUser(content=content)],
@@ -191,6 +192,18 @@ def pair_acc() -> Metric:
 
 
 @metric
+def stderr_by_volume() -> Metric:
+    """The standard error by volume or patient; NaN of a single one: it gives none."""
+    clustered = stderr(cluster="cluster")
+
+    def compute(scores: list[SampleScore]) -> Value:
+        clusters = {(each.sample_metadata or {}).get("cluster") for each in scores}
+        return clustered(scores) if len(clusters) > 1 else float("nan")
+
+    return compute
+
+
+@metric
 def median() -> Metric:
     """The middle of all values."""
 
@@ -206,7 +219,7 @@ def metrics_of(kinds: Sequence[str]) -> dict[str, list[Metric]]:
     by_name: dict[str, list[Metric]] = {
         "acc": [
             mean(),
-            stderr(cluster="volume"),
+            stderr_by_volume(),
             grouped(mean(), "terminology", all=False),
         ],
         "pair_acc": [pair_acc()],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from lm_eval_tasks.export.benchmark import opened_once, score, volume_of
+from lm_eval_tasks.export.benchmark import cluster_of, opened_once, score
 from lm_eval_tasks.mis_ground.metrics import median, pair_acc
 
 __all__ = ["doc_to_text", "doc_to_visual", "mean_acc", "median", "no_images", "pair_acc", "process_results"]
@@ -46,10 +46,10 @@ def no_images(doc: dict[str, Any]) -> list[Any]:
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
-    """The scores of a reply; the accuracy with the volume that it is clustered by."""
+    """The scores of a reply; the accuracy with the volume, or patient, that it is clustered by."""
     document = opened_once(FOLDER).document(doc["id"])
     scores = score(document, results[0])
-    return scores | {"acc": {"score": scores["acc"], "volume": volume_of(document)}}
+    return scores | {"acc": {"score": scores["acc"], "cluster": cluster_of(document)}}
 
 
 def mean_acc(items: Iterable[dict[str, Any]]) -> float:

@@ -12,9 +12,9 @@ from collections import defaultdict
 
 import pandas as pd
 
-from vlmeval.dataset.image_base import ImageBaseDataset
-from vlmeval.dataset.text_base import TextBaseDataset
 from vlmeval.smp import dump, get_intermediate_file_path, load
+from .image_base import ImageBaseDataset
+from .text_base import TextBaseDataset
 
 MEANS = ('acc', 'invalid', 'refused', 'truncated', 'unread')
 
@@ -31,7 +31,7 @@ class _Scored:
 
     def evaluate(self, eval_file, **judge_kwargs):
         """The scores of a prediction file; those of each question go to a file beside it."""
-        from lm_eval_tasks.export.benchmark import score, volume_of
+        from lm_eval_tasks.export.benchmark import cluster_of, score
         from lm_eval_tasks.mis_ground.metrics import pair_acc, read_reply
 
         rows = []
@@ -39,7 +39,7 @@ class _Scored:
             document = json.loads(self.documents[index])
             found, scores = read_reply(document, reply), score(document, reply)
             scores.pop('pair_acc', None)
-            about = {'index': index, 'id': document['id'], 'task': document['task'], 'volume': volume_of(document)}
+            about = {'index': index, 'id': document['id'], 'task': document['task'], 'cluster': cluster_of(document)}
             factors = {name: document.get(name) for name in ('terminology', 'answer_type')}
             pair = f'{document["task"]}/{document["pair_id"]}' if document['pair_id'] else ''
             answers = {'pair': pair, 'prediction': reply, 'read': found.option, 'status': found.status}
