@@ -156,7 +156,7 @@ test-export: $(TEST_VENV)/.ready $(EXPORT_VENV)/inspect/.ready $(EXPORT_VENV)/lm
 
 $(EXPORT_VENV)/%/.ready: pyproject.toml constraints.txt tests/environment/export_environment.sh
 	@echo "Making the environment $(EXPORT_VENV)/$* (once; some minutes) ..."
-	@PYTHON=$(PYTHON) tests/environment/export_environment.sh $(EXPORT_VENV)/$* $*
+	@PYTHON=$(PYTHON) VLMEVALKIT=$(VLMEVALKIT) tests/environment/export_environment.sh $(EXPORT_VENV)/$* $*
 	@touch $@
 
 clean:

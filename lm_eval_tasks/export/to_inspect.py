@@ -49,7 +49,7 @@ TO_ENTER = {
 
 def make(benchmark: Benchmark, folder: Path, common: Mapping[str, Any]) -> dict[str, Any]:
     """Write an entry for the register of each task; returns what the templates state."""
-    counted = [
+    counted: list[dict[str, Any]] = [
         {
             "name": name,
             "questions": benchmark.count([leaf for each in wanted.split(",") for leaf in benchmark.matching(each)]),

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import sys
+import tomllib
 from fnmatch import fnmatchcase
 
 import datasets
@@ -129,6 +130,19 @@ def test_inspect_files_state_the_tasks(exported, benchmark):
         for name, wanted in tasks.items()
         if name in ("mis_ground", "mis_ground_controls", "mis_ground_blind")
     }
+    entries = [yaml.safe_load(path.read_text()) for path in sorted((exported / "inspect/register").glob("*/eval.yaml"))]
+    assert sorted(each["name"] for entry in entries for each in entry["tasks"]) == sorted(
+        each["name"] for each in listed["tasks"]
+    )
+    for entry in entries:  # the register takes one task an entry, of which it is told where it is
+        [task] = entry["tasks"]
+        assert (exported / "inspect" / task.pop("task_path")).is_file()
+        assert task in listed["tasks"]
+        assert "\n" not in entry["description"]
+        assert set(entry["source"]) == {"repository_url", "repository_commit", "maintainers"}
+    project = tomllib.loads((exported / "inspect/pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["inspect_ai"] == {"mis_ground": "mis_ground"}
+    assert (exported / "inspect" / project["readme"]).is_file()
     covered = {pattern for wanted in tasks.values() for name in wanted.split(",") for pattern in expanded(name)}
     assert all(any(fnmatchcase(leaf.name, pattern) for pattern in covered) for leaf in leaves())
 
