@@ -194,6 +194,25 @@ KNOWN_ARGUMENTS = (
 )
 
 
+def _of_vllm(error: BaseException, context: Context) -> MISGroundError | None:
+    text = str(error)
+    if "Generator does not use offset" in text:
+        return MISGroundError(
+            "On a CPU, vLLM cannot sample with a seed where it reads a prompt in parts.",
+            value=_first_line(error),
+            remedy="Let batches hold every prompt whole: max_num_batched_tokens of at least max_num_seqs times "
+            "the longest prompt, as max_num_seqs=32,max_num_batched_tokens=32768 for prompts of up to 1,024 tokens.",
+        )
+    if type(error).__name__ == "EngineDeadError" or re.search(r"[Ss]ee (root cause|stack trace) \(?above", text):
+        return MISGroundError(
+            "vLLM's engine, a process of its own, stopped with an error.",
+            value=_first_line(error) or None,
+            remedy="vLLM has printed the error itself above. With VLLM_ENABLE_V1_MULTIPROCESSING=0 the engine runs in "
+            "this process, and the error is told here.",
+        )
+    return None
+
+
 def _of_the_harness(error: BaseException, context: Context) -> MISGroundError | None:
     text = str(error)
     if text.startswith("Tasks not found:"):
@@ -207,5 +226,5 @@ def _of_the_harness(error: BaseException, context: Context) -> MISGroundError | 
 
 RULES: tuple[Callable[[BaseException, Context], MISGroundError | None], ...] = (
     *(_of_semsam, _of_settings, _out_of_memory, _of_the_hub, _missing_package, _text_only, _chat_template),
-    *(_wrong_argument, _of_the_harness),
+    *(_wrong_argument, _of_vllm, _of_the_harness),
 )

@@ -18,6 +18,8 @@ from lm_eval_tasks.study.plan import Model, PlannedArm
 ON_TRANSFORMERS = {"vision": "mis-arm", "text": "mis-arm-text"}
 ON_VLLM = {"vision": "vllm-vlm", "text": "vllm"}
 VLLM_PLUGIN = "semsam.arms.vllm_plugin:Arms"
+ON_A_CPU = {"max_num_seqs": 32, "max_model_len": 1024}
+"""What a batch of vLLM's CPU build holds, if a plan does not say: questions at once, tokens of each."""
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
 
 
@@ -94,6 +96,8 @@ class Asker:
         if model.engine == "vllm":
             name = ON_VLLM[model.kind]
             arguments.setdefault("logits_processors", [VLLM_PLUGIN])
+            if _vllm_is_for_cpus():
+                arguments = whole_prompts(arguments) | arguments
         else:
             import semsam.arms.harness  # noqa: F401 - registers its models
 
@@ -195,6 +199,32 @@ class Asker:
         files = revision_of(self.model)
         given = {name: value for name, value in self.arguments.items() if name != "pretrained"}
         return {"model": self.name, "arguments": given, "files": files, "arm": [arm.rule, settings], "seed": seed}
+
+
+def whole_prompts(arguments: Mapping[str, Any]) -> dict[str, int]:
+    """Settings of vLLM's CPU build under which it never reads a prompt in parts.
+
+    After a part of the prompt of a sampled request with a seed, vLLM winds the random numbers back, which PyTorch can
+    do on a GPU only ("CPU Generator does not use offset"). No prompt is cut where a batch holds as many tokens as all
+    its questions together.
+
+    Args:
+        arguments: of the plan; they decide how many questions are asked at once and how long a prompt can be.
+    """
+    found = {name: int(arguments.get(name) or default) for name, default in ON_A_CPU.items()}
+    return {
+        "max_num_seqs": found["max_num_seqs"],
+        "max_num_batched_tokens": found["max_num_seqs"] * found["max_model_len"],
+    }
+
+
+def _vllm_is_for_cpus() -> bool:
+    """Whether the vLLM that is installed runs on CPUs; without one, loading a model says what is missing."""
+    try:
+        from vllm.platforms import current_platform
+    except ImportError:
+        return False
+    return bool(current_platform.is_cpu())
 
 
 def close(asker: Asker) -> None:

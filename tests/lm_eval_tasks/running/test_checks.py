@@ -212,6 +212,21 @@ def chained(outer, inner):
         ),
         (AssertionError("Must have a non-None image_token_id to evaluate"), {}, "image_string"),
         (ValueError("Duplicate task names"), {}, "given twice|stopped with an error"),
+        (
+            RuntimeError("CPU Generator does not use offset"),
+            {"model": "vllm-vlm"},
+            "max_num_batched_tokens of at least",
+        ),
+        (
+            RuntimeError("Engine core initialization failed. See root cause above. Failed core proc(s): {}"),
+            {"model": "vllm"},
+            "printed the error itself above",
+        ),
+        (
+            type("EngineDeadError", (Exception,), {})("EngineCore encountered an issue. See stack trace (above)"),
+            {"model": "vllm"},
+            "printed the error itself above.*VLLM_ENABLE_V1_MULTIPROCESSING=0",
+        ),
         (RuntimeError("something\nwith lines"), {}, r"RuntimeError: something\].*MIS_GROUND_TRACEBACK=1"),
     ],
 )
