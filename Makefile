@@ -71,7 +71,7 @@ release: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/twine check --strict dist/*
 	@cd dist && sha256sum *
 
-## test-extras: the wheel in empty environments, with each extra alone, each tried with what it is for (20 minutes, 2 GB at a time)
+## test-extras: the wheel in empty environments, with each extra alone, each tried with what it is for (2 GB at a time)
 test-extras: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python -m tests.environment.installs wheels
 	$(TEST_VENV)/bin/python -m tests.environment.installs extras

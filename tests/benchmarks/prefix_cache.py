@@ -1,6 +1,7 @@
 """What the order of questions costs an engine that caches prefixes.
 
     .venv-vllm/bin/python -m tests.benchmarks.prefix_cache
+    .venv-vllm/bin/python -m tests.benchmarks.prefix_cache --many --cached-tokens 8192
 
 A data set of four phantoms is asked twice, of one engine, through the harness: as the harness does by itself, sorted by
 length, and as ``mis-ground eval`` does. vLLM's own counters say how many tokens of prompts were looked up in its prefix
@@ -36,6 +37,18 @@ KV_BYTES_PER_TOKEN = 2 * 1 * 32 * 2 * 4
 BLOCK = 32
 """Tokens that the cache keeps or forgets together; the fewest that vLLM takes on a CPU."""
 BLOCK_ON_A_GPU = 16
+
+MANY: dict[str, Any] = {
+    "slices_per_volume": 3,
+    "questions_per_volume": 150,
+    "prompts": ("none", "text_point", "text_box"),
+    "registers": ("clinical", "lay"),
+    "conventions": ("radiological", "ras"),
+    "inputs": ("slice",),
+    "views": ("plain",),
+    "answer_types": ("choice",),
+}
+"""Of a data set without markers, whose questions share their images."""
 
 COUNTERS = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
 
@@ -224,6 +237,7 @@ def main() -> None:
     """Make data and model, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, help="a data set folder; otherwise one is built from four phantoms")
+    parser.add_argument("--many", action="store_true", help="300 questions about a few images of two phantoms instead")
     parser.add_argument("--tasks", nargs="+", default=["mis_ground_*"])
     parser.add_argument("--cached-tokens", type=int, default=16384)
     options = parser.parse_args()
@@ -236,7 +250,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        dataset = options.dataset or build([open_source("phantom:4")], folder / "ground", Settings()).out
+        source, settings = ("phantom:2", Settings(**MANY)) if options.many else ("phantom:4", Settings())
+        dataset = options.dataset or build([open_source(source)], folder / "ground", settings).out
         model = save_tiny_qwen3_vl(folder / "model", tokenizer_of_words(fetch_smollm2()), image_size=512, context=4096)
         engine = Engine(model, options.cached_tokens, context=4096)
         print(json.dumps(compare(engine, dataset, options.tasks), indent=1))
