@@ -12,7 +12,7 @@ from dataset_builder.check.measured import answer_text_problems
 from dataset_builder.check.phrases import is_ordinary
 from dataset_builder.check.question_text import question_problems
 from dataset_builder.check.statistics import ALPHA, holm
-from dataset_builder.check.twins import check_forms, check_occluded, check_swapped, twin_key, twin_problems
+from dataset_builder.check.twins import check_forms, check_occluded, check_swapped, twin_problems, with_original
 from dataset_builder.core.factors import DRAWN_PROMPTS, REGISTERS
 from dataset_builder.dataset.manifest import BuildNote
 from dataset_builder.questions.wording import opposites
@@ -279,16 +279,9 @@ def blanks(items: Items, findings: Findings) -> None:
     if not any(item.input == "slice" for item in items.rows):
         findings.skip("blanks", "There are no slices to compare blank canvases with.")
         return
-    twins = group((twin_key(item), item) for item in items.rows if item.is_original)
-    for item in blank:
-        findings.looked("blanks")
-        found = twins.get(twin_key(item), [])
-        if len(found) != 1:
-            findings.violation(
-                "blanks", "A blank canvas does not have exactly one twin.", str(item), f"{len(found)} twins"
-            )
-            continue
-        if different := twin_problems(item, found[0]):
+    none = "A blank canvas does not have exactly one twin."
+    for item, twin in with_original("blanks", none, blank, items, findings):
+        if different := twin_problems(item, twin):
             problem = "A blank canvas differs from its twin in more than the image."
             findings.violation("blanks", problem, str(item), ", ".join(different))
 

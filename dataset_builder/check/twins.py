@@ -1,6 +1,7 @@
 """Controls against the rows that they are derived from: hidden structures, and slices of other subjects."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 from dataset_builder.check.findings import Findings
 from dataset_builder.check.items import Item, Items, group
@@ -24,26 +25,34 @@ def twin_problems(item: Item, twin: Item) -> list[str]:
     return [name for name in _TWIN if getattr(item, name) != getattr(twin, name)]
 
 
+def with_original(
+    check: str, problem: str, controls: Iterable[Item], items: Items, findings: Findings
+) -> Iterator[tuple[Item, Item]]:
+    """Controls and the one row that each differs from in the image alone; ``problem`` where there is not one."""
+    originals = group((twin_key(item), item) for item in items.rows if item.is_original)
+    for item in controls:
+        findings.looked(check)
+        found = originals.get(twin_key(item), [])
+        if len(found) == 1:
+            yield item, found[0]
+        else:
+            findings.violation(check, problem, str(item), f"{len(found)} originals")
+
+
 def check_occluded(items: Items, findings: Findings) -> None:
     """Each row whose structures are hidden has one original, from which it differs in the image alone."""
     hidden = [item for item in items.rows if item.view == "occluded"]
     if not hidden or not any(item.is_original for item in items.rows):
         findings.skip("occluded", "There are no rows with hidden structures, or no originals.")
         return
-    originals = group((twin_key(item), item) for item in items.rows if item.is_original)
-    for item in hidden:
-        findings.looked("occluded")
-        found = originals.get(twin_key(item), [])
-        if len(found) != 1:
-            problem = "A row with hidden structures does not have exactly one original."
-            findings.violation("occluded", problem, str(item), f"{len(found)} originals")
-            continue
-        if different := twin_problems(item, found[0]):
+    none = "A row with hidden structures does not have exactly one original."
+    for item, original in with_original("occluded", none, hidden, items, findings):
+        if different := twin_problems(item, original):
             problem = "A row with hidden structures differs from its original in more than the image."
-            findings.violation("occluded", problem, str(item), f"{', '.join(different)}; original {found[0].id}")
-        if item.images and item.images == found[0].images:
+            findings.violation("occluded", problem, str(item), f"{', '.join(different)}; original {original.id}")
+        if item.images and item.images == original.images:
             problem = "A row with hidden structures shows its original's image."
-            findings.violation("occluded", problem, str(item), found[0].id)
+            findings.violation("occluded", problem, str(item), original.id)
 
 
 def check_forms(items: Items, findings: Findings) -> None:
@@ -52,14 +61,8 @@ def check_forms(items: Items, findings: Findings) -> None:
     if not varied or not any(item.is_original for item in items.rows):
         findings.skip("forms", "There are no such rows, or no originals.")
         return
-    originals = group((twin_key(item), item) for item in items.rows if item.is_original)
-    for item in varied:
-        findings.looked("forms")
-        found = originals.get(twin_key(item), [])
-        if len(found) != 1:
-            findings.violation("forms", "A control does not have exactly one original.", str(item), len(found))
-            continue
-        (original,) = found
+    none = "A control does not have exactly one original."
+    for item, original in with_original("forms", none, varied, items, findings):
         may_differ = {"question"}
         if item.option_form == "yes_no":
             may_differ |= {"options", "answer", "prior_answer", "template"}

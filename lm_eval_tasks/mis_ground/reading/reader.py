@@ -34,13 +34,9 @@ def read(reply: str, options: Sequence[str], question: str = "", finish_reason: 
         finish_reason: why the generation ended, where that is known.
     """
     cut_off = finish_reason in CUT_OFF
-    if not reply.strip() or not options:
-        status: Status = "refused" if finish_reason in REFUSED else "truncated" if cut_off else "unread"
-        return Reading(None, status, "empty")
-    answer = without_reasoning(without_runs(reply))
-    if answer is None:
-        return Reading(None, "truncated", "reasoning")
-    answer = answer[-LONGEST:]
+    answer = answer_part(reply if options else "", finish_reason)
+    if isinstance(answer, Reading):
+        return answer
     asked = ask(question, tuple(options))
     text = _prepared(answer, asked)
     if not text.strip():
@@ -50,6 +46,16 @@ def read(reply: str, options: Sequence[str], question: str = "", finish_reason: 
     if found.option is None and finish_reason in REFUSED:
         return Reading(None, "refused", "refusal")
     return found
+
+
+def answer_part(reply: str, finish_reason: str | None) -> str | Reading:
+    """The end of a reply, without what the model thought before; or the reading of one that has nothing else."""
+    if not reply.strip():
+        cut_off = finish_reason in CUT_OFF
+        status: Status = "refused" if finish_reason in REFUSED else "truncated" if cut_off else "unread"
+        return Reading(None, status, "empty")
+    answer = without_reasoning(without_runs(reply))
+    return Reading(None, "truncated", "reasoning") if answer is None else answer[-LONGEST:]
 
 
 def without_runs(reply: str) -> str:

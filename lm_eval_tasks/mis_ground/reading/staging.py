@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import final, statuses
-from .markers import without_reasoning
-from .reader import CUT_OFF, LONGEST, REFUSED, without_notes, without_runs
-from .result import Reading, Status
+from .reader import CUT_OFF, REFUSED, answer_part, without_notes
+from .result import Reading
 from .text import clean, sentences
 
 
@@ -54,13 +53,9 @@ def staged(reply: str, take: Take, finish_reason: str | None, prepare: Callable[
         What is said, or the reading of a reply that says nothing of the kind.
     """
     cut_off = finish_reason in CUT_OFF
-    if not reply.strip():
-        status: Status = "refused" if finish_reason in REFUSED else "truncated" if cut_off else "unread"
-        return Reading(None, status, "empty")
-    answer = without_reasoning(without_runs(reply))
-    if answer is None:
-        return Reading(None, "truncated", "reasoning")
-    answer = answer[-LONGEST:]
+    answer = answer_part(reply, finish_reason)
+    if isinstance(answer, Reading):
+        return answer
     for field in reversed(final.marked(answer)):
         answer = f"{answer[: field.start]}\nFinal answer: {field.text.strip() or 'none'}\n{answer[field.end :]}"
     text = without_notes(clean(on_one_line(prepare(answer))))
