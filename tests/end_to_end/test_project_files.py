@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.environment.installs import BASE, TRIALS, too_low
+from tests.environment.install_trials import BASE, TRIALS
+from tests.environment.installs import too_low
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
