@@ -17,8 +17,11 @@ from dataset_builder.check.baselines import BlindBaselines
 from dataset_builder.core.factors import ANSWER_TYPES
 from dataset_builder.core.settings import Settings
 from dataset_builder.sources import open_source
-from tests.helpers import planted_answers, planted_columns, planted_controls, planted_images  # noqa: F401 - they add their kinds
-from tests.helpers.planted import KINDS, Planting
+from tests.helpers import planted_texts  # noqa: F401 - its kinds come first, and take their rows first
+
+# isort: split
+from tests.helpers import planted_answers, planted_columns, planted_controls, planted_images  # noqa: F401 - they add theirs
+from tests.helpers.planting import KINDS, Planting
 
 SMALL = Settings(
     seed=8,

@@ -7,7 +7,7 @@ import numpy as np
 from dataset_builder.imaging.masks import decode_mask, encode_mask
 from dataset_builder.pictures.scale_bar import BAR_COLOUR
 from tests.helpers.defects import decode, encode
-from tests.helpers.planted import anything, kind
+from tests.helpers.planting import anything, kind
 
 BAR = BAR_COLOUR[::-1]
 """As OpenCV decodes it."""

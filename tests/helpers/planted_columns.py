@@ -1,6 +1,6 @@
-"""Kinds of defects in columns, ids and the order of rows. See :mod:`tests.helpers.planted`."""
+"""Kinds of defects in columns, ids and the order of rows. See :mod:`tests.helpers.planting`."""
 
-from tests.helpers.planted import anything, blank, drawn, drawn_two, kind, two
+from tests.helpers.planting import anything, blank, drawn, drawn_two, kind, two
 
 
 def has_prior(row):

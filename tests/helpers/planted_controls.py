@@ -3,7 +3,8 @@
 import numpy as np
 
 from tests.helpers.defects import decode
-from tests.helpers.planted import _asked, _exchange, encode_rgb, kind
+from tests.helpers.planted_texts import change_asked, exchange
+from tests.helpers.planting import encode_rgb, kind
 
 FORMS = "differs from its original in more"
 SEEN = "A structure that is to be hidden is seen."
@@ -60,13 +61,13 @@ def the_opposite_to_be_confirmed(planting, rows):
     )
     for row in rows:
         for one, other in pairs:
-            _asked(row, lambda text, one=one, other=other: _exchange(text, one, other))
+            change_asked(row, lambda text, one=one, other=other: exchange(text, one, other))
 
 
 @kind(_yes_no, text="does not ask to confirm one direction")
 def nothing_to_be_confirmed(planting, rows):
     for row in rows:
-        _asked(row, lambda text: text.split(",")[0] + ", is it so?")
+        change_asked(row, lambda text: text.split(",")[0] + ", is it so?")
 
 
 @kind(_yes_no, answers="An answer is wrong.")

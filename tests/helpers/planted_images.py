@@ -1,4 +1,4 @@
-"""Kinds of defects in images: markers, letters, slices, stacks, blank canvases. See :mod:`tests.helpers.planted`."""
+"""Kinds of defects in images: markers, letters, slices, stacks, blank canvases. See :mod:`tests.helpers.planting`."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from dataset_builder.core.factors import DRAWN_PROMPTS
 from dataset_builder.pictures import render
 from tests.helpers.defects import decode, encode
-from tests.helpers.planted import blank, clean, drawn, drawn_two, kind, stack, stack_clean
+from tests.helpers.planting import blank, clean, drawn, drawn_two, kind, stack, stack_clean
 
 DIFFERS = "An image differs from its slice outside the markers."
 
