@@ -8,6 +8,7 @@ if one of both readers sees another image or other labels.
 
 import argparse
 import gzip
+import logging
 import os
 import random
 import re
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from dataset_builder.core.errors import MISGroundError
 from dataset_builder.imaging.scan_files import itk_affine
-from tests.benchmarks import fuzz
+from tests.benchmarks import fuzz_targets
 
 Read = tuple[np.ndarray, np.ndarray]
 """Voxels [I, J, K] as stored and the affine to RAS+ mm."""
@@ -130,7 +131,7 @@ def same(name: str, ours: Any, theirs: Read) -> bool:
     values, stored_affine = theirs
     if "label" in name:
         found = np.rint(values)
-        return all(int((found == value).sum()) == counts.get(word, 0) for value, word in fuzz.NAMES.items())
+        return all(int((found == value).sum()) == counts.get(word, 0) for value, word in fuzz_targets.NAMES.items())
     turned: Any = nibabel.as_closest_canonical(nibabel.Nifti1Image(values.astype(np.float64), stored_affine))
     close = np.allclose(turned.affine, affine, rtol=1e-4, atol=2e-3)
     return turned.shape == shape and close and int(np.asarray(turned.dataobj).sum()) == total
@@ -146,8 +147,8 @@ def compare(count: int, seed: int, only: str = "") -> tuple[dict[str, Counter[st
     differing = []
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        slices = fuzz.sound_dicom()[0]
-        for name, (sound, change, read) in fuzz.targets(folder).items():
+        slices = fuzz_targets.sound_dicom()[0]
+        for name, (sound, change, read) in fuzz_targets.targets(folder).items():
             if name not in READERS or only not in name:
                 continue
             suffix, other = READERS[name]
@@ -193,7 +194,7 @@ def main() -> int:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    fuzz.logging.disable(fuzz.logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # ITK prints what it dislikes
     outcomes, differing = compare(given.count, given.seed, given.only)
     print("| what | outcomes |\n| --- | --- |")
