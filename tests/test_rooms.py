@@ -88,11 +88,33 @@ def test_the_statistics_know_nothing_of_the_rest():
         assert not rest & {module.split(".")[0] for module in imports(path)}
 
 
-@pytest.mark.parametrize("folder", ["cluster_statistics", "dataset_builder", "lm_eval_tasks", "semsam", "space"])
+FOLDERS = (".github", "cluster_statistics", "dataset_builder", "docs", "lm_eval_tasks", "semsam", "space", "tests")
+READ = {".css", ".html", ".jinja", ".js", ".json", ".md", ".py", ".pyi", ".sh", ".toml", ".yaml", ".yml"}
+"""Endings of files that people read."""
+MADE_BY_PROGRAMS = {"tokenizer.json"}
+"""A model's own file, which nobody reads line by line."""
+LONGEST = 400
+
+
+@pytest.mark.parametrize("folder", [".", *FOLDERS])
 def test_no_file_is_long(folder):
+    project = ROOT.parent
+    files = (project / folder).iterdir() if folder == "." else (project / folder).rglob("*")
     long = {
-        str(path.relative_to(ROOT.parent)): lines
-        for path in (ROOT.parent / folder).rglob("*.py")
-        if (lines := path.read_text(encoding="utf-8").count("\n")) > 400
+        str(path.relative_to(project)): lines
+        for path in files
+        if path.suffix in READ and path.name not in MADE_BY_PROGRAMS
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > LONGEST
     }
     assert not long
+
+
+def test_test_files_import_nothing_from_each_other():
+    """What two of them need is in ``tests/helpers`` or a fixture of their folder."""
+    shared = {
+        f"{path.relative_to(ROOT.parent)} imports {module}"
+        for path in (ROOT.parent / "tests").rglob("*.py")
+        for module in imports(path)
+        if module.startswith("tests.") and any(part.startswith(("test_", "conftest")) for part in module.split(".")[1:])
+    }
+    assert not shared
