@@ -150,7 +150,8 @@ def open_dicom(path: Path, keywords: Sequence[str] | None = None, pixels: bool =
             stop_before_pixels=not pixels,
             specific_tags=None if keywords is None else _tags(tuple(keywords)),
         )
-    _check_lengths(dataset)
+    # Contours are all looked at anyway; the thousand frames of a segmentation would take half of the time to read it.
+    _check_lengths(dataset, within_sequences=sop_class(dataset).endswith("481.3"))
     return dataset
 
 
@@ -161,8 +162,8 @@ _PIXEL_DATA = 0x7FE00010
 """Compressed frames are items, too."""
 
 
-def _check_lengths(dataset: Any) -> None:
-    """Refuse elements, also those of sequences, that promise more bytes than follow: pydicom takes what is there.
+def _check_lengths(dataset: Any, within_sequences: bool) -> None:
+    """Refuse elements that promise more bytes than follow: pydicom takes what is there.
 
     Raises:
         EOFError: if there is one.
@@ -176,12 +177,12 @@ def _check_lengths(dataset: Any) -> None:
             # A last byte that only makes the length even is sometimes left out.
             if element.length != _UNDEFINED and len(value) + 1 < element.length:
                 raise EOFError(f"an element promises {element.length} bytes, of which {len(value)} are there")
-            if value[:4] not in _ITEM or tag == _PIXEL_DATA or tag.is_private:
+            if not within_sequences or value[:4] not in _ITEM or tag == _PIXEL_DATA or tag.is_private:
                 continue
             element = dataset[tag]
-        if element.VR == "SQ" and not tag.is_private:
+        if within_sequences and element.VR == "SQ" and not tag.is_private:
             for item in element.value or ():
-                _check_lengths(item)
+                _check_lengths(item, within_sequences)
 
 
 def sop_class(dataset: Any) -> str:

@@ -24,7 +24,7 @@ def written(syntax, undefined):
     whole = Dataset()
     whole.file_meta = FileMetaDataset()
     whole.file_meta.TransferSyntaxUID = syntax
-    whole.SOPClassUID, whole.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4"
+    whole.SOPClassUID, whole.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.481.3", "1.2.3.4"
     whole.Rows, whole.Columns, whole.BitsAllocated, whole.PixelRepresentation = 2, 3, 16, 0
     whole.ROIContourSequence = Sequence([outer])
     whole["ROIContourSequence"].is_undefined_length = undefined
