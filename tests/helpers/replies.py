@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parents[1] / "lm_eval_tasks" / "mis_ground" / "replies"
-LOTS = ("forms", "sentences", "second_and_third_lot", "fourth_and_fifth_lot")
+LOTS = ("forms", "sentences", "second_and_third_lot", "fourth_to_sixth_lot")
 """In the order in which they were written."""
 
 

@@ -46,6 +46,11 @@ def bare_option(text: str, asked: Asked) -> str | None:
                 if not letter[2] or letter[2].strip(" .():") in (plain(option), plain(option).replace("-", " "))
                 else None
             )
+        named = re.fullmatch(
+            r"(?:the )?(?:structure|it)(?: marked)?(?: a)? is (?:option |choice )?\(?([b-h])\)?", phrase
+        )
+        if named and named[1] in asked.letters:
+            return asked.letters[named[1]]
     labelled = re.fullmatch(r"(?:option |choice )?\(?(?:[a-h]|\d)(?:[.):]| :| ->)+ *(.+)", phrase)
     if labelled and asked.kind != "orders" and labelled[1] in options:
         return options[labelled[1]]
@@ -81,6 +86,14 @@ def bare_option(text: str, asked: Asked) -> str | None:
         if len(given_votes) == 1 and not given_votes[0].negated and not re.search(r"\b(?:it|R0)\b.*\bis\b", marked):
             return given_votes[0].option
     return None
+
+
+def names_another_letter(text: str, asked: Asked) -> bool:
+    """Whether a text is an option behind the letter of another one: "C. left kidney" where C is the right kidney."""
+    options = {plain(option).replace("-", " "): option for option in asked.options}
+    phrase = plain(text).strip(" .!?:;[]{},'>|/").replace("-", " ")
+    found = re.fullmatch(r"(?:(?:the )?(?:option|choice|answer)(?: is)? )?\(?([a-z0-9])[.)]+ *(.+)", phrase)
+    return bool(found and found[2] in options and asked.letters.get(found[1], options[found[2]]) != options[found[2]])
 
 
 def _told_by_words(phrase: str, asked: Asked) -> str | None:

@@ -119,14 +119,18 @@ def _chosen(value: dict[str, Any]) -> str | None:
     return None
 
 
-_WORD = r"(?:correct |right |final |best |most likely |most appropriate |short |my |best |overall |true |likely )*"
+_WORD = (
+    r"(?:correct |right |final |initial |first |revised |corrected |refined |best |most likely |most appropriate |"
+    r"short |my |overall |true |likely )*"
+)
 _NOUN = r"(?:answer|guess|estimate|option|choice|response|conclusion|solution|result|verdict)"
 _CUE = re.compile(
     rf"(?:\b(?:the |my |so,? )?{_WORD}{_NOUN}(?: here| to (?:the|this|your) question|"
     rf" for this (?:image|question|case)| is)?\s*(?::\s*(?:is\b)?|\bis\b\s*:?|\bwould "
     rf"be\b:?|\bshould be\b:?|\bmust be\b:?|->|=)"
     r"|\b(?:i|i'd|i would|i will|i'll|we) (?:would )?(?:choose|select|pick|answer|go with|opt for)(?: with)?\b:?"
-    r"|\b(?:answer|conclusion|final answer)\s*\n)",
+    r"|\b(?:correct|final) (?:side|direction|position|relation|location|term|word)\s*(?::|\bis\b)\s*:?"
+    r"|\b(?:answer|conclusion|final answer)\s*\n|(?<![\w-])final(?: one| value| number)?\s*:(?!\s*\n))",
     re.I,
 )
 _SOFT = re.compile(r"\b(?:conclusion|summary)\s*:", re.I)
@@ -154,3 +158,16 @@ def announced(text: str) -> list[Field]:
         if body.strip():
             found.append(Field(body, cue.start(), start + len(body)))
     return found
+
+
+_SETTLES = re.compile(r"\W*(?:(?:my|the|so),? )*(?:final|corrected|revised|refined)\b", re.I)
+
+
+def settles(text: str, before: Field, last: Field) -> bool:
+    """Whether the last of two answers takes the place of the one before: it is the final one, which that one was not.
+
+    >>> one, other = announced("First guess: left. Final: right")
+    >>> settles("First guess: left. Final: right", one, other)
+    True
+    """
+    return bool(_SETTLES.match(text[last.start :])) and not _SETTLES.match(text[before.start :])

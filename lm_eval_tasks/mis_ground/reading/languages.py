@@ -5,6 +5,7 @@ comparison and negation, of images and patients, and the larger organs. It is no
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from .tables import table
@@ -78,6 +79,21 @@ def language_of(text: str) -> str | None:
 
 def _is_japanese(text: str) -> bool:
     return any(char in text for char in "臓腎側脾") and not any(char in text for char in "脏肾侧这结构图")
+
+
+@cache
+def _bare_words() -> dict[str, str]:
+    return {word: option for option, words in table("bare_words").items() for word in words}
+
+
+def bare_word(text: str, options: Sequence[str]) -> str | None:
+    """The option that a reply of one word in another language is; None if it is none.
+
+    >>> bare_word("**Nein.**", ["yes", "no"])
+    'no'
+    """
+    found = _bare_words().get(text.strip(" \t\n*_.,!。！\"'`").casefold())
+    return found if found in options else None
 
 
 def in_english(text: str) -> str:

@@ -45,9 +45,22 @@ _DIGITS = (
 )
 _FRACTION = r"(?:\d+\s+)?\d+\s?[/⁄]\s?\d+"
 _NUMBER = rf"(?:{_FRACTION}|{_DIGITS}|nan\b|inf(?:inity)?\b|∞)"
+_IN_ENGLISH = {
+    r"毫米|公厘|ミリ(?:メートル)?|밀리미터|мм|миллиметр\w*|mil+[ií]m[eè]tr[eio]s?": "mm",
+    r"厘米|公分|センチ(?:メートル)?|센티미터|см|сантиметр\w*|cent[ií]m[eè]tr[eio]s?|zentimetern?": "cm",
+    r"度|도|grad|grados?|gradi|graus?|degrés?|градус\w*": "degrees",
+    r"倍|배|mal|veces|fois|volte|vezes|раза?": "times",
+}
+"""Units in other languages, behind a number."""
+_BOUND_IN_ENGLISH = re.compile(
+    r"(?<!\w)(?:mindestens|höchstens|weniger als|mehr als|unter|über|al menos|como máximo|menos de|más de|au moins|"
+    r"au plus|moins de|plus de|almeno|meno di|più di|не менее|не более|至少|至多|不到|超过|少于|多于)\s*(?=\d)",
+    re.I,
+)
 _UNIT = "|".join(rf"(?P<u{number}>{words})" for number, words in enumerate(UNITS))
 _UNIT_ONLY = "|".join(f"(?:{words})" for words in UNITS)
 _TO = r"\s*(?:-|–|—|to|and|up to|or|\.{2,})\s*"
+_CJK = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _MORE_OR_LESS = r"(?:about |approximately |~ ?)?"
 _BOUND = (
     r"(?:[<>≤≥]=?|\b(?:less|more|greater|fewer|smaller|larger|longer|shorter|higher|lower) than|\bat (?:least|most)|"
@@ -55,7 +68,7 @@ _BOUND = (
     rf"{_MORE_OR_LESS}|[<>≤≥]=?\s*"
 )
 _UNIT_OF_THE_ERROR = "|".join(rf"(?P<v{number}>{words})" for number, words in enumerate(UNITS))
-_ERROR = rf"\s*(?:±|\+/-|\+-|plus or minus)\s*{_NUMBER}(?:\s*(?:{_OTHER}|{_UNIT_OF_THE_ERROR})(?!\w))?"
+_ERROR = rf"\s*\(?(?:±|\+/-|\+-|plus or minus)\s*{_NUMBER}\)?(?:\s*(?:{_OTHER}|{_UNIT_OF_THE_ERROR})(?!\w))?\)?"
 _QUANTITY = re.compile(
     rf"(?P<bound>{_BOUND})?(?P<between>\bbetween\s+|\bfrom\s+)?"
     rf"(?<![\w.,/])(?<!\d )(?P<sign>[-−+]\s?)?(?P<number>{_NUMBER})"
@@ -78,13 +91,21 @@ _OF_A_PIXEL = re.compile(
     r"\s*(?:per|/|a|each|for (?:each|every))\s*(?:px|pixel|voxel)|\s*(?:x|×|by)\s*\d|\s*(?:bar|scale)\b", re.I
 )
 """What stands behind such a number."""
+_TIMES_ANOTHER = re.compile(r"\d\s*(?:(?:mm|cm|m|in)\s*)?(?:x|×|\*|by)\s*$", re.I)
+"""What stands before the second number of a size: "42 mm × 30 mm"."""
+_DISMISSED = re.compile(r"\b(?:not|rather than|instead of)\s+(?:the |about )?$", re.I)
+"""What stands before a number that is said not to be the answer ..."""
+_ASIDE = re.compile(r"\(\s*(?:(?:range|between|95 ?% ci|ci)\b|(?:at )?first\b|initially\b|i first\b)[^()]*\)", re.I)
+"""... and what is said of it in parentheses."""
+LONGEST_MM = 3000.0
+"""Nothing in a scan is longer, so that "12,345 mm" has decimals."""
 _FIELD = r"[\"']?\s*:\s*[\"']?"
 _UNIT_FIELD = re.compile(rf"({_DIGITS})[\"']?\s*[,;]\s*[\"']?units?{_FIELD}({_UNIT_ONLY}|{_OTHER})(?!\w)", re.I)
 _UNIT_FIELD_FIRST = re.compile(
     rf"[\"']?units?{_FIELD}({_UNIT_ONLY}|{_OTHER})(?!\w)[\"']?\s*[,;]\s*[\"']?\w+{_FIELD}({_DIGITS})", re.I
 )
 _UNIT_IN_A_NAME = re.compile(
-    rf"([a-z])(?:_|\s*\(\s*(?:in\s+)?|\s+in\s+)({_UNIT_ONLY}|{_OTHER})(?!\w)\s*\)?[\"'*]*\s*[:=][\s\"'*]*"
+    rf"(?:([a-z])(?:_|\s*\(\s*(?:in\s+)?|\s+in\s+)|(?<=[\"']))({_UNIT_ONLY}|{_OTHER})(?!\w)\s*\)?[\"'*]*\s*[:=][\s\"'*]*"
     rf"({_DIGITS})(?![\d.]*\s*[a-z°])",
     re.I,
 )
@@ -156,6 +177,20 @@ def read_number(reply: str, unit: Unit, finish_reason: str | None = None) -> Rea
 def _prepared(answer: str) -> str:
     """Signs that would be lost with the markup: inches, fractions, thin blanks between digits."""
     answer = re.sub(r"(?<=\d)(?=[¼½¾⅐-⅞])", " ", answer)
+    answer = re.sub(r"(?<=\d)\s*(?:…|\.{2,})\s*(?=\d)", "-", answer)
+    answer = re.sub(rf"(?<={_CJK})(?=\d)", " ", answer)
+    for words, unit in _IN_ENGLISH.items():
+        answer = re.sub(
+            rf"(?<=\d)(\s*-?)(?:{words})(?![^\W\d_a-z]|[a-z])|(?<=\d)(\s*)(?:{words})(?={_CJK})",
+            rf" {unit} ",
+            answer,
+            flags=re.I,
+        )
+    answer = _BOUND_IN_ENGLISH.sub(" at least ", answer)
+    # A dash behind a word or a line's beginning is no sign, unless it makes a range: "40 mm - 44 mm".
+    answer = re.sub(
+        r"(?m)(\d\s*)?(^|[^\W\d_]+[:*]*\s+)[-−–—]\s+(?=\d)", lambda dash: dash[0] if dash[1] else dash[2], answer
+    )
     answer = re.sub("[º˚∘]", "°", answer)
     answer = _UNIT_IN_A_NAME.sub(r"\1: \3 \2", _UNIT_FIELD_FIRST.sub(r"\2 \1", _UNIT_FIELD.sub(r"\1 \2", answer)))
     answer = re.sub(r"(?<=\d)[\u2009\u202f\u00a0](?=\d{3}(?!\d))", "", answer)
@@ -176,7 +211,7 @@ def _prepared(answer: str) -> str:
 
 def _said(text: str, unit: Unit, announced: bool) -> Said | None:
     """What one part of a reply says: one number, or several, or none."""
-    text = _APPROXIMATE.sub("", in_figures(text))
+    text = _ASIDE.sub(" ", _APPROXIMATE.sub("", in_figures(text)))
     found = list(_of_sentences(text, unit))
     right = [each for each in found if each.kind == unit]
     if not right:
@@ -219,7 +254,10 @@ def _of_sentences(text: str, unit: Unit) -> Iterator[Quantity]:
 def _quantities(text: str, unit: Unit, begin: int) -> Iterator[Quantity]:
     for found in _QUANTITY.finditer(text, begin):
         start = found.start("number")
-        if _NOT_AN_ANSWER.search(text[:start]) or _OF_A_PIXEL.match(text[found.end() :]):
+        before = text[:start]
+        if _NOT_AN_ANSWER.search(before) or _OF_A_PIXEL.match(text[found.end() :]):
+            continue
+        if _TIMES_ANOTHER.search(before) or _DISMISSED.search(before):
             continue
         yield _quantity(found, unit, text[found.end() :])
 
@@ -237,6 +275,8 @@ def _quantity(found: re.Match[str], unit: Unit, behind: str) -> Quantity:
         kind, written = ("ratio", ":") if not kind else ("other", "")
     place = (kind, written, found.start("number"), found.end())
     value = _float(found["number"]) * factor
+    if unit == "mm" and value > LONGEST_MM and re.fullmatch(r"\d{1,3},\d{3}", found["number"].strip()):
+        value = float(found["number"].strip().replace(",", ".")) * factor
     if found["bound"] or _OR_MORE.match(behind):
         return Quantity(None, *place, why="bound")
     if (found["sign"] or "").strip() in ("-", "−"):

@@ -53,12 +53,12 @@ _NAMES = {
     "cy": r"c[_ ]?y|y[_ ]?c|y[_ ]?cent(?:er|re)|cent(?:er|re)[_ ]?y",
     "w": r"w(?:idth)?",
     "h": r"h(?:eight)?",
-    "x": r"x(?:[-_ ]?coord(?:inate)?)?",
-    "y": r"y(?:[-_ ]?coord(?:inate)?)?",
+    "x": r"x(?:[-_ ]?coord(?:inate)?)?|col(?:umn)?",
+    "y": r"y(?:[-_ ]?coord(?:inate)?)?|row",
 }
 _NAMED = re.compile(
     "|".join(rf"(?<![\w.])(?P<{name}>{words})" for name, words in _NAMES.items()).join(("(?:", ")"))
-    + rf"\s*(?:=|:|is\b|at\b)\s*(?:at\s*)?(?P<number>{_MEASURE})",
+    + rf"(?:\s*(?:=|:|is\b|at\b)\s*(?:at\s*)?|\s+)[\"']?(?P<number>{_MEASURE})",
     re.I,
 )
 _RANGE = re.compile(
@@ -68,16 +68,20 @@ _RANGE = re.compile(
     re.I,
 )
 _TAGS = re.compile(
-    r"<\|?/?(?:box|bbox|point|quad|ref|det|object_ref|grounding|p|coord)(?:_?(?:start|end))?\|?/?>", re.I
+    r"<\|?/?(?:box|bbox|bounding_box|point|quad|ref|det|object_ref|grounding|p|coord)(?:_?(?:start|end))?\|?/?>", re.I
 )
 _SIZES = re.compile(
-    r"\bx\s*,\s*y\s*,\s*w(?:idth)?\s*,\s*h(?:eight)?\b|\b(?:xywh|cxcywh)\b|\bcx\s*,\s*cy\b|"
+    r"\bx\s*,\s*y\s*,\s*w(?:idth)?\s*,\s*h(?:eight)?\b|\b(?:xywh|cxcywh|coco|yolo)\b|\bcx\s*,\s*cy\b|"
     r"\b(?:cent(?:er|re)[_ ]?x|x[_ ]?cent(?:er|re))\s*,",
     re.I,
 )
 """A reply that says its list has sizes or a centre in it, which was not asked for."""
-_X_FIRST = re.compile(r"\b(?:x[_ ]?(?:min|0|1|start)?|left)\s*,\s*(?:y[_ ]?(?:min|0|1|start)?|top)\b", re.I)
-_Y_FIRST = re.compile(r"\b(?:y[_ ]?(?:min|0|1|start)?|top)\s*,\s*(?:x[_ ]?(?:min|0|1|start)?|left)\b", re.I)
+_X, _Y = (
+    rf"\b(?:{letter}[_ ]?(?:min|0|1|start)?|{edge}|{line})"
+    for letter, edge, line in (("x", "left", "col(?:umn)?s?"), ("y", "top", "rows?"))
+)
+_X_FIRST = re.compile(rf"{_X}\s*,\s*{_Y}\b", re.I)
+_Y_FIRST = re.compile(rf"{_Y}\s*,\s*{_X}\b", re.I)
 """A reply that says in which order its numbers stand."""
 _IMAGE = re.compile(
     r"\b(?:image|slice|frame|panel|picture)s?(?:[_ ]?(?:number|no|id|index|num))?\.?\s*(?:[:=#]|is\b|number\b)?\s*#?"
@@ -141,7 +145,11 @@ def read_place(reply: str, kind: Kind, space: Space, images: int = 1, finish_rea
 def _prepared(answer: str) -> str:
     """Tags of model families as brackets or blanks; the others keep their names."""
     answer = re.sub(r"\\(?=[\[\]])", "", answer)
-    opened = {"box": "[", "bbox": "[", "point": "["}
+    answer = re.sub(r"\\(?:,|;|!| )", " ", answer)
+    answer = re.sub(r"(?<=[xyXY])_\{(\w+)\}", r"_\1", answer)
+    if len(re.findall(r"\d,\d+\s*;", answer)) > 0 and not re.search(r"\d\.\d|\d, ", answer):
+        answer = re.sub(r"(?<=\d),(?=\d)", ".", answer)  # decimal commas: semicolons part the numbers
+    opened = {"box": "[", "bbox": "[", "bounding_box": "[", "point": "["}
 
     def bracket(found: re.Match[str]) -> str:
         name = re.sub(r"[^a-z_]", "", found[0].lower())
@@ -160,6 +168,10 @@ def _said(text: str, kind: Kind, space: Space, images: int, announced: bool) -> 
         found = [_of_list(alone, space)] if alone and len(_split(alone[1])) == (4 if kind == "box" else 2) else []
     if not found:
         return None
+    of_this_form = [mention for mention in found if not _says_another_form(text, mention, space)]
+    if not of_this_form:
+        return Said(None, "form")
+    found = of_this_form
     different = list(dict.fromkeys(repr(mention.numbers) for mention in found))
     if len(different) > 1:
         return CONFLICT
@@ -178,6 +190,22 @@ def _says_another_order(text: str, space: Space) -> bool:
     """Whether the reply itself says that its list is in another order than was asked for."""
     stated, other = (_Y_FIRST, _X_FIRST) if space.is_y_first else (_X_FIRST, _Y_FIRST)
     return bool(_SIZES.search(text) or (other.search(text) and not stated.search(text)))
+
+
+_IN_PIXELS = r"(?:absolute )?(?:pixels?|px)(?: (?:coordinates?|values?|space|units))?"
+_IN_SHARES = (
+    r"(?:normali[sz]ed|relative)(?: (?:coordinates?|values?|box|bbox))?|0 ?(?:-|to|\.\.) ?10{2,3}\b(?: scale| range)?"
+)
+
+
+def _says_another_form(text: str, mention: Mention, space: Space) -> bool:
+    """Whether the words beside a position say that it is in another form than was asked for."""
+    other = _IN_SHARES if space.form in ("pixel", "pixel28") else _IN_PIXELS
+    before, behind = text[: mention.start], text[mention.end :]
+    return bool(
+        re.search(rf"\b(?:{other})\s*(?:[:=]|\bis\b|\bare\b)?\s*$", before, re.I)
+        or re.match(rf"\s*,?\s*\(?(?:(?:in|as|on|given)\s+(?:an? |the )?)*(?:{other})(?!\w)", behind, re.I)
+    )
 
 
 def _images(text: str) -> Iterator[int]:

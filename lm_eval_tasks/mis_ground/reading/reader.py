@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from . import final, statuses, yes_no
-from .bare import bare_option
-from .languages import in_english
+from .bare import bare_option, names_another_letter
+from .languages import bare_word, in_english
 from .markers import without_reasoning
+from .names import known_names
 from .question import Asked, ask, lettered
 from .result import Reading, Status
 from .text import clean, plain, sentences
@@ -69,8 +71,34 @@ def _prepared(answer: str, asked: Asked) -> str:
     """The answer without markup, in English, its marked fields written out as final answers."""
     for field in reversed(final.fields(answer)):
         answer = f"{answer[: field.start]}\nFinal answer: {field.text.strip() or 'none'}\n{answer[field.end :]}"
-    text = in_english(clean(answer))
+    cleaned = clean(answer)
+    text = _spelled_out(bare_word(cleaned, asked.options) or in_english(cleaned), asked)
     return corrected(_without_echo(text, asked), asked)
+
+
+_OF_THE_MIDLINE = re.compile(r"\b(left|right)(?: side)? (?:of|from) the (?:(?:patient|body)'s )?mid-?line\b", re.I)
+_REGIONS = {"cervical": "C", "thoracic": "T", "dorsal": "T", "lumbar": "L"}
+_VERTEBRA = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th) ({'|'.join(_REGIONS)})(?: vertebra)?(?! rib)\b", re.I)
+
+
+def _spelled_out(text: str, asked: Asked) -> str:
+    """With signs and short forms in the words that sentences are read by."""
+    text = re.sub(r"\bTh(?=\d{1,2}\b)", "T", text)
+    text = _VERTEBRA.sub(lambda found: f"{_REGIONS[found[2].lower()]}{found[1]} vertebra", text)
+    if asked.kind != "relation":
+        return text
+    if "midline" in asked.text:
+        text = _OF_THE_MIDLINE.sub(r"\1 side", text)
+    return text if asked.references else _names_with_letters().sub(r"structure \1", text)
+
+
+@cache
+def _names_with_letters() -> re.Pattern[str]:
+    """A structure's name with its letter in parentheses, "the right kidney (A)": the letter is what was asked about."""
+    known = "|".join(re.escape(name) for name in known_names())
+    no_name = r"(?!(?:the|of|to|than|from|is|and|side)\b)"
+    words = rf"the (?!(?:left|right) \()(?:{no_name}[\w'-]+ ){{0,4}}?{no_name}[\w'-]+"
+    return re.compile(rf"\b(?:(?:the )?(?:{known})|{words}) \((?:structure )?(?:marked )?([ABC])\)", re.I)
 
 
 _ECHO = re.compile(
@@ -115,6 +143,8 @@ def _read(text: str, asked: Asked, cut_off: bool) -> Reading:
     bare = bare_option(kept, asked)
     if bare:
         return Reading(bare, "read", "bare")
+    if names_another_letter(kept, asked):
+        return _nothing(kept, cut, "conflict")
     judged = verdicts(kept, asked)
     found = weighed(judged.rest, asked, cut, statuses.thinks_aloud(kept))
     if judged.chosen and found.option in (None, judged.chosen) and found.stage != "conflict":
@@ -130,6 +160,8 @@ def _read(text: str, asked: Asked, cut_off: bool) -> Reading:
 
 def _read_yes_no(text: str, asked: Asked, cut_off: bool) -> Reading:
     kept = without_notes(text)
+    if names_another_letter(kept, asked):
+        return _nothing(kept, cut_off, "conflict")
     return yes_no.read_yes_no(kept, asked, cut_off) if kept.strip() else _nothing(text, cut_off, "nothing")
 
 
@@ -172,7 +204,7 @@ def _final(text: str, asked: Asked) -> Reading | None:
         return Reading(None, "unread", "final") if given or _names_an_option(last.text, asked) else None
     if len(given) > 1 and given[-2][1] != option:
         between = text[given[-2][0].end : last.start]
-        if len(between.strip()) < 12:
+        if len(between.strip()) < 12 and not final.settles(text, given[-2][0], last):
             return Reading(None, "unread", "conflict")
     rest = text[last.end :]
     for sentence in sentences(rest):

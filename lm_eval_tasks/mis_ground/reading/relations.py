@@ -88,7 +88,7 @@ def votes(sentence: str, number: int, asked: Asked, previous_subject: int = 0) -
     for leads, clause in clauses(sentence):
         if leads & {"conclusion", "relative", "correction"}:
             frame = ""
-        if leads & {"contrast", "correction"}:
+        if leads & {"contrast", "correction", "conclusion"}:
             silent = False
         own_frame = _frame(clause)
         has_pole = bool(re.search(rf"(?<![\w-])(?:{axis.poles[0].words}|{axis.poles[1].words})(?!\w)", clause))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-READER_VERSION = "2.0"
+READER_VERSION = "2.1"
 """Moves whenever some reply can be read otherwise; 1 was the reader that took the first option found."""
 
 Status = Literal["read", "refused", "truncated", "unread"]

@@ -86,7 +86,7 @@ def _decided(text: str, take: Take, cut_off: bool) -> Said | None:
         field, said = given[-1]
         before = given[-2] if len(given) > 1 else None
         if before and before[1] != said and len(text[before[0].end : field.start].strip()) < 12:
-            return CONFLICT
+            return said if final.settles(text, before[0], field) else CONFLICT
         return _corrected(text[field.end :], said, take)
     if cut_off:
         # Of a reply that was cut off before it came to its answer, what it says on the way is none.

@@ -28,6 +28,22 @@ class Verdicts:
     rest: str = ""
 
 
+def one_by_one(text: str) -> str:
+    r"""Ticks and crosses of one line on lines of their own, each with what it stands before or behind.
+
+    >>> one_by_one("NOMARK right YESMARK left").split("\n")
+    ['NOMARK right', 'YESMARK left']
+    """
+    lines = []
+    for line in text.split("\n"):
+        marks = re.findall("YESMARK|NOMARK", line)
+        if len(marks) > 1:
+            before = re.match(r"\W*(?:YESMARK|NOMARK)", line)
+            line = re.sub(r"\s+(?=YESMARK|NOMARK)" if before else r"(?<=MARK)\W*\s(?=\w)", "\n", line.strip())
+        lines.append(re.sub(r"(?<=[.;])\s+(?=\w+(?: \w+)?\s*->)", "\n", line))
+    return "\n".join(lines)
+
+
 def verdicts(text: str, asked: Asked) -> Verdicts:
     """Judgements on at least two options, each at the beginning of a line."""
     names = {plain(option): option for option in asked.options}
@@ -39,7 +55,7 @@ def verdicts(text: str, asked: Asked) -> Verdicts:
     yes: list[str] = []
     no: list[str] = []
     kept = []
-    for line in text.split("\n"):
+    for line in one_by_one(text).split("\n"):
         found = line_of.match(line.casefold().strip())
         judged = found and re.match(
             r"\s*(?:[:|(=,\-]|->|yesmark|nomark|is (?:not )?(?:correct|incorrect|wrong|true|false))",

@@ -16,7 +16,7 @@ from .text import sentences
 OPTIONS = frozenset({"yes", "no"})
 
 _OPENING = re.compile(r"\W*(yes|no)\b(?=\s*(?:[,.;:!)\]*\"'\u2013\u2014-]|$))", re.I)
-_ALONE = re.compile(r"\W*(yes|no)\W*", re.I)
+_ALONE = re.compile(r"\W*(?:(?:so|therefore|thus|hence)\b\W*)?(yes|no)\W*", re.I)
 _WORD = re.compile(r"\b(yes|no)\b(?=\s*(?:[,.;:!)\]*\"']|$))", re.I)
 _DENIAL = re.compile(r"\b(?:not|never|isn't|aren't|doesn't|rather than|instead of|neither)\b|n't\b", re.I)
 

@@ -26,6 +26,11 @@ ABOVE = f"{CONTEXT}In the image as displayed, is the structure marked A above th
         ('{"answer": "no"}', "no"),
         ("<think>Left of B? yes, I think</think>No", "no"),
         ("A lies on the right side of the image, B on the left. So A is on the patient's left side.\n\nYes.", "yes"),
+        ("A is to the right of B. So: no.", "no"),
+        ("Nein.", "no"),
+        ("Oui", "yes"),
+        ("是", "yes"),
+        ("いいえ", "no"),
         # what takes itself back, or contradicts itself
         ("Yes, A is to the right of B.", None),
         ("No, A is to the left of B.", None),
@@ -71,3 +76,22 @@ def test_letters_are_read_as_for_any_options():
 def test_a_reply_that_was_cut_off_before_its_answer_is_truncated():
     found = read("Looking at the image, structure A", ["yes", "no"], f"{LEFT}\nOptions: yes; no", "length")
     assert (found.option, found.status) == (None, "truncated")
+
+
+def test_an_option_behind_the_letter_of_another_one_is_no_answer():
+    question = f"{LEFT}\nOptions: A. yes; B. no"
+    assert read("B. yes", ["yes", "no"], question).option is None
+    names = ["left kidney", "pancreas", "right kidney", "spleen"]
+    question = "Which structure is marked A?\nOptions: A. left kidney; B. pancreas; C. right kidney; D. spleen"
+    assert read("C. left kidney", names, question).stage == "conflict"
+    assert read("C. right kidney", names, question).option == "right kidney"
+    assert read("Structure A is D.", names, question).option == "spleen"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [("A destra", "right"), ("Esquerda.", "left"), ("слева", "left"), ("**왼쪽**", "left"), ("solda", "left")],
+)
+def test_a_word_of_another_language_is_read_where_it_is_all_that_is_said(reply, said):
+    assert read(reply, ["right", "left"], "Is A to the right or to the left of B?").option == said
+    assert read(f"{reply} xyz", ["right", "left"], "Is A to the right or to the left of B?").option is None
