@@ -1,45 +1,22 @@
 """The commands between this machine and the world: ``push``, ``rebuild`` and the public archives of ``fetch``."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
+
+from dataset_builder.cli.terminal import byte_bars
 
 if TYPE_CHECKING:
     from dataset_builder.hub.push import Pushed
 
 PlaceArgument = Annotated[str, typer.Argument(metavar="REPO", help="Repository on the Hub: user/name.")]
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data set folder.")]
-
-
-@contextmanager
-def byte_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress callback that counts bytes."""
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as bars:
-        tasks: dict[str, int] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = int(bars.add_task(stage, total=total))
-            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
-
-        yield show
-
-
 OutOption = Annotated[Path | None, typer.Option(help="Download folder; by default one in the cache folder.")]
 UnpackOption = Annotated[
     bool, typer.Option("--unpack", help="Unpack the zip files; not necessary, since the sources can read them packed.")
