@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -173,12 +174,17 @@ def refused_by(kind: str, sent: dict[str, Any]) -> dict[str, Any] | None:
 def parts_of(sent: dict[str, Any]) -> tuple[str, list[str]]:
     """The text of a request and a hash of each of its images."""
     text, images = "", []
+    for part in contents(sent):
+        if part["type"] == "text":
+            text += part["text"]
+        else:
+            encoded = part["image_url"]["url"].split(",", 1)[1]
+            images.append(hashlib.sha256(base64.b64decode(encoded)).hexdigest())
+    return text, images
+
+
+def contents(sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The texts and images of a request's messages, in order."""
     for message in sent["messages"]:
         content = message["content"]
-        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-            if part["type"] == "text":
-                text += part["text"]
-            else:
-                encoded = part["image_url"]["url"].split(",", 1)[1]
-                images.append(hashlib.sha256(base64.b64decode(encoded)).hexdigest())
-    return text, images
+        yield from [{"type": "text", "text": content}] if isinstance(content, str) else content

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlparse
 from PIL import Image
 
 from lm_eval_tasks.small_vlm import model_folder
-from tests.helpers.chat_server import ChatServer
+from tests.helpers.chat_server import ChatServer, contents
 
 CHOICE = (
     "{option}",
@@ -55,14 +55,12 @@ def decoded(url: str) -> Image.Image:
 def parts_of(sent: dict[str, Any]) -> tuple[str, list[Image.Image]]:
     """The text and the images of a request; images must stand before the text."""
     text, images = "", []
-    for message in sent["messages"]:
-        content = message["content"]
-        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-            if part["type"] == "text":
-                text += part["text"]
-            else:
-                assert not text, "an image follows the text"
-                images.append(decoded(part["image_url"]["url"]))
+    for part in contents(sent):
+        if part["type"] == "text":
+            text += part["text"]
+        else:
+            assert not text, "an image follows the text"
+            images.append(decoded(part["image_url"]["url"]))
     return text, images
 
 
