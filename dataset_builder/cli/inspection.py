@@ -17,6 +17,7 @@ from dataset_builder.core.factors import Modality
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dataset_builder.core.settings import Trust
     from dataset_builder.sources.base import LeftOut, Source
     from dataset_builder.sources.inspection import Inspection
     from dataset_builder.vocabulary import Structure
@@ -31,6 +32,9 @@ def inspect_command(
     channel: Annotated[str | None, typer.Option(help="Number or name of the channel to read.")] = None,
     modality: Annotated[Modality | None, typer.Option(help="Modality of the images, if nothing else gives it.")] = None,
     keep_names: Annotated[bool, typer.Option("--keep-names", help="Show the names of private scans.")] = False,
+    trust: Annotated[
+        str, typer.Option(help="Comma-separated, what not to check: affine, values, labels, orientation.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show what a build would read: cases, geometry, labels and their structures, and what is wrong with which case.
@@ -52,13 +56,19 @@ def inspect_command(
     for remark in remarks_of(source):
         errors.print(remark, soft_wrap=True, markup=False)
     with progress_bars() as progress:
-        found = inspect_source(source, dict(structures(vocabulary)), unknown, progress)
+        found = inspect_source(source, dict(structures(vocabulary)), unknown, progress, _trusted(trust))
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
     else:
         _show(found, vocabulary)
     if not found.usable:
         sys.exit(1)
+
+
+def _trusted(trust: str) -> "tuple[Trust, ...]":
+    from dataset_builder.core.settings import Settings
+
+    return Settings(trust=listed(trust)).trust  # which refuses all others
 
 
 def _opened(spec: str, ignore: tuple[str, ...], options: dict) -> "tuple[Source, tuple[str, ...]]":
@@ -105,6 +115,8 @@ def _show(found: "Inspection", vocabulary: Path | None) -> None:
         if case.problem:
             said = f"{case.subject}: {case.problem} [{case.found}] {case.remedy}"
             errors.print(said, soft_wrap=True, markup=False, highlight=False)
+        for remark in case.remarks:
+            errors.print(f"{case.subject}: {remark}", soft_wrap=True, markup=False, highlight=False)
     left_out: dict[tuple[str, str], list[LeftOut]] = {}
     for left in found.left_out:
         left_out.setdefault((left.reason, left.remedy), []).append(left)

@@ -1,15 +1,17 @@
 """What a source would bring, case by case, before anything is built: geometry, labels, and what is wrong."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from dataset_builder.core.errors import MISGroundError
+from dataset_builder.core.settings import Trust
 from dataset_builder.files.progress import Progress, silent
+from dataset_builder.imaging.acceptance import accept
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, LeftOut, Source, left_out_of
-from dataset_builder.sources.named_labels import NO_STRUCTURE, Naming
+from dataset_builder.sources.named_labels import NO_STRUCTURE, NOTHING, Naming
 from dataset_builder.vocabulary import Structure, name_from_another_language, normalise, read_side
 
 
@@ -20,11 +22,12 @@ class CaseNote:
     Args:
         subject: as it will stand in the rows.
         modality: ``ct`` or ``mri``.
-        shape, spacing_mm: of the volume in RAS+; empty if it cannot be used.
+        shape, spacing_mm: of the volume in RAS+; empty if it cannot be read.
         stored_axes: where the stored axes lead, such as ``LPS``.
         oblique_degrees: of the axes against the patient's.
         structures: canonical name -> voxels.
         problem, found, remedy: why it cannot be used; empty if it can.
+        remarks: what is odd but possible, and what was corrected in reading.
     """
 
     subject: str
@@ -37,6 +40,7 @@ class CaseNote:
     problem: str = ""
     found: str = ""
     remedy: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,35 +79,45 @@ class Inspection:
 
 
 def inspect_source(
-    source: Source, words: dict[str, Structure], unknown: tuple[str, ...] = (), progress: Progress = silent
+    source: Source,
+    words: dict[str, Structure],
+    unknown: tuple[str, ...] = (),
+    progress: Progress = silent,
+    trust: Collection[Trust] = (),
 ) -> Inspection:
-    """Read every case and say what came of it.
+    """Read every case, check it as a build does, and say what came of it.
 
     Args:
         source: to look at.
         words: the vocabulary.
         unknown: names of labels that the vocabulary lacks, left out so that the rest can be looked at.
         progress: called after every case.
+        trust: what the user vouches for, which is not checked.
     """
     cases = sorted(source.cases(), key=lambda case: case.subject)
     notes = []
     progress("cases", 0, len(cases))
     for done, case in enumerate(cases, 1):
-        notes.append(_look(source, case))
+        notes.append(_look(source, case, words, trust))
         progress("cases", done, len(cases))
     labels = tuple(_labels(source, notes, words, unknown))
     return Inspection(source.name, source.licence, tuple(notes), labels, tuple(left_out_of(source)))
 
 
-def _look(source: Source, case: Case) -> CaseNote:
+def _look(source: Source, case: Case, words: Mapping[str, Structure], trust: Collection[Trust]) -> CaseNote:
+    note = CaseNote(case.subject, case.modality)
     try:
         volume = source.read(case)
+        note = _measured(note, volume)
+        return replace(note, remarks=tuple(accept(volume, words, trust)))
     except MISGroundError as error:
         found = "" if error.value is None else str(error.value)
-        return CaseNote(case.subject, case.modality, problem=error.problem, found=found, remedy=error.remedy)
-    return CaseNote(
-        case.subject,
-        case.modality,
+        return replace(note, problem=error.problem, found=found, remedy=error.remedy)
+
+
+def _measured(note: CaseNote, volume: Volume) -> CaseNote:
+    return replace(
+        note,
         shape=tuple(map(int, volume.image.shape)),
         spacing_mm=tuple(round(step, 3) for step in volume.spacing),
         stored_axes=volume.stored_axes,
@@ -131,6 +145,14 @@ def _labels(
             if label not in seen and label not in unknown and label != NO_STRUCTURE:
                 seen.add(label)
                 yield LabelNote(label, "", "ignored", "")
+    for label, (structure, ignored) in getattr(getattr(source, "source", source), "labels_read", {}).items():
+        seen.add(label)
+        if structure is not None:
+            yield _note(label, words.get(structure))
+        elif ignored or normalise(label) in NOTHING:
+            yield LabelNote(label, "", "ignored", "")
+        else:
+            yield LabelNote(label, "", "unknown", read_side(label)[1] or "")
     if not seen:
         for name in sorted({name for note in notes for name in note.structures}):
             yield _note(name, words.get(name))

@@ -1,6 +1,7 @@
 import json
 import os
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,3 +161,49 @@ def test_a_name_that_is_not_known_gets_the_structures_that_it_may_mean(word, nea
 def test_vocabulary_lists_all_and_says_when_nothing_is_near():
     assert len(json.loads(run("vocabulary", "--json").stdout)) > 100
     assert run("vocabulary", "qqqq").exit_code == 1
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory):
+    """A body whose labels named left lie on the right: as RTSTRUCT with German names, and in nnU-Net's layout."""
+    from tests.helpers.ways_in import WAYS, Scan
+
+    body = torso(1, spacing=12.0, coverage="abdomen")
+    german = {
+        "kidney_left": "Niere re.",
+        "kidney_right": "li. Niere",
+        "liver": "Leber Musterfrau",
+        "spinal_cord": "Myelon",
+    }
+    kept = {value: german[name] for value, name in body.names.items() if name in german}
+    labels = np.where(np.isin(body.labels, [*kept]), body.labels, 0).astype(np.uint8)
+    scan = Scan(body.image.astype(np.int16), labels, kept, body.affine, "CT")
+    place = tmp_path_factory.mktemp("mirrored")
+    named = {value: name.replace(" Musterfrau", "") for value, name in kept.items()}
+    return (
+        WAYS["dicom RTSTRUCT"](place / "dicom", scan).partition(":")[2],
+        WAYS["nnunet .nii.gz"](place / "nnunet", replace(scan, names=named)).partition(":")[2],
+    )
+
+
+def test_what_a_build_would_refuse_is_shown_before_it(mirrored):
+    done = run("inspect", mirrored[1], "--json")
+    (case,) = json.loads(done.stdout)["cases"]
+    assert (done.exit_code, case["problem"]) == (1, "Structures named left or right lie on the other side.")
+    assert case["structures"]["kidney_left"]  # it could be read
+
+
+def test_labels_of_dicom_are_shown_as_they_are_spelled_without_the_patient(mirrored):
+    done = run("inspect", mirrored[0], "--json", "--trust", "orientation")
+    labels = {label["label"]: label for label in json.loads(done.stdout)["labels"]}
+    assert "Musterfrau" not in done.output
+    assert {name: (one["structure"], one["how"], one["side"]) for name, one in labels.items()} == {
+        "Niere re.": ("kidney_right", "guessed", "right"),
+        "li. Niere": ("kidney_left", "guessed", "left"),
+        "Leber [removed]": ("", "unknown", ""),
+        "Myelon": ("spinal_cord", "known", ""),
+    }
+    done = run("inspect", mirrored[0], "--json", "--ignore-labels", "Leber Musterfrau")
+    found = json.loads(done.stdout)
+    assert {label["label"]: label["how"] for label in found["labels"]}["Leber [removed]"] == "ignored"
+    assert "other side" in found["cases"][0]["problem"]

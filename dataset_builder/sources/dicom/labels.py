@@ -50,12 +50,14 @@ class Region:
         label: its name, as its author wrote it.
         structure: canonical name; ``None`` if it is to be left out.
         ignored: what is counted as left out: its name if the user wants it, what it declares to be if that is no organ.
+        unknown: what is said of a region that the vocabulary lacks.
     """
 
     number: int
     label: str
     structure: str | None
     ignored: str = ""
+    unknown: str = ""
 
 
 def regions_of_seg(seg: Any, words: Mapping[str, Structure], ignored: frozenset[str]) -> list[Region]:
@@ -67,7 +69,6 @@ def regions_of_seg(seg: Any, words: Mapping[str, Structure], ignored: frozenset[
 
     Raises:
         LabelConflictError: if code and name of a segment state different sides.
-        UnknownLabelError: if the vocabulary lacks segments.
     """
     described = [
         (
@@ -84,7 +85,7 @@ def regions_of_rtstruct(structure_set: Any, words: Mapping[str, Structure], igno
     """The regions of a structure set; those that declare not to be an organ are left out.
 
     Raises:
-        LabelConflictError, UnknownLabelError: as :func:`regions_of_seg`.
+        LabelConflictError: as :func:`regions_of_seg`.
     """
     observed = {
         int(one.ReferencedROINumber): one for one in structure_set.get("RTROIObservationsSequence") or () if one
@@ -161,7 +162,7 @@ def _codes(sequence: Any) -> Iterator[str]:
 def _named(
     described: Sequence[tuple[int, str, Code]], words: Mapping[str, Structure], ignored: frozenset[str]
 ) -> list[Region]:
-    found, unknown = [], []
+    found = []
     for number, label, (code, sides) in described:
         if not label.isprintable() or len(label) > LONGEST:
             raise UnreadableError(
@@ -176,9 +177,20 @@ def _named(
         structure = _by_code(label, code, sides, by_name, words) or (by_name.name if by_name else None)
         if by_name is not None and by_name.is_lesion:
             structure = by_name.name  # "left renal cyst" says more than a cyst's code, and than its organ's
+        unknown = ""
         if structure is None:
-            unknown.append(label if code is None or code not in snomed_codes() else _with_meaning(label, code, sides))
-        found.append(Region(number, label, structure))
+            unknown = label if code is None or code not in snomed_codes() else _with_meaning(label, code, sides)
+        found.append(Region(number, label, structure, unknown=unknown))
+    return found
+
+
+def check_known(regions: Iterable[Region], words: Mapping[str, Structure]) -> None:
+    """Refuse regions that the vocabulary lacks.
+
+    Raises:
+        UnknownLabelError: names them, near misses, and the rows to add.
+    """
+    unknown = [region.unknown for region in regions if region.unknown]
     if unknown:
         raise UnknownLabelError(
             "The vocabulary has no entry for some labels of the segmentation.",
@@ -186,7 +198,6 @@ def _named(
             remedy=f"{near_misses(unknown, words)}Leave labels out with --ignore-labels, or rename those that are "
             f"known under another name. {how_to_add(unknown, words)}",
         )
-    return found
 
 
 def _with_meaning(label: str, code: str, sides: Iterable[str]) -> str:

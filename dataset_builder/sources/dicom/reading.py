@@ -21,7 +21,7 @@ from dataset_builder.sources.dicom.contours import Points, contours_of, lay_cont
 from dataset_builder.sources.dicom.files import READ, READ_FIRST, open_dicom, sop_class
 from dataset_builder.sources.dicom.grid import Grid
 from dataset_builder.sources.dicom.identifiers import identifiers_in
-from dataset_builder.sources.dicom.labels import Region, regions_of_rtstruct, regions_of_seg
+from dataset_builder.sources.dicom.labels import Region, check_known, regions_of_rtstruct, regions_of_seg
 from dataset_builder.sources.dicom.pixels import Voxels, check_end, check_pixels, frames_of
 from dataset_builder.sources.dicom.planes import Plane, planes_of
 from dataset_builder.sources.dicom.segmentation import lay_segments
@@ -32,10 +32,11 @@ from dataset_builder.vocabulary import Structure, structures
 
 @dataclass
 class Identifiers:
-    """What identifies the patient, gathered while files are read, and which file is being read."""
+    """What identifies the patient, gathered while files are read, which file is being read, and its labels."""
 
     known: frozenset[str] = frozenset()
     place: str = ""
+    regions: list[Region] = field(default_factory=list)
 
     def of(self, dataset: Any) -> None:
         """Add those of a file."""
@@ -170,6 +171,8 @@ class _Labels:
         identifiers.of(dataset)
         is_seg = not sop_class(dataset).endswith("481.3")
         regions = (regions_of_seg if is_seg else regions_of_rtstruct)(dataset, words, ignored)
+        identifiers.regions += regions
+        check_known(regions, words)
         return cls(dataset, is_seg, regions)
 
     def check_frame_of_reference(self, uid: str) -> None:

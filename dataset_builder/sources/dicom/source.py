@@ -18,7 +18,7 @@ from dataset_builder.files.pseudonyms import Pseudonyms, open_pseudonyms
 from dataset_builder.imaging.volume import Volume
 from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.dicom.files import check_installed
-from dataset_builder.sources.dicom.identifiers import cleaned, unheard
+from dataset_builder.sources.dicom.identifiers import cleaned, unheard, without_identifiers
 from dataset_builder.sources.dicom.listing import LabelFile, Listing, Series, list_folder
 from dataset_builder.sources.dicom.planes import Plane
 from dataset_builder.sources.dicom.reading import Identifiers, read_case
@@ -75,6 +75,8 @@ class DicomStudies:
     citation: str = ""
     url: str = ""
     public: ClassVar[bool] = False
+    labels_read: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+    """Of the cases read so far, label by label without identifiers: the structure, or why it is left out, if it is."""
     _left_out: list[LeftOut] = field(default_factory=list)
 
     def cases(self) -> Iterator[Case]:
@@ -212,6 +214,10 @@ class DicomStudies:
                     value=type(error).__name__,
                     remedy="Export the series and its segmentation again from their archive.",
                 )
+            finally:
+                for region in identifiers.regions:
+                    label = without_identifiers(region.label, identifiers.known)
+                    self.labels_read[label] = region.structure, region.ignored
         raise reported from None
 
 
