@@ -35,6 +35,8 @@ PYTHONS = {
 }
 VLMEVALKIT = os.environ.get("VLMEVALKIT", "")
 SCORES = ("acc", "invalid", "refused", "truncated", "unread", *dict.fromkeys(sum(PLACE_METRICS.values(), ())))
+FOR_AN_EMPTY_REPLY = "Failed to obtain answer via API."
+"""What VLMEvalKit stores for one, as if the request had failed."""
 NO_REASON = ("lmms-eval", "vlmevalkit")
 """Harnesses that do not say why a reply ended."""
 
@@ -164,7 +166,8 @@ def ask_vlmevalkit(benchmark: Benchmark, url: str, model: str, folder: Path) -> 
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 numbers = {name: float(row[name]) for name in SCORES if row.get(name)}
-                found[f"{row['task']}/{row['id']}"] = numbers | {"reply": row["prediction"]}
+                reply = "" if row["prediction"] == FOR_AN_EMPTY_REPLY else row["prediction"]
+                found[f"{row['task']}/{row['id']}"] = numbers | {"reply": reply}
     return found
 
 
