@@ -129,14 +129,14 @@ def _show(found: "Inspection", vocabulary: Path | None) -> None:
 
 def _with_word(wanted: str, words: "Iterable[Structure]") -> "list[Structure]":
     """The structures that have a text in one of their names, those first that have it in their own name."""
-    from dataset_builder.vocabulary import names_in_other_languages, normalise, without_accents
+    from dataset_builder.vocabulary import is_part_of_name, names_in_other_languages, normalise, without_accents
 
     found = []
     for structure in words:
         texts = [normalise(text) for text in (structure.clinical, structure.lay, *structure.aliases)]
         foreign = [without_accents(name) for said in names_in_other_languages(structure.name).values() for name in said]
         if any(wanted in text for text in (normalise(structure.name), *texts)) or any(
-            without_accents(wanted) in text for text in foreign
+            is_part_of_name(without_accents(wanted), text) for text in foreign
         ):
             found.append(structure)
     return sorted(found, key=lambda structure: wanted not in normalise(structure.name))

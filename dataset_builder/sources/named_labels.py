@@ -8,7 +8,15 @@ from pathlib import Path
 
 from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.sources.unknown import how_to_add
-from dataset_builder.vocabulary import Structure, find, names_in_other_languages, normalise, read_side, without_accents
+from dataset_builder.vocabulary import (
+    Structure,
+    find,
+    is_part_of_name,
+    names_in_other_languages,
+    normalise,
+    read_side,
+    without_accents,
+)
 
 NO_STRUCTURE = "not_in_the_vocabulary"
 """Stands for the labels of a known table that are left out whether the user wants it or not."""
@@ -113,22 +121,25 @@ def suggestions(label: str, words: Mapping[str, Structure], most: int = 4) -> li
     """
     wanted, (bare, side) = normalise(label), read_side(label)
     spellings: dict[str, list[str]] = {}
+    foreign: dict[str, list[str]] = {}
     for structure in words.values():
         if side is not None and structure.side not in (None, side):
             continue
         for spelling in (structure.name, structure.clinical, structure.lay, *structure.aliases):
             for text in {normalise(spelling), read_side(spelling)[0]}:
                 spellings.setdefault(text, []).append(structure.name)
-        foreign = chain.from_iterable(names_in_other_languages(structure.name).values())
-        for text in {without_accents(read_side(spelling)[0]) for spelling in foreign}:
-            spellings.setdefault(text, []).append(structure.name)
+        said = chain.from_iterable(names_in_other_languages(structure.name).values())
+        for text in {without_accents(read_side(spelling)[0]) for spelling in said}:
+            foreign.setdefault(text, []).append(structure.name)
     plain = without_accents(bare)
     forms = [form for form in dict.fromkeys((wanted, bare, plain, bare.removesuffix("s"))) if len(form) > 2]
     within = [names for form in forms for spelling, names in spellings.items() if form in spelling]
+    within += [names for form in forms for spelling, names in foreign.items() if is_part_of_name(form, spelling)]
     alike = [
-        spellings[spelling]
+        known[spelling]
+        for known in (spellings, foreign)
         for form in forms
-        for spelling in difflib.get_close_matches(form, spellings, n=most, cutoff=0.75)
+        for spelling in difflib.get_close_matches(form, known, n=most, cutoff=0.75)
     ]
-    exact = [names for form in forms for names in (spellings.get(form) or [],)]
+    exact = [known.get(form) or [] for form in forms for known in (spellings, foreign)]
     return list(dict.fromkeys(name for names in (*exact, *within, *alike) for name in names))[:most]

@@ -6,6 +6,7 @@ May import ``core`` and ``files``.
 from dataset_builder.vocabulary.label_maps import label_map, label_map_names
 from dataset_builder.vocabulary.organ_systems import organ_system
 from dataset_builder.vocabulary.other_languages import (
+    is_part_of_name,
     name_from_another_language,
     names_in_other_languages,
     without_accents,
@@ -29,6 +30,7 @@ __all__ = [
     "Structure",
     "confusable",
     "find",
+    "is_part_of_name",
     "label_map",
     "label_map_names",
     "name_from_another_language",

@@ -12,6 +12,8 @@ from dataset_builder.core.factors import Side
 from dataset_builder.vocabulary.side_words import read_side, split_words
 
 SIDES: tuple[Side, Side] = ("left", "right")
+_LONG = 5
+"""Letters of a piece that is looked for within words."""
 _WHOLE_LETTERS = str.maketrans({"œ": "oe", "æ": "ae"})
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
@@ -53,6 +55,19 @@ def names_in_other_languages(name: str) -> Mapping[str, tuple[str, ...]]:
         if said:
             found[language] = tuple(said)
     return found
+
+
+def is_part_of_name(wanted: str, name: str) -> bool:
+    """Whether a name in another language has that word, or a word that begins so, or a long one with that in it.
+
+    Short pieces are in too many words: "arm" in "Dünndarm".
+
+    >>> is_part_of_name("pulmon", "arteria_pulmonar"), is_part_of_name("niere", "nebenniere")
+    (True, True)
+    >>> is_part_of_name("arm", "dunndarm")
+    False
+    """
+    return f"_{wanted}" in f"_{name}" or (len(wanted) >= _LONG and wanted in name)
 
 
 def without_accents(name: str) -> str:

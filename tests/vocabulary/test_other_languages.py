@@ -148,3 +148,8 @@ def test_names_are_listed_by_language():
     assert names_in_other_languages("kidney_left")["de"] == ("Niere",)
     assert names_in_other_languages("kidney_left")["pt"] == ("rim esquerdo", "rim esq", "rim E")
     assert names_in_other_languages("enhancing_tumour") == {}
+
+
+def test_short_pieces_of_words_in_other_languages_are_no_near_misses():
+    assert not {"small_bowel", "colon"} & set(suggestions("arm", structures()))  # Dünndarm
+    assert suggestions("LK", structures())[:1] in ([], ["kidney_left"])
