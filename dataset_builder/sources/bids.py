@@ -21,6 +21,7 @@ from dataset_builder.imaging.scan_files import NIFTI, ending_of
 from dataset_builder.sources.label_names import read_label_names
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, as_problem, by_subject
 from dataset_builder.sources.named_labels import Naming, name_labels
+from dataset_builder.sources.recognise import hint
 from dataset_builder.vocabulary import Structure
 
 OWN_SPACES = frozenset({"orig", "native", "individual", "scanner", "t1w", "t2w", "flair", "pdw", "ct", "anat"})
@@ -62,7 +63,7 @@ def open_bids(folder: Path, words: Mapping[str, Structure], ignore: Collection[s
         raise SourceError(
             "This BIDS data set contains no segmentation.",
             file=folder,
-            remedy="Give the folder that contains sub-*/ and derivatives/**/*_dseg.nii.gz.",
+            remedy=f"{hint(folder, 'bids')}Give the folder that contains sub-*/ and derivatives/**/*_dseg.nii.gz.",
         )
     files: list[Files] = []
     left: list[tuple[str, str]] = []

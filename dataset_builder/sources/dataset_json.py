@@ -17,6 +17,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, get_args
 
 from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
@@ -292,7 +293,7 @@ def _labels(
             "The vocabulary has no entry for some labels of dataset.json.",
             file=file,
             labels=unknown,
-            remedy=f"{near_misses(unknown, words)}Leave labels out with --ignore-labels {','.join(unknown)} (or "
+            remedy=f"{near_misses(unknown, words)}Leave labels out with --ignore-labels {quote(','.join(unknown))} (or "
             f'"ignore_labels" in the file), or rename those that are known under another name. '
             f"{how_to_add(unknown, words)}",
         )

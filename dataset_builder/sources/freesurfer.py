@@ -15,6 +15,7 @@ from pathlib import Path
 from dataset_builder.core.errors import SourceError
 from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subject
 from dataset_builder.sources.named_labels import NO_STRUCTURE, Naming
+from dataset_builder.sources.recognise import hint
 from dataset_builder.vocabulary import label_map, normalise
 
 IMAGES = ("orig.mgz", "T1.mgz", "nu.mgz", "norm.mgz", "brain.mgz")
@@ -52,7 +53,8 @@ def open_freesurfer(folder: Path, ignore: Collection[str] = ()) -> LabelledFiles
             "This folder contains no FreeSurfer subject with image and labels.",
             file=folder,
             value="; ".join(f"{place}: {reason}" for place, reason in without[:3]) or None,
-            remedy="Give a subject's folder, which holds mri/orig.mgz and mri/aseg.mgz, or the folder of all subjects.",
+            remedy=f"{hint(folder, 'freesurfer')}Give a subject's folder, which holds mri/orig.mgz and mri/aseg.mgz, "
+            "or the folder of all subjects.",
         )
     return LabelledFiles("freesurfer", folder, by_subject(files, folder), unmatched=tuple(without))
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 
 from dataset_builder.core.errors import LabelsNotInVocabularyError, SourceError
 from dataset_builder.sources.unknown import how_to_add
@@ -58,7 +59,8 @@ class Naming:
                 file=file,
                 labels=labels,
                 remedy=f"{near_misses(labels, words)}Leave labels out with --ignore-labels "
-                f"{','.join(labels)}, or rename those that are known under another name. {how_to_add(labels, words)}",
+                f"{quote(','.join(labels))}, or rename those that are known under another name. "
+                f"{how_to_add(labels, words)}",
             )
         if not self.names:
             raise SourceError(

@@ -23,6 +23,7 @@ from dataset_builder.sources.knee_sides import CSV_NAME, read_sides, without_end
 from dataset_builder.sources.left_over import left_over
 from dataset_builder.sources.packed import BROKEN_ARCHIVE, open_zip, pieces
 from dataset_builder.sources.published import OfAnArchive, Terms, is_published_list
+from dataset_builder.sources.recognise import hint
 from dataset_builder.vocabulary import label_map
 
 _CHANNEL = "_0000"
@@ -89,7 +90,8 @@ class OAIKnees(OfAnArchive):
             raise SourceError(
                 "This folder contains no knees.",
                 file=self.folder,
-                remedy=f"Give the folder that contains imagesTr and labelsTr, or their zip files, from {ARCHIVE.url}.",
+                remedy=f"{hint(self.folder, self.name)}"
+                f"Give the folder that contains imagesTr and labelsTr, or their zip files, from {ARCHIVE.url}.",
             )
         sides = read_sides(self.folder, ARCHIVE.url)
         if not any(subject in sides for _, _, subject in listed):

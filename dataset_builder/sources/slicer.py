@@ -21,6 +21,7 @@ from dataset_builder.sources.labelled_files import Files, LabelledFiles, by_subj
 from dataset_builder.sources.modality import modality_of, modality_or_problem
 from dataset_builder.sources.named_labels import Naming, name_labels
 from dataset_builder.sources.overlap import in_laying_order
+from dataset_builder.sources.recognise import hint
 from dataset_builder.vocabulary import Structure
 
 _SAVE_AGAIN = "Save it again from 3D Slicer."
@@ -46,7 +47,7 @@ def open_slicer(
         raise SourceError(
             "This folder contains no segmentation of 3D Slicer.",
             file=folder,
-            remedy="Give the folder that contains NAME.seg.nrrd beside the image.",
+            remedy=f"{hint(folder, 'slicer')}Give the folder that contains NAME.seg.nrrd beside the image.",
         )
     files = [_case(path, folder, words, ignore, modality) for path in segmentations]
     taken = {one.image for one in files} | {one.labels for one in files}

@@ -31,6 +31,7 @@ from dataset_builder.sources.base import Case, LeftOut
 from dataset_builder.sources.overlap import in_laying_order
 from dataset_builder.sources.packed import packed_subjects, taken_out
 from dataset_builder.sources.published import OfAnArchive, Terms, is_published_file, is_published_list
+from dataset_builder.sources.recognise import hint
 from dataset_builder.sources.unknown import how_to_add
 from dataset_builder.vocabulary import Structure, find, normalise, structures
 
@@ -110,7 +111,8 @@ class MaskFolders(OfAnArchive):
                 raise SourceError(
                     "This folder contains no subjects.",
                     file=self.folder,
-                    remedy=f"Give the folder that contains s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or "
+                    remedy=f"{hint(self.folder, self.name)}"
+                    f"Give the folder that contains s0000/{self.image}, s0000/{SEGMENTATIONS}/ and so on, or "
                     "the zip file with them.",
                 )
             licence = self.licence

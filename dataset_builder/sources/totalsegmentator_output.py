@@ -27,6 +27,7 @@ from dataset_builder.sources.labelled_files import Files, read_files
 from dataset_builder.sources.left_over import left_over
 from dataset_builder.sources.modality import modality_or_problem
 from dataset_builder.sources.named_labels import name_labels
+from dataset_builder.sources.recognise import hint
 from dataset_builder.vocabulary import Structure, find, normalise
 
 _LABEL = re.compile(r'<Label\s[^>]*?Key="(\d+)"[^>]*>\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</Label>', re.DOTALL)
@@ -73,7 +74,8 @@ class ProgramOutput:
             raise SourceError(
                 "This folder contains no subjects, and no scan with a segmentation beside it.",
                 file=self.folder,
-                remedy="Give the folder that contains s0000/ct.nii.gz, s0000/segmentations/ and so on, the public zip "
+                remedy=f"{hint(self.folder, self.name)}"
+                "Give the folder that contains s0000/ct.nii.gz, s0000/segmentations/ and so on, the public zip "
                 "file, or images with the output of TotalSegmentator beside them.",
             )
         yield from sorted(found, key=lambda case: case.subject)

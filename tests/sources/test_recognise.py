@@ -48,6 +48,18 @@ def test_each_kind_of_folder_is_recognised_and_read(folders, kind, monkeypatch):
     assert f"Source {kind}: " in shown.output
 
 
+@pytest.mark.parametrize(
+    "named", ["nnunet", "dicom", "slicer", "bids", "freesurfer", "totalsegmentator_mri", "oai_knee"]
+)
+@pytest.mark.parametrize("kind", ["dicom", "slicer", "bids", "freesurfer"])
+def test_a_folder_that_is_not_what_was_named_says_what_it_is(folders, kind, named):
+    if named == kind:
+        return
+    with pytest.raises(SourceError) as refused:
+        list(open_source(f"{named}:{folders / kind}").cases())
+    assert f": use {kind}:{folders / kind}" in refused.value.remedy
+
+
 def test_what_else_a_folder_contains_is_said(folders, tmp_path):
     for kind in ("dicom", "slicer"):
         (tmp_path / kind).symlink_to(folders / kind)

@@ -23,6 +23,7 @@ from dataset_builder.sources.dicom.listing import LabelFile, Listing, Series, li
 from dataset_builder.sources.dicom.planes import Plane
 from dataset_builder.sources.dicom.reading import Identifiers, read_case
 from dataset_builder.sources.dicom.stack import split_series
+from dataset_builder.sources.recognise import hint
 from dataset_builder.vocabulary import normalise
 
 NAME = "dicom"
@@ -96,7 +97,8 @@ class DicomStudies:
                 "This folder contains no DICOM image or segmentation.",
                 file=self.folder,
                 value=_counted({kind: len(files) for kind, files in listing.left_out.items()}) or "no file",
-                remedy="Give the folder with the exported studies; zip files have to be unpacked.",
+                remedy=f"{hint(self.folder, NAME)}Give the folder with the exported studies; zip files have to be "
+                "unpacked.",
             )
         stacks = _stacks_of(listing)
         orphans = _associate(listing, stacks)
