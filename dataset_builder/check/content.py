@@ -35,6 +35,9 @@ INSIDE, OUTSIDE = 0.6, 0.15
 
 Floats = npt.NDArray[np.float32]
 
+Edges = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels, the last two behind the last pixel."""
+
 Uses = Sequence[tuple[Item, int]]
 """Rows that show a slice, each with the number of the image."""
 
@@ -185,7 +188,7 @@ def marker_problems(item: Item, number: int, here: Map, printed: Print, images: 
             continue
         if letter not in printed.boxes:
             yield "A marker is missing.", where
-        elif wrong := _misplaced(item.prompt, letter, expected[letter], printed, shown, _letter_boxes(glyphs)):
+        elif wrong := _misplaced(item.prompt, letter, expected, printed, shown, _letter_boxes(glyphs)):
             yield wrong, where
         if glyph is None or not there:
             yield "A marker has no letter.", where
@@ -218,30 +221,32 @@ def _off_line(place: tuple[float, float], line: tuple[tuple[int, ...], tuple[int
     return float(np.hypot(*(at - start - share * (end - start))))
 
 
-def _letter_boxes(glyphs: object) -> list[tuple[int, int, int, int]]:
+def _letter_boxes(glyphs: object) -> list[Edges]:
     return [glyph.box for glyph in glyphs.values()]  # type: ignore[attr-defined]
 
 
 def _misplaced(
-    prompt: str, letter: str, name: str, printed: Print, shown: Shown, letters: Sequence[tuple[int, int, int, int]]
+    prompt: str, letter: str, expected: Mapping[str, str], printed: Print, shown: Shown, letters: Sequence[Edges]
 ) -> str:
     """Why a marker is not that of its structure; empty if it is."""
     x0, y0, x1, y1 = printed.boxes[letter]
+    name = expected[letter]
     if prompt in ("label", "point"):
         x, y = (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
         near = ((x + dx, y + dy) for dx in (0, 1, -1) for dy in (0, 1, -1))
         return "" if any(shown.touches(name, place) for place in near) else "A dot does not lie on its structure."
     if prompt == "box":
         width = max(1, round(printed.size * LINE))
-        wanted = shown.box(name)
-        outer = [
-            *(max(0, edge - width) for edge in wanted[:2]),
-            *(min(printed.size, edge + width) for edge in wanted[2:]),
-        ]
-        off = max(abs(one - other) for one, other in zip((x0, y0, x1, y1), outer, strict=True))
-        # Lines that run on top of each other take turns: an edge may begin with the other one's colour.
+        frames = {each: _frame(shown.box(marked), width, printed.size) for each, marked in expected.items()}
+        wanted = frames.pop(letter)
         thin = max(shown.map.spacing) / shown.pixel_mm
-        return "" if off <= 14 * width + 2 + thin else "A box does not surround its structure."
+        for edge, (found, place) in enumerate(zip((x0, y0, x1, y1), wanted, strict=True)):
+            covered = any(_runs_along(edge, wanted, other, 2 * width) for other in frames.values())
+            covered = covered or any(_lies_on(edge, wanted, each, width) for each in letters)
+            # Lines that run on top of each other take turns: an edge may begin with the other one's colour.
+            if abs(found - place) > (14 * width if covered else width) + 2 + thin:
+                return "A box does not surround its structure."
+        return ""
     if letter not in printed.overlays:
         return "An overlay has no fill."
     side = blocks_of(printed.size)
@@ -261,6 +266,28 @@ def _misplaced(
     if covered.any() and float((there[covered] < 0.05).mean()) > OUTSIDE:
         return "An overlay covers more than its structure."
     return ""
+
+
+def _frame(box: Edges, width: int, size: int) -> Edges:
+    """The outer edges of the line around a structure's box, which ends at the image's."""
+    x0, y0, x1, y1 = box
+    return max(0, x0 - width), max(0, y0 - width), min(size, x1 + width), min(size, y1 + width)
+
+
+def _runs_along(edge: int, own: Edges, other: Edges, near: int) -> bool:
+    """Whether a line of another frame runs along an edge (0 to 3: left, top, right, bottom) of one's own."""
+    along, across = 1 - edge % 2, edge % 2
+    together = min(own[along + 2], other[along + 2]) - max(own[along], other[along])
+    return together > -near and any(abs(own[edge] - other[each]) <= near for each in (across, across + 2))
+
+
+def _lies_on(edge: int, own: Edges, letter: Edges, width: int) -> bool:
+    """Whether a letter covers a part of an edge's line."""
+    along, across = 1 - edge % 2, edge % 2
+    line = (own[edge], own[edge] + width) if edge < 2 else (own[edge] - width, own[edge])
+    return min(line[1], letter[across + 2]) >= max(line[0], letter[across]) and min(
+        own[along + 2], letter[along + 2]
+    ) >= max(own[along], letter[along])
 
 
 def _exchanged(prompt: str, expected: dict[str, str], printed: Print, glyphs: object) -> str:

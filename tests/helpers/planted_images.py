@@ -72,6 +72,22 @@ def the_box_of_another_structure(planting, rows):
         row["images"] = [planting.draw(row, planting.record(row), _elsewhere(planting, row))]
 
 
+@kind(_at("box"), markers="A box does not surround its structure.")
+def boxes_a_little_aside(planting, rows):
+    """By a twelfth of the image, inwards where there is no room."""
+    original = render._frame
+
+    def aside(target, box, *rest):
+        off = target.shape[0] // 12
+        off = off if box[2] + off < target.shape[0] - 4 else -off
+        original(target, (box[0] + off, box[1], box[2] + off, box[3]), *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "_frame", aside)
+        for row in rows:
+            row["images"] = [planting.draw(row, planting.record(row), row["structures"])]
+
+
 @kind(_at("point", "label"), markers="A dot does not lie on its structure.")
 def the_dot_of_another_structure(planting, rows):
     for row in rows:
