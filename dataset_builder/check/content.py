@@ -241,10 +241,10 @@ def _misplaced(
         wanted = frames.pop(letter)
         thin = max(shown.map.spacing) / shown.pixel_mm
         for edge, (found, place) in enumerate(zip((x0, y0, x1, y1), wanted, strict=True)):
-            covered = any(_runs_along(edge, wanted, other, 2 * width) for other in frames.values())
-            covered = covered or any(_lies_on(edge, wanted, each, width) for each in letters)
+            shared = any(_runs_along(edge, wanted, other, 2 * width) for other in frames.values())
+            shared = shared or any(_lies_on(edge, wanted, each, width) for each in letters)
             # Lines that run on top of each other take turns: an edge may begin with the other one's colour.
-            if abs(found - place) > (14 * width if covered else width) + 2 + thin:
+            if abs(found - place) > (14 * width if shared else width) + 2 + thin:
                 return "A box does not surround its structure."
         return ""
     if letter not in printed.overlays:
