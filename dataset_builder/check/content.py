@@ -35,7 +35,7 @@ INSIDE, OUTSIDE = 0.6, 0.15
 
 Floats = npt.NDArray[np.float32]
 
-Edges = tuple[int, int, int, int]
+Edges = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels, the last two behind the last pixel."""
 
 Uses = Sequence[tuple[Item, int]]
