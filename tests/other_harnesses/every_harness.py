@@ -35,6 +35,8 @@ PYTHONS = {
 }
 VLMEVALKIT = os.environ.get("VLMEVALKIT", "")
 SCORES = ("acc", "invalid", "refused", "truncated", "unread", *dict.fromkeys(sum(PLACE_METRICS.values(), ())))
+CONTROLS = ("blank_box", "view_mirrored", "view_occluded", "view_swapped", "statement_name", "options_yes_no")
+"""Tasks outside the headline, one of each kind, that the data set must have."""
 FOR_AN_EMPTY_REPLY = "Failed to obtain answer via API."
 """What VLMEvalKit stores for one, as if the request had failed."""
 NO_REASON = ("lmms-eval", "vlmevalkit")
@@ -51,10 +53,11 @@ Asked = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Questions of every kind about two phantoms."""
+    """Questions of every kind about two phantoms of each modality: a swapped slice is another subject's."""
     folder = tmp_path_factory.mktemp("data") / "mis-ground"
-    arguments = ["--source", "phantom:2", "--answer-types", "choice,point,box,number"]
-    arguments += ["--image-size", "128", "--questions-per-volume", "24", "--out", folder]
+    arguments = ["--source", "phantom:4", "--answer-types", "choice,point,box,number", "--image-size", "128"]
+    arguments += ["--questions-per-volume", "14", "--locate-questions-per-volume", "12"]
+    arguments += ["--measure-questions-per-volume", "6", "--out", folder]
     run("lm-eval", "-m", "dataset_builder.cli.main", "build", *arguments, cwd=folder.parent)
     return folder
 
@@ -206,6 +209,7 @@ def test_the_same_requests_answers_and_scores(name, asking, benchmark, model):
     theirs, their_requests = asking(name)
 
     assert len(ours) == benchmark.count(benchmark.tasks) > 200
+    assert {f"mis_ground_{name}" for name in CONTROLS} <= {leaf.name for leaf in benchmark.tasks}
     expected = {f"{leaf.name}/{d['id']}" for leaf in benchmark.tasks for d in benchmark.documents(leaf)}
     assert set(ours) == set(theirs) == expected
     documents = [document for leaf in benchmark.tasks for document in benchmark.documents(leaf)]
