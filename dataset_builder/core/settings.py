@@ -57,8 +57,9 @@ class ClarityLimits:
         min_marker_between_deg: the same for points and centres of boxes.
         max_box_overlap: a structure is not offered as an answer if its box covers the marked one's by more (shared area
             / joint area).
-        min_contrast: a structure is visible if grey changes by this much across its border, in levels of 255, without
-            what noise adds (:mod:`dataset_builder.pictures.contrast`); 6 are 9 HU in the soft tissue window.
+        min_contrast: a structure is visible if grey changes by this much across its border and along a third of it at
+            least, in levels of 255, without what noise adds (:mod:`dataset_builder.pictures.contrast`); 6 are 9 HU in
+            the soft tissue window.
         max_rival_share: nor if it covers more of the marked one's box than this share of what the marked one covers.
         min_box_fill: a structure is marked to be named if it fills its box at least so far.
         min_main_piece: a structure is marked if at least this share of it in the slice is one piece ...

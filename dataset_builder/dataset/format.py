@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from dataset_builder.dataset.arrow_schema import IMAGE, MASK, described
 
-VERSION = "2.2.0"
+VERSION = "2.3.0"
 """Version of the data: moves whenever a row of the same volume, settings and seed can come out different."""
 
 COLUMNS: dict[str, pa.DataType] = {

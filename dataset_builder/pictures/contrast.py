@@ -1,7 +1,9 @@
 """Whether a structure can be seen in its slice: by how much grey changes across its border.
 
 On either side of the border the mean grey within some mm is taken, inside the structure and outside of it. What noise
-adds to the difference is subtracted, so that a structure without any contrast has none, however noisy the image.
+adds to the difference is subtracted, so that a structure without any contrast has none, however noisy the image. A
+border that stands out on a short stretch only, beside bone or air, shows nobody where the rest of it runs: what counts
+is the change of grey that a third of the border has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,8 @@ from dataset_builder.vocabulary import Structure
 
 REACH_MM = 4.0
 """So far from a border pixel the grey on its two sides is looked at."""
+SEEN_SHARE = 1 / 3
+"""At least this share of a structure's border must stand out."""
 
 
 def contrasts(
@@ -40,22 +44,28 @@ def contrasts(
 
 
 def noise_of(grey: npt.NDArray[np.float32], labels: npt.NDArray) -> float:
-    """Standard deviation of the noise, from neighbours of one label: their median difference knows of no edges."""
-    steps = [np.abs(np.diff(grey, axis=axis))[_same(labels, axis)] for axis in (0, 1)]
+    """Standard deviation of the noise, from neighbours of one label: their median difference knows of no edges.
+
+    Black and white, where the window ends, hide the noise: gas and bone tell nothing of it.
+    """
+    graded = (grey > 0) & (grey < 255)
+    steps = [np.abs(np.diff(grey, axis=axis))[_same(labels, graded, axis)] for axis in (0, 1)]
     found = np.concatenate(steps)
     return float(np.median(found)) / (0.6745 * 2**0.5) if len(found) else 0.0
 
 
-def _same(labels: npt.NDArray, axis: int) -> npt.NDArray[np.bool_]:
-    """Where neighbours along an axis have one label, and not 0."""
-    one, other = (labels[:-1], labels[1:]) if axis == 0 else (labels[:, :-1], labels[:, 1:])
-    return (one == other) & (one != 0)
+def _same(labels: npt.NDArray, graded: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.bool_]:
+    """Where neighbours along an axis have one label, and not 0, and both are grey."""
+    one, other = (np.s_[:-1], np.s_[1:]) if axis == 0 else (np.s_[:, :-1], np.s_[:, 1:])
+    return (labels[one] == labels[other]) & (labels[one] != 0) & graded[one] & graded[other]
 
 
 def border_contrast(
     grey: npt.NDArray[np.float32], noise: float, mask: npt.NDArray[np.bool_], spacing: Spacing2D
 ) -> float:
-    """Root mean square of the difference of grey across the border of a mask, without what noise adds to it.
+    """The difference of grey across the border of a mask, without what noise adds to it.
+
+    It is the root mean square along the border, or what `SEEN_SHARE` of the border has or exceeds, if that is less.
 
     Args:
         grey: [U, V].
@@ -83,10 +93,10 @@ def border_contrast(
     if not reported.any():
         return 0.0
     inner, outer = inner[reported], outer[reported]
-    squared = np.mean(
-        (of_inner[reported] / inner - of_outer[reported] / outer) ** 2 - noise**2 * (1 / inner + 1 / outer)
-    )
-    return float(np.sqrt(max(0.0, float(squared))))
+    squared = (of_inner[reported] / inner - of_outer[reported] / outer) ** 2 - noise**2 * (1 / inner + 1 / outer)
+    ranked = np.sort(squared)[::-1]
+    of_the_share = ranked[int(np.ceil(SEEN_SHARE * len(ranked))) - 1]
+    return float(np.sqrt(max(0.0, min(float(squared.mean()), float(of_the_share)))))
 
 
 def _sums(values: npt.NDArray[np.float32], size: Sequence[int]) -> npt.NDArray[np.float64]:

@@ -28,8 +28,17 @@ LONGEST_WAIT = 60.0
 LONGEST_WAIT_ON_REQUEST = 600.0
 """Seconds that a server's Retry-After is followed."""
 
-ENDINGS = {"max_tokens": "length", "max_output_tokens": "length", "end_turn": "stop", "safety": "content_filter"}
-"""Other servers' words for OpenAI's finish reasons."""
+ENDINGS = {
+    **dict.fromkeys(("max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("end_turn", "stop_sequence", "eos", "eos_token", "complete"), "stop"),
+    **dict.fromkeys(
+        ("safety", "recitation", "blocklist", "prohibited_content", "spii", "image_safety", "sensitive"),
+        "content_filter",
+    ),
+}
+"""Other servers' words for OpenAI's finish reasons: Anthropic, Gemini, Mistral, Zhipu, text-generation-inference."""
+BROKEN_OFF = frozenset({"error", "abort", "network_error"})
+"""Finish reasons of servers (OpenRouter, vLLM and SGLang, Zhipu) that mean that no answer was made."""
 
 OPTIONAL = ("temperature", "seed", "stop", "top_p")
 """Parameters that may be left out where a model does not take them."""
@@ -214,7 +223,7 @@ def chat_url(url: str) -> str:
 
 
 def read_reply(body: Any) -> Reply | None:
-    """The reply in a server's body; None if there is none in it."""
+    """The reply in a server's body; None if there is none in it, or the server broke it off."""
     try:
         choice = body["choices"][0]
         message = choice.get("message") or {}
@@ -222,6 +231,8 @@ def read_reply(body: Any) -> Reply | None:
         content, refused = message.get("content"), message.get("refusal")
         thinking = message.get("reasoning_content") or message.get("reasoning") or thinking_of(content)
     except (LookupError, TypeError, AttributeError):
+        return None
+    if str(ending).lower() in BROKEN_OFF or (choice.get("error") and not as_text(content)):
         return None
     text, reason = as_text(content), ENDINGS.get(str(ending).lower(), str(ending).lower()) if ending else None
     if not text and refused:
@@ -232,6 +243,9 @@ def read_reply(body: Any) -> Reply | None:
 def message_of(body: Any) -> str:
     """What a server says of an error, in one line of bounded length."""
     found = body
+    if isinstance(body, dict) and not body.get("error") and isinstance(body.get("choices"), list) and body["choices"]:
+        choice = body["choices"][0] if isinstance(body["choices"][0], dict) else {}
+        found = choice.get("error") or f"finish_reason {choice.get('finish_reason')!r}"
     for name in ("error", "detail", "message"):
         if isinstance(found, list) and found:
             found = found[0]
@@ -277,4 +291,7 @@ def refusal(status: int, message: str, url: str) -> ServerError:
 
 def _is_filtered(body: Any) -> bool:
     error = body.get("error") if isinstance(body, dict) else None
-    return isinstance(error, dict) and error.get("code") in ("content_filter", "content_policy_violation")
+    codes = {str(error.get("code")), str(error.get("type"))} if isinstance(error, dict) else set()
+    return bool(
+        codes & {"content_filter", "content_policy_violation", "data_inspection_failed", "DataInspectionFailed"}
+    )

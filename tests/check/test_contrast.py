@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from dataset_builder.check.contrast import contrast
+from dataset_builder.check.contrast import SHARE, contrast
 from dataset_builder.check.maps import Map
+from dataset_builder.core.settings import ClarityLimits
+from dataset_builder.pictures.contrast import border_contrast, noise_of
 
 LOW, HIGH = -160.0, 240.0
 
@@ -40,3 +42,43 @@ def test_a_wide_window_is_no_excuse_in_ct_and_the_window_counts_in_mr():
 
 def test_of_few_pixels_nothing_is_said():
     assert contrast(square(50.0, width=1), "spleen", LOW, HIGH) is None
+
+
+def beside_bone(share, noise=0.0, spacing=(1.0, 1.0)):
+    """A square that melts into what is around it, but for bone along a share of its border."""
+    here = square(0.0, noise, spacing)
+    rows, columns = np.meshgrid(np.arange(90) - 34.5, np.arange(80) - 39.5, indexing="ij")
+    bone = (here.labels == 1) & (np.arctan2(rows, columns) < -np.pi + 2 * np.pi * share)
+    here.grey[bone & (np.abs(rows) < 20) & (np.abs(columns) < 20)] += 300
+    return here
+
+
+@pytest.mark.parametrize("noise", [0.0, 10.0])
+def test_a_border_that_stands_out_on_a_tenth_only_is_reported_and_one_on_a_third_is_not(noise):
+    least = SHARE * ClarityLimits().min_contrast
+    assert contrast(beside_bone(0.0, noise), "spleen", LOW, HIGH) < least + noise / 2
+    assert contrast(beside_bone(0.1, noise), "spleen", LOW, HIGH) < least + noise / 2
+    assert contrast(beside_bone(0.4, noise), "spleen", LOW, HIGH) > 5 * least
+
+
+def test_the_texture_of_lung_hides_nothing_in_the_window_of_soft_tissue():
+    here = square(25.0, 3.0)
+    lung = np.s_[:, 60:]
+    here.labels[lung] = 3
+    here.grey[lung] = np.random.default_rng(1).normal(-800, 150, here.grey[lung].shape)
+    assert contrast(here, "spleen", LOW, HIGH) > 10
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (3.0, 3.0)])
+@pytest.mark.parametrize("noise", [0.0, 6.0, 15.0])
+@pytest.mark.parametrize("step", [0.0, 8.0, 12.0, 20.0, 60.0])
+@pytest.mark.parametrize("share", [0.3, 0.36, 0.5, 1.0])
+def test_what_a_build_asks_about_is_never_reported(share, step, noise, spacing):
+    """A part of the border has a step of grey; if the builder's rule sees it, so does the audit's."""
+    here = square(0.0, noise, spacing)
+    rows, columns = np.meshgrid(np.arange(90) - 34.5, np.arange(80) - 39.5, indexing="ij")
+    here.grey[(here.labels == 1) & (np.arctan2(rows, columns) < -np.pi + 2 * np.pi * share)] += step
+    shown = np.round(np.clip((here.grey - LOW) * 255 / (HIGH - LOW), 0, 255)).astype(np.float32)
+    built = border_contrast(shown, noise_of(shown, here.labels), here.labels == 2, spacing[::-1])
+    least = ClarityLimits().min_contrast
+    assert built < least or contrast(here, "spleen", LOW, HIGH) >= SHARE * least

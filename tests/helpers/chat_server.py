@@ -144,6 +144,12 @@ FAULTS: dict[str, tuple[int, Any, dict[str, str]]] = {
     "no json": (200, b'{"choices": [{"mess', {}),
     "no choices": (200, {"choices": []}, {}),
     "error in a 200": (200, {"error": {"message": "Provider returned error", "code": 502}}, {}),
+    "error in a choice": (
+        200,
+        {"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "Upstream failed"}, "message": {}}]},
+        {},
+    ),
+    "aborted": (200, {"choices": [{"finish_reason": "abort", "message": {"content": "The struct"}}]}, {}),
     "cut": (0, None, {}),
     "no model": (404, {"object": "error", "message": "The model `x` does not exist.", "code": 404}, {}),
     "quota": (429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}, {}),

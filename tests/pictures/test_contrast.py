@@ -33,6 +33,15 @@ def test_noise_is_measured_across_edges():
     assert noise_of(grey, labels * 0) == 0
 
 
+@pytest.mark.parametrize("level", [0, 255])
+def test_where_the_window_ends_nothing_is_learnt_of_noise(level):
+    """Gas and bone are black and white in the window of soft tissue, without any noise."""
+    labels = np.where(MASK, 1, 2)
+    grey = (100 + np.random.default_rng(0).normal(0, 12, MASK.shape)).astype(np.float32)
+    grey[:, 20:] = level
+    assert noise_of(grey, labels) == pytest.approx(12, rel=0.1)
+
+
 def test_a_mask_that_fills_the_slice_has_no_border():
     assert border_contrast(np.ones((5, 5), np.float32), 0, np.ones((5, 5), bool), (1.0, 1.0)) == 0
 
@@ -57,3 +66,25 @@ def test_a_slice_without_contrast_asks_nothing():
     for image in (np.full(labels.shape, 40), np.random.default_rng(0).normal(40, 10, labels.shape)):
         record = cut(volume_of(image.astype(np.int16), labels, affine), "coronal", 22)
         assert find_facts(record) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "seen"),
+    [(0.0, False), (0.1, False), (0.2, False), (0.5, True), (1.0, True)],
+    ids=lambda value: str(value),
+)
+@pytest.mark.parametrize("noise", [0, 8])
+def test_a_border_that_stands_out_on_a_short_stretch_only_is_not_seen(share, seen, noise):
+    """The structure melts into its surroundings; beside a part of its border there is bone."""
+    grey = 100 + np.random.default_rng(0).normal(0, noise, MASK.shape)
+    around = np.zeros(MASK.shape, bool)
+    around[15:45, 10:40] = True
+    angle = np.arctan2(*np.meshgrid(np.arange(60) - 29.5, np.arange(50) - 24.5, indexing="ij"))
+    grey[around & ~MASK & (angle < -np.pi + 2 * np.pi * share)] += 120
+    found = border_contrast(grey.astype(np.float32), noise, MASK, (1.0, 1.0))
+    assert (found >= LIMIT) == seen
+
+
+def test_a_weak_border_all_round_is_not_seen_either():
+    assert border_contrast((100 + (LIMIT - 1) * MASK).astype(np.float32), 0, MASK, (1.0, 1.0)) < LIMIT
+    assert border_contrast((100 + (LIMIT + 1) * MASK).astype(np.float32), 0, MASK, (1.0, 1.0)) > LIMIT

@@ -194,3 +194,35 @@ def test_the_address_may_lack_the_last_part(given, url):
 )
 def test_content_of_any_shape_is_text(content, text):
     assert as_text(content) == text
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("stop_sequence", "stop"),
+        ("SAFETY", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("tool_calls", "tool_calls"),
+        (None, None),
+    ],
+)
+def test_other_servers_words_for_an_end_are_understood(ending, reason):
+    body = {"choices": [{"message": {"content": "right"}, "finish_reason": ending}]}
+    assert chat_client.read_reply(body).finish_reason == reason
+
+
+@pytest.mark.parametrize("ending", ["error", "abort", "network_error"])
+def test_what_a_server_broke_off_is_no_reply(ending):
+    assert chat_client.read_reply({"choices": [{"message": {"content": "rig"}, "finish_reason": ending}]}) is None
+
+
+def test_an_upstream_error_is_told_in_its_own_words(server):
+    error, kept = asked(server, "openrouter/always error in a choice", 1, ChatClient(server.url, tries=2, first_wait=0))
+    assert "Upstream failed" in str(error)
+    assert not kept
+    (reply,), _ = asked(server, "openrouter/first error in a choice", 1)
+    assert reply == "right"
+    (reply,), _ = asked(server, "vllm/first aborted", 1)
+    assert reply == "right"
