@@ -92,14 +92,16 @@ def truths(benchmark: Benchmark) -> dict[str, str]:
     return found
 
 
-def run(name: str, *arguments: object, cwd: Path, **environment: str) -> None:
-    """Run Python code of a harness's environment."""
+def run(name: str, *arguments: object, cwd: Path, **environment: str) -> str:
+    """Run Python code of a harness's environment; returns what it printed."""
     settings = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "MIS_GROUND_CACHE": str(cwd / "cache"), "PYTHONPATH": ""}
     command = [PYTHONS[name], *map(str, arguments)]
     done = subprocess.run(
         command, cwd=cwd, env=os.environ | settings | environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    printed = f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    assert done.returncode == 0, printed
+    return printed
 
 
 def ask_lm_eval(benchmark: Benchmark, url: str, model: str, folder: Path) -> Asked:
@@ -146,7 +148,8 @@ def ask_lmms_eval(benchmark: Benchmark, url: str, model: str, folder: Path) -> A
     tasks = ",".join([*groups(), *(f"{TAG}{tag}" for tag in others)])
     arguments = ["--include_path", folder / "files", "--tasks", tasks, "--model", "openai", "--model_args", where]
     arguments += ["--log_samples", "--output_path", "out", "--batch_size", "1"]
-    run("lmms-eval", "-m", "lmms_eval", *arguments, cwd=folder, OPENAI_API_KEY="none")
+    printed = run("lmms-eval", "-m", "lmms_eval", *arguments, cwd=folder, OPENAI_API_KEY="none")
+    assert "Error during evaluation" not in printed, printed  # it ends with status 0 all the same
     found: Asked = {}
     for path in folder.glob("out/**/*_samples_*.jsonl"):
         (leaf,) = benchmark.choose(path.stem.split("_samples_")[1])
