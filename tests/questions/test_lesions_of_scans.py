@@ -134,7 +134,7 @@ def test_a_pair_says_the_same_words_so_that_nothing_can_be_guessed(whole):
     """With markers the two rows have one text and opposite answers: whoever does not look gets half of them."""
     _, volume = whole
     asked = Settings(questions_per_volume=None, image_size=64, prompts=("mask",), answer_types=("choice",))
-    records = records_of(volume, 3)
+    records = records_of(volume, 5)
     found = Counter()
     for unit in units([find_facts(record) for record in records], asked):
         if unit.fact.kind not in OF_LESIONS:
