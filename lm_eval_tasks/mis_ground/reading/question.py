@@ -198,7 +198,7 @@ _ENUMERATED = r"(?:^|[\n;,(\s])\(?{label}\s*[).:]\s*{option}\s*(?=$|[\n;,]|\s\(?
 def lettered(text: str, options: Sequence[str]) -> dict[str, str]:
     r"""Option by letter or number, where a text lists all options so ("A) right B) left"); else empty.
 
-    >>> lettered("A) right\\nB) left", ["right", "left"])
+    >>> lettered("A) right\nB) left", ["right", "left"])
     {'a': 'right', 'b': 'left'}
     """
     text = text.casefold()
