@@ -6,11 +6,12 @@ VLLM_VENV := .venv-vllm
 SPACE_VENV := .venv-space
 TRAIN_VENV := .venv-train
 EXPORT_VENV := .venv-export
-# Of 23,000 files a run imports a part: Python compiles these when it needs them, 40 s sooner than pip compiles all.
-PIP_FLAGS := --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := cluster_statistics dataset_builder lm_eval_tasks semsam space tests
 # Threads of torch that wait do not spin: beside other jobs small models ran many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
+# Some containers set it, and then each of the many processes of a run would compile this package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-extras test-bounds test-defects test-slow test-formats check lint format build docs release environment test-environment browser test-families test-vllm test-space test-training test-export clean
 
@@ -98,8 +99,9 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt $(wildcard tests/environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@rm -rf $(TEST_VENV)
 	@$(PYTHON) -m venv $(TEST_VENV)
-	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --editable '.[demo,test]'
-	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --no-deps torchvision
+	@# Of 23,000 files the tests import a part: Python compiles these when it needs them, 40 s sooner than pip compiles all.
+	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --no-compile --editable '.[demo,test]'
+	@$(TEST_VENV)/bin/pip install $(PIP_FLAGS) --no-compile --no-deps torchvision
 	@cp tests/environment/torchvision_schemas.py tests/environment/torchvision_schemas.pth "$$($(TEST_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/"
 	@touch $@
 
