@@ -77,7 +77,7 @@ def ask(
         # Where two subjects differ, anatomy has no answer.
         no_prior |= unit.view == "swapped" and prompt == "none"
         prior = "" if no_prior else _prior(unit, plane, relation, answer)
-        if claim is not None and prior not in claim.options:
+        if claim is not None and prior and prior not in claim.options:
             prior = claim.prior(prior)
         asked.append(
             make_question(

@@ -18,6 +18,7 @@ from dataset_builder.questions.facts.lesion_facts import OF_LESIONS
 from dataset_builder.questions.sampling import fits, frames_of, units
 from dataset_builder.questions.slice_questions import ask
 from dataset_builder.slices.selection import choose_slices, cut
+from dataset_builder.slices.visibility import scan_sha256
 from dataset_builder.sources import open_source
 from dataset_builder.sources.phantoms import ORIENTATIONS, torso, write_nnunet
 from dataset_builder.vocabulary import structures
@@ -44,6 +45,11 @@ def body():
     return torso(1, spacing=5.0, coverage="abdomen")
 
 
+def drawn_by_values(volume):
+    """As a slice store keeps a private scan: what is drawn does not depend on its pseudonym, another in each run."""
+    return replace(volume, scan_sha256=scan_sha256(volume.image))
+
+
 @pytest.fixture(scope="module", params=TASKS)
 def task(request, tmp_path_factory, body):
     """A task of the Decathlon with one case: its organ, where the ball is in the world, the volume as it is read."""
@@ -53,7 +59,7 @@ def task(request, tmp_path_factory, body):
     write_decathlon(folder, {f"{prefix}_001": phantom}, labels, {organ: 1, "tumour": 2})
     source = open_source(f"nnunet:{folder}")
     (case,) = source.cases()
-    return organ, centre, source.read(case)
+    return organ, centre, drawn_by_values(source.read(case))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,7 @@ def whole(tmp_path_factory, body):
     write_nnunet(folder, {"one": phantom})
     source = open_source(f"nnunet:{folder}")
     (case,) = source.cases()
-    return centre, source.read(case)
+    return centre, drawn_by_values(source.read(case))
 
 
 def records_of(volume, count=9):
@@ -145,6 +151,22 @@ def test_a_pair_says_the_same_words_so_that_nothing_can_be_guessed(whole):
         assert one.prior_answer == other.prior_answer == ""
         found[unit.fact.kind] += 1
     assert set(found) == OF_LESIONS
+
+
+def test_yes_or_no_about_a_lesion_has_no_prior_answer(whole):
+    """Anatomy says nothing of where a lesion lies, in whatever form it is asked."""
+    _, volume = whole
+    asked = Settings(questions_per_volume=None, image_size=64, prompts=("mask",), answer_types=("choice",))
+    records = records_of(volume, 3)
+    found = Counter()
+    for unit in units([find_facts(record) for record in records], asked):
+        if unit.fact.terminology == "directional" and unit.fact.kind == "direction":
+            about_lesion = "tumour" in unit.fact.structures
+            for question in ask(replace(unit, option_form="yes_no"), records[unit.position], asked, WORDS):
+                assert question.options in (("yes", "no"), ("no", "yes"))
+                assert (question.prior_answer == "") == about_lesion
+                found[unit.frame, about_lesion] += 1
+    assert len(found) == 4, "lesions and others, in the patient and in the image"
 
 
 def test_of_four_structures_each_is_right_once(whole):
