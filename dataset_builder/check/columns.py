@@ -137,7 +137,7 @@ def _bound(item: Item, here: Map, centres: npt.NDArray, sides: npt.NDArray) -> f
         apart = [min(abs(middle[axis] - end[axis]) for end in ends) for axis in (0, 1)]
         return float(max(apart))
     if relation == "apart":
-        return float(np.hypot(*(centres[0] - centres[1])))
+        return here.gap_at_most(*item.structures[:2])
     if relation == "adjacent":
         return here.contact_mm(item.structures[0], item.structures[1])
     if relation in ("same side", "opposite sides") and here.midline_mm is not None:

@@ -96,6 +96,19 @@ def test_what_the_builder_makes_of_odd_labels_the_audit_accepts(labels, spacing,
     accepted([volume], replace(FEW, seed=seed), at_least=0)
 
 
+def test_a_structure_may_surround_others_at_a_distance():
+    """The colon around a kidney: the centres of the two lie nearer to each other than their outlines."""
+    labels = np.zeros((40, 40, 24), np.uint8)
+    labels[4:36, 4:36] = 3
+    labels[8:32, 8:32] = 0
+    labels[4:12, 14:24] = 0  # open, so that nothing is enclosed
+    labels[17:23, 17:23] = 6
+    labels[34:39, 1:4] = 2
+    volume = scan(labels, names={2: "spleen", 3: "colon", 6: "kidney_left"})
+    asked = replace(FEW, questions_per_volume=None, prompts=("mask", "none"))
+    accepted([volume], asked, at_least=20)
+
+
 # Odd but right builds -----------------------------------------------------------------------------------------------
 
 
