@@ -137,7 +137,7 @@ def _bound(item: Item, here: Map, centres: npt.NDArray, sides: npt.NDArray) -> f
         apart = [min(abs(middle[axis] - end[axis]) for end in ends) for axis in (0, 1)]
         return float(max(apart))
     if relation == "apart":
-        return here.gap_at_most(*item.structures[:2])
+        return _gap_at_most(here, *item.structures[:2])
     if relation == "adjacent":
         return here.contact_mm(item.structures[0], item.structures[1])
     if relation in ("same side", "opposite sides") and here.midline_mm is not None:
@@ -146,6 +146,17 @@ def _bound(item: Item, here: Map, centres: npt.NDArray, sides: npt.NDArray) -> f
     if relation in ("encloses", "enclosed by"):
         return float(sides[0] if relation == "encloses" else sides[1])
     return None
+
+
+def _gap_at_most(here: Map, one: str, other: str) -> float:
+    """What two structures' distance cannot pass, in mm: that of two of their pixels.
+
+    One is the first structure's pixel that is nearest to the other's centre. Two centres tell nothing of the gap: that
+    of a ring lies in what it surrounds.
+    """
+    a, b = (np.argwhere(here.of(name)) * np.array(here.spacing) for name in (one, other))
+    nearest = a[np.hypot(*(a - b.mean(axis=0)).T).argmin()]
+    return float(np.hypot(*(b - nearest).T).min())
 
 
 def _from_middle(item: Item, here: Map, centre: npt.NDArray) -> float:

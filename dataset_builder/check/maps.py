@@ -86,16 +86,6 @@ class Map:
         across = np.count_nonzero(a[:, 1:] & b[:, :-1]) + np.count_nonzero(a[:, :-1] & b[:, 1:])
         return along * self.spacing[0] + across * self.spacing[1]
 
-    def gap_at_most(self, one: str, other: str) -> float:
-        """What two structures' distance cannot pass, in mm: that of two of their pixels.
-
-        One is the first structure's pixel that is nearest to the other's centre. Two centres tell nothing of the gap:
-        that of a ring lies in what it surrounds.
-        """
-        a, b = (np.argwhere(self.of(name)) * np.array(self.spacing) for name in (one, other))
-        nearest = a[np.hypot(*(a - b.mean(axis=0)).T).argmin()]
-        return float(np.hypot(*(b - nearest).T).min())
-
     def rendered(self, low: float, high: float, size: int, blocks: int) -> npt.NDArray[np.float32]:
         """The slice as stored, through a window, in a square image of that side, averaged over blocks [blocks, blocks].
 

@@ -17,7 +17,7 @@ from dataset_builder.sources.private import PrivateCase, without_names
 from tests.helpers import small_brain
 from tests.helpers.ways_in import WAYS, Scan
 
-SECRETS = ("Musterfrau", "Erika", "4711", "19640812", "1.2.840.113619.2.55")
+SECRETS = ("Musterfrau", "Erika", "HOSP4711", "19640812", "1.2.840.113619.2.55")
 NAME = "MusterfrauErika19640812"
 """Legal in BIDS, too; of the other formats the names have all that file names may have."""
 OTHERS = [way for way in WAYS if not way.startswith("dicom")]  # which has a test of its own
