@@ -122,11 +122,11 @@ def build(
         raise BuildError(
             "There is nothing to build from.", remedy="Give --source NAME[:DIR], or --store DIR with slices in it."
         )
-    structures(None if vocabulary is None else Path(vocabulary))  # a wrong file is found before anything is written
+    words = None if vocabulary is None else Path(vocabulary)
+    structures(words)  # a wrong file is found before anything is written
     processes = Processes(num_proc)
     out, others = resolve_target(Path(out)), as_paths(held_out)
     kept = None if store is None else as_store(store)
-    words = None if vocabulary is None else Path(vocabulary)
     work = out.parent / f".{out.name}.partial"
     reads = [folder for source in sources if (folder := folder_of(source)) is not None]
     check_target(out, work, split, [*reads, *others, *([] if words is None else [words])], kept)

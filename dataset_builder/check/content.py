@@ -221,8 +221,8 @@ def _off_line(place: tuple[float, float], line: tuple[tuple[int, ...], tuple[int
     return float(np.hypot(*(at - start - share * (end - start))))
 
 
-def _letter_boxes(glyphs: object) -> list[Edges]:
-    return [glyph.box for glyph in glyphs.values()]  # type: ignore[attr-defined]
+def _letter_boxes(glyphs: Mapping[str, Glyph]) -> list[Edges]:
+    return [glyph.box for glyph in glyphs.values()]
 
 
 def _misplaced(
@@ -236,17 +236,8 @@ def _misplaced(
         near = ((x + dx, y + dy) for dx in (0, 1, -1) for dy in (0, 1, -1))
         return "" if any(shown.touches(name, place) for place in near) else "A dot does not lie on its structure."
     if prompt == "box":
-        width = max(1, round(printed.size * LINE))
-        frames = {each: _frame(shown.box(marked), width, printed.size) for each, marked in expected.items()}
-        wanted = frames.pop(letter)
-        thin = max(shown.map.spacing) / shown.pixel_mm
-        for edge, (found, place) in enumerate(zip((x0, y0, x1, y1), wanted, strict=True)):
-            shared = any(_runs_along(edge, wanted, other, 2 * width) for other in frames.values())
-            shared = shared or any(_lies_on(edge, wanted, each, width) for each in letters)
-            # Lines that run on top of each other take turns: an edge may begin with the other one's colour.
-            if abs(found - place) > (14 * width if shared else width) + 2 + thin:
-                return "A box does not surround its structure."
-        return ""
+        surrounds = _surrounds(letter, expected, printed, shown, letters)
+        return "" if surrounds else "A box does not surround its structure."
     if letter not in printed.overlays:
         return "An overlay has no fill."
     side = blocks_of(printed.size)
@@ -266,6 +257,23 @@ def _misplaced(
     if covered.any() and float((there[covered] < 0.05).mean()) > OUTSIDE:
         return "An overlay covers more than its structure."
     return ""
+
+
+def _surrounds(
+    letter: str, expected: Mapping[str, str], printed: Print, shown: Shown, letters: Sequence[Edges]
+) -> bool:
+    """Whether a drawn box is that of its structure, edge by edge."""
+    width = max(1, round(printed.size * LINE))
+    frames = {each: _frame(shown.box(marked), width, printed.size) for each, marked in expected.items()}
+    wanted = frames.pop(letter)
+    thin = max(shown.map.spacing) / shown.pixel_mm
+    for edge, (found, place) in enumerate(zip(printed.boxes[letter], wanted, strict=True)):
+        shared = any(_runs_along(edge, wanted, other, 2 * width) for other in frames.values())
+        shared = shared or any(_lies_on(edge, wanted, each, width) for each in letters)
+        # Lines that run on top of each other take turns: an edge may begin with the other one's colour.
+        if abs(found - place) > (14 * width if shared else width) + 2 + thin:
+            return False
+    return True
 
 
 def _frame(box: Edges, width: int, size: int) -> Edges:

@@ -113,7 +113,7 @@ def push(
         HubError: if a licence forbids it, or the Hub does; then the repository is as it was.
     """
     _check_names(place, config, tag)
-    record = read_record(folder := Path(folder))
+    folder, record = Path(folder), read_record(Path(folder))
     if audit is not None:
         found = audit_of(Path(audit), record.content)
         record = replace(record, builds=tuple(replace(build, audit=found) for build in record.builds))

@@ -35,6 +35,15 @@ def damaged_header(path: Path, value: str, format_name: str = "MetaImage") -> Un
     )
 
 
+def file_beside(path: Path, named: str) -> Path | None:
+    """The file with the voxels that a header names, in the header's folder; None if there is none."""
+    try:
+        beside = path.parent / named.encode("latin-1").decode("utf-8", "surrogateescape")
+        return beside if beside.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
 def other_length(path: Path, there: int, stated: int) -> UnreadableError:
     """The error about voxels that are more or fewer than the header says."""
     return UnreadableError(

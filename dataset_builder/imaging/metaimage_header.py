@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_builder.core.errors import UnreadableError
-from dataset_builder.imaging.header_fields import COPY_AGAIN, LARGEST, damaged_header, other_length, plain_numbers
+from dataset_builder.imaging.header_fields import (
+    COPY_AGAIN,
+    LARGEST,
+    damaged_header,
+    file_beside,
+    other_length,
+    plain_numbers,
+)
 
 _MOST = 1 << 20
 _LONGEST_TEXT = 250
@@ -200,12 +207,8 @@ def _place(path: Path, fields: Mapping[str, str], end: int) -> tuple[Path, int]:
             value=f"ElementDataFile: {named[:40]}",
             remedy="Save the scan as one file, such as .nii.gz or .mha.",
         )
-    try:
-        beside = path.parent / named.encode("latin-1").decode("utf-8", "surrogateescape")
-        known = beside.is_file()
-    except (OSError, ValueError):
-        known = False
-    if not known:
+    beside = file_beside(path, named)
+    if beside is None:
         raise damaged_header(path, f"ElementDataFile: there is no file {named[:80]}")
     return beside, max(0, skipped)
 

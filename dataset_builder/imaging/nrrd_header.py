@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_builder.core.errors import AffineError, UnreadableError
-from dataset_builder.imaging.header_fields import COPY_AGAIN, LARGEST, damaged_header, other_length, plain_numbers
+from dataset_builder.imaging.header_fields import (
+    COPY_AGAIN,
+    LARGEST,
+    damaged_header,
+    file_beside,
+    other_length,
+    plain_numbers,
+)
 
 _MOST = 1 << 20
 _LONGEST_FIELD = 400
@@ -196,12 +203,8 @@ def _place(path: Path, fields: Mapping[str, str], end: int) -> tuple[Path, int]:
             value=f"data file: {named[:40]}",
             remedy="Save the scan as one file, such as .nii.gz or .nrrd.",
         )
-    beside = path.parent / named.encode("latin-1").decode("utf-8", "surrogateescape")
-    try:
-        known = beside.is_file()
-    except (OSError, ValueError):
-        known = False
-    if not known:
+    beside = file_beside(path, named)
+    if beside is None:
         raise UnreadableError(
             "The file with the voxels of the NRRD file does not exist.",
             file=path,

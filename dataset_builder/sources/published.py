@@ -6,6 +6,7 @@ and sizes of its zip files.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +33,15 @@ class Terms:
 PRIVATE = Terms(UNKNOWN, "", "")
 
 
-class OfAnArchive:
+class OfAnArchive(ABC):
     """A source whose folders are laid out as a public archive: on the archive's terms only if they are that archive."""
 
     archive: Terms
 
     @property
+    @abstractmethod
     def public(self) -> bool:
         """Whether the folder holds the archive itself."""
-        raise NotImplementedError
 
     @property
     def _terms(self) -> Terms:

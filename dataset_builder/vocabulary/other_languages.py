@@ -6,9 +6,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
-
 from dataset_builder.core.factors import Side
+from dataset_builder.files.strict_text import load_yaml
 from dataset_builder.vocabulary.side_words import read_side, split_words
 
 SIDES: tuple[Side, Side] = ("left", "right")
@@ -124,4 +123,4 @@ def _spelled_sides() -> Iterator[tuple[str, tuple[str, Side]]]:
 @cache
 def _table() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     text = resources.files(__package__).joinpath("other_languages.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)
+    return load_yaml(text)

@@ -13,22 +13,13 @@ from tests.helpers.gallery_rows import HOSTILE, png, row, write
 
 @pytest.fixture
 def opened(browser, page):
-    browser.messages.clear()
-    browser.requests.clear()
-    browser.open(page)
-    yield browser
-    browser.send("Emulation.setEmulatedMedia", features=[])
-    assert browser.messages == []
-    assert browser.requests == [page.resolve().as_uri()]
-    assert browser.evaluate("window.hacked") is None
+    with browser.watched(page):
+        yield browser
+        assert browser.requests == [page.resolve().as_uri()]
 
 
 def shown(browser):
     return browser.evaluate("[...document.querySelectorAll('article')].filter((a) => !a.hidden).map((a) => a.id)")
-
-
-def click(browser, selector):
-    browser.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
 
 def test_images_decode_and_say_what_they_are(opened):
@@ -59,7 +50,7 @@ def test_answer_is_hidden_until_asked_for(opened):
     identity = shown(opened)[0].removeprefix("example-")
     assert not opened.evaluate(visible.format(identity))
     assert opened.evaluate("document.querySelectorAll('.open').length") == 0
-    click(opened, f"#example-{identity} .reveal")
+    opened.click(f"#example-{identity} .reveal")
     assert opened.evaluate(visible.format(identity))
     item = opened.evaluate(f"data.items.find((item) => item.id === '{identity}')")
     style = f"getComputedStyle(document.querySelectorAll('#example-{identity} .options li')[{{}}]).fontWeight"
@@ -68,20 +59,20 @@ def test_answer_is_hidden_until_asked_for(opened):
     fields = opened.evaluate(f"document.querySelector('#example-{identity} dl').innerText")
     for text in (item["answer"], "CC-BY-4.0", "sample", "soft tissue W400 L40", item["subject"], "liver, spleen"):
         assert text in fields
-    click(opened, f"#example-{identity} .reveal")
+    opened.click(f"#example-{identity} .reveal")
     assert not opened.evaluate(visible.format(identity))
 
 
 def test_all_answers_at_once(opened):
-    click(opened, "#answers")
+    opened.click("#answers")
     assert opened.evaluate("document.querySelectorAll('article.open').length") == 9
     assert "answers=1" in opened.evaluate("location.hash")
-    click(opened, "#answers")
+    opened.click("#answers")
     assert opened.evaluate("document.querySelectorAll('article.open').length") == 0
 
 
 def test_answer_outlines_the_structures_of_a_clean_image(opened):
-    click(opened, "#answers")
+    opened.click("#answers")
     opened.wait_for("document.querySelectorAll('article svg').length === 4")
     assert opened.evaluate(
         "[...document.querySelectorAll('article')].every((card) => !!card.querySelector('svg')"
@@ -128,7 +119,7 @@ def test_the_answer_to_a_question_for_a_place_is_drawn_in_the_image_that_it_is_i
     ]
     write_gallery(write(tmp_path / "ground", rows), tmp_path / "gallery.html", per_cell=10)
     browser.open(tmp_path / "gallery.html")
-    click(browser, "#answers")
+    browser.click("#answers")
     browser.wait_for("document.querySelectorAll('article svg').length === 7")
     drawn = browser.evaluate(
         "Object.fromEntries([...document.querySelectorAll('article')].map((card) => [card.id,"
@@ -144,7 +135,7 @@ def test_the_answer_to_a_question_for_a_place_is_drawn_in_the_image_that_it_is_i
         "example-id0007": [None],
         "example-id0008": ["answerother"],
     }
-    click(browser, "#answers")
+    browser.click("#answers")
     assert browser.evaluate("document.querySelectorAll('article svg').length") == 0
 
 
@@ -168,18 +159,18 @@ def test_filter_by_each_factor(opened, factor):
 
 
 def test_filters_join_and_count_each_other(opened):
-    click(opened, "#factors input[value=box]")
-    click(opened, "#factors input[value=none]")
+    opened.click("#factors input[value=box]")
+    opened.click("#factors input[value=none]")
     assert len(shown(opened)) == 5  # two values of one factor: either
-    click(opened, "#factors input[value=sagittal]")
+    opened.click("#factors input[value=sagittal]")
     assert len(shown(opened)) == 1  # two factors: both
     counts = opened.evaluate("[...boxes.plane].map(([value, { count }]) => [value, Number(count.textContent)])")
     assert counts == [["axial", 2], ["coronal", 2], ["sagittal", 1]]
     assert opened.evaluate("document.getElementById('count').textContent") == "1 of 9 examples"
-    click(opened, "#factors input[value=mri]")
+    opened.click("#factors input[value=mri]")
     assert shown(opened) == []
     assert opened.evaluate("document.getElementById('empty').checkVisibility()")
-    click(opened, "#clear")
+    opened.click("#clear")
     assert len(shown(opened)) == 9
 
 
@@ -191,8 +182,8 @@ def test_search_finds_words_in_any_order(opened):
 
 
 def test_filters_stand_in_the_address(opened, page):
-    click(opened, "#factors input[value=box]")
-    click(opened, "#factors input[value=sagittal]")
+    opened.click("#factors input[value=box]")
+    opened.click("#factors input[value=sagittal]")
     opened.evaluate("byId('search').value = 'question 62'; byId('search').dispatchEvent(new Event('input'))")
     fragment = opened.evaluate("location.hash").removeprefix("#")
     assert fragment == "plane=sagittal&prompt=box&q=question+62"
@@ -207,7 +198,7 @@ def test_filters_stand_in_the_address(opened, page):
 
 
 def test_hostile_text_is_shown_as_text(opened):
-    click(opened, "#answers")
+    opened.click("#answers")
     texts = opened.evaluate(
         "[...document.querySelectorAll('#example-id0060 .question, #example-id0060 .options li, dd')]"
         ".map((part) => part.textContent)"
@@ -228,10 +219,10 @@ def test_nothing_but_the_pages_own_script_may_run(browser, page, tmp_path):
 
 
 def test_images_enlarge(opened):
-    click(opened, "article .image")
+    opened.click("article .image")
     assert opened.evaluate("byId('large').open")
     opened.wait_for("byId('enlarged').naturalWidth === 64 && byId('enlarged').width > 300")
-    click(opened, "#close")
+    opened.click("#close")
     assert not opened.evaluate("byId('large').open")
 
 
@@ -239,16 +230,7 @@ def test_keys_alone_are_enough(opened):
     opened.press("/", code="Slash", text="/")
     assert opened.evaluate("document.activeElement.id") == "search"
     assert opened.evaluate("byId('search').value") == ""
-    reached = set()
-    for _ in range(60):
-        opened.press("Tab")
-        reached.add(
-            opened.evaluate(
-                "document.activeElement.className || document.activeElement.id || document.activeElement.name"
-            )
-        )
-        if "reveal" in reached:
-            break
+    reached = opened.tab_to("reveal", 60)
     assert {"answers", "clear", "modality", "source", "image", "reveal"} <= reached
     opened.press("Enter", text="\r")
     assert opened.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
@@ -257,7 +239,7 @@ def test_keys_alone_are_enough(opened):
 @pytest.mark.parametrize("width", [360, 800, 1600])
 def test_page_fits_any_width(opened, width):
     opened.send("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
-    click(opened, "#answers")
+    opened.click("#answers")
     try:
         assert opened.evaluate("document.documentElement.scrollWidth") <= width
         assert opened.evaluate("document.querySelector('article').getBoundingClientRect().width") >= 300
@@ -286,7 +268,7 @@ def contrast(browser, selector):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_in_light_and_dark(opened, scheme):
     opened.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    click(opened, "#answers")
+    opened.click("#answers")
     background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (int(re.findall(r"\d+", background)[0]) > 128) == (scheme == "light")
     for selector in (".question", ".chips li", ".options li.right", "dt", "dd", "legend", "#count", "#about", "output"):

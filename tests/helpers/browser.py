@@ -161,6 +161,31 @@ class Browser:
         self.send("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)
 
+    def click(self, selector):
+        """Click the first element that a CSS selector finds."""
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def tab_to(self, wanted, most):
+        """Press Tab until an element of that class, id or name has the focus; those that had it on the way."""
+        reached = set()
+        while wanted not in reached and most > 0:
+            most -= 1
+            self.press("Tab")
+            element = "document.activeElement"
+            reached.add(self.evaluate(f"{element}.className || {element}.id || {element}.name"))
+        return reached
+
+    @contextlib.contextmanager
+    def watched(self, page: Path):
+        """A page that must neither complain nor run what hostile texts in it hold."""
+        self.messages.clear()
+        self.requests.clear()
+        self.open(page)
+        yield self
+        self.send("Emulation.setEmulatedMedia", features=[])
+        assert self.messages == []
+        assert self.evaluate("window.hacked") is None
+
     def screenshot(self, path: Path):
         import base64
 

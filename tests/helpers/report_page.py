@@ -57,10 +57,6 @@ def shown(browser):
     return browser.evaluate("shown.map((i) => data.ids[i])")
 
 
-def click(browser, selector):
-    browser.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
-
-
 def tick(browser, name, value):
     browser.evaluate(f"filters.boxes[{json.dumps(name)}].get({json.dumps(value)}).box.click()")
 

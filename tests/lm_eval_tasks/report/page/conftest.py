@@ -42,11 +42,6 @@ def page(folder, report):
 
 @pytest.fixture
 def opened(browser, page):
-    browser.messages.clear()
-    browser.requests.clear()
-    browser.open(page)
-    yield browser
-    browser.send("Emulation.setEmulatedMedia", features=[])
-    assert browser.messages == []
-    assert {request.split("#")[0] for request in browser.requests} == {page.resolve().as_uri()}
-    assert browser.evaluate("window.hacked") is None
+    with browser.watched(page):
+        yield browser
+        assert {request.split("#")[0] for request in browser.requests} == {page.resolve().as_uri()}

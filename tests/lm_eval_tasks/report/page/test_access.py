@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from tests.helpers.report_page import HOSTILE, click
+from tests.helpers.report_page import HOSTILE
 
 
 def test_hostile_text_is_shown_as_text(opened):
-    click(opened, "#clear")
+    opened.click("#clear")
     opened.evaluate("byId('search').value = 'hostile-0'; byId('search').dispatchEvent(new Event('input'))")
-    click(opened, "#list .item")
+    opened.click("#list .item")
     text = opened.evaluate("byId('detail-body').textContent")
     assert text.count(HOSTILE) >= 3  # question, reply, subject
     assert opened.evaluate("document.querySelectorAll('main script, dialog script, img[src=x]').length") == 0
@@ -23,16 +23,7 @@ def test_hostile_text_is_shown_as_text(opened):
 def test_keys_alone_are_enough(opened):
     opened.press("/", code="Slash", text="/")
     assert opened.evaluate("document.activeElement.id") == "search"
-    reached = set()
-    for _ in range(80):
-        opened.press("Tab")
-        reached.add(
-            opened.evaluate(
-                "document.activeElement.className || document.activeElement.id || document.activeElement.name"
-            )
-        )
-        if "item" in reached:
-            break
+    reached = opened.tab_to("item", 80)
     assert {"clear", "outcome", "register", "item"} <= reached
     first = opened.evaluate("document.activeElement.dataset.position")
     opened.press("ArrowDown")

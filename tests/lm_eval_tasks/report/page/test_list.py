@@ -7,7 +7,7 @@ from lm_eval_tasks.report.images import Images
 from lm_eval_tasks.report.page import make_page
 from lm_eval_tasks.report.runs import Answer, Reading, Run
 from tests.helpers.harness_files import factorial_rows, luck
-from tests.helpers.report_page import EVERY, ROWS, click, count, open_at, shown, tick
+from tests.helpers.report_page import EVERY, ROWS, count, open_at, shown, tick
 
 
 def test_columns_are_put_together_again(opened, reading):
@@ -33,7 +33,7 @@ def test_at_first_what_went_wrong_is_shown(opened, reading):
     wrong = {identity for identity, answer in reading.runs[0].answers.items() if not answer.right}
     assert set(shown(opened)) == wrong
     assert count(opened) == len(wrong)
-    click(opened, "#clear")
+    opened.click("#clear")
     assert count(opened) == len(EVERY)
 
 
@@ -56,7 +56,7 @@ def expected_value(name, question, answer):
 
 
 def test_filter_by_each_factor(opened, reading):
-    click(opened, "#clear")
+    opened.click("#clear")
     names = opened.evaluate("filters.names")
     assert {"outcome", "prior", "terminology", "prompt", "register", "relation", "structure", "margin_mm"} < set(names)
     for name in names:
@@ -78,7 +78,7 @@ def test_filter_by_each_factor(opened, reading):
 
 
 def test_another_run_and_what_two_runs_do_differently(opened, reading):
-    click(opened, "#clear")
+    opened.click("#clear")
     choose = "byId('{}').value = '{}'; byId('{}').dispatchEvent(new Event('change'))"
     assert not opened.evaluate("document.querySelector('input[name=change]').closest('fieldset').checkVisibility()")
     opened.evaluate(choose.format("other", 1, "other"))
@@ -93,7 +93,7 @@ def test_another_run_and_what_two_runs_do_differently(opened, reading):
 
 
 def test_search_looks_at_questions_answers_and_ids(opened):
-    click(opened, "#clear")
+    opened.click("#clear")
     opened.evaluate("byId('search').value = 'V1F0 where'; byId('search').dispatchEvent(new Event('input'))")
     assert count(opened) == sum("v1f0" in each["id"] for each in ROWS)
     opened.evaluate("byId('search').value = 'nothing has this'; byId('search').dispatchEvent(new Event('input'))")
@@ -102,12 +102,12 @@ def test_search_looks_at_questions_answers_and_ids(opened):
 
 
 def test_a_link_brings_the_view_back(opened, page):
-    click(opened, "#clear")
+    opened.click("#clear")
     opened.evaluate("byId('other').value = '1'; byId('other').dispatchEvent(new Event('change'))")
     tick(opened, "register", "lay")
     tick(opened, "change", "only the other right")
     before = shown(opened)
-    click(opened, "#list .item")
+    opened.click("#list .item")
     fragment = opened.evaluate("location.hash").removeprefix("#")
     title = opened.evaluate("byId('detail-title').textContent")
     open_at(opened, page, fragment)
@@ -136,7 +136,7 @@ def test_thirty_four_thousand_questions_stay_usable(browser, tmp_path):
     page.write_text(text, encoding="utf-8")
     browser.messages.clear()
     browser.open(page)
-    click(browser, "#clear")
+    browser.click("#clear")
     assert count(browser) == len(questions)
     rows = "document.querySelectorAll('#list [role=listitem]').length"
     assert 4 < browser.evaluate(rows) < 30

@@ -3,7 +3,7 @@
 import json
 import re
 
-from tests.helpers.report_page import ROWS, STACK, click, open_at, reveal
+from tests.helpers.report_page import ROWS, STACK, open_at, reveal
 
 
 def test_a_question_shows_image_answers_and_outlines(opened, page, reading):
@@ -33,7 +33,7 @@ def test_a_question_shows_image_answers_and_outlines(opened, page, reading):
     variants = opened.evaluate("document.querySelectorAll('.variants li').length")
     assert variants == sum(q["fact_id"] == question["fact_id"] for q in reading.questions.values())
     assert question["subject"] in opened.evaluate("document.querySelector('#detail-body dl').textContent")
-    click(opened, "#close")
+    opened.click("#close")
     opened.wait_for("!location.hash.includes('item')")
 
 
@@ -64,6 +64,6 @@ def test_a_stack_shows_all_its_images(opened, page):
 def test_other_ways_of_asking_are_links(opened, page):
     open_at(opened, page, f"item={ROWS[0]['id']}")
     target = opened.evaluate("document.querySelector('.variants a:not([aria-current])').hash")
-    click(opened, ".variants a:not([aria-current])")
+    opened.click(".variants a:not([aria-current])")
     opened.wait_for(f"location.hash === {json.dumps(target)}")
     assert opened.evaluate("byId('detail-title').textContent").endswith(re.search(r"item=([^&]+)", target)[1])
